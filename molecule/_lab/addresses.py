@@ -1,0 +1,116 @@
+"""The one place that says where everything in the lab lives; the tests import it as well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+PREFIX = "mailhost-lab"
+"""Begins the name of everything that the lab makes, so that everything can be found and removed again."""
+
+CONTROLLER4 = "198.51.100.65"
+CONTROLLER6 = "2001:db8:200::1"
+"""The controller's own address, from which Ansible reaches the mail host: the bridge of the inside network."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A dual-stack network of the lab, made of documentation prefixes (RFC 5737, RFC 3849)."""
+
+    name: str
+    subnet4: str
+    subnet6: str
+    gateway4: str
+    gateway6: str
+
+    @property
+    def full_name(self) -> str:
+        """Name of the network in the container engine."""
+        return f"{PREFIX}-{self.name}"
+
+
+@dataclass(frozen=True)
+class Port:
+    """One leg of a host in one network; the MAC is fixed so that a renewed host needs no new neighbour entries."""
+
+    network: str
+    ip4: str
+    ip6: str
+    mac: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """A container of the lab; `extra4` and `extra6` are further source addresses on its first leg."""
+
+    name: str
+    ports: tuple[Port, ...]
+    mail: bool
+    extra4: tuple[str, ...] = ()
+    extra6: tuple[str, ...] = ()
+    domains: tuple[str, ...] = field(default=())
+
+    @property
+    def container(self) -> str:
+        """Name of the container in the engine."""
+        return f"{PREFIX}-{self.name}"
+
+    def address(self, network: str, family: int) -> str:
+        """Return the address that the host has in a network for the family 4 or 6."""
+        for port in self.ports:
+            if port.network == network:
+                return port.ip4 if family == 4 else port.ip6
+        raise KeyError(f"{self.name} has no leg in the network {network}")
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network("outside", "198.51.100.0/26", "2001:db8:100::/64", "198.51.100.1", "2001:db8:100::1"),
+        Network("inside", "198.51.100.64/26", "2001:db8:200::/64", CONTROLLER4, CONTROLLER6),
+    )
+}
+
+HOSTS = {
+    host.name: host
+    for host in (
+        Host(
+            "mailhost",
+            (
+                Port("outside", "198.51.100.10", "2001:db8:100::10", "02:00:c6:33:64:10"),
+                Port("inside", "198.51.100.74", "2001:db8:200::10", "02:00:c6:33:64:74"),
+            ),
+            mail=True,
+        ),
+        Host(
+            "outside",
+            (Port("outside", "198.51.100.20", "2001:db8:100::20", "02:00:c6:33:64:20"),),
+            mail=False,
+            extra4=("198.51.100.21",),
+            extra6=("2001:db8:100::21",),
+        ),
+        Host(
+            "remote",
+            (Port("outside", "198.51.100.30", "2001:db8:100::30", "02:00:c6:33:64:30"),),
+            mail=True,
+            domains=("remote.example",),
+        ),
+        Host(
+            "inside",
+            (Port("inside", "198.51.100.84", "2001:db8:200::84", "02:00:c6:33:64:84"),),
+            mail=False,
+        ),
+    )
+}
+
+MAILHOST = HOSTS["mailhost"]
+OUTSIDE = HOSTS["outside"]
+REMOTE = HOSTS["remote"]
+INSIDE = HOSTS["inside"]
+
+
+def find_host(name: str) -> Host:
+    """Return a host by its name, or say which names there are."""
+    try:
+        return HOSTS[name]
+    except KeyError:
+        raise KeyError(f"no host {name!r} in the lab; there are {', '.join(HOSTS)}") from None

@@ -1,0 +1,147 @@
+"""The lab's hosts: containers that boot systemd, with their addresses, SSH keys and services."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+
+from access import authorized_keys, host_key
+from addresses import MAILHOST, NETWORKS, REMOTE, Host
+from engine import LABEL, Engine, LabError, limits
+
+# What a mail host's root has on a real machine and a container's root has not: NET_ADMIN and NET_RAW to filter
+# packets and to craft them, SYS_ADMIN for the network namespace in which the role proves its rules, AUDIT_WRITE for
+# sshd's login records.
+CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "AUDIT_WRITE")
+
+START_SECONDS = 60
+READY = """
+state=$(timeout 30 systemctl is-system-running --wait 2>/dev/null) || true
+[ "$state" = running ] || { echo "${state:-starting}"; exit 1; }
+[ -z "$(ip -6 address show tentative)" ] || { echo addresses are tentative; exit 1; }
+[ -n "$(ss -Hltn sport = :22)" ] || { echo sshd does not listen; exit 1; }
+"""
+
+
+def exists(engine: Engine, host: Host) -> bool:
+    """Whether the host's container is there and runs."""
+    shown = engine.run("inspect", "--type=container", "--format={{.State.Running}}", host.container, check=False)
+    return shown.returncode == 0 and shown.stdout.strip() == "true"
+
+
+def start(engine: Engine, host: Host, image: str, release: str) -> None:
+    """Make the host anew and start it; `wait_until_ready` tells when it can be used."""
+    remove(engine, host)
+    first, *others = host.ports
+    options = [
+        f"--name={host.container}",
+        f"--hostname={host.name}",
+        f"--label={LABEL}=host",
+        f"--label={LABEL}.release={release}",
+        *(f"--cap-add={capability}" for capability in CAPABILITIES),
+        *limits(),
+        # A nameserver of the lab that does not exist yet: look-ups fail at once and none ever leaves the lab.
+        f"--dns={REMOTE.ports[0].ip4}",
+        "--tmpfs=/tmp",
+    ]
+    if engine.podman:
+        legs = [
+            f"--network={NETWORKS[port.network].full_name}:ip={port.ip4},ip6={port.ip6},mac={port.mac},interface_name=eth{n}"
+            for n, port in enumerate(host.ports)
+        ]
+        # systemd 257 and later refuse hybrid control groups (v1) without the variable; it means nothing elsewhere.
+        options += ["--systemd=always", "--env=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
+    else:
+        # Docker does not know of systemd: it needs a writable cgroup tree, and /run in memory.
+        legs = [f"--network={NETWORKS[first.network].full_name}", f"--ip={first.ip4}", f"--ip6={first.ip6}"]
+        legs += [f"--mac-address={first.mac}"]
+        options += ["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs=/run", "--tmpfs=/run/lock"]
+        options += ["--security-opt=apparmor=unconfined", "--env=container=docker"]
+    command = ["/sbin/init", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
+    engine.run(*engine.runtime, "create", *options, *legs, image, *command)
+    if not engine.podman:
+        for port in others:
+            leg = [f"--ip={port.ip4}", f"--ip6={port.ip6}", NETWORKS[port.network].full_name]
+            engine.run("network", "connect", *leg, host.container)
+    engine.run("cp", "-", f"{host.container}:/", data=_files(host))
+    engine.run(*engine.runtime, "start", host.container)
+
+
+def _files(host: Host) -> bytes:
+    """Return as a tar archive what makes the image this very host."""
+    private, public = host_key(host)
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for path, mode, text in (
+            ("etc/ssh/ssh_host_ed25519_key", 0o600, private),
+            ("etc/ssh/ssh_host_ed25519_key.pub", 0o644, public),
+            ("root/.ssh/authorized_keys", 0o600, authorized_keys()),
+        ):
+            entry = tarfile.TarInfo(path)
+            entry.mode, entry.size = mode, len(text)
+            archive.addfile(entry, io.BytesIO(text.encode()))
+        for service in () if host.mail else ("postfix.service", "postfix@-.service", "dovecot.service"):
+            entry = tarfile.TarInfo(f"etc/systemd/system/{service}")
+            entry.type, entry.linkname = tarfile.SYMTYPE, "/dev/null"
+            archive.addfile(entry)
+    return content.getvalue()
+
+
+def wait_until_ready(engine: Engine, host: Host) -> None:
+    """Return when the host has booted without a failed unit, has its addresses and accepts SSH."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        asked = engine.run("exec", host.container, "sh", "-c", READY, check=False)
+        if asked.returncode == 0:
+            break
+        if time.monotonic() > deadline or asked.stdout.strip() in ("degraded", "maintenance"):
+            raise LabError(f"{host.name} is not ready ({asked.stdout.strip()}):\n{journal(engine, host)}")
+        time.sleep(0.1)
+    _settle(engine, host)
+
+
+def _settle(engine: Engine, host: Host) -> None:
+    """Do what needs a running system: further addresses, and the domains for which a host takes mail."""
+    steps = [f"ip address replace {address}/26 dev eth0" for address in host.extra4]
+    steps += [f"ip address replace {address}/64 dev eth0 nodad" for address in host.extra6]
+    if host.domains:
+        steps.append(f"postconf -e 'mydestination = {', '.join(host.domains)}, localhost' 'myhostname = {host.domains[0]}'")
+        steps.append("postfix reload 2>&1")
+    if steps:
+        engine.run("exec", host.container, "sh", "-ec", "\n".join(steps))
+
+
+def journal(engine: Engine, host: Host) -> str:
+    """Return what a person needs who asks why a host does not work."""
+    script = "systemctl --failed --no-legend --plain; journalctl --no-pager --lines=40 --output=short-monotonic"
+    shown = engine.run("exec", host.container, "sh", "-c", script, check=False)
+    if shown.returncode == 0:
+        return shown.stdout
+    logs = engine.run("logs", "--tail=40", host.container, check=False)
+    return f"{shown.stderr}{logs.stdout}{logs.stderr}"
+
+
+def remove(engine: Engine, host: Host) -> None:
+    """Remove the host's container at once; a lab has nothing to save."""
+    if engine.run("inspect", "--type=container", host.container, check=False).returncode == 0:
+        engine.run("rm", "--force", *(["--time=0"] if engine.podman else []), host.container)
+
+
+def remove_all(engine: Engine) -> None:
+    """Remove every container that the lab made."""
+    found = engine.lines("ps", "--all", "--quiet", "--filter", f"label={LABEL}")
+    if found:
+        engine.run("rm", "--force", *(["--time=0"] if engine.podman else []), *found)
+
+
+def release_of_mailhost(engine: Engine) -> str:
+    """Return which Debian the mail host is now."""
+    template = f'{{{{index .Config.Labels "{LABEL}.release"}}}}'
+    return engine.run("inspect", "--type=container", f"--format={template}", MAILHOST.container).stdout.strip()
+
+
+def restart(engine: Engine, host: Host) -> None:
+    """Reboot a host: its files stay, its processes, packet filter and sets are gone."""
+    engine.run("restart", "--time=5", host.container)
+    wait_until_ready(engine, host)

@@ -1,0 +1,142 @@
+"""Starts, renews and removes the lab: `lab.py up`, `reset`, `restart`, `status`, `exec`, `down`.
+
+The demo, every Molecule scenario and the benchmarks use the same lab; only the mail host is made anew between them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+
+import access
+import containers
+from addresses import HOSTS, MAILHOST, NETWORKS, find_host
+from engine import STATE, Engine, LabError, find_engine
+from images import HELPER_RELEASE, PACKAGES, ensure_image, image_name, remove_images
+from networks import ensure_networks, reached_directly, remove_networks
+
+STATE_FILE = STATE / "lab.json"
+
+
+def known_engine() -> Engine:
+    """Return the engine with the runtime that `up` has found to work."""
+    engine = find_engine()
+    if STATE_FILE.exists():
+        engine.runtime = json.loads(STATE_FILE.read_text()).get("runtime", [])
+    return engine
+
+
+def up() -> None:
+    """Bring the lab up; what is there and works is left alone."""
+    started = time.monotonic()
+    STATE.mkdir(exist_ok=True, mode=0o700)
+    engine = known_engine()
+    image = ensure_image(engine, HELPER_RELEASE)
+    if not STATE_FILE.exists():
+        engine.choose_runtime(image)
+        STATE_FILE.write_text(json.dumps({"engine": engine.name, "runtime": engine.runtime}) + "\n")
+    ensure_networks(engine)
+    missing = [host for host in HOSTS.values() if not containers.exists(engine, host)]
+    for host in missing:
+        containers.start(engine, host, image, HELPER_RELEASE)
+        print(f"  host {host.name}: {', '.join(f'{port.ip4}, {port.ip6}' for port in host.ports)}", flush=True)
+    if missing or not access.INVENTORY.exists():
+        for host in missing:
+            containers.wait_until_ready(engine, host)
+        access.close_connections()
+        access.write_access(engine, direct=reached_directly())
+    print(f"  lab is up ({engine.name}, {time.monotonic() - started:.1f} s)", flush=True)
+
+
+def reset(release: str) -> None:
+    """Make the mail host anew, with the same addresses and the same SSH host key."""
+    started = time.monotonic()
+    engine = known_engine()
+    image = ensure_image(engine, release)
+    access.close_connections()
+    containers.start(engine, MAILHOST, image, release)
+    containers.wait_until_ready(engine, MAILHOST)
+    print(f"  mail host is new ({release}, {time.monotonic() - started:.1f} s)", flush=True)
+
+
+def restart(name: str) -> None:
+    """Reboot a host."""
+    engine = known_engine()
+    access.close_connections()
+    containers.restart(engine, find_host(name))
+
+
+def status() -> None:
+    """Show what there is."""
+    engine = known_engine()
+    print(f"engine    {engine.name} {' '.join(engine.runtime)}")
+    for release in PACKAGES:
+        there = engine.run("image", "inspect", image_name(release), check=False).returncode == 0
+        print(f"image     {release:<10}{'built' if there else 'not built'}")
+    for network in NETWORKS.values():
+        there = engine.run("network", "inspect", network.full_name, check=False).returncode == 0
+        print(f"network   {network.name:<10}{network.subnet4}, {network.subnet6}{'' if there else ' (not there)'}")
+    for host in HOSTS.values():
+        running = containers.exists(engine, host)
+        print(f"host      {host.name:<10}{'running' if running else 'not running'}")
+    if containers.exists(engine, MAILHOST):
+        print(f"mail host is {containers.release_of_mailhost(engine)}")
+
+
+def down() -> None:
+    """Remove containers, networks, images, keys and sockets: every trace of the lab."""
+    try:
+        engine = known_engine()
+    except LabError as error:
+        print(f"  nothing to remove from a container engine: {error}")
+    else:
+        containers.remove_all(engine)
+        remove_networks(engine)
+        remove_images(engine)
+    access.remove_access()
+    shutil.rmtree(STATE, ignore_errors=True)
+    print("  lab is gone")
+
+
+def main() -> int:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="lab.py", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="bring the lab up; quick if it is")
+    again = commands.add_parser("reset", help="make the mail host anew")
+    again.add_argument("--release", choices=list(PACKAGES), default=HELPER_RELEASE)
+    commands.add_parser("restart", help="reboot a host").add_argument("host", choices=list(HOSTS))
+    commands.add_parser("status", help="show what there is")
+    commands.add_parser("down", help="remove every trace")
+    inner = commands.add_parser("exec", help="run a command on a host")
+    inner.add_argument("host", choices=list(HOSTS))
+    inner.add_argument("argv", nargs=argparse.REMAINDER, help="command, default: a shell")
+    options = parser.parse_args()
+    try:
+        if options.command == "up":
+            up()
+        elif options.command == "reset":
+            reset(options.release)
+        elif options.command == "restart":
+            restart(options.host)
+        elif options.command == "status":
+            status()
+        elif options.command == "down":
+            down()
+        else:
+            engine, host = known_engine(), find_host(options.host)
+            terminal = ["-it"] if sys.stdin.isatty() and sys.stdout.isatty() else ["-i"]
+            command = [engine.name, "exec", *terminal, host.container, *(options.argv or ["bash"])]
+            os.execvp(command[0], command)
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
