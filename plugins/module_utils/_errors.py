@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Problems of an inventory, collected so that a user sees all of them at once.
+
+Private to the collection: other collections must not import it.
+"""
+
+from __future__ import annotations
+
+from typing import List
+
+SHOWN = 40
+"""Problems printed one by one; the rest is counted."""
+
+
+class PolicyError(Exception):
+    """What is wrong with an inventory, one sentence for each problem.
+
+    Each sentence begins with the path of the variable, shows the value, and
+    ends in the accepted form.
+    """
+
+    def __init__(self, problems: List[str]) -> None:
+        self.problems = list(problems)
+        shown = self.problems[:SHOWN]
+        if len(self.problems) > SHOWN:
+            shown.append(f"... and {len(self.problems) - SHOWN} more problems")
+        super().__init__("\n".join(shown))
+
+
+class Problems:
+    """A list of problems that grows while an inventory is read."""
+
+    def __init__(self) -> None:
+        self.found: List[str] = []
+
+    def add(self, path: str, text: str) -> None:
+        """Note that the value at ``path`` is wrong in the way ``text`` says."""
+        self.found.append(f"{path}: {text}")
+
+    def raise_if_any(self) -> None:
+        """Raise PolicyError with all that was found, if anything was."""
+        if self.found:
+            raise PolicyError(self.found)
+
+
+def shown(value: object) -> str:
+    """Return a value as it is quoted in an error: short, on one line, and readable.
+
+    Control characters appear as escapes, and only the first 80 characters of
+    a long text, so that an error can neither break a terminal nor fill it.
+    """
+    if isinstance(value, str):
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in value[:80])
+        return f'"{text}"' + ("..." if len(value) > 80 else "")
+    if value is None or isinstance(value, (bool, int, float)):
+        return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    kind = "a dictionary" if hasattr(value, "keys") else "a list" if isinstance(value, (list, tuple)) else type(value).__name__
+    return kind

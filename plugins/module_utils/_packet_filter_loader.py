@@ -1,0 +1,400 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Loads, unloads and takes back the packet filter on a mail host.
+
+Private to the collection: other collections must not import it.
+
+This file is the host's own program as well: the role installs it as it is, and
+the boot unit and the rollback timer run it, so that what was proven by a run is
+what happens at boot. It therefore imports nothing but the standard library.
+
+A directory with a state of the packet filter holds ``sets`` (ipset restore),
+``ipv4`` and ``ipv6`` (iptables-restore --noflush, our chains only) and
+``state.json`` (see State).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import fnmatch
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+ROOT = "/var/lib/mailhost-hardening/firewall"
+CHAIN_PREFIX = "MAILHOST-"
+SET_PREFIX = "mailhost-"
+JUMPS = {"INPUT": "MAILHOST-IN", "OUTPUT": "MAILHOST-OUT"}
+MAIL_PORTS = (25, 110, 143, 465, 587, 993, 995, 4190)
+"""Closed at boot when the state cannot be read; else the state names the ports."""
+FAMILIES = {"ipv4": "iptables", "ipv6": "ip6tables"}
+LOCK_WAIT = 10
+"""Seconds to wait for the xtables lock and for our own."""
+COMMAND_TIMEOUT = 120
+"""Seconds after which a command is given up; a million networks load in a tenth of that."""
+
+
+class LoadError(Exception):
+    """A program refused what it was given: the command and its own words."""
+
+
+class State(NamedTuple):
+    """What belongs to a state beside its three texts.
+
+    ``backend``: ``nft`` or ``legacy``. ``jump_after``: patterns of foreign chains
+    that keep their place in front of our jump. ``ports``: what is closed if
+    loading fails. ``live``: digest of the live state right after loading.
+    """
+
+    backend: str = "nft"
+    jump_after: Tuple[str, ...] = ()
+    ports: Tuple[int, ...] = MAIL_PORTS
+    live: str = ""
+
+    @classmethod
+    def read(cls, directory: str) -> State:
+        """Read ``state.json`` of a directory."""
+        with open(os.path.join(directory, "state.json"), encoding="utf-8") as file:
+            raw = json.load(file)
+        return cls(str(raw["backend"]), tuple(raw["jump_after"]), tuple(int(port) for port in raw["ports"]), str(raw["live"]))
+
+    def write(self, directory: str) -> None:
+        """Write ``state.json`` of a directory."""
+        write_file(os.path.join(directory, "state.json"), json.dumps(self._asdict(), indent=1, sort_keys=True) + "\n")
+
+
+def write_file(path: str, text: str, mode: int = 0o600) -> None:
+    """Replace a file in one step, on disk before it is in place."""
+    handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_text(directory: str, name: str) -> str:
+    """Return a file of a directory, or nothing where there is none."""
+    try:
+        with open(os.path.join(directory, name), encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+def run(command: Sequence[str], text: str = "") -> str:
+    """Run a command with ``text`` as its input and return its output; LoadError unless it returns 0.
+
+    Only the return code counts: iptables prints warnings on stderr as well.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 (a list, no shell)
+            list(command),
+            input=text,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=COMMAND_TIMEOUT,
+            check=False,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise LoadError(f"{' '.join(command)}: {error}") from error
+    if done.returncode != 0:
+        raise LoadError(f"{' '.join(command)} returned {done.returncode}: {done.stderr.strip() or 'no message'}")
+    return done.stdout
+
+
+@contextlib.contextmanager
+def locked(root: str = ROOT) -> Iterator[None]:
+    """Hold the lock of the state directory; LoadError if somebody else keeps it too long."""
+    with open(os.path.join(root, "lock"), "w", encoding="utf-8") as file:
+        deadline = time.monotonic() + LOCK_WAIT
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise LoadError(f"another run holds {root}/lock for more than {LOCK_WAIT} seconds") from None
+                time.sleep(0.05)
+        yield
+
+
+# The live state
+
+
+class Live(NamedTuple):
+    """Our part of the live packet filter of one family, and the foreign rules around our jumps."""
+
+    chains: Dict[str, List[str]]
+    jumps: Dict[str, int]
+    builtin: Dict[str, List[str]]
+
+    @property
+    def ours(self) -> bool:
+        """Whether anything of ours is live."""
+        return bool(self.chains) or any(self.jumps.values())
+
+    def text(self, order: Iterable[str] = ()) -> str:
+        """Return our chains as text for iptables-restore; ``order`` names chains that come first."""
+        names = [name for name in order if name in self.chains]
+        names += [name for name in self.chains if name not in names]
+        return chains_text({name: self.chains[name] for name in names})
+
+
+def chains_text(chains: Dict[str, List[str]]) -> str:
+    """Return chains as text for ``iptables-restore --noflush``; nothing for no chains."""
+    if not chains:
+        return ""
+    lines = ["*filter", *(f":{name} - [0:0]" for name in chains)]
+    lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules]
+    return "\n".join([*lines, "COMMIT"]) + "\n"
+
+
+def parse_save(text: str) -> Live:
+    """Read the output of iptables-save, or a text of ours."""
+    chains: Dict[str, List[str]] = {}
+    builtin: Dict[str, List[str]] = {name: [] for name in JUMPS}
+    jumps = dict.fromkeys(JUMPS, 0)
+    for line in text.splitlines():
+        if line.startswith(f":{CHAIN_PREFIX}"):
+            chains.setdefault(line[1:].split(" ", 1)[0], [])
+        elif line.startswith("-A "):
+            _append, chain, rule = line.split(" ", 2)
+            if chain.startswith(CHAIN_PREFIX):
+                chains.setdefault(chain, []).append(rule)
+            elif chain in builtin:
+                builtin[chain].append(rule)
+                jumps[chain] += rule == f"-j {JUMPS[chain]}"
+    return Live(chains, jumps, builtin)
+
+
+def command(family: str, backend: str, action: str) -> str:
+    """Return the name of an iptables program, as ``ip6tables-nft-save``; ``action`` is ``save`` or ``restore``."""
+    return f"{FAMILIES[family]}-{backend}-{action}"
+
+
+def read_live(family: str, backend: str) -> Live:
+    """Ask the kernel for one family's filter table."""
+    return parse_save(run([command(family, backend, "save"), "-t", "filter"]))
+
+
+def live_set_names() -> List[str]:
+    """Return the names of the live sets that are ours; none where ipset is not installed."""
+    if not shutil.which("ipset", path="/usr/sbin:/sbin:/usr/bin:/bin"):
+        return []
+    return sorted(name for name in run(["ipset", "list", "-name"]).splitlines() if name.startswith(SET_PREFIX))
+
+
+def members_digest(text: str) -> str:
+    """Return a digest of the members in a text of ipset, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(line for line in text.splitlines() if line.startswith("add "))).encode("utf-8")).hexdigest()
+
+
+def live_sets() -> Dict[str, str]:
+    """Return the digest of the members of each live set of ours."""
+    return {name: members_digest(run(["ipset", "save", name])) for name in live_set_names()}
+
+
+def digest(lives: Dict[str, Live], sets: Dict[str, str]) -> str:
+    """Return a digest of all that is ours in the live state."""
+    ours = {family: [live.chains, live.jumps] for family, live in lives.items()}
+    return hashlib.sha256(json.dumps([ours, sets], sort_keys=True).encode("utf-8")).hexdigest()
+
+
+def live_digest(backend: str) -> str:
+    """Ask the kernel for all that is ours and return its digest."""
+    return digest({family: read_live(family, backend) for family in FAMILIES}, live_sets())
+
+
+# Loading
+
+
+def split_sets(text: str) -> Dict[str, List[str]]:
+    """Return the lines of each set in a text for ipset restore."""
+    found: Dict[str, List[str]] = {}
+    for line in text.splitlines():
+        found.setdefault(line.split(" ", 2)[1], []).append(line)
+    return found
+
+
+def load_sets(text: str, rebuild: Iterable[str] = ()) -> None:
+    """Create the sets of a text. A live set is left alone unless it is to be rebuilt, then it is swapped in one step."""
+    if not text:
+        return
+    live: Set[str] = set(live_set_names())
+    parts: List[str] = []
+    for name, lines in split_sets(text).items():
+        if name not in live:
+            parts += lines
+        elif name in rebuild:
+            spare = f"{name}-n"
+            parts += [line.replace(f" {name} ", f" {spare} ", 1) for line in lines]
+            parts += [f"swap {spare} {name}", f"destroy {spare}"]
+    if parts:
+        run(["ipset", "restore"], "\n".join(parts) + "\n")
+
+
+def destroy_sets(keep: Iterable[str]) -> None:
+    """Destroy our sets that are not to be kept; one that a rule still needs stays."""
+    kept = set(keep)
+    for name in live_set_names():
+        if name not in kept:
+            with contextlib.suppress(LoadError):
+                run(["ipset", "destroy", name])
+
+
+def jump_position(rules: Sequence[str], patterns: Sequence[str]) -> int:
+    """Return the place (from 1) for our jump: behind the last jump to a chain that matches a pattern."""
+    place = 1
+    for index, rule in enumerate(rules, start=1):
+        words = rule.split()
+        target = words[words.index("-j") + 1] if "-j" in words else ""
+        if any(fnmatch.fnmatchcase(target, pattern) for pattern in patterns):
+            place = index + 1
+    return place
+
+
+def transaction(text: str, live: Live, jump_after: Sequence[str]) -> str:
+    """Return the one iptables-restore text that turns the live state of a family into the wanted one."""
+    wanted = parse_save(text).chains
+    old = [name for name in live.chains if name not in wanted]
+    lines = ["*filter"]
+    lines += [f":{name} - [0:0]" for name in [*wanted, *old]]  # a declared chain is emptied
+    lines += [f"-A {name} {rule}" for name, rules in wanted.items() for rule in rules]
+    for builtin, chain in JUMPS.items():
+        if chain not in wanted:
+            lines += [f"-D {builtin} -j {chain}"] * live.jumps[builtin]
+        elif live.jumps[builtin] == 0:
+            lines.append(f"-I {builtin} {jump_position(live.builtin[builtin], jump_after)} -j {chain}")
+        else:
+            lines += [f"-D {builtin} -j {chain}"] * (live.jumps[builtin] - 1)
+    lines += [f"-X {name}" for name in old]
+    return "\n".join([*lines, "COMMIT"]) + "\n"
+
+
+def load_rules(family: str, text: str, state: State) -> None:
+    """Bring one family's chains and jumps into the wanted state, in one step."""
+    live = read_live(family, state.backend)
+    if text or live.ours:
+        run([command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)], transaction(text, live, state.jump_after))
+
+
+def load(directory: str, rebuild: Iterable[str] = ()) -> State:
+    """Load the state in a directory: sets first, then the rules that need them. Old sets stay."""
+    state = State.read(directory)
+    load_sets(read_text(directory, "sets"), rebuild)
+    for family in FAMILIES:
+        load_rules(family, read_text(directory, family), state)
+    return state
+
+
+def load_closed(ports: Sequence[int], backend: str) -> None:
+    """Close the mail ports with rules that need neither sets nor connection tracking."""
+    chains: Dict[str, List[str]] = {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-OUT": ["-o lo -j RETURN"]}
+    for start in range(0, len(ports), 15):
+        listed = ",".join(str(port) for port in ports[start : start + 15])
+        for rules in chains.values():
+            rules.append(f"-p tcp -m multiport --dports {listed} -j DROP")
+    for family in FAMILIES:
+        load_rules(family, chains_text(chains), State(backend))
+
+
+def unload(backend: str) -> None:
+    """Take our jumps, chains and sets out of the live state, and nothing else."""
+    for family in FAMILIES:
+        load_rules(family, "", State(backend))
+    destroy_sets(())
+
+
+# What the boot unit and the rollback timer do
+
+
+def boot(root: str = ROOT) -> None:
+    """Load the confirmed state; whatever is wrong with it, the mail ports are closed and LoadError is raised."""
+    state = State()
+    current = os.path.join(root, "current")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(root, "pending.json"))  # what was not confirmed before a restart is not to come
+    try:
+        state = State.read(current)
+        load(current)
+    except Exception as error:  # noqa: BLE001 (a broken file of any kind must not leave the ports open)
+        load_closed(state.ports, state.backend)
+        raise LoadError(f"the packet filter in {current} did not load, the mail ports are closed instead: {error}") from error
+
+
+def read_pending(root: str = ROOT) -> Optional[Dict[str, Any]]:
+    """Return the change that awaits confirmation, or None."""
+    text = read_text(root, "pending.json")
+    return json.loads(text) if text else None
+
+
+def take_back(root: str, pending: Dict[str, Any], reason: str) -> None:
+    """Put back the state from before a change, note why, and forget the change. The caller holds the lock."""
+    previous, generation = os.path.join(root, "previous"), os.path.join(root, pending["generation"])
+    if os.path.realpath(os.path.join(root, "current")) == os.path.realpath(generation):
+        os.unlink(os.path.join(root, "pending.json"))  # a confirmation was killed half-way, behind its decisive step
+        return
+    state = State.read(previous)
+    try:
+        load(previous, pending["rebuild"])
+    except LoadError as error:
+        load_closed(state.ports, state.backend)
+        reason += f"; the former state did not load either, so the mail ports are closed: {error}"
+    else:
+        destroy_sets(split_sets(read_text(previous, "sets")))
+    write_file(os.path.join(root, "rolled-back.json"), json.dumps({"token": pending["token"], "reason": reason, "time": time.time()}) + "\n")
+    os.unlink(os.path.join(root, "pending.json"))
+    shutil.rmtree(generation, ignore_errors=True)
+
+
+def rollback(token: str, root: str = ROOT) -> None:
+    """Take back the change with this token, unless it was confirmed meanwhile."""
+    with locked(root):
+        pending = read_pending(root)
+        if pending is not None and pending["token"] == token:
+            take_back(root, pending, f"no confirmation came within {pending['timeout']} seconds")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command: ``boot``, ``unload BACKEND``, ``rollback TOKEN`` or ``rollback-after SECONDS TOKEN``."""
+    words = list(arguments)
+    try:
+        if words == ["boot"]:
+            with locked():
+                boot()
+        elif words == ["unload"]:
+            with locked():
+                unload(State.read(os.path.join(ROOT, "current")).backend)
+        elif len(words) == 2 and words[0] == "rollback":
+            rollback(words[1])
+        elif len(words) == 3 and words[0] == "rollback-after":
+            time.sleep(float(words[1]))
+            rollback(words[2])
+        else:
+            sys.stderr.write("usage: boot | unload | rollback TOKEN | rollback-after SECONDS TOKEN\n")
+            return 2
+    except (LoadError, OSError, ValueError, KeyError) as error:
+        sys.stderr.write(f"mailhost-firewall: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The service catalogue: names, ports and protocols of the flows that an inventory may declare.
+
+Private to the collection: other collections must not import it.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, NamedTuple, Tuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import shown
+
+
+class Service(NamedTuple):
+    """A service: its name in rules and logs, its port on the server, and its protocols.
+
+    ``client_ports`` is what the client side may use as source: the unprivileged
+    ports (seed F1), one fixed port, or any (empty).
+    """
+
+    name: str
+    port: int
+    protocols: Tuple[str, ...] = ("tcp",)
+    client_ports: str = "1024:65535"
+
+
+class UnknownServiceError(ValueError):
+    """A value that is neither in the catalogue nor a port, with the accepted form."""
+
+
+MAIL: Dict[str, Service] = {
+    service.name: service
+    for service in (
+        Service("smtp", 25),  # RFC 5321
+        Service("pop3", 110),  # RFC 1939
+        Service("imap", 143),  # RFC 9051
+        Service("submissions", 465),  # RFC 8314
+        Service("submission", 587),  # RFC 6409
+        Service("imaps", 993),  # RFC 8314
+        Service("pop3s", 995),  # RFC 8314
+        Service("managesieve", 4190),  # RFC 5804
+    )
+}
+"""Mail services: what the scope ``mail`` decides about."""
+
+HOST: Dict[str, Service] = {
+    service.name: service
+    for service in (
+        Service("ssh", 22),
+        Service("dns", 53, ("udp", "tcp")),
+        Service("dhcp", 67, ("udp",), "68"),  # RFC 2131; IPv6: 546 and 547, RFC 8415
+        Service("http", 80),
+        Service("ntp", 123, ("udp",), ""),  # RFC 5905 lets client and server use port 123
+        Service("https", 443),
+    )
+}
+"""What a host needs beside mail, for the scope ``host``."""
+
+
+def find_service(value: object, catalogue: Dict[str, Service]) -> Service:
+    """Return the service for a catalogue name or a TCP port, or raise UnknownServiceError.
+
+    A port that the catalogue knows is that service, so ``25`` and ``smtp``
+    cannot be declared side by side.
+    """
+    if isinstance(value, str) and value in catalogue:
+        return catalogue[value]
+    port = value if isinstance(value, int) and not isinstance(value, bool) else None
+    if port is None or not 1 <= port <= 65535:
+        names = ", ".join(sorted(catalogue))
+        raise UnknownServiceError(f"{shown(value)} is not a service; write one of {names}, or a TCP port from 1 to 65535")
+    for service in catalogue.values():
+        if service.port == port and "tcp" in service.protocols:
+            return service
+    return Service(f"port-{port}", port)
