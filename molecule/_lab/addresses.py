@@ -11,6 +11,9 @@ CONTROLLER4 = "198.51.100.65"
 CONTROLLER6 = "2001:db8:200::1"
 """The controller's own address, from which Ansible reaches the mail host: the bridge of the inside network."""
 
+UNREACHABLE = "198.51.100.253"
+"""An address in neither network; the hosts have no default route."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -40,9 +43,13 @@ class Port:
 
 @dataclass(frozen=True)
 class Host:
-    """A container of the lab; `extra4` and `extra6` are further source addresses on its first leg."""
+    """A container of the lab.
+
+    `extra4` and `extra6` are further addresses on its first leg, used only where a test asks for them as the source.
+    """
 
     name: str
+    fqdn: str
     ports: tuple[Port, ...]
     mail: bool
     extra4: tuple[str, ...] = ()
@@ -75,6 +82,7 @@ HOSTS = {
     for host in (
         Host(
             "mailhost",
+            "mail.example",
             (
                 Port("outside", "198.51.100.10", "2001:db8:100::10", "02:00:c6:33:64:10"),
                 Port("inside", "198.51.100.74", "2001:db8:200::10", "02:00:c6:33:64:74"),
@@ -83,6 +91,7 @@ HOSTS = {
         ),
         Host(
             "outside",
+            "outside.example",
             (Port("outside", "198.51.100.20", "2001:db8:100::20", "02:00:c6:33:64:20"),),
             mail=False,
             extra4=("198.51.100.21",),
@@ -90,12 +99,14 @@ HOSTS = {
         ),
         Host(
             "remote",
+            "remote.example",
             (Port("outside", "198.51.100.30", "2001:db8:100::30", "02:00:c6:33:64:30"),),
             mail=True,
             domains=("remote.example",),
         ),
         Host(
             "inside",
+            "inside.example",
             (Port("inside", "198.51.100.84", "2001:db8:200::84", "02:00:c6:33:64:84"),),
             mail=False,
         ),
@@ -106,6 +117,8 @@ MAILHOST = HOSTS["mailhost"]
 OUTSIDE = HOSTS["outside"]
 REMOTE = HOSTS["remote"]
 INSIDE = HOSTS["inside"]
+NAMES = tuple((host.fqdn, ip) for host in HOSTS.values() for port in host.ports for ip in (port.ip4, port.ip6))
+"""What stands in /etc/hosts everywhere, for the look-ups that a mail server makes of its clients."""
 
 
 def find_host(name: str) -> Host:

@@ -7,7 +7,7 @@ import tarfile
 import time
 
 from access import authorized_keys, host_key
-from addresses import MAILHOST, NETWORKS, REMOTE, Host
+from addresses import MAILHOST, NAMES, NETWORKS, UNREACHABLE, Host
 from engine import LABEL, Engine, LabError, limits
 
 # What a mail host's root has on a real machine and a container's root has not: NET_ADMIN and NET_RAW to filter
@@ -41,8 +41,10 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
         f"--label={LABEL}.release={release}",
         *(f"--cap-add={capability}" for capability in CAPABILITIES),
         *limits(),
-        # A nameserver of the lab that does not exist yet: look-ups fail at once and none ever leaves the lab.
-        f"--dns={REMOTE.ports[0].ip4}",
+        # No packet can go there, so a look-up fails at once instead of keeping a mail server waiting; the hosts of the
+        # lab know each other by name all the same.
+        f"--dns={UNREACHABLE}",
+        *(f"--add-host={name}:{address}" for name, address in NAMES),
         "--tmpfs=/tmp",
     ]
     if engine.podman:
@@ -104,7 +106,7 @@ def wait_until_ready(engine: Engine, host: Host) -> None:
 def _settle(engine: Engine, host: Host) -> None:
     """Do what needs a running system: further addresses, and the domains for which a host takes mail."""
     steps = [f"ip address replace {address}/26 dev eth0" for address in host.extra4]
-    steps += [f"ip address replace {address}/64 dev eth0 nodad" for address in host.extra6]
+    steps += [f"ip address replace {address}/64 dev eth0 nodad preferred_lft 0" for address in host.extra6]
     if host.domains:
         steps.append(f"postconf -e 'mydestination = {', '.join(host.domains)}, localhost' 'myhostname = {host.domains[0]}'")
         steps.append("postfix reload 2>&1")

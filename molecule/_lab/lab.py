@@ -1,4 +1,4 @@
-"""Starts, renews and removes the lab: `lab.py up`, `reset`, `restart`, `status`, `exec`, `down`.
+"""Starts, renews and removes the lab: `lab.py up`, `reset`, `restart`, `remove`, `status`, `exec`, `down`.
 
 The demo, every Molecule scenario and the benchmarks use the same lab; only the mail host is made anew between them.
 """
@@ -14,7 +14,7 @@ import time
 
 import access
 import containers
-from addresses import HOSTS, MAILHOST, NETWORKS, find_host
+from addresses import HOSTS, MAILHOST, NETWORKS, Host, find_host
 from engine import STATE, Engine, LabError, find_engine
 from images import HELPER_RELEASE, PACKAGES, ensure_image, image_name, remove_images
 from networks import ensure_networks, reached_directly, remove_networks
@@ -33,34 +33,46 @@ def known_engine() -> Engine:
 def up() -> None:
     """Bring the lab up; what is there and works is left alone."""
     started = time.monotonic()
-    STATE.mkdir(exist_ok=True, mode=0o700)
     engine = known_engine()
+    _ensure(engine, list(HOSTS.values()))
+    print(f"  lab is up ({engine.name}, {time.monotonic() - started:.1f} s)", flush=True)
+
+
+def reset(release: str) -> None:
+    """Make the mail host anew, with the same addresses and the same SSH host key; the other hosts stay."""
+    engine = known_engine()
+    _ensure(engine, [host for host in HOSTS.values() if host != MAILHOST])
+    image = ensure_image(engine, release)
+    started = time.monotonic()
+    access.close_connections()
+    containers.start(engine, MAILHOST, image, release)
+    containers.wait_until_ready(engine, MAILHOST)
+    print(f"  mail host is new ({release}, {time.monotonic() - started:.1f} s)", flush=True)
+
+
+def _ensure(engine: Engine, hosts: list[Host]) -> None:
+    STATE.mkdir(exist_ok=True, mode=0o700)
     image = ensure_image(engine, HELPER_RELEASE)
     if not STATE_FILE.exists():
         engine.choose_runtime(image)
         STATE_FILE.write_text(json.dumps({"engine": engine.name, "runtime": engine.runtime}) + "\n")
     ensure_networks(engine)
-    missing = [host for host in HOSTS.values() if not containers.exists(engine, host)]
+    missing = [host for host in hosts if not containers.exists(engine, host)]
     for host in missing:
         containers.start(engine, host, image, HELPER_RELEASE)
         print(f"  host {host.name}: {', '.join(f'{port.ip4}, {port.ip6}' for port in host.ports)}", flush=True)
+    for host in missing:
+        containers.wait_until_ready(engine, host)
     if missing or not access.INVENTORY.exists():
-        for host in missing:
-            containers.wait_until_ready(engine, host)
         access.close_connections()
         access.write_access(engine, direct=reached_directly())
-    print(f"  lab is up ({engine.name}, {time.monotonic() - started:.1f} s)", flush=True)
 
 
-def reset(release: str) -> None:
-    """Make the mail host anew, with the same addresses and the same SSH host key."""
-    started = time.monotonic()
+def remove(name: str) -> None:
+    """Remove one host."""
     engine = known_engine()
-    image = ensure_image(engine, release)
     access.close_connections()
-    containers.start(engine, MAILHOST, image, release)
-    containers.wait_until_ready(engine, MAILHOST)
-    print(f"  mail host is new ({release}, {time.monotonic() - started:.1f} s)", flush=True)
+    containers.remove(engine, find_host(name))
 
 
 def restart(name: str) -> None:
@@ -110,6 +122,7 @@ def main() -> int:
     again = commands.add_parser("reset", help="make the mail host anew")
     again.add_argument("--release", choices=list(PACKAGES), default=HELPER_RELEASE)
     commands.add_parser("restart", help="reboot a host").add_argument("host", choices=list(HOSTS))
+    commands.add_parser("remove", help="remove a host").add_argument("host", choices=list(HOSTS))
     commands.add_parser("status", help="show what there is")
     commands.add_parser("down", help="remove every trace")
     inner = commands.add_parser("exec", help="run a command on a host")
@@ -123,6 +136,8 @@ def main() -> int:
             reset(options.release)
         elif options.command == "restart":
             restart(options.host)
+        elif options.command == "remove":
+            remove(options.host)
         elif options.command == "status":
             status()
         elif options.command == "down":

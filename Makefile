@@ -1,0 +1,63 @@
+# Developer's entry points; every target works alone from a clean clone.
+# Everything generated stays in .venv, .lab and .cache.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+ROOT := $(CURDIR)
+COLLECTION := $(ROOT)/.venv/collections/ansible_collections/mailhost/hardening
+SCENARIO ?=
+
+export PATH := $(ROOT)/.venv/bin:$(PATH)
+
+export ANSIBLE_COLLECTIONS_PATH := $(ROOT)/.venv/collections
+export ANSIBLE_CONFIG := $(ROOT)/molecule/_lab/ansible.cfg
+export ANSIBLE_HOME := $(ROOT)/.cache/ansible
+export MOLECULE_GLOB := molecule/*/molecule.yml
+export PYTHONPYCACHEPREFIX := $(ROOT)/.cache/pycache
+export RUFF_CACHE_DIR := $(ROOT)/.cache/ruff
+export MYPY_CACHE_DIR := $(ROOT)/.cache/mypy
+export HYPOTHESIS_STORAGE_DIRECTORY := $(ROOT)/.cache/hypothesis
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help demo test lint unit molecule bench clean lab sanity
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.stamp ## Harden a real mail host in containers and show what packets get
+	@scripts/lab-engine
+	@python molecule/_lab/demo.py
+
+test: .venv/.stamp ## Everything that must pass: lint, unit, molecule, demo
+	@scripts/stages lint unit molecule demo
+
+lint: .venv/.stamp ## Linters, types, specs, changelog and ansible-test sanity
+	@scripts/lint
+
+sanity: .venv/.stamp ## ansible-test sanity alone
+	@scripts/sanity
+
+unit: .venv/.stamp ## Unit tests
+	@cd $(COLLECTION) && python -m pytest -n 2 -o cache_dir=$(ROOT)/.cache/pytest tests/unit
+
+molecule: .venv/.stamp ## All scenarios, or one: make molecule SCENARIO=default
+	@scripts/lab-engine
+	@scripts/molecule $(SCENARIO)
+
+bench: .venv/.stamp ## Measure the role in the lab
+	@scripts/lab-engine
+	@python molecule/_lab/lab.py up
+	@python -m pytest -o cache_dir=$(ROOT)/.cache/pytest -s tests/bench
+
+lab: .venv/.stamp ## Bring the lab up and leave it
+	@scripts/lab-engine
+	@python molecule/_lab/lab.py up
+
+clean: ## Remove every trace: containers, networks, images, .venv, .lab, .cache
+	@scripts/clean
+
+.venv/.stamp: requirements/dev.txt scripts/bootstrap
+	@scripts/bootstrap

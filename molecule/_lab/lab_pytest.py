@@ -1,0 +1,19 @@
+"""Fixtures for every test that uses the lab; molecule/conftest.py and tests/bench load them."""
+
+from __future__ import annotations
+
+import pytest
+from addresses import HOSTS
+from containers import exists
+from lab import known_engine
+from probes import Lab
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """Return the running lab; see probes.Lab for what it can do."""
+    engine = known_engine()
+    missing = [host.name for host in HOSTS.values() if not exists(engine, host)]
+    if missing:
+        pytest.exit(f"the lab is not up, {', '.join(missing)} missing: make lab", returncode=3)
+    return Lab(engine)
