@@ -119,6 +119,18 @@ def run(command: Sequence[str], text: str = "") -> str:
     return done.stdout
 
 
+def start_detached(command: Sequence[str]) -> None:
+    """Start a command that outlives this process and its session."""
+    subprocess.Popen(  # noqa: S603 (a list, no shell)
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+    )
+
+
 @contextlib.contextmanager
 def locked(root: str = ROOT) -> Iterator[None]:
     """Hold the lock of the state directory; LoadError if somebody else keeps it too long."""

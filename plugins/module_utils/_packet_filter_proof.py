@@ -20,7 +20,6 @@ import select
 import signal
 import socket
 import time
-import traceback
 from typing import Callable, Dict, List, NamedTuple, NoReturn, Optional
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
@@ -59,30 +58,20 @@ def prove(directory: str, connection: Optional[Connection]) -> List[str]:
     kernel refuses the state or the state refuses the controller, and
     NoNamespaceError where the host has no namespace for us.
     """
-    outcome = json.loads(_in_child(lambda: json.dumps(_prove_here(directory, connection))))
-    if outcome["namespace_error"]:
-        raise NoNamespaceError(outcome["namespace_error"])
-    if outcome["error"]:
-        raise loader.LoadError(outcome["error"])
-    return [str(note) for note in outcome["notes"]]
 
-
-def _prove_here(directory: str, connection: Optional[Connection]) -> Dict[str, object]:
-    outcome: Dict[str, object] = {"namespace_error": "", "error": "", "notes": []}
-    try:
-        unshare_network()
+    def attempt() -> List[str]:
         loader.load(directory)
-        if connection is not None:
-            outcome["notes"] = _try_connection(connection)
-    except NoNamespaceError as error:
-        outcome["namespace_error"] = str(error) or "refused"
-    except loader.LoadError as error:
-        outcome["error"] = str(error)
-    return outcome
+        return _try_connection(connection) if connection is not None else []
+
+    return in_namespace(attempt) or []
 
 
-def _in_child(work: Callable[[], str]) -> str:
-    """Run work in a forked process and return its text; the process is gone afterwards."""
+def in_namespace(work: Callable[[], Optional[List[str]]]) -> Optional[List[str]]:
+    """Run work in a forked process with a network namespace of its own, and return what it returns.
+
+    Raises NoNamespaceError where the host has no namespace for us, and LoadError
+    for whatever else goes wrong. Process and namespace are gone afterwards.
+    """
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -90,19 +79,29 @@ def _in_child(work: Callable[[], str]) -> str:
         _report(writer, work)
     os.close(writer)
     try:
-        return _read_all(reader, TIME_LIMIT)
+        outcome = json.loads(_read_all(reader, TIME_LIMIT) or '{"error": "the proof was killed"}')
     finally:
         os.close(reader)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+    if "no_namespace" in outcome:
+        raise NoNamespaceError(outcome["no_namespace"])
+    if "error" in outcome:
+        raise loader.LoadError(outcome["error"])
+    return [str(note) for note in outcome["notes"] or []]
 
 
-def _report(writer: int, work: Callable[[], str]) -> NoReturn:
+def _report(writer: int, work: Callable[[], Optional[List[str]]]) -> NoReturn:
     try:
-        text = work()
-    except BaseException:  # noqa: BLE001 (the parent reports it)
-        text = json.dumps({"namespace_error": "", "error": traceback.format_exc(limit=1).splitlines()[-1], "notes": []})
-    os.write(writer, text.encode("utf-8"))
+        unshare_network()
+        outcome: Dict[str, object] = {"notes": work()}
+    except NoNamespaceError as error:
+        outcome = {"no_namespace": str(error)}
+    except loader.LoadError as error:
+        outcome = {"error": str(error)}
+    except BaseException as error:  # noqa: BLE001 (it is the parent's to report)
+        outcome = {"error": f"the proof failed: {error!r}"}
+    os.write(writer, json.dumps(outcome).encode("utf-8"))
     os._exit(0)
 
 

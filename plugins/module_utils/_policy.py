@@ -319,13 +319,6 @@ def read_firewall_policy(
 
 
 def _check_contradictions(reader: _Reader, policy: FirewallPolicy) -> None:
-    served = {flow.service for flow in policy.flows if flow.direction == SERVER}
-    for index, service in enumerate(policy.closed):
-        if service in served:
-            reader.problems.add(
-                f"{reader.path('close_services')}[{index}]",
-                f'"{service.name}" is declared as a server flow in {reader.path("services")}; leave it out of one of the two',
-            )
     mail_ports = {flow.service.port for flow in policy.flows} | {service.port for service in MAIL.values()}
     for index, flow in enumerate(policy.host_flows):
         if flow.service.port in mail_ports and "tcp" in flow.service.protocols:

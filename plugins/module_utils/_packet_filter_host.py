@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a mail host says of itself before its packet filter is changed.
+
+Private to the collection: other collections must not import it. Nothing here
+changes the host.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import (
+    Connection,
+    NoNamespaceError,
+    in_namespace,
+)
+
+BACKENDS = ("nft", "legacy")
+ANCESTORS = 32
+"""Processes to look through for the SSH connection; a chain of sudo and shells has about six."""
+
+
+class ConflictError(Exception):
+    """The host is in a state in which a change would fight with something else."""
+
+
+class Endpoint(NamedTuple):
+    """A TCP socket of the host: local and remote address and port; the remote port of a listener is 0."""
+
+    address: str
+    port: int
+    remote: str
+    remote_port: int
+
+
+# The SSH connection
+
+
+def ssh_connection() -> Optional[Connection]:
+    """Return the live SSH connection of this run, also through sudo, or None where there is none.
+
+    sudo takes SSH_CONNECTION out of the environment, so the processes that
+    started this one are asked for theirs.
+    """
+    process = os.getpid()
+    for _step in range(ANCESTORS):
+        value = os.environ.get("SSH_CONNECTION", "") if process == os.getpid() else _environment(process, b"SSH_CONNECTION=")
+        words = value.split()
+        if len(words) == 4 and words[3].isdigit():
+            return Connection(_plain(words[0]), _plain(words[2]), int(words[3]))
+        process = _parent(process)
+        if process <= 1:
+            break
+    return None
+
+
+def _environment(process: int, key: bytes) -> str:
+    try:
+        with open(f"/proc/{process}/environ", "rb") as file:
+            for item in file.read().split(b"\0"):
+                if item.startswith(key):
+                    return item[len(key) :].decode("ascii", "replace")
+    except OSError:
+        pass
+    return ""
+
+
+def _parent(process: int) -> int:
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            return int(file.read().rpartition(")")[2].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def _plain(address: str) -> str:
+    """Return an address without its zone, and IPv4 in its own spelling."""
+    bare = address.partition("%")[0]
+    return bare[7:] if bare.lower().startswith("::ffff:") and "." in bare else bare
+
+
+# iptables
+
+
+def choose_backend(wish: str) -> str:
+    """Return ``nft`` or ``legacy``: the wish, else the one in use on the host. ConflictError where both hold our rules.
+
+    In use means: has our rules, else is the only one with rules of anybody,
+    else is what the command ``iptables`` stands for.
+    """
+    present = [backend for backend in BACKENDS if shutil.which(f"iptables-{backend}-restore", path="/usr/sbin:/sbin:/usr/bin:/bin")]
+    if not present:
+        raise ConflictError("iptables is not installed on the host; install the package iptables")
+    lives = {backend: _both_families(backend) for backend in present}
+    ours = [backend for backend in present if any(live.ours for live in lives[backend])]
+    if len(ours) == 2:
+        raise ConflictError(
+            "both iptables-nft and iptables-legacy hold chains named MAILHOST-*, so it is unclear which decide; "
+            "delete those of one variant, or flush them, and run again"
+        )
+    if wish != "auto" and wish not in present:
+        raise ConflictError(f'firewall_backend: "{wish}" is not installed on the host; write "auto" or "{present[0]}"')
+    if wish != "auto" and ours and ours != [wish]:
+        raise ConflictError(
+            f'firewall_backend: "{wish}" would leave our rules in iptables-{ours[0]}; run once with firewall_state: absent and firewall_backend: {ours[0]}'
+        )
+    if wish != "auto" or ours:
+        return wish if wish != "auto" else ours[0]
+    return _in_use(present, lives)
+
+
+def _both_families(backend: str) -> List[loader.Live]:
+    return [loader.read_live(family, backend) for family in loader.FAMILIES]
+
+
+def _in_use(present: Sequence[str], lives: Mapping[str, List[loader.Live]]) -> str:
+    busy = [backend for backend in present if any(rules for live in lives[backend] for rules in live.builtin.values())]
+    if len(busy) == 1:
+        return busy[0]
+    version = loader.run(["iptables", "--version"])
+    default = "legacy" if "legacy" in version or "nf_tables" not in version else "nft"
+    return default if default in present else present[0]
+
+
+def find_rivals() -> List[str]:
+    """Return the names of active firewall managers that would rewrite or overrule our rules."""
+    rivals = []
+    if "ENABLED=yes" in loader.read_text("/etc/ufw", "ufw.conf").replace(" ", "").splitlines():
+        rivals.append("ufw")
+    if os.path.isdir("/run/systemd/system") and shutil.which("firewalld", path="/usr/sbin:/usr/bin"):
+        done = subprocess.run(["systemctl", "is-active", "--quiet", "firewalld"], check=False)  # noqa: S603, S607 (fixed)
+        if done.returncode == 0:
+            rivals.append("firewalld")
+    return rivals
+
+
+def owner_match_works(backend: str) -> bool:
+    """Whether the kernel takes a rule with the owner match; asked in a namespace of its own."""
+    rules = "*filter\n:MAILHOST-OUT - [0:0]\n-A MAILHOST-OUT -m owner --uid-owner 0 -j RETURN\nCOMMIT\n"
+    restore = loader.command("ipv4", backend, "restore")
+
+    def attempt() -> None:
+        loader.run([restore, "--noflush"], rules)
+
+    try:
+        in_namespace(attempt)
+    except NoNamespaceError:
+        try:
+            loader.run([restore, "--test", "--noflush"], rules)
+        except loader.LoadError:
+            return False
+    except loader.LoadError:
+        return False
+    return True
+
+
+def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> List[str]:
+    """Return one sentence for each jump of ours that has foreign rules in front of it which were not to be there."""
+    found = []
+    for family, live in lives.items():
+        for builtin, chain in loader.JUMPS.items():
+            rules = live.builtin[builtin]
+            jump = f"-j {chain}"
+            if jump in rules:
+                strangers = rules.index(jump) + 1 - loader.jump_position(rules[: rules.index(jump)], patterns)
+                if strangers > 0:
+                    found.append(
+                        f"{family}: {strangers} foreign rules in {builtin} come before the jump to {chain} and can overrule it; "
+                        "name their chains in firewall_jump_after if that is meant"
+                    )
+    return found
+
+
+# Users, listeners, sessions
+
+
+def find_users(wanted: Union[Sequence[Union[str, int]], str], candidates: Iterable[str]) -> Tuple[List[int], List[str]]:
+    """Return the ids of users and the names that the host does not know; ``auto`` means the first known candidate."""
+    if wanted == "auto":
+        for name in candidates:
+            uid = _uid(name)
+            if uid is not None:
+                return [uid], []
+        return [], []
+    uids, unknown = [], []
+    for user in wanted:
+        uid = user if isinstance(user, int) else _uid(user)
+        if uid is None:
+            unknown.append(str(user))
+        else:
+            uids.append(uid)
+    return sorted(set(uids)), unknown
+
+
+def _uid(name: str) -> Optional[int]:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+_LISTEN, _ESTABLISHED = "0A", "01"
+
+
+def tcp_sockets() -> Tuple[List[Endpoint], List[Endpoint]]:
+    """Return the host's listening sockets and its established connections, without those on loopback (proc(5))."""
+    listeners: List[Endpoint] = []
+    sessions: List[Endpoint] = []
+    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(path, encoding="ascii") as file:
+                lines = file.read().splitlines()[1:]
+        except OSError:
+            continue
+        for line in lines:
+            words = line.split()
+            endpoint = Endpoint(*_endpoint(words[1]), *_endpoint(words[2]))
+            if _is_loopback(endpoint.address) or words[3] not in (_LISTEN, _ESTABLISHED):
+                continue
+            (listeners if words[3] == _LISTEN else sessions).append(endpoint)
+    return sorted(set(listeners)), sorted(set(sessions))
+
+
+def _endpoint(text: str) -> Tuple[str, int]:
+    address, _colon, port = text.partition(":")
+    packed = b"".join(bytes.fromhex(address[at : at + 8])[:: -1 if sys.byteorder == "little" else 1] for at in range(0, len(address), 8))
+    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
+    return _plain(socket.inet_ntop(family, packed)), int(port, 16)
+
+
+def _is_loopback(address: str) -> bool:
+    return address == "::1" or address.startswith("127.")
+
+
+def as_plain(endpoints: Iterable[Endpoint]) -> List[Dict[str, Any]]:
+    """Return sockets as plain dictionaries, for the way to the controller."""
+    return [endpoint._asdict() for endpoint in endpoints]

@@ -1,0 +1,284 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A change of the packet filter as one transaction: stage, prove, arm the way back, load, confirm.
+
+Private to the collection: other collections must not import it.
+
+On disk: ``current`` is a link to the confirmed generation, ``pending.json`` names
+a change that is live but not confirmed, ``previous`` holds what was live before
+it. A kill at any point leaves either nothing changed, or a pending change that
+the timer takes back.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import importlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import (
+    LOADER_PATH,
+    boot_files,
+    install_boot,
+    remove_boot,
+    start_unit,
+    stop_unit,
+    systemd_runs,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import (
+    Connection,
+    NoNamespaceError,
+    prove,
+    test_only,
+)
+
+TIMER = "mailhost-firewall-rollback"
+SETTLE_GRACE = 10
+"""Seconds beyond its own timeout after which a pending change counts as abandoned."""
+
+
+class Wanted(NamedTuple):
+    """What is to go live: the three texts, what belongs to them, and whether our part is to leave the host."""
+
+    texts: Mapping[str, str]
+    state: loader.State
+    absent: bool = False
+
+
+# The state on disk
+
+
+def loader_source() -> str:
+    """Return the text of the loader, also out of the archive in which a module travels."""
+    module = importlib.import_module(loader.__name__)
+    source = module.__loader__.get_source(module.__name__)  # type: ignore[union-attr]
+    if not source:
+        raise loader.LoadError("the source of the loader is not available")
+    return str(source)
+
+
+def text_digest(text: str) -> str:
+    """Return the digest by which controller and host compare texts without sending them."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def installed(root: str = loader.ROOT) -> Optional[Tuple[loader.State, Dict[str, str]]]:
+    """Return the confirmed state and its texts, or None where there is none or it cannot be read."""
+    current = os.path.join(root, "current")
+    try:
+        state = loader.State.read(current)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return state, {name: loader.read_text(current, name) for name in ("sets", *loader.FAMILIES)}
+
+
+def settle(root: str, change: bool) -> None:
+    """Wait for the pending change of another run; take back one that was abandoned, if we may change anything."""
+    while True:
+        pending = loader.read_pending(root)
+        if pending is None:
+            return
+        if time.time() > pending["deadline"] + SETTLE_GRACE:
+            break
+        time.sleep(0.2)
+    if not change:
+        raise loader.LoadError("a change that nobody confirmed is still live; the next run outside of check mode takes it back")
+    with loader.locked(root):
+        pending = loader.read_pending(root)
+        if pending is not None:
+            loader.take_back(root, pending, "the run that made the change did not live to confirm it")
+
+
+def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
+    """Whether nothing of ours is live, on disk, or comes back at boot."""
+    return not any(live.ours for live in lives.values()) and not os.path.exists(root) and not boot_files() and not loader.live_set_names()
+
+
+# The steps
+
+
+def stage(wanted: Wanted, directory: str) -> None:
+    """Write a state into a directory."""
+    for name, text in wanted.texts.items():
+        loader.write_file(os.path.join(directory, name), text)
+    wanted.state.write(directory)
+
+
+def prove_staged(directory: str, connection: Optional[Connection]) -> List[str]:
+    """Prove a staged state on the host; returns what could not be proven, one sentence each."""
+    try:
+        return prove(directory, connection)
+    except NoNamespaceError as error:
+        return [
+            f"the host allows no network namespace ({error}), so iptables-restore --test had to do; it misses some faults",
+            *test_only(directory),
+        ]
+
+
+def prove_only(wanted: Wanted, connection: Optional[Connection]) -> List[str]:
+    """Prove a state without leaving a trace: what check mode does."""
+    with tempfile.TemporaryDirectory(prefix="mailhost-firewall-") as directory:
+        stage(wanted, directory)
+        return prove_staged(directory, connection)
+
+
+def apply(token: str, wanted: Wanted, connection: Optional[Connection], timeout: int, root: str = loader.ROOT) -> List[str]:
+    """Prove a state and make it live, with the way back armed. Returns what could not be proven.
+
+    ``token`` names the change for the one who is going to confirm it; ``timeout`` is in seconds.
+    """
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    with loader.locked(root):
+        if loader.read_pending(root) is not None:
+            raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
+        _sweep(root)
+        generation = os.path.join(root, f"generation-{token}")
+        os.mkdir(generation, mode=0o700)
+        stage(wanted, generation)
+        try:
+            notes = prove_staged(generation, connection)
+        except loader.LoadError as error:
+            shutil.rmtree(generation)
+            raise loader.LoadError(f"the host's kernel refuses the new rules, nothing was changed: {error}") from error
+        pending = {
+            "token": token,
+            "generation": os.path.basename(generation),
+            "timeout": timeout,
+            "deadline": time.time() + timeout,
+            "rebuild": _snapshot(root, wanted),
+            "absent": wanted.absent,
+        }
+        _install_loader()
+        loader.write_file(os.path.join(root, "pending.json"), json.dumps(pending) + "\n")
+        try:
+            arm(token, timeout)
+            loader.load(generation, pending["rebuild"])
+            wanted.state._replace(live=loader.live_digest(wanted.state.backend)).write(generation)
+        except BaseException as error:
+            loader.take_back(root, pending, f"loading failed: {error}")
+            disarm()
+            raise loader.LoadError(f"loading failed, the former rules are back: {error}") from error
+    return notes
+
+
+def _snapshot(root: str, wanted: Wanted) -> List[str]:
+    """Write what is live into ``previous``; returns the names of sets whose live members are not the wanted ones."""
+    backend = wanted.state.backend
+    previous = os.path.join(root, "previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    os.mkdir(previous, mode=0o700)
+    live_sets = {name: loader.run(["ipset", "save", name]) for name in loader.live_set_names()}
+    texts = {family: loader.read_live(family, backend).text() for family in loader.FAMILIES}
+    texts["sets"] = "".join(live_sets.values())
+    stage(Wanted(texts, wanted.state), previous)
+    new_sets = loader.split_sets(wanted.texts["sets"])
+    return [
+        name
+        for name, text in live_sets.items()
+        if name in new_sets and loader.members_digest("\n".join(new_sets[name])) != loader.members_digest(text)
+    ]
+
+
+def _install_loader() -> None:
+    os.makedirs(os.path.dirname(LOADER_PATH), mode=0o755, exist_ok=True)
+    source = loader_source()
+    if loader.read_text(os.path.dirname(LOADER_PATH), os.path.basename(LOADER_PATH)) != source:
+        loader.write_file(LOADER_PATH, source, 0o644)
+
+
+def _sweep(root: str) -> None:
+    """Remove generations that killed runs left behind."""
+    current = os.path.realpath(os.path.join(root, "current"))
+    for directory in glob.glob(os.path.join(root, "generation-*")):
+        if os.path.realpath(directory) != current:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def arm(token: str, timeout: int) -> None:
+    """Start the host's own timer, which outlives this run, its connection and its user's session."""
+    program = [python(), "-I", LOADER_PATH]
+    if systemd_runs():
+        timer = ["systemd-run", "--quiet", "--collect", f"--unit={TIMER}", f"--on-active={timeout}", "--timer-property=AccuracySec=100ms"]
+        loader.run([*timer, *program, "rollback", token])
+        return
+    loader.start_detached([*program, "rollback-after", str(timeout), token])
+
+
+def disarm() -> None:
+    """Stop the timer; without systemd it finds nothing pending and ends by itself."""
+    if systemd_runs():
+        try:
+            loader.run(["systemctl", "stop", f"{TIMER}.timer"])
+        except loader.LoadError:
+            pass  # it has just run, or ended, by itself
+
+
+def python() -> str:
+    """Return the interpreter for the boot unit and the timer: the system's, which upgrades keep in place."""
+    return "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
+
+
+def confirm(token: str, root: str = loader.ROOT) -> List[str]:
+    """Make the pending change permanent; LoadError where it was taken back before. Returns warnings."""
+    with loader.locked(root):
+        pending = loader.read_pending(root)
+        if pending is None or pending["token"] != token:
+            raise loader.LoadError(f"nothing to confirm: {why_taken_back(token, root)}")
+        generation = os.path.join(root, pending["generation"])
+        if not pending["absent"]:
+            link = os.path.join(root, f".current-{token}")
+            os.symlink(pending["generation"], link)
+            os.replace(link, os.path.join(root, "current"))  # the decisive step
+        os.unlink(os.path.join(root, "pending.json"))
+        disarm()
+        loader.destroy_sets(loader.split_sets(loader.read_text(generation, "sets")))
+        shutil.rmtree(os.path.join(root, "previous"), ignore_errors=True)
+        if not pending["absent"]:
+            _sweep(root)
+            install_boot(python())
+    if not pending["absent"]:
+        return start_unit()
+    stop_unit()
+    remove_boot()
+    _remove_files(root)
+    return []
+
+
+def status(token: str, root: str = loader.ROOT) -> Dict[str, Any]:
+    """Return whether a change is pending or confirmed, and why it was taken back where it was."""
+    pending = loader.read_pending(root)
+    return {
+        "pending": pending is not None and pending["token"] == token,
+        "confirmed": os.path.basename(os.path.realpath(os.path.join(root, "current"))) == f"generation-{token}",
+        "reason": why_taken_back(token, root),
+    }
+
+
+def _remove_files(root: str) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.rmtree(os.path.dirname(LOADER_PATH), ignore_errors=True)
+    try:
+        os.rmdir(os.path.dirname(root))
+    except OSError:
+        pass  # another role keeps its state there
+
+
+def why_taken_back(token: str, root: str = loader.ROOT) -> str:
+    """Return why a change is no longer pending, in words for the user."""
+    try:
+        noted = json.loads(loader.read_text(root, "rolled-back.json") or "{}")
+    except ValueError:
+        noted = {}
+    if noted.get("token") == token:
+        return f"the host has put back the former rules ({noted['reason']})"
+    return "the change is not known on the host"
