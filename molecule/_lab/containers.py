@@ -44,7 +44,6 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
         # No packet can go there, so a look-up fails at once instead of keeping a mail server waiting; the hosts of the
         # lab know each other by name all the same.
         f"--dns={UNREACHABLE}",
-        *(f"--add-host={name}:{address}" for name, address in NAMES),
         "--tmpfs=/tmp",
     ]
     if engine.podman:
@@ -53,12 +52,14 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
             for n, port in enumerate(host.ports)
         ]
         # systemd 257 and later refuse hybrid control groups (v1) without the variable; it means nothing elsewhere.
-        options += ["--systemd=always", "--env=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
+        # Its /etc/hosts would hold the names of this machine; ours is among the files.
+        options += ["--no-hosts", "--systemd=always", "--env=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
     else:
         # Docker does not know of systemd: it needs a writable cgroup tree, and /run in memory.
         legs = [f"--network={NETWORKS[first.network].full_name}", f"--ip={first.ip4}", f"--ip6={first.ip6}"]
         legs += [f"--mac-address={first.mac}"]
         options += ["--cgroupns=host", "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw", "--tmpfs=/run", "--tmpfs=/run/lock"]
+        options += [f"--add-host={name}:{address}" for name, address in NAMES]
         options += ["--security-opt=apparmor=unconfined", "--env=container=docker"]
     command = ["/sbin/init", "SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
     engine.run(*engine.runtime, "create", *options, *legs, image, *command)
@@ -66,20 +67,24 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
         for port in others:
             leg = [f"--ip={port.ip4}", f"--ip6={port.ip6}", NETWORKS[port.network].full_name]
             engine.run("network", "connect", *leg, host.container)
-    engine.run("cp", "-", f"{host.container}:/", data=_files(host))
+    engine.run("cp", "-", f"{host.container}:/", data=_files(engine, host))
     engine.run(*engine.runtime, "start", host.container)
 
 
-def _files(host: Host) -> bytes:
+def _files(engine: Engine, host: Host) -> bytes:
     """Return as a tar archive what makes the image this very host."""
     private, public = host_key(host)
+    files = [
+        ("etc/ssh/ssh_host_ed25519_key", 0o600, private),
+        ("etc/ssh/ssh_host_ed25519_key.pub", 0o644, public),
+        ("root/.ssh/authorized_keys", 0o600, authorized_keys()),
+    ]
+    if engine.podman:
+        names = "".join(f"{address} {name}\n" for name, address in NAMES)
+        files.append(("etc/hosts", 0o644, f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host.name}\n{names}"))
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
-        for path, mode, text in (
-            ("etc/ssh/ssh_host_ed25519_key", 0o600, private),
-            ("etc/ssh/ssh_host_ed25519_key.pub", 0o644, public),
-            ("root/.ssh/authorized_keys", 0o600, authorized_keys()),
-        ):
+        for path, mode, text in files:
             entry = tarfile.TarInfo(path)
             entry.mode, entry.size = mode, len(text)
             archive.addfile(entry, io.BytesIO(text.encode()))
