@@ -203,6 +203,8 @@ def command(family: str, backend: str, action: str) -> str:
 
 def read_live(family: str, backend: str) -> Live:
     """Ask the kernel for one family's filter table."""
+    if backend == "legacy" and "filter" not in read_text("/proc/net", f"{FAMILIES[family].replace('tables', '_tables')}_names").split():
+        return parse_save("")  # iptables-legacy-save would make the table, and other programs would warn of it
     return parse_save(run([command(family, backend, "save"), "-t", "filter"]))
 
 
