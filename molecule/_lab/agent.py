@@ -225,43 +225,38 @@ def perform(jobs: list[Job], wire: Wire) -> list[str | None]:
     return verdicts
 
 
-def perform_as(user: str, jobs: list[Job]) -> list[str | None]:
-    """Run jobs as another user, in a child, so that owner matches see the user."""
+def start_as(user: str, jobs: list[Job]) -> tuple[int, int]:
+    """Run jobs in a child as another user, so that owner matches see the user; return its number and its answer."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
+        os.close(reader)
         wire = Wire()  # opened while still root
-        account = pwd.getpwnam(user)
-        os.setgroups([])
-        os.setgid(account.pw_gid)
-        os.setuid(account.pw_uid)
+        if user:
+            account = pwd.getpwnam(user)
+            os.setgroups([])
+            os.setgid(account.pw_gid)
+            os.setuid(account.pw_uid)
         wire.start()
-        os.write(writer, json.dumps(perform(jobs, wire)).encode())
+        with os.fdopen(writer, "w") as answer:
+            json.dump(perform(jobs, wire), answer)
         os._exit(0)
     os.close(writer)
-    with os.fdopen(reader) as answer:
-        text = answer.read()
-    os.waitpid(child, 0)
-    return list(json.loads(text))
+    return child, reader
 
 
 def main() -> None:
-    """Read the jobs, run them, write the verdicts."""
+    """Read the jobs, run those of each user in a child, write the verdicts in the order of the jobs."""
     jobs: list[Job] = json.load(sys.stdin)
-    verdicts: dict[int, str | None] = {}
     numbers: dict[str, list[int]] = {}
     for number, job in enumerate(jobs):
         numbers.setdefault(job.get("user") or "", []).append(number)
-    for user, chosen in numbers.items():
-        part = [jobs[number] for number in chosen]
-        if user:
-            answers = perform_as(user, part)
-        else:
-            wire = Wire()
-            wire.start()
-            answers = perform(part, wire)
-            wire.running = False
-        verdicts.update(zip(chosen, answers))
+    children = {user: start_as(user, [jobs[number] for number in chosen]) for user, chosen in numbers.items()}
+    verdicts: dict[int, str | None] = {}
+    for user, (child, reader) in children.items():
+        with os.fdopen(reader) as answer:
+            verdicts.update(zip(numbers[user], json.load(answer)))
+        os.waitpid(child, 0)
     json.dump([verdicts[number] for number in range(len(jobs))], sys.stdout)
 
 

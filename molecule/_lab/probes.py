@@ -7,6 +7,7 @@ import random
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,20 +107,25 @@ class Lab:
         return self.batch([Craft(src, dst, dport, **options)])[0]
 
     def batch(self, probes: Sequence[Probe | Craft]) -> list[str | None]:
-        """Run many probes, those of one host side by side, and return the verdicts in their order."""
+        """Run many probes side by side and return the verdicts in their order."""
         ports = random.sample(range(40000, 60000), len(probes))  # noqa: S311 - only to be different
         by_host: dict[str, list[int]] = {}
         for number, probe in enumerate(probes):
             by_host.setdefault(probe.src, []).append(number)
         verdicts: list[str | None] = [None] * len(probes)
-        for host, numbers in by_host.items():
+
+        def ask(host: str, numbers: list[int]) -> list[str | None]:
             jobs = [_job(probes[number], ports[number]) for number in numbers]
             limit = 30 + sum(probes[number].timeout + 5 for number in numbers)
             answer = self.run(host, ["python3", "-c", AGENT.read_text()], data=json.dumps(jobs), timeout=limit)
-            for number, verdict in zip(numbers, json.loads(answer.stdout)):
-                if verdict and verdict.startswith("error:"):
-                    raise LabError(f"{probes[number]}: {verdict}")
-                verdicts[number] = verdict
+            return list(json.loads(answer.stdout))
+
+        with ThreadPoolExecutor(max_workers=max(len(by_host), 1)) as pool:
+            for numbers, answers in zip(by_host.values(), pool.map(ask, by_host, by_host.values())):
+                for number, verdict in zip(numbers, answers):
+                    if verdict and verdict.startswith("error:"):
+                        raise LabError(f"{probes[number]}: {verdict}")
+                    verdicts[number] = verdict
         return verdicts
 
     @contextmanager
