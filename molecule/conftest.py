@@ -5,4 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_lab"))
 
-from lab_pytest import lab  # noqa: E402, F401 - a fixture
+from lab_pytest import lab
+
+__all__ = ["lab"]

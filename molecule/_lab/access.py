@@ -59,13 +59,15 @@ def write_access(engine: Engine, *, direct: bool) -> None:
 
 def inventory(engine: Engine, *, direct: bool) -> str:
     """Return the inventory: the group mailhosts with the mail host, the group lab_probes with all others."""
-    groups: dict[str, list[Host]] = {"mailhosts": [MAILHOST], "lab_probes": [h for h in HOSTS.values() if h != MAILHOST]}
+    probes = [host for host in HOSTS.values() if host != MAILHOST]
+    groups: dict[str, list[Host]] = {"mailhosts": [MAILHOST], "lab_probes": probes}
     lines = ["# Written by molecule/_lab/lab.py.", "all:", "  children:"]
     for group, hosts in groups.items():
         lines += [f"    {group}:", "      hosts:"]
         for host in hosts:
             lines += [f"        {host.name}:"]
-            lines += [f"          {key}: {json.dumps(value)}" for key, value in _variables(engine, host, direct).items()]
+            variables = _variables(engine, host, direct)
+            lines += [f"          {key}: {json.dumps(value)}" for key, value in variables.items()]
     return "\n".join(lines) + "\n"
 
 

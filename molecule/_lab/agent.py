@@ -95,7 +95,7 @@ def parse_ip(packet: bytes) -> tuple[str, str, int, bytes]:
 
 def checksum(data: bytes) -> int:
     """Return the Internet checksum (RFC 1071)."""
-    total = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
+    total: int = sum(struct.unpack(f"!{(len(data) + 1) // 2}H", data + b"\0" * (len(data) % 2)))
     total = (total >> 16) + (total & 0xFFFF)
     return ~(total + (total >> 16)) & 0xFFFF
 
@@ -121,11 +121,14 @@ def segment(job: Job, source: str) -> bytes:
     head = [job["sport"], job["dport"], job.get("seq", random.getrandbits(32)), job.get("ack", 0), words << 4, flags]
     tcp = struct.pack("!HHIIBBHHH", *head, 64240, 0, 0) + options
     addresses = socket.inet_pton(family, source) + socket.inet_pton(family, dst)
-    pseudo = struct.pack("!BBH", 0, 6, len(tcp)) if family == socket.AF_INET else struct.pack("!IHBB", len(tcp), 0, 0, 6)
-    tcp = tcp[:16] + struct.pack("!H", checksum(addresses + pseudo + tcp)) + tcp[18:]
     if family == socket.AF_INET:
-        return struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), random.getrandbits(16), 0x4000, 64, 6, 0) + addresses + tcp
-    return struct.pack("!IHBB", 6 << 28, len(tcp), 6, 64) + addresses + tcp
+        pseudo = struct.pack("!BBH", 0, 6, len(tcp))
+        header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), random.getrandbits(16), 0x4000, 64, 6, 0)
+    else:
+        pseudo = struct.pack("!IHBB", len(tcp), 0, 0, 6)
+        header = struct.pack("!IHBB", 6 << 28, len(tcp), 6, 64)
+    tcp = tcp[:16] + struct.pack("!H", checksum(addresses + pseudo + tcp)) + tcp[18:]
+    return header + addresses + tcp
 
 
 def craft(job: Job, wire: Wire) -> str | None:
@@ -163,7 +166,7 @@ def connect(job: Job, wire: Wire) -> str:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if job.get("source") or job.get("sport"):
-            probe.bind((job.get("source") or ("::" if family == socket.AF_INET6 else "0.0.0.0"), job.get("sport") or 0))
+            probe.bind((job.get("source") or own_address(dst), job.get("sport") or 0))
         probe.settimeout(job["timeout"])
         ours = None
         try:

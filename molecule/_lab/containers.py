@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import tarfile
 import time
 
 from access import authorized_keys, host_key
 from addresses import MAILHOST, NAMES, NETWORKS, UNREACHABLE, Host
 from engine import LABEL, Engine, LabError, limits
+from images import PACKAGES, image_name
 
 # What a mail host's root has on a real machine and a container's root has not: NET_ADMIN and NET_RAW to filter
 # packets and to craft them, SYS_ADMIN for the network namespace in which the role proves its rules, AUDIT_WRITE for
@@ -24,10 +27,21 @@ state=$(timeout 30 systemctl is-system-running --wait 2>/dev/null) || true
 """
 
 
+def identity(host: Host, image: str) -> str:
+    """Return what tells this lab's host from one with other keys or an older image, made from another checkout say."""
+    return hashlib.sha256("\n".join([image, authorized_keys(), *host_key(host)]).encode()).hexdigest()[:16]
+
+
 def exists(engine: Engine, host: Host) -> bool:
-    """Whether the host's container is there and runs."""
-    shown = engine.run("inspect", "--type=container", "--format={{.State.Running}}", host.container, check=False)
-    return shown.returncode == 0 and shown.stdout.strip() == "true"
+    """Whether the host's container is there, runs, and is the one that this checkout would make."""
+    shown = engine.run("inspect", "--type=container", host.container, check=False)
+    if shown.returncode != 0:
+        return False
+    container = json.loads(shown.stdout)[0]
+    labels = container["Config"]["Labels"]
+    release = labels.get(f"{LABEL}.release")
+    wanted = identity(host, image_name(release)) if release in PACKAGES else None
+    return bool(container["State"]["Running"]) and labels.get(f"{LABEL}.id") == wanted
 
 
 def start(engine: Engine, host: Host, image: str, release: str) -> None:
@@ -39,6 +53,7 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
         f"--hostname={host.name}",
         f"--label={LABEL}=host",
         f"--label={LABEL}.release={release}",
+        f"--label={LABEL}.id={identity(host, image)}",
         *(f"--cap-add={capability}" for capability in CAPABILITIES),
         *limits(),
         # No packet can go there, so a look-up fails at once instead of keeping a mail server waiting; the hosts of the
@@ -113,7 +128,7 @@ def _settle(engine: Engine, host: Host) -> None:
     steps = [f"ip address replace {address}/26 dev eth0" for address in host.extra4]
     steps += [f"ip address replace {address}/64 dev eth0 nodad preferred_lft 0" for address in host.extra6]
     if host.domains:
-        steps.append(f"postconf -e 'mydestination = {', '.join(host.domains)}, localhost' 'myhostname = {host.domains[0]}'")
+        steps.append(f"postconf -e 'mydestination = {', '.join(host.domains)}, localhost' 'myhostname = {host.fqdn}'")
         steps.append("postfix reload 2>&1")
     if steps:
         engine.run("exec", host.container, "sh", "-ec", "\n".join(steps))

@@ -18,7 +18,7 @@ from images import HELPER_RELEASE
 from lab import known_engine, reset, up
 from probes import Craft, Lab, Probe
 
-POLICY = Path(__file__).with_name("demo_policy.yml")
+POLICY = Path(__file__).parent / "inventory" / "demo.yml"
 MARKER = STATE / "demo"
 """Holds the id of the mail host that the demo has hardened; another one is made anew first."""
 

@@ -7,13 +7,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from engine import LABEL, Engine, LabError
 from addresses import PREFIX
+from engine import LABEL, Engine, LabError
 
 COMMON = (
     "systemd systemd-sysv dbus python3 iproute2 iputils-ping iptables ipset nftables conntrack openssh-server postfix "

@@ -146,7 +146,7 @@ def main() -> int:
             engine, host = known_engine(), find_host(options.host)
             terminal = ["-it"] if sys.stdin.isatty() and sys.stdout.isatty() else ["-i"]
             command = [engine.name, "exec", *terminal, host.container, *(options.argv or ["bash"])]
-            os.execvp(command[0], command)
+            os.execvp(command[0], command)  # noqa: S606 - the terminal belongs to the command
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1

@@ -6,16 +6,18 @@ import json
 import random
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, Queue
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 from addresses import HOSTS, find_host
 from engine import Engine, LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 AGENT = Path(__file__).with_name("agent.py")
 
@@ -87,7 +89,7 @@ class Lab:
         """Return an address of a host: `lab.address("mailhost", "outside", 6)`."""
         return find_host(host).address(network, family)
 
-    def probe(  # noqa: PLR0913 - the same words as Probe
+    def probe(
         self,
         src: str,
         dst: str,
@@ -108,7 +110,7 @@ class Lab:
 
     def batch(self, probes: Sequence[Probe | Craft]) -> list[str | None]:
         """Run many probes side by side and return the verdicts in their order."""
-        ports = random.sample(range(40000, 60000), len(probes))  # noqa: S311 - only to be different
+        ports = random.sample(range(40000, 60000), len(probes))
         by_host: dict[str, list[int]] = {}
         for number, probe in enumerate(probes):
             by_host.setdefault(probe.src, []).append(number)
@@ -137,7 +139,7 @@ class Lab:
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
             said: Queue[str] = Queue()
-            reader = threading.Thread(target=lambda: [said.put(line) for line in process.stderr or ()], daemon=True)
+            reader = threading.Thread(target=_listen, args=(process.stderr, said), daemon=True)
             reader.start()
             try:
                 heard = ""
@@ -148,6 +150,12 @@ class Lab:
                 raise LabError(f"tcpdump on {host} does not capture: {heard}") from None
             finally:
                 shown.lines = _finish(process).splitlines()
+
+
+def _listen(stream: IO[str] | None, said: Queue[str]) -> None:
+    """Hand on what tcpdump says about itself; a thread, as reading blocks."""
+    for line in stream or ():
+        said.put(line)
 
 
 def _finish(process: subprocess.Popen[str]) -> str:

@@ -40,6 +40,6 @@ def test_only_the_mail_server_opens_smtp_connections(lab: Lab, family: int) -> N
     assert "open" not in verdicts[1:]
 
 
-def test_services_run(host) -> None:  # noqa: ANN001 - testinfra's fixture
+def test_services_run(host) -> None:
     for service in ("postfix", "dovecot", "ssh"):
         assert host.service(service).is_running
