@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from ansible_collections.mailhost.hardening.plugins.module_utils._adoption import describe_cuts, find_cuts
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._adoption import Cut, describe_cuts, find_cuts
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import (
     HostFacts,
@@ -43,9 +44,9 @@ class ActionModule(ActionBase):
 
     _requires_connection = True
 
-    def run(self, tmp: Optional[str] = None, task_vars: Optional[Dict[str, Any]] = None) -> Dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        self.vars: Dict[str, Any] = task_vars or {}
+        self.vars: dict[str, Any] = task_vars or {}
         _result, self.args = self.validate_argument_spec(
             argument_spec={
                 "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -59,14 +60,16 @@ class ActionModule(ActionBase):
         )
         timeout = self.args["confirm_timeout"]
         if not 5 <= timeout <= 600:
-            raise AnsibleActionFail(f"firewall_confirm_timeout: {timeout} is not accepted; write a whole number from 5 to 600")
+            raise AnsibleActionFail(
+                f"firewall_confirm_timeout: {timeout} is not accepted; write a whole number from 5 to 600"
+            )
         absent = self.args["state"] == "absent"
         policy = self._policy({} if absent else self.args["policy"])
         facts = self._inspect(policy, absent)
-        warnings: List[str] = [] if absent else list(facts["misplaced"])
+        warnings: list[str] = [] if absent else list(facts["misplaced"])
         change = self._absence(facts) if absent else self._change(policy, facts, warnings)
         needed = change.needed(facts)
-        result: Dict[str, Any] = {"changed": needed, "backend": facts["backend"], "warnings": warnings}
+        result: dict[str, Any] = {"changed": needed, "backend": facts["backend"], "warnings": warnings}
         if not needed:
             return result
         if self._task.diff:
@@ -81,14 +84,14 @@ class ActionModule(ActionBase):
 
     # What is wanted
 
-    def _policy(self, options: Dict[str, Any]) -> FirewallPolicy:
+    def _policy(self, options: dict[str, Any]) -> FirewallPolicy:
         files = {path: self._lines(path) for path in self.args["blocked_network_files"]} if options else {}
         try:
             return read_firewall_policy(options, self._names(), files)
         except PolicyError as error:
             raise AnsibleActionFail(str(error)) from None
 
-    def _names(self) -> Dict[str, str]:
+    def _names(self) -> dict[str, str]:
         """Name each option as the user wrote it: in the inventory, or as an option of this action."""
         if "firewall_services" not in self.vars:
             return {option: f"policy.{option}" for option in DEFAULTS}
@@ -98,18 +101,26 @@ class ActionModule(ActionBase):
             if shared in self.vars and shared in str(self.vars.get(f"firewall_{option}", shared))
         }
 
-    def _lines(self, path: str) -> List[str]:
+    def _lines(self, path: str) -> list[str]:
         try:
             found = self._find_needle("files", path)
             with open(found, encoding="ascii") as file:
                 return file.read().splitlines()
         except UnicodeDecodeError:
-            raise AnsibleActionFail(f"firewall_blocked_network_files: {path} has characters outside of ASCII; write one network a line") from None
+            raise AnsibleActionFail(
+                f"firewall_blocked_network_files: {path} has characters outside of ASCII; write one network a line"
+            ) from None
         except (AnsibleError, OSError) as error:
-            raise AnsibleActionFail(f"firewall_blocked_network_files: {path} cannot be read ({error}); name a file on the controller") from None
+            raise AnsibleActionFail(
+                f"firewall_blocked_network_files: {path} cannot be read ({error}); name a file on the controller"
+            ) from None
 
-    def _inspect(self, policy: FirewallPolicy, absent: bool) -> Dict[str, Any]:
-        limited = not absent and not policy.egress_open and any(flow.direction == CLIENT and flow.service.port == 25 for flow in policy.flows)
+    def _inspect(self, policy: FirewallPolicy, absent: bool) -> dict[str, Any]:
+        limited = (
+            not absent
+            and not policy.egress_open
+            and any(flow.direction == CLIENT and flow.service.port == 25 for flow in policy.flows)
+        )
         users = policy.smtp_client_users if limited and policy.smtp_client_users != "any" else []
         question = {
             "backend": self.args["backend"],
@@ -118,28 +129,37 @@ class ActionModule(ActionBase):
             "candidates": list(MTA_USERS),
             "absent": absent,
         }
-        facts: Dict[str, Any] = self._host("inspect", question=question)["facts"]
+        facts: dict[str, Any] = self._host("inspect", question=question)["facts"]
         facts["users_limited"] = bool(users)
         return facts
 
-    def _absence(self, facts: Dict[str, Any]) -> Change:
+    def _absence(self, facts: dict[str, Any]) -> Change:
         return Change(Ruleset("", "", ""), facts["backend"], self.args["jump_after"], [], absent=True)
 
-    def _change(self, policy: FirewallPolicy, facts: Dict[str, Any], warnings: List[str]) -> Change:
+    def _change(self, policy: FirewallPolicy, facts: dict[str, Any], warnings: list[str]) -> Change:
         live = facts["connection"]
         if policy.scope == "host" and live is None and not policy.management:
             raise AnsibleActionFail(
-                "firewall_management_networks: is empty and this run has no SSH connection to keep open; name the networks that manage the host"
+                "firewall_management_networks: is empty and this run has no SSH connection to keep open; "
+                "name the networks that manage the host"
             )
-        host = HostFacts(live["controller"] if live else None, live["port"] if live else 22, self._uids(facts, warnings))
+        host = HostFacts(
+            live["controller"] if live else None, live["port"] if live else 22, self._uids(facts, warnings)
+        )
         ports = [service.port for service in mail_services(policy)]
         if facts["installed"] is None and not facts["ours"]:
             cuts = find_cuts(policy, host, facts["listeners"], facts["sessions"])
             if cuts:
-                raise AnsibleActionFail(describe_cuts(cuts, self._names().get("services", "firewall_services")))
+                raise AnsibleActionFail(self._describe(cuts))
         return Change(compile_firewall(policy, host), facts["backend"], self.args["jump_after"], ports)
 
-    def _uids(self, facts: Dict[str, Any], warnings: List[str]) -> Optional[Tuple[int, ...]]:
+    def _describe(self, cuts: list[Cut]) -> str:
+        variable = self._names().get("services", "firewall_services")
+        if variable == "firewall_services" and SHARED["services"] in str(self.vars["firewall_services"]):
+            return describe_cuts(cuts, SHARED["services"], DEFAULTS["services"])  # the inventory declares no flows yet
+        return describe_cuts(cuts, variable)
+
+    def _uids(self, facts: dict[str, Any], warnings: list[str]) -> tuple[int, ...] | None:
         if not facts["users_limited"]:
             return None
         accepted = 'write the names of existing users, or "any" not to limit by user'
@@ -156,17 +176,17 @@ class ActionModule(ActionBase):
 
     # The way to the host
 
-    def _host(self, step: str, **arguments: Any) -> Dict[str, Any]:
-        result: Dict[str, Any] = self._execute_module(
+    def _host(self, step: str, **arguments: Any) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(
             module_name=HOST_MODULE, module_args=dict(arguments, step=step), task_vars=self.vars
         )
         if result.get("failed"):
             raise AnsibleActionFail(str(result.get("msg", "the host's part failed")), result={"changed": False})
         return result
 
-    def _go_live(self, payload: Dict[str, Any], timeout: int) -> List[str]:
+    def _go_live(self, payload: dict[str, Any], timeout: int) -> list[str]:
         token = uuid.uuid4().hex
-        notes: List[str] = []
+        notes: list[str] = []
         started = time.monotonic()
         try:
             notes += self._host("apply", change=payload, token=token)["notes"]
@@ -184,12 +204,14 @@ class ActionModule(ActionBase):
         except (AnsibleError, AttributeError, NotImplementedError):
             self._connection.close()
 
-    def _confirm(self, token: str, deadline: float) -> Optional[List[str]]:
+    def _confirm(self, token: str, deadline: float) -> list[str] | None:
         """Confirm over a new connection; None where none came about in time."""
         while True:
             try:
                 self._new_connection()
-                result = self._execute_module(module_name=HOST_MODULE, module_args={"step": "confirm", "token": token}, task_vars=self.vars)
+                result = self._execute_module(
+                    module_name=HOST_MODULE, module_args={"step": "confirm", "token": token}, task_vars=self.vars
+                )
                 return None if result.get("failed") else [str(note) for note in result["notes"]]
             except AnsibleConnectionFailure:
                 if time.monotonic() > deadline:

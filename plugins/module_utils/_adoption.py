@@ -9,18 +9,24 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import HostFacts, mail_services
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network, parse_address
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy import CLIENT, SERVER, FirewallPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._services import HOST, Service, find_service
 
-Cut = Tuple[Service, str, bool, Optional[Tuple[str, ...]]]
+Cut = tuple[Service, str, bool, Optional[tuple[str, ...]]]
 """Service, direction, whether it is a mail service, and the peers seen (None for a mere listener)."""
 
 
-def find_cuts(policy: FirewallPolicy, facts: HostFacts, listeners: Iterable[Mapping[str, Any]], sessions: Iterable[Mapping[str, Any]]) -> List[Cut]:
+def find_cuts(
+    policy: FirewallPolicy,
+    facts: HostFacts,
+    listeners: Iterable[Mapping[str, Any]],
+    sessions: Iterable[Mapping[str, Any]],
+) -> list[Cut]:
     """Return what is in use on the host and neither allowed by the policy nor closed by it on purpose.
 
     ``listeners`` and ``sessions`` are TCP sockets of the host: dictionaries with
@@ -29,7 +35,7 @@ def find_cuts(policy: FirewallPolicy, facts: HostFacts, listeners: Iterable[Mapp
     mail = {service.port: service for service in mail_services(policy)}
     closed = {service.port for service in policy.closed}
     served = {socket["port"] for socket in listeners}
-    cuts: Dict[Tuple[Service, str, bool], Set[str]] = {}
+    cuts: dict[tuple[Service, str, bool], set[str]] = {}
     for port in sorted(served):
         if port not in closed and (port in mail or (policy.scope == "host" and port != facts.ssh_port)):
             service = mail.get(port) or find_service(port, HOST)
@@ -44,15 +50,18 @@ def find_cuts(policy: FirewallPolicy, facts: HostFacts, listeners: Iterable[Mapp
         key = (mail[port], direction, True)
         if not _allows(policy, mail[port], direction, session["remote"]) and (key not in cuts or cuts[key]):
             cuts.setdefault(key, set()).add(session["remote"])
-    return [(service, direction, is_mail, tuple(sorted(peers)) or None) for (service, direction, is_mail), peers in cuts.items()]
+    return [
+        (service, direction, is_mail, tuple(sorted(peers)) or None)
+        for (service, direction, is_mail), peers in cuts.items()
+    ]
 
 
-def _allows(policy: FirewallPolicy, service: Service, direction: str, peer: Optional[str]) -> bool:
+def _allows(policy: FirewallPolicy, service: Service, direction: str, peer: str | None) -> bool:
     """Whether a flow of the policy lets this peer through, or with no peer, anybody."""
     for flow in (*policy.flows, *policy.host_flows):
-        if flow.service.port == service.port and flow.direction == direction and "tcp" in flow.service.protocols:
-            if peer is None or flow.peers is None or _within(peer, flow.peers):
-                return True
+        same = flow.service.port == service.port and flow.direction == direction and "tcp" in flow.service.protocols
+        if same and (peer is None or flow.peers is None or _within(peer, flow.peers)):
+            return True
     return False
 
 
@@ -61,19 +70,29 @@ def _within(address: str, networks: Iterable[Network]) -> bool:
     return any(network.version == version and network.value <= value <= network.last for network in networks)
 
 
-def describe_cuts(cuts: List[Cut], services_variable: str) -> str:
-    """Return the refusal of a first activation, with lists to paste into the inventory."""
+def describe_cuts(cuts: list[Cut], services_variable: str, assumed: Iterable[Mapping[str, str]] = ()) -> str:
+    """Return the refusal of a first activation, with lists to paste into the inventory.
+
+    ``assumed`` are the default flows where the inventory has none, so that the
+    list can be pasted as it is.
+    """
     lines = ["The policy would cut what is in use on this host, and nobody declared it. Nothing was changed."]
+    defaults = [f"  - {{service: {flow['service']}, direction: {flow['direction']}}}" for flow in assumed]
     for variable, is_mail in ((services_variable, True), ("firewall_host_flows", False)):
         flows = [cut for cut in cuts if cut[2] == is_mail]
         if flows:
-            lines += [f"To keep it, add to {variable}:", *(f"  - {_as_flow(*cut)}" for cut in flows)]
+            verb = "write" if defaults and is_mail else "add to"
+            lines += [
+                f"To keep it, {verb} {variable}:",
+                *(defaults if is_mail else []),
+                *(f"  - {_as_flow(*cut)}" for cut in flows),
+            ]
     names = dict.fromkeys(_short(cut[0]) for cut in cuts)
     lines += ["To close it on purpose, add to firewall_close_services:", *(f"  - {name}" for name in names)]
     return "\n".join(lines)
 
 
-def _as_flow(service: Service, direction: str, _is_mail: bool, peers: Optional[Tuple[str, ...]]) -> str:
+def _as_flow(service: Service, direction: str, _is_mail: bool, peers: tuple[str, ...] | None) -> str:
     limit = f", peers: [{', '.join(_yaml(peer) for peer in peers)}]" if peers else ""
     return f"{{service: {_short(service)}, direction: {direction}{limit}}}"
 

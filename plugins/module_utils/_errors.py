@@ -9,8 +9,6 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from typing import List
-
 SHOWN = 40
 """Problems printed one by one; the rest is counted."""
 
@@ -22,7 +20,7 @@ class PolicyError(Exception):
     ends in the accepted form.
     """
 
-    def __init__(self, problems: List[str]) -> None:
+    def __init__(self, problems: list[str]) -> None:
         self.problems = list(problems)
         shown = self.problems[:SHOWN]
         if len(self.problems) > SHOWN:
@@ -34,7 +32,7 @@ class Problems:
     """A list of problems that grows while an inventory is read."""
 
     def __init__(self) -> None:
-        self.found: List[str] = []
+        self.found: list[str] = []
 
     def add(self, path: str, text: str) -> None:
         """Note that the value at ``path`` is wrong in the way ``text`` says."""
@@ -53,9 +51,12 @@ def shown(value: object) -> str:
     a long text, so that an error can neither break a terminal nor fill it.
     """
     if isinstance(value, str):
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in value[:80])
+        text = "".join(
+            c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in value[:80]
+        )
         return f'"{text}"' + ("..." if len(value) > 80 else "")
     if value is None or isinstance(value, (bool, int, float)):
         return str(value).lower() if isinstance(value, bool) or value is None else str(value)
-    kind = "a dictionary" if hasattr(value, "keys") else "a list" if isinstance(value, (list, tuple)) else type(value).__name__
-    return kind
+    if hasattr(value, "keys"):
+        return "a dictionary"
+    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__

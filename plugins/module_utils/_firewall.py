@@ -14,7 +14,8 @@ requirements F1 to F6; docs/firewall.md draws the chains.
 
 from __future__ import annotations
 
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._netfilter import (
     SYN,
@@ -51,9 +52,9 @@ class HostFacts(NamedTuple):
     for everybody.
     """
 
-    controller: Optional[str] = None
+    controller: str | None = None
     ssh_port: int = 22
-    smtp_client_uids: Optional[Tuple[int, ...]] = None
+    smtp_client_uids: tuple[int, ...] | None = None
 
 
 class Ruleset(NamedTuple):
@@ -71,7 +72,7 @@ def compile_firewall(policy: FirewallPolicy, facts: HostFacts = HostFacts()) -> 
     return Ruleset(sets, tables[0].text(), tables[1].text())
 
 
-def mail_services(policy: FirewallPolicy) -> List[Service]:
+def mail_services(policy: FirewallPolicy) -> list[Service]:
     """Return the services that the mail chains decide about, by port: the catalogue, and ports declared beside it."""
     found = {service.port: service for service in MAIL.values()}
     found.update((flow.service.port, flow.service) for flow in policy.flows)
@@ -96,7 +97,11 @@ class _Compiler:
 
     def state(self, states: str) -> str:
         """Return the connection state match in the chosen spelling."""
-        return f"-m conntrack --ctstate {states}" if self.policy.state_match == "conntrack" else f"-m state --state {states}"
+        return (
+            f"-m conntrack --ctstate {states}"
+            if self.policy.state_match == "conntrack"
+            else f"-m state --state {states}"
+        )
 
     # The two entry chains
 
@@ -127,7 +132,13 @@ class _Compiler:
         if self.host_scope:
             # Stateless, like its other half: the way back in must not depend on connection tracking.
             for network in self._managers():
-                table.add(OUT, f"-d {network}", tcp(str(self.facts.ssh_port), "", f"! {SYN}"), *self._note("management"), "-j ACCEPT")
+                table.add(
+                    OUT,
+                    f"-d {network}",
+                    tcp(str(self.facts.ssh_port), "", f"! {SYN}"),
+                    *self._note("management"),
+                    "-j ACCEPT",
+                )
         self._icmp(OUT)
         if self.host_scope:
             self._established(OUT)
@@ -150,7 +161,12 @@ class _Compiler:
             self._flow_in(IN_MAIL, flow)
         # A reply on a connection that this host opened to some other service, from a local port that
         # happens to be a mail port (NFS takes 993): not mail, so not ours to decide.
-        table.add(IN_MAIL, "-p tcp", "-m conntrack --ctstate ESTABLISHED --ctdir REPLY", "-j ACCEPT" if policy.egress_open and self.host_scope else "-j RETURN")
+        table.add(
+            IN_MAIL,
+            "-p tcp",
+            "-m conntrack --ctstate ESTABLISHED --ctdir REPLY",
+            "-j ACCEPT" if policy.egress_open and self.host_scope else "-j RETURN",
+        )
         for service in self.services:
             self._log(IN_MAIL, tcp("", str(service.port)), flow_name(service, SERVER))
         for ports in multiport("dports", self.ports):
@@ -214,16 +230,16 @@ class _Compiler:
                 self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
         if self.policy.egress_open and flow.peers is not None:
             # Nothing stops the outgoing half, so the peers are held to by refusing what others answer.
-            packet = (tcp(str(flow.service.port)), "-m conntrack --ctdir REPLY")
-            self._refuse(chain, " ".join(packet), flow.name, "DROP")
+            others = join(tcp(str(flow.service.port)), "-m conntrack --ctdir REPLY")
+            self._refuse(chain, others, flow.name, "DROP")
 
-    def _owners(self, flow: Flow) -> List[str]:
+    def _owners(self, flow: Flow) -> list[str]:
         uids = self.facts.smtp_client_uids
         if flow.service.port != MAIL["smtp"].port or uids is None:
             return [""]
         return [f"-m owner --uid-owner {uid}" for uid in sorted(uids)]
 
-    def _peers(self, flow: Flow, side: str) -> Iterator[Tuple[str, str]]:
+    def _peers(self, flow: Flow, side: str) -> Iterator[tuple[str, str]]:
         if flow.peers is None:
             yield "", ""
             return
@@ -235,17 +251,21 @@ class _Compiler:
             return
         # A source is forgotten only when its burst would have come back anyway, else pausing would reset the limit.
         expire = max(60000, -(-self.policy.burst * 60000 // limit))
-        parts = [f"-m hashlimit --hashlimit-above {rate(limit)} --hashlimit-burst {self.policy.burst} --hashlimit-mode srcip"]
+        parts = [
+            f"-m hashlimit --hashlimit-above {rate(limit)} --hashlimit-burst {self.policy.burst} --hashlimit-mode srcip"
+        ]
         parts.append(f"--hashlimit-name {self.policy.log_prefix}-{flow.name}")
         if limit % 60 == 0 or expire != 60000:
             parts.append(f"--hashlimit-htable-expire {expire}")
         if self.table.version == 6:
             parts.append("--hashlimit-srcmask 64")
-        self._refuse(chain, join(tcp("", str(flow.service.port), SYN), " ".join(parts)), f"{flow.service.name}-in", "DROP")
+        self._refuse(
+            chain, join(tcp("", str(flow.service.port), SYN), " ".join(parts)), f"{flow.service.name}-in", "DROP"
+        )
 
     # The scope "host": everything else
 
-    def _managers(self) -> List[Network]:
+    def _managers(self) -> list[Network]:
         networks = list(self.policy.management)
         if self.facts.controller is not None:
             version, value = parse_address(self.facts.controller)
@@ -254,7 +274,9 @@ class _Compiler:
 
     def _management(self) -> None:
         for network in self._managers():
-            self.table.add(IN, f"-s {network}", tcp("", str(self.facts.ssh_port)), *self._note("management"), "-j ACCEPT")
+            self.table.add(
+                IN, f"-s {network}", tcp("", str(self.facts.ssh_port)), *self._note("management"), "-j ACCEPT"
+            )
 
     def _established(self, chain: str) -> None:
         if self.policy.generic_replies:
@@ -315,19 +337,21 @@ class _Compiler:
 
     def _reject(self) -> str:
         """Local programs learn at once that the policy, not the network, stops them."""
-        return "REJECT --reject-with " + ("icmp-admin-prohibited" if self.table.version == 4 else "icmp6-adm-prohibited")
+        return "REJECT --reject-with " + (
+            "icmp-admin-prohibited" if self.table.version == 4 else "icmp6-adm-prohibited"
+        )
 
     @staticmethod
     def _label(flow: Flow) -> str:
         return flow.comment or f"{flow.service.name} {flow.direction}"
 
     @staticmethod
-    def _note(text: str) -> Tuple[str, ...]:
+    def _note(text: str) -> tuple[str, ...]:
         return (f"-m comment --comment {quote(text)}",)
 
 
 _HOPS = "-m hl --hl-eq 255"
-_ICMPV6: Tuple[Tuple[str, str], ...] = (
+_ICMPV6: tuple[tuple[str, str], ...] = (
     # RFC 4890, sections 4.4.1 and 4.4.2: what a host must not lose. Neighbour discovery never
     # crosses a router, so its hop limit is still 255.
     ("1", ""),

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network
 
@@ -29,7 +30,7 @@ class AddressSet(NamedTuple):
 
     name: str
     version: int
-    members: Tuple[str, ...]
+    members: tuple[str, ...]
 
     @property
     def header(self) -> str:
@@ -93,8 +94,8 @@ class Table:
 
     def __init__(self, version: int) -> None:
         self.version = version
-        self.chains: Dict[str, List[str]] = {}
-        self.sets: Dict[str, AddressSet] = {}
+        self.chains: dict[str, list[str]] = {}
+        self.sets: dict[str, AddressSet] = {}
 
     def chain(self, name: str) -> None:
         """Declare a chain."""
@@ -104,11 +105,11 @@ class Table:
         """Append a rule to a chain."""
         self.chains[chain].append(join(*parts))
 
-    def own(self, networks: Iterable[Network]) -> List[Network]:
+    def own(self, networks: Iterable[Network]) -> list[Network]:
         """Return the networks of this table's family."""
         return [network for network in networks if network.version == self.version]
 
-    def each_peer(self, kind: str, side: str, networks: Sequence[Network]) -> Iterator[Tuple[str, str]]:
+    def each_peer(self, kind: str, side: str, networks: Sequence[Network]) -> Iterator[tuple[str, str]]:
         """Yield ``(address part, set part)`` of the rules that match one side of a packet.
 
         ``side`` is ``src`` or ``dst``. Up to SET_THRESHOLD networks are one

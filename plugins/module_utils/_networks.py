@@ -13,11 +13,14 @@ the platform's ``inet_pton`` does the reading; ``ipaddress`` is ten times slower
 from __future__ import annotations
 
 import socket
-from typing import Iterable, Iterator, List, NamedTuple, Tuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import Problems, shown
 
-ACCEPTED = 'write an address ("192.0.2.7"), a prefix ("192.0.2.0/24", "2001:db8::/32") or a range ("192.0.2.80-192.0.2.99")'
+ACCEPTED = (
+    'write an address ("192.0.2.7"), a prefix ("192.0.2.0/24", "2001:db8::/32") or a range ("192.0.2.80-192.0.2.99")'
+)
 BITS = {4: 32, 6: 128}
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _MAPPED = 0xFFFF << 32
@@ -59,7 +62,7 @@ def format_address(version: int, value: int) -> str:
     return socket.inet_ntop(_FAMILY[version], value.to_bytes(BITS[version] // 8, "big"))
 
 
-def parse_address(text: str) -> Tuple[int, int]:
+def parse_address(text: str) -> tuple[int, int]:
     """Return ``(version, integer)`` of an address, or raise NetworkError.
 
     Zone indices, IPv4 with leading zeros or fewer than four parts, and IPv4 in
@@ -72,11 +75,13 @@ def parse_address(text: str) -> Tuple[int, int]:
         raise NetworkError(f"{shown(text)} is not an address; {ACCEPTED}") from None
     value = int.from_bytes(packed, "big")
     if version == 6 and value >> 32 == _MAPPED >> 32:
-        raise NetworkError(f'{shown(text)} is an IPv4 address in IPv6 spelling; write "{format_address(4, value & 0xFFFFFFFF)}"')
+        raise NetworkError(
+            f'{shown(text)} is an IPv4 address in IPv6 spelling; write "{format_address(4, value & 0xFFFFFFFF)}"'
+        )
     return version, value
 
 
-def parse_networks(text: object) -> List[Network]:
+def parse_networks(text: object) -> list[Network]:
     """Return the networks that a text names: one, or the fewest prefixes that make up a range.
 
     Raises NetworkError for everything else, host bits below the prefix included.
@@ -95,7 +100,13 @@ def _parse_prefix(text: str) -> Network:
     address, _slash, length = text.partition("/")
     version, value = parse_address(address)
     bits = BITS[version]
-    if not (length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= bits and (length == "0" or length[0] != "0")):
+    if not (
+        length.isascii()
+        and length.isdigit()
+        and len(length) <= 3
+        and int(length) <= bits
+        and (length == "0" or length[0] != "0")
+    ):
         raise NetworkError(f"{shown(text)} has no prefix length from 0 to {bits}; {ACCEPTED}")
     prefix = int(length)
     host_bits = bits - prefix
@@ -110,7 +121,9 @@ def _parse_range(text: str) -> Iterator[Network]:
     version, first = parse_address(low)
     high_version, last = parse_address(high)
     if version != high_version:
-        raise NetworkError(f'{shown(text)} mixes IPv4 and IPv6; write a range with both ends of one family, as "192.0.2.80-192.0.2.99"')
+        raise NetworkError(
+            f'{shown(text)} mixes IPv4 and IPv6; write a range with both ends of one family, as "192.0.2.80-192.0.2.99"'
+        )
     if last < first:
         raise NetworkError(f'{shown(text)} is a reversed range; write "{high}-{low}"')
     return _summarize(version, first, last)
@@ -125,9 +138,9 @@ def _summarize(version: int, first: int, last: int) -> Iterator[Network]:
         first += 1 << size
 
 
-def without_nested(networks: Iterable[Network]) -> List[Network]:
+def without_nested(networks: Iterable[Network]) -> list[Network]:
     """Return networks sorted by version, address and prefix, without those that lie in another one."""
-    kept: List[Network] = []
+    kept: list[Network] = []
     end = (0, -1)
     for network in sorted(networks):
         if network.version != end[0] or network.value > end[1]:
@@ -136,16 +149,16 @@ def without_nested(networks: Iterable[Network]) -> List[Network]:
     return kept
 
 
-def read_list(problems: Problems, path: str, value: object, allow_any: bool = True) -> List[Network]:
+def read_list(problems: Problems, path: str, value: object, allow_any: bool = True) -> list[Network]:
     """Read an inventory list of networks; what is wrong goes to ``problems`` with its index.
 
     ``allow_any`` says whether ``/0`` is acceptable. An entry that equals,
     contains or lies in another one is a problem: one of the two is a mistake.
     """
     if not isinstance(value, (list, tuple)):
-        problems.add(path, f"{shown(value)} is not a list; write a list of networks, as [\"192.0.2.0/24\"]")
+        problems.add(path, f'{shown(value)} is not a list; write a list of networks, as ["192.0.2.0/24"]')
         return []
-    found: List[Tuple[Network, int]] = []
+    found: list[tuple[Network, int]] = []
     for index, text in enumerate(value):
         try:
             networks = parse_networks(text)
@@ -160,7 +173,7 @@ def read_list(problems: Problems, path: str, value: object, allow_any: bool = Tr
     return sorted(network for network, _index in found)
 
 
-def _report_overlaps(problems: Problems, path: str, value: Iterable[object], found: List[Tuple[Network, int]]) -> None:
+def _report_overlaps(problems: Problems, path: str, value: Iterable[object], found: list[tuple[Network, int]]) -> None:
     texts = list(value)
     reported = set()
     outer, outer_index = Network(0, 0, 0), -1
@@ -172,19 +185,20 @@ def _report_overlaps(problems: Problems, path: str, value: Iterable[object], fou
                 word = "repeats" if network == outer else "lies in"
                 problems.add(
                     f"{path}[{index}]",
-                    f"{shown(texts[index])} {word} {shown(texts[outer_index])} ({path}[{outer_index}]); leave one of them out",
+                    f"{shown(texts[index])} {word} {shown(texts[outer_index])} ({path}[{outer_index}]); "
+                    "leave one of them out",
                 )
         else:
             outer, outer_index = network, index
 
 
-def read_file(problems: Problems, path: str, lines: Iterable[str]) -> List[Network]:
+def read_file(problems: Problems, path: str, lines: Iterable[str]) -> list[Network]:
     """Read a block list: one network a line, ``#`` and ``;`` begin comments, overlaps are merged.
 
     Published lists overlap as a matter of course, so unlike in the inventory
     that is no mistake here.
     """
-    found: List[Network] = []
+    found: list[Network] = []
     for number, line in enumerate(lines, start=1):
         text = line.split("#", 1)[0].split(";", 1)[0].strip()
         if not text:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import List
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 
@@ -30,7 +29,8 @@ DefaultDependencies=no
 Wants=network-pre.target
 Before=network-pre.target shutdown.target
 Conflicts=shutdown.target
-After=systemd-modules-load.service netfilter-persistent.service iptables.service ip6tables.service nftables.service ipset.service
+After=systemd-modules-load.service ipset.service netfilter-persistent.service
+After=iptables.service ip6tables.service nftables.service
 RequiresMountsFor={loader.ROOT} {LOADER_PATH}
 
 [Service]
@@ -54,7 +54,12 @@ def boot_is_ready(source: str) -> bool:
     """Whether loader and unit are in place and the unit is wanted at boot."""
     directory, name = os.path.split(LOADER_PATH)
     unit = loader.read_text(*os.path.split(UNIT_PATH))
-    return loader.read_text(directory, name) == source and "ExecStart=" in unit and unit == unit_text(_python_of(unit)) and os.path.islink(WANTED_PATH)
+    return (
+        loader.read_text(directory, name) == source
+        and "ExecStart=" in unit
+        and unit == unit_text(_python_of(unit))
+        and os.path.islink(WANTED_PATH)
+    )
 
 
 def _python_of(unit: str) -> str:
@@ -69,10 +74,12 @@ def install_boot(python: str) -> None:
         os.symlink(UNIT_PATH, WANTED_PATH)
 
 
-def start_unit() -> List[str]:
+def start_unit() -> list[str]:
     """Tell systemd of the unit, and bring it into the state ``active`` so that stopping it works. Returns warnings."""
     if not systemd_runs():
-        return ["systemd does not run on the host: load the packet filter at boot by " + f"python3 -I {LOADER_PATH} boot"]
+        return [
+            "systemd does not run on the host: load the packet filter at boot by " + f"python3 -I {LOADER_PATH} boot"
+        ]
     try:
         loader.run(["systemctl", "daemon-reload"])
         loader.run(["systemctl", "start", UNIT])
@@ -88,7 +95,7 @@ def stop_unit() -> None:
             loader.run(["systemctl", "stop", UNIT])
 
 
-def boot_files() -> List[str]:
+def boot_files() -> list[str]:
     """Return which files outside of the state directory are there."""
     return [path for path in (LOADER_PATH, UNIT_PATH, WANTED_PATH) if os.path.lexists(path)]
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import Ruleset
 
@@ -36,23 +37,38 @@ class Change(NamedTuple):
         found = facts["installed"]
         if found is None or not facts["boot_ready"]:
             return True
-        state = {"backend": self.backend, "jump_after": list(self.jump_after), "ports": list(self.ports), "live": facts["live_digest"]}
+        state = {
+            "backend": self.backend,
+            "jump_after": list(self.jump_after),
+            "ports": list(self.ports),
+            "live": facts["live_digest"],
+        }
         return bool(dict(found["state"]) != state or dict(found["digests"]) != self._digests())
 
-    def _digests(self) -> Dict[str, str]:
+    def _digests(self) -> dict[str, str]:
         return {name: hashlib.sha256(text.encode("utf-8")).hexdigest() for name, text in self.ruleset._asdict().items()}
 
-    def payload(self) -> Dict[str, Any]:
+    def payload(self) -> dict[str, Any]:
         """Return the change in the form in which it travels."""
-        texts = {name: base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii") for name, text in self.ruleset._asdict().items()}
-        return {"texts": texts, "backend": self.backend, "jump_after": list(self.jump_after), "ports": list(self.ports), "absent": self.absent}
+        texts = {
+            name: base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
+            for name, text in self.ruleset._asdict().items()
+        }
+        return {
+            "texts": texts,
+            "backend": self.backend,
+            "jump_after": list(self.jump_after),
+            "ports": list(self.ports),
+            "absent": self.absent,
+        }
 
-    def diff(self, facts: Mapping[str, Any]) -> List[Dict[str, str]]:
+    def diff(self, facts: Mapping[str, Any]) -> list[dict[str, str]]:
         """Return Ansible diffs, one for each text that changes."""
         found = facts["installed"]
         drifted = found is None or found["state"]["live"] != facts["live_digest"]
         diffs = []
-        for name, after in self.ruleset._asdict().items():
+        for name, text in self.ruleset._asdict().items():
+            after = text
             if name == "sets":
                 before = _shown_sets(found["texts"]["sets"]) if found else ""
                 before = before or "".join(f"# set {known}\n" for known in facts["sets"])
@@ -60,13 +76,20 @@ class Change(NamedTuple):
             else:
                 before = facts["live"][name] if drifted else found["texts"][name]
             if before != after:
-                diffs.append({"before_header": f"{name} (live)", "after_header": f"{name} (policy)", "before": before, "after": after})
+                diffs.append(
+                    {
+                        "before_header": f"{name} (live)",
+                        "after_header": f"{name} (policy)",
+                        "before": before,
+                        "after": after,
+                    }
+                )
         return diffs
 
 
 def _shown_sets(text: str) -> str:
     """Return a text of sets as a diff shows it: members one by one, or for a long set their number."""
-    members: Dict[str, List[str]] = {}
+    members: dict[str, list[str]] = {}
     for line in text.splitlines():
         words = line.split(" ", 2)
         members.setdefault(words[1], []).extend(words[2:] if words[0] == "add" else [])

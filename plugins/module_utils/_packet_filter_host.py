@@ -16,7 +16,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import (
@@ -46,7 +47,7 @@ class Endpoint(NamedTuple):
 # The SSH connection
 
 
-def ssh_connection() -> Optional[Connection]:
+def ssh_connection() -> Connection | None:
     """Return the live SSH connection of this run, also through sudo, or None where there is none.
 
     sudo takes SSH_CONNECTION out of the environment, so the processes that
@@ -54,7 +55,11 @@ def ssh_connection() -> Optional[Connection]:
     """
     process = os.getpid()
     for _step in range(ANCESTORS):
-        value = os.environ.get("SSH_CONNECTION", "") if process == os.getpid() else _environment(process, b"SSH_CONNECTION=")
+        value = (
+            os.environ.get("SSH_CONNECTION", "")
+            if process == os.getpid()
+            else _environment(process, b"SSH_CONNECTION=")
+        )
         words = value.split()
         if len(words) == 4 and words[3].isdigit():
             return Connection(_plain(words[0]), _plain(words[2]), int(words[3]))
@@ -98,7 +103,11 @@ def choose_backend(wish: str) -> str:
     In use means: has our rules, else is the only one with rules of anybody,
     else is what the command ``iptables`` stands for.
     """
-    present = [backend for backend in BACKENDS if shutil.which(f"iptables-{backend}-restore", path="/usr/sbin:/sbin:/usr/bin:/bin")]
+    present = [
+        backend
+        for backend in BACKENDS
+        if shutil.which(f"iptables-{backend}-restore", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    ]
     if not present:
         raise ConflictError("iptables is not installed on the host; install the package iptables")
     lives = {backend: _both_families(backend) for backend in present}
@@ -112,18 +121,19 @@ def choose_backend(wish: str) -> str:
         raise ConflictError(f'firewall_backend: "{wish}" is not installed on the host; write "auto" or "{present[0]}"')
     if wish != "auto" and ours and ours != [wish]:
         raise ConflictError(
-            f'firewall_backend: "{wish}" would leave our rules in iptables-{ours[0]}; run once with firewall_state: absent and firewall_backend: {ours[0]}'
+            f'firewall_backend: "{wish}" would leave our rules in iptables-{ours[0]}; '
+            "run once with firewall_state: absent and firewall_backend: auto"
         )
     if wish != "auto" or ours:
         return wish if wish != "auto" else ours[0]
     return _in_use(present, lives)
 
 
-def _both_families(backend: str) -> List[loader.Live]:
+def _both_families(backend: str) -> list[loader.Live]:
     return [loader.read_live(family, backend) for family in loader.FAMILIES]
 
 
-def _in_use(present: Sequence[str], lives: Mapping[str, List[loader.Live]]) -> str:
+def _in_use(present: Sequence[str], lives: Mapping[str, list[loader.Live]]) -> str:
     busy = [backend for backend in present if any(rules for live in lives[backend] for rules in live.builtin.values())]
     if len(busy) == 1:
         return busy[0]
@@ -132,13 +142,13 @@ def _in_use(present: Sequence[str], lives: Mapping[str, List[loader.Live]]) -> s
     return default if default in present else present[0]
 
 
-def find_rivals() -> List[str]:
+def find_rivals() -> list[str]:
     """Return the names of active firewall managers that would rewrite or overrule our rules."""
     rivals = []
     if "ENABLED=yes" in loader.read_text("/etc/ufw", "ufw.conf").replace(" ", "").splitlines():
         rivals.append("ufw")
     if os.path.isdir("/run/systemd/system") and shutil.which("firewalld", path="/usr/sbin:/usr/bin"):
-        done = subprocess.run(["systemctl", "is-active", "--quiet", "firewalld"], check=False)  # noqa: S603, S607 (fixed)
+        done = subprocess.run(["systemctl", "is-active", "--quiet", "firewalld"], check=False)  # noqa: S607 (fixed)
         if done.returncode == 0:
             rivals.append("firewalld")
     return rivals
@@ -164,7 +174,7 @@ def owner_match_works(backend: str) -> bool:
     return True
 
 
-def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> List[str]:
+def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list[str]:
     """Return one sentence for each jump of ours that has foreign rules in front of it which were not to be there."""
     found = []
     for family, live in lives.items():
@@ -175,8 +185,8 @@ def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> List
                 strangers = rules.index(jump) + 1 - loader.jump_position(rules[: rules.index(jump)], patterns)
                 if strangers > 0:
                     found.append(
-                        f"{family}: {strangers} foreign rules in {builtin} come before the jump to {chain} and can overrule it; "
-                        "name their chains in firewall_jump_after if that is meant"
+                        f"{family}: {strangers} foreign rules in {builtin} come before the jump to {chain} "
+                        "and can overrule it; name their chains in firewall_jump_after if that is meant"
                     )
     return found
 
@@ -184,7 +194,7 @@ def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> List
 # Users, listeners, sessions
 
 
-def find_users(wanted: Union[Sequence[Union[str, int]], str], candidates: Iterable[str]) -> Tuple[List[int], List[str]]:
+def find_users(wanted: Sequence[str | int] | str, candidates: Iterable[str]) -> tuple[list[int], list[str]]:
     """Return the ids of users and the names that the host does not know; ``auto`` means the first known candidate."""
     if wanted == "auto":
         for name in candidates:
@@ -202,7 +212,7 @@ def find_users(wanted: Union[Sequence[Union[str, int]], str], candidates: Iterab
     return sorted(set(uids)), unknown
 
 
-def _uid(name: str) -> Optional[int]:
+def _uid(name: str) -> int | None:
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
@@ -212,10 +222,10 @@ def _uid(name: str) -> Optional[int]:
 _LISTEN, _ESTABLISHED = "0A", "01"
 
 
-def tcp_sockets() -> Tuple[List[Endpoint], List[Endpoint]]:
+def tcp_sockets() -> tuple[list[Endpoint], list[Endpoint]]:
     """Return the host's listening sockets and its established connections, without those on loopback (proc(5))."""
-    listeners: List[Endpoint] = []
-    sessions: List[Endpoint] = []
+    listeners: list[Endpoint] = []
+    sessions: list[Endpoint] = []
     for path in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             with open(path, encoding="ascii") as file:
@@ -231,9 +241,12 @@ def tcp_sockets() -> Tuple[List[Endpoint], List[Endpoint]]:
     return sorted(set(listeners)), sorted(set(sessions))
 
 
-def _endpoint(text: str) -> Tuple[str, int]:
+def _endpoint(text: str) -> tuple[str, int]:
     address, _colon, port = text.partition(":")
-    packed = b"".join(bytes.fromhex(address[at : at + 8])[:: -1 if sys.byteorder == "little" else 1] for at in range(0, len(address), 8))
+    packed = b"".join(
+        bytes.fromhex(address[at : at + 8])[:: -1 if sys.byteorder == "little" else 1]
+        for at in range(0, len(address), 8)
+    )
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
     return _plain(socket.inet_ntop(family, packed)), int(port, 16)
 
@@ -242,6 +255,6 @@ def _is_loopback(address: str) -> bool:
     return address == "::1" or address.startswith("127.")
 
 
-def as_plain(endpoints: Iterable[Endpoint]) -> List[Dict[str, Any]]:
+def as_plain(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
     """Return sockets as plain dictionaries, for the way to the controller."""
     return [endpoint._asdict() for endpoint in endpoints]

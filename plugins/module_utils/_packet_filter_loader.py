@@ -28,7 +28,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 ROOT = "/var/lib/mailhost-hardening/firewall"
 CHAIN_PREFIX = "MAILHOST-"
@@ -56,8 +57,8 @@ class State(NamedTuple):
     """
 
     backend: str = "nft"
-    jump_after: Tuple[str, ...] = ()
-    ports: Tuple[int, ...] = MAIL_PORTS
+    jump_after: tuple[str, ...] = ()
+    ports: tuple[int, ...] = MAIL_PORTS
     live: str = ""
 
     @classmethod
@@ -65,7 +66,9 @@ class State(NamedTuple):
         """Read ``state.json`` of a directory."""
         with open(os.path.join(directory, "state.json"), encoding="utf-8") as file:
             raw = json.load(file)
-        return cls(str(raw["backend"]), tuple(raw["jump_after"]), tuple(int(port) for port in raw["ports"]), str(raw["live"]))
+        return cls(
+            str(raw["backend"]), tuple(raw["jump_after"]), tuple(int(port) for port in raw["ports"]), str(raw["live"])
+        )
 
     def write(self, directory: str) -> None:
         """Write ``state.json`` of a directory."""
@@ -105,9 +108,8 @@ def run(command: Sequence[str], text: str = "") -> str:
         done = subprocess.run(  # noqa: S603 (a list, no shell)
             list(command),
             input=text,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            universal_newlines=True,
+            capture_output=True,
+            text=True,
             timeout=COMMAND_TIMEOUT,
             check=False,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C"},
@@ -153,9 +155,9 @@ def locked(root: str = ROOT) -> Iterator[None]:
 class Live(NamedTuple):
     """Our part of the live packet filter of one family, and the foreign rules around our jumps."""
 
-    chains: Dict[str, List[str]]
-    jumps: Dict[str, int]
-    builtin: Dict[str, List[str]]
+    chains: dict[str, list[str]]
+    jumps: dict[str, int]
+    builtin: dict[str, list[str]]
 
     @property
     def ours(self) -> bool:
@@ -169,7 +171,7 @@ class Live(NamedTuple):
         return chains_text({name: self.chains[name] for name in names})
 
 
-def chains_text(chains: Dict[str, List[str]]) -> str:
+def chains_text(chains: dict[str, list[str]]) -> str:
     """Return chains as text for ``iptables-restore --noflush``; nothing for no chains."""
     if not chains:
         return ""
@@ -180,8 +182,8 @@ def chains_text(chains: Dict[str, List[str]]) -> str:
 
 def parse_save(text: str) -> Live:
     """Read the output of iptables-save, or a text of ours."""
-    chains: Dict[str, List[str]] = {}
-    builtin: Dict[str, List[str]] = {name: [] for name in JUMPS}
+    chains: dict[str, list[str]] = {}
+    builtin: dict[str, list[str]] = {name: [] for name in JUMPS}
     jumps = dict.fromkeys(JUMPS, 0)
     for line in text.splitlines():
         if line.startswith(f":{CHAIN_PREFIX}"):
@@ -203,12 +205,15 @@ def command(family: str, backend: str, action: str) -> str:
 
 def read_live(family: str, backend: str) -> Live:
     """Ask the kernel for one family's filter table."""
-    if backend == "legacy" and "filter" not in read_text("/proc/net", f"{FAMILIES[family].replace('tables', '_tables')}_names").split():
+    if (
+        backend == "legacy"
+        and "filter" not in read_text("/proc/net", f"{FAMILIES[family].replace('tables', '_tables')}_names").split()
+    ):
         return parse_save("")  # iptables-legacy-save would make the table, and other programs would warn of it
     return parse_save(run([command(family, backend, "save"), "-t", "filter"]))
 
 
-def live_set_names() -> List[str]:
+def live_set_names() -> list[str]:
     """Return the names of the live sets that are ours; none where ipset is not installed."""
     if not shutil.which("ipset", path="/usr/sbin:/sbin:/usr/bin:/bin"):
         return []
@@ -217,15 +222,17 @@ def live_set_names() -> List[str]:
 
 def members_digest(text: str) -> str:
     """Return a digest of the members in a text of ipset, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(line for line in text.splitlines() if line.startswith("add "))).encode("utf-8")).hexdigest()
+    return hashlib.sha256(
+        "\n".join(sorted(line for line in text.splitlines() if line.startswith("add "))).encode("utf-8")
+    ).hexdigest()
 
 
-def live_sets() -> Dict[str, str]:
+def live_sets() -> dict[str, str]:
     """Return the digest of the members of each live set of ours."""
     return {name: members_digest(run(["ipset", "save", name])) for name in live_set_names()}
 
 
-def digest(lives: Dict[str, Live], sets: Dict[str, str]) -> str:
+def digest(lives: dict[str, Live], sets: dict[str, str]) -> str:
     """Return a digest of all that is ours in the live state."""
     ours = {family: [live.chains, live.jumps] for family, live in lives.items()}
     return hashlib.sha256(json.dumps([ours, sets], sort_keys=True).encode("utf-8")).hexdigest()
@@ -239,20 +246,20 @@ def live_digest(backend: str) -> str:
 # Loading
 
 
-def split_sets(text: str) -> Dict[str, List[str]]:
+def split_sets(text: str) -> dict[str, list[str]]:
     """Return the lines of each set in a text for ipset restore."""
-    found: Dict[str, List[str]] = {}
+    found: dict[str, list[str]] = {}
     for line in text.splitlines():
         found.setdefault(line.split(" ", 2)[1], []).append(line)
     return found
 
 
 def load_sets(text: str, rebuild: Iterable[str] = ()) -> None:
-    """Create the sets of a text. A live set is left alone unless it is to be rebuilt, then it is swapped in one step."""
+    """Create the sets of a text. A live set is left alone, or where it is to be rebuilt, swapped in one step."""
     if not text:
         return
-    live: Set[str] = set(live_set_names())
-    parts: List[str] = []
+    live: set[str] = set(live_set_names())
+    parts: list[str] = []
     for name, lines in split_sets(text).items():
         if name not in live:
             parts += lines
@@ -306,7 +313,10 @@ def load_rules(family: str, text: str, state: State) -> None:
     """Bring one family's chains and jumps into the wanted state, in one step."""
     live = read_live(family, state.backend)
     if text or live.ours:
-        run([command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)], transaction(text, live, state.jump_after))
+        run(
+            [command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)],
+            transaction(text, live, state.jump_after),
+        )
 
 
 def load(directory: str, rebuild: Iterable[str] = ()) -> State:
@@ -320,7 +330,7 @@ def load(directory: str, rebuild: Iterable[str] = ()) -> State:
 
 def load_closed(ports: Sequence[int], backend: str) -> None:
     """Close the mail ports with rules that need neither sets nor connection tracking."""
-    chains: Dict[str, List[str]] = {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-OUT": ["-o lo -j RETURN"]}
+    chains: dict[str, list[str]] = {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-OUT": ["-o lo -j RETURN"]}
     for start in range(0, len(ports), 15):
         listed = ",".join(str(port) for port in ports[start : start + 15])
         for rules in chains.values():
@@ -348,18 +358,20 @@ def boot(root: str = ROOT) -> None:
     try:
         state = State.read(current)
         load(current)
-    except Exception as error:  # noqa: BLE001 (a broken file of any kind must not leave the ports open)
+    except Exception as error:
         load_closed(state.ports, state.backend)
-        raise LoadError(f"the packet filter in {current} did not load, the mail ports are closed instead: {error}") from error
+        raise LoadError(
+            f"the packet filter in {current} did not load, the mail ports are closed instead: {error}"
+        ) from error
 
 
-def read_pending(root: str = ROOT) -> Optional[Dict[str, Any]]:
+def read_pending(root: str = ROOT) -> dict[str, Any] | None:
     """Return the change that awaits confirmation, or None."""
     text = read_text(root, "pending.json")
     return json.loads(text) if text else None
 
 
-def take_back(root: str, pending: Dict[str, Any], reason: str) -> None:
+def take_back(root: str, pending: dict[str, Any], reason: str) -> None:
     """Put back the state from before a change, note why, and forget the change. The caller holds the lock."""
     previous, generation = os.path.join(root, "previous"), os.path.join(root, pending["generation"])
     if os.path.realpath(os.path.join(root, "current")) == os.path.realpath(generation):
@@ -373,7 +385,10 @@ def take_back(root: str, pending: Dict[str, Any], reason: str) -> None:
         reason += f"; the former state did not load either, so the mail ports are closed: {error}"
     else:
         destroy_sets(split_sets(read_text(previous, "sets")))
-    write_file(os.path.join(root, "rolled-back.json"), json.dumps({"token": pending["token"], "reason": reason, "time": time.time()}) + "\n")
+    write_file(
+        os.path.join(root, "rolled-back.json"),
+        json.dumps({"token": pending["token"], "reason": reason, "time": time.time()}) + "\n",
+    )
     os.unlink(os.path.join(root, "pending.json"))
     shutil.rmtree(generation, ignore_errors=True)
 

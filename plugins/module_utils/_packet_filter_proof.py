@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Proof of a packet filter: it is really loaded, and the controller really comes through, in a throw-away network namespace.
+"""Proof of a packet filter: it is really loaded, and the controller comes through, in a throw-away network namespace.
 
 Private to the collection: other collections must not import it.
 
@@ -20,7 +20,7 @@ import select
 import signal
 import socket
 import time
-from typing import Callable, Dict, List, NamedTuple, NoReturn, Optional
+from typing import Callable, NamedTuple, NoReturn
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 
@@ -51,7 +51,7 @@ def unshare_network() -> None:
         raise NoNamespaceError(os.strerror(ctypes.get_errno()))
 
 
-def prove(directory: str, connection: Optional[Connection]) -> List[str]:
+def prove(directory: str, connection: Connection | None) -> list[str]:
     """Load the state in a directory in a namespace and try the controller's connection there.
 
     Returns what could not be tried, one sentence each. Raises LoadError where the
@@ -59,14 +59,14 @@ def prove(directory: str, connection: Optional[Connection]) -> List[str]:
     NoNamespaceError where the host has no namespace for us.
     """
 
-    def attempt() -> List[str]:
+    def attempt() -> list[str]:
         loader.load(directory)
         return _try_connection(connection) if connection is not None else []
 
     return in_namespace(attempt) or []
 
 
-def in_namespace(work: Callable[[], Optional[List[str]]]) -> Optional[List[str]]:
+def in_namespace(work: Callable[[], list[str] | None]) -> list[str] | None:
     """Run work in a forked process with a network namespace of its own, and return what it returns.
 
     Raises NoNamespaceError where the host has no namespace for us, and LoadError
@@ -91,15 +91,15 @@ def in_namespace(work: Callable[[], Optional[List[str]]]) -> Optional[List[str]]
     return [str(note) for note in outcome["notes"] or []]
 
 
-def _report(writer: int, work: Callable[[], Optional[List[str]]]) -> NoReturn:
+def _report(writer: int, work: Callable[[], list[str] | None]) -> NoReturn:
     try:
         unshare_network()
-        outcome: Dict[str, object] = {"notes": work()}
+        outcome: dict[str, object] = {"notes": work()}
     except NoNamespaceError as error:
         outcome = {"no_namespace": str(error)}
     except loader.LoadError as error:
         outcome = {"error": str(error)}
-    except BaseException as error:  # noqa: BLE001 (it is the parent's to report)
+    except BaseException as error:
         outcome = {"error": f"the proof failed: {error!r}"}
     os.write(writer, json.dumps(outcome).encode("utf-8"))
     os._exit(0)
@@ -119,7 +119,7 @@ def _read_all(reader: int, seconds: float) -> str:
         data += chunk
 
 
-def _try_connection(connection: Connection) -> List[str]:
+def _try_connection(connection: Connection) -> list[str]:
     """Open a TCP connection from the controller's address to ours, between two namespaces."""
     if connection.controller == connection.address:
         return ["the controller is this host itself, so its connection was not tried"]
@@ -146,7 +146,7 @@ def _try_connection(connection: Connection) -> List[str]:
         os.close(from_parent)
         _pid, status = os.waitpid(child, 0)
     if status != 0:
-        raise loader.LoadError(f"the new rules refuse the controller: no connection from {connection.controller} to port {connection.port}")
+        raise loader.LoadError(f"they refuse the controller, {connection.controller}, at port {connection.port}")
     return []
 
 
@@ -165,7 +165,7 @@ def _wire(child: int, family: int, connection: Connection) -> None:
     loader.run(["ip", version, "route", "add", f"{connection.controller}/{bits}", "dev", "proof0"])
 
 
-def _no_dad(family: int) -> List[str]:
+def _no_dad(family: int) -> list[str]:
     """An IPv6 address is usable at once where nobody else can have it."""
     return ["nodad"] if family == socket.AF_INET6 else []
 
@@ -176,7 +176,9 @@ def _be_controller(to_child: int, family: int, connection: Connection) -> NoRetu
         unshare_network()
         if os.read(to_child, 2) == b"go":
             bits, version = ("128", "-6") if family == socket.AF_INET6 else ("32", "-4")
-            loader.run(["ip", version, "address", "add", f"{connection.controller}/{bits}", "dev", "proof1", *_no_dad(family)])
+            loader.run(
+                ["ip", version, "address", "add", f"{connection.controller}/{bits}", "dev", "proof1", *_no_dad(family)]
+            )
             loader.run(["ip", "link", "set", "proof1", "up"])
             loader.run(["ip", version, "route", "add", f"{connection.address}/{bits}", "dev", "proof1"])
             with socket.create_connection(
@@ -188,7 +190,7 @@ def _be_controller(to_child: int, family: int, connection: Connection) -> NoRetu
     os._exit(code)
 
 
-def test_only(directory: str) -> List[str]:
+def test_only(directory: str) -> list[str]:
     """Have iptables-restore test the rules where no namespace is allowed; returns what could not be tested."""
     state = loader.State.read(directory)
     if loader.read_text(directory, "sets"):

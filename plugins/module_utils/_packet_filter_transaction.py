@@ -14,6 +14,7 @@ the timer takes back.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import importlib
@@ -23,7 +24,8 @@ import shutil
 import sys
 import tempfile
 import time
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import (
@@ -45,6 +47,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_
 TIMER = "mailhost-firewall-rollback"
 SETTLE_GRACE = 10
 """Seconds beyond its own timeout after which a pending change counts as abandoned."""
+
+
+class ProofError(loader.LoadError):
+    """The new rules were not loaded because the host's kernel, or the controller's connection, speaks against them."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"the new rules fail their proof on the host, nothing was changed: {cause}")
 
 
 class Wanted(NamedTuple):
@@ -72,7 +81,7 @@ def text_digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def installed(root: str = loader.ROOT) -> Optional[Tuple[loader.State, Dict[str, str]]]:
+def installed(root: str = loader.ROOT) -> tuple[loader.State, dict[str, str]] | None:
     """Return the confirmed state and its texts, or None where there is none or it cannot be read."""
     current = os.path.join(root, "current")
     try:
@@ -92,7 +101,9 @@ def settle(root: str, change: bool) -> None:
             break
         time.sleep(0.2)
     if not change:
-        raise loader.LoadError("a change that nobody confirmed is still live; the next run outside of check mode takes it back")
+        raise loader.LoadError(
+            "a change that nobody confirmed is still live; the next run outside of check mode takes it back"
+        )
     with loader.locked(root):
         pending = loader.read_pending(root)
         if pending is not None:
@@ -101,7 +112,12 @@ def settle(root: str, change: bool) -> None:
 
 def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
     """Whether nothing of ours is live, on disk, or comes back at boot."""
-    return not any(live.ours for live in lives.values()) and not os.path.exists(root) and not boot_files() and not loader.live_set_names()
+    return (
+        not any(live.ours for live in lives.values())
+        and not os.path.exists(root)
+        and not boot_files()
+        and not loader.live_set_names()
+    )
 
 
 # The steps
@@ -114,25 +130,30 @@ def stage(wanted: Wanted, directory: str) -> None:
     wanted.state.write(directory)
 
 
-def prove_staged(directory: str, connection: Optional[Connection]) -> List[str]:
+def prove_staged(directory: str, connection: Connection | None) -> list[str]:
     """Prove a staged state on the host; returns what could not be proven, one sentence each."""
     try:
         return prove(directory, connection)
     except NoNamespaceError as error:
         return [
-            f"the host allows no network namespace ({error}), so iptables-restore --test had to do; it misses some faults",
+            f"the host allows no network namespace ({error}); iptables-restore --test had to do and misses some faults",
             *test_only(directory),
         ]
 
 
-def prove_only(wanted: Wanted, connection: Optional[Connection]) -> List[str]:
+def prove_only(wanted: Wanted, connection: Connection | None) -> list[str]:
     """Prove a state without leaving a trace: what check mode does."""
     with tempfile.TemporaryDirectory(prefix="mailhost-firewall-") as directory:
         stage(wanted, directory)
-        return prove_staged(directory, connection)
+        try:
+            return prove_staged(directory, connection)
+        except loader.LoadError as error:
+            raise ProofError(error) from error
 
 
-def apply(token: str, wanted: Wanted, connection: Optional[Connection], timeout: int, root: str = loader.ROOT) -> List[str]:
+def apply(
+    token: str, wanted: Wanted, connection: Connection | None, timeout: int, root: str = loader.ROOT
+) -> list[str]:
     """Prove a state and make it live, with the way back armed. Returns what could not be proven.
 
     ``token`` names the change for the one who is going to confirm it; ``timeout`` is in seconds.
@@ -149,8 +170,8 @@ def apply(token: str, wanted: Wanted, connection: Optional[Connection], timeout:
             notes = prove_staged(generation, connection)
         except loader.LoadError as error:
             shutil.rmtree(generation)
-            raise loader.LoadError(f"the host's kernel refuses the new rules, nothing was changed: {error}") from error
-        pending = {
+            raise ProofError(error) from error
+        pending: dict[str, Any] = {
             "token": token,
             "generation": os.path.basename(generation),
             "timeout": timeout,
@@ -171,7 +192,7 @@ def apply(token: str, wanted: Wanted, connection: Optional[Connection], timeout:
     return notes
 
 
-def _snapshot(root: str, wanted: Wanted) -> List[str]:
+def _snapshot(root: str, wanted: Wanted) -> list[str]:
     """Write what is live into ``previous``; returns the names of sets whose live members are not the wanted ones."""
     backend = wanted.state.backend
     previous = os.path.join(root, "previous")
@@ -208,7 +229,14 @@ def arm(token: str, timeout: int) -> None:
     """Start the host's own timer, which outlives this run, its connection and its user's session."""
     program = [python(), "-I", LOADER_PATH]
     if systemd_runs():
-        timer = ["systemd-run", "--quiet", "--collect", f"--unit={TIMER}", f"--on-active={timeout}", "--timer-property=AccuracySec=100ms"]
+        timer = [
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            f"--unit={TIMER}",
+            f"--on-active={timeout}",
+            "--timer-property=AccuracySec=100ms",
+        ]
         loader.run([*timer, *program, "rollback", token])
         return
     loader.start_detached([*program, "rollback-after", str(timeout), token])
@@ -217,10 +245,8 @@ def arm(token: str, timeout: int) -> None:
 def disarm() -> None:
     """Stop the timer; without systemd it finds nothing pending and ends by itself."""
     if systemd_runs():
-        try:
+        with contextlib.suppress(loader.LoadError):  # it has just run, or ended, by itself
             loader.run(["systemctl", "stop", f"{TIMER}.timer"])
-        except loader.LoadError:
-            pass  # it has just run, or ended, by itself
 
 
 def python() -> str:
@@ -228,7 +254,7 @@ def python() -> str:
     return "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
 
 
-def confirm(token: str, root: str = loader.ROOT) -> List[str]:
+def confirm(token: str, root: str = loader.ROOT) -> list[str]:
     """Make the pending change permanent; LoadError where it was taken back before. Returns warnings."""
     with loader.locked(root):
         pending = loader.read_pending(root)
@@ -254,7 +280,7 @@ def confirm(token: str, root: str = loader.ROOT) -> List[str]:
     return []
 
 
-def status(token: str, root: str = loader.ROOT) -> Dict[str, Any]:
+def status(token: str, root: str = loader.ROOT) -> dict[str, Any]:
     """Return whether a change is pending or confirmed, and why it was taken back where it was."""
     pending = loader.read_pending(root)
     return {
@@ -267,10 +293,8 @@ def status(token: str, root: str = loader.ROOT) -> Dict[str, Any]:
 def _remove_files(root: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
     shutil.rmtree(os.path.dirname(LOADER_PATH), ignore_errors=True)
-    try:
+    with contextlib.suppress(OSError):  # another role may keep its state there
         os.rmdir(os.path.dirname(root))
-    except OSError:
-        pass  # another role keeps its state there
 
 
 def why_taken_back(token: str, root: str = loader.ROOT) -> str:

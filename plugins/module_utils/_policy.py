@@ -11,10 +11,16 @@ of an inventory is found in one pass and raised as one PolicyError.
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network, read_file, read_list, without_nested
+from ansible_collections.mailhost.hardening.plugins.module_utils._networks import (
+    Network,
+    read_file,
+    read_list,
+    without_nested,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._services import (
     HOST,
     MAIL,
@@ -27,7 +33,7 @@ SERVER, CLIENT = "server", "client"
 COMMENT_LENGTH = 255
 """Bytes that the comment match keeps (iptables-extensions(8): 256 with the final NUL)."""
 LOG_PREFIX_LENGTH = 11
-"""29 bytes that a log prefix may have (iptables-extensions(8)) less ``" managesieve-out: "``, the longest name of a flow."""
+"""29 bytes that a log prefix may have (iptables-extensions(8)) less the longest flow's name, `` managesieve-out: ``."""
 MTA_USERS = ("postfix", "Debian-exim", "exim", "mailsrv")
 """Users under which mail servers deliver, in the order in which ``auto`` looks for them."""
 
@@ -37,7 +43,7 @@ class Flow(NamedTuple):
 
     service: Service
     direction: str
-    peers: Optional[Tuple[Network, ...]] = None
+    peers: tuple[Network, ...] | None = None
     comment: str = ""
     new_connections_per_minute: int = 0
 
@@ -51,15 +57,15 @@ class FirewallPolicy(NamedTuple):
     """Everything that the packet filter of a host is made from. Units: connections or lines a minute."""
 
     scope: str
-    flows: Tuple[Flow, ...]
-    host_flows: Tuple[Flow, ...]
-    closed: Tuple[Service, ...]
-    blocked: Tuple[Network, ...]
-    management: Tuple[Network, ...]
+    flows: tuple[Flow, ...]
+    host_flows: tuple[Flow, ...]
+    closed: tuple[Service, ...]
+    blocked: tuple[Network, ...]
+    management: tuple[Network, ...]
     generic_replies: bool
     egress_open: bool
     state_match: str
-    smtp_client_users: Union[str, Tuple[Union[str, int], ...]]
+    smtp_client_users: str | tuple[str | int, ...]
     burst: int
     log_per_minute: int
     log_prefix: str
@@ -70,7 +76,7 @@ def flow_name(service: Service, direction: str) -> str:
     return f"{service.name}-{'in' if direction == SERVER else 'out'}"
 
 
-DEFAULTS: Dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "scope": "mail",
     "services": [{"service": "smtp", "direction": SERVER}, {"service": "smtp", "direction": CLIENT}],
     "host_flows": [{"service": name, "direction": CLIENT} for name in ("dns", "ntp", "dhcp", "http", "https")],
@@ -126,7 +132,7 @@ class _Reader:
             return _CHOICES[option][0]
         return str(value)
 
-    def number(self, option: str, path: Optional[str] = None, value: Any = None) -> int:
+    def number(self, option: str, path: str | None = None, value: Any = None) -> int:
         if path is None:
             path, value = self.path(option), self.value(option)
         low, high = _RANGES[option]
@@ -141,7 +147,7 @@ class _Reader:
             self.problems.add(self.path(option), f"{shown(value)} is not accepted; write true or false")
         return bool(value)
 
-    def networks(self, option: str, allow_any: bool) -> List[Network]:
+    def networks(self, option: str, allow_any: bool) -> list[Network]:
         return read_list(self.problems, self.path(option), self.value(option), allow_any)
 
     def items(self, option: str, example: str) -> Sequence[Any]:
@@ -156,12 +162,13 @@ class _Reader:
         if not isinstance(value, str) or not re.fullmatch(rf"[A-Za-z0-9_.-]{{1,{LOG_PREFIX_LENGTH}}}", value):
             self.problems.add(
                 self.path("log_prefix"),
-                f"{shown(value)} is not accepted; write 1 to {LOG_PREFIX_LENGTH} letters, digits, dots, hyphens or underscores",
+                f"{shown(value)} is not accepted; "
+                f"write 1 to {LOG_PREFIX_LENGTH} letters, digits, dots, hyphens or underscores",
             )
             return "mailhost"
         return str(value)
 
-    def users(self) -> Union[str, Tuple[Union[str, int], ...]]:
+    def users(self) -> str | tuple[str | int, ...]:
         option, value = "smtp_client_users", self.value("smtp_client_users")
         accepted = 'write "auto", "any" or a list of user names and ids, as ["postfix"]'
         if isinstance(value, str) and value in ("auto", "any"):
@@ -169,7 +176,7 @@ class _Reader:
         if not isinstance(value, (list, tuple)) or not value:
             self.problems.add(self.path(option), f"{shown(value)} is not accepted; {accepted}")
             return "auto"
-        users: List[Union[str, int]] = []
+        users: list[str | int] = []
         for index, user in enumerate(value):
             path = f"{self.path(option)}[{index}]"
             name = isinstance(user, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}", user)
@@ -177,12 +184,14 @@ class _Reader:
             if not name and not number:
                 self.problems.add(path, f"{shown(user)} is not a user; write a user name or an id from 0 to 4294967294")
             elif user in users:
-                self.problems.add(path, f"{shown(user)} repeats {self.path(option)}[{users.index(user)}]; leave one of them out")
+                self.problems.add(
+                    path, f"{shown(user)} repeats {self.path(option)}[{users.index(user)}]; leave one of them out"
+                )
             users.append(user)
         return tuple(users)
 
-    def services(self, option: str) -> List[Service]:
-        found: List[Service] = []
+    def services(self, option: str) -> list[Service]:
+        found: list[Service] = []
         for index, value in enumerate(self.items(option, '["imap"]')):
             try:
                 found.append(find_service(value, MAIL))
@@ -190,9 +199,9 @@ class _Reader:
                 self.problems.add(f"{self.path(option)}[{index}]", str(error))
         return found
 
-    def flows(self, option: str, catalogue: Dict[str, Service], per_minute: int) -> List[Flow]:
-        flows: List[Flow] = []
-        indices: List[int] = []
+    def flows(self, option: str, catalogue: dict[str, Service], per_minute: int) -> list[Flow]:
+        flows: list[Flow] = []
+        indices: list[int] = []
         for index, item in enumerate(self.items(option, "[{service: smtp, direction: server}]")):
             flow = self._flow(f"{self.path(option)}[{index}]", item, catalogue, per_minute)
             if flow is None:
@@ -201,17 +210,19 @@ class _Reader:
                 if flow.name == other.name and _overlap(flow.peers, other.peers):
                     self.problems.add(
                         f"{self.path(option)}[{index}]",
-                        f"{flow.service.name} {flow.direction} is declared by {self.path(option)}[{other_index}] for the same peers; "
-                        "write one flow with all peers",
+                        f"{flow.service.name} {flow.direction} is declared by {self.path(option)}[{other_index}] "
+                        "for the same peers; write one flow with all peers",
                     )
                     break
             flows.append(flow)
             indices.append(index)
         return flows
 
-    def _flow(self, path: str, item: Any, catalogue: Dict[str, Service], per_minute: int) -> Optional[Flow]:
+    def _flow(self, path: str, item: Any, catalogue: dict[str, Service], per_minute: int) -> Flow | None:
         if not isinstance(item, Mapping):
-            self.problems.add(path, f"{shown(item)} is not a flow; write a dictionary, as {{service: smtp, direction: server}}")
+            self.problems.add(
+                path, f"{shown(item)} is not a flow; write a dictionary, as {{service: smtp, direction: server}}"
+            )
             return None
         for key in item:
             if key not in _FLOW_KEYS:
@@ -219,7 +230,9 @@ class _Reader:
         service = self._service(path, item, catalogue)
         direction = item.get("direction")
         if direction not in (SERVER, CLIENT):
-            self.problems.add(f"{path}.direction", f"{shown(direction)} is not accepted; write {_either((SERVER, CLIENT))}")
+            self.problems.add(
+                f"{path}.direction", f"{shown(direction)} is not accepted; write {_either((SERVER, CLIENT))}"
+            )
         peers = self._peers(path, item)
         comment = self._comment(path, item.get("comment"))
         limit = self._limit(path, item, per_minute)
@@ -227,29 +240,35 @@ class _Reader:
             return None
         return Flow(service, str(direction), peers, comment, limit if direction == SERVER else 0)
 
-    def _service(self, path: str, item: Mapping[str, Any], catalogue: Dict[str, Service]) -> Optional[Service]:
+    def _service(self, path: str, item: Mapping[str, Any], catalogue: dict[str, Service]) -> Service | None:
         try:
             return find_service(item.get("service"), catalogue)
         except UnknownServiceError as error:
             self.problems.add(f"{path}.service", str(error))
             return None
 
-    def _peers(self, path: str, item: Mapping[str, Any]) -> Optional[Tuple[Network, ...]]:
+    def _peers(self, path: str, item: Mapping[str, Any]) -> tuple[Network, ...] | None:
         value = item.get("peers")
         if value is None:
             return None
         if isinstance(value, (list, tuple)) and not value:
-            self.problems.add(f"{path}.peers", "is an empty list; name the peers, or leave the key out to allow any address")
+            self.problems.add(
+                f"{path}.peers", "is an empty list; name the peers, or leave the key out to allow any address"
+            )
         return tuple(read_list(self.problems, f"{path}.peers", value))
 
     def _comment(self, path: str, value: Any) -> str:
         if value is None:
             return ""
-        if not isinstance(value, str) or not re.fullmatch(rf"[ !#-&(-\[\]-~]{{1,{COMMENT_LENGTH}}}", value) or value != value.strip():
+        if (
+            not isinstance(value, str)
+            or not re.fullmatch(rf"[ !#-&(-\[\]-~]{{1,{COMMENT_LENGTH}}}", value)
+            or value != value.strip()
+        ):
             self.problems.add(
                 f"{path}.comment",
-                f"{shown(value)} is not accepted; write 1 to {COMMENT_LENGTH} printable ASCII characters without quotes, backslashes, "
-                "or blanks at the ends",
+                f"{shown(value)} is not accepted; write 1 to {COMMENT_LENGTH} printable ASCII characters "
+                "without quotes, backslashes, or blanks at the ends",
             )
             return ""
         return str(value)
@@ -269,7 +288,7 @@ def _either(choices: Sequence[str]) -> str:
     return " or ".join(f'"{choice}"' for choice in choices)
 
 
-def _overlap(one: Optional[Tuple[Network, ...]], other: Optional[Tuple[Network, ...]]) -> bool:
+def _overlap(one: tuple[Network, ...] | None, other: tuple[Network, ...] | None) -> bool:
     if one is None or other is None:
         return True
     return len(without_nested(one + other)) < len(one) + len(other)
@@ -277,8 +296,8 @@ def _overlap(one: Optional[Tuple[Network, ...]], other: Optional[Tuple[Network, 
 
 def read_firewall_policy(
     options: Any,
-    names: Optional[Mapping[str, str]] = None,
-    blocked_files: Optional[Mapping[str, Iterable[str]]] = None,
+    names: Mapping[str, str] | None = None,
+    blocked_files: Mapping[str, Iterable[str]] | None = None,
 ) -> FirewallPolicy:
     """Return the validated policy for a dictionary of options, or raise PolicyError with every problem.
 
@@ -288,7 +307,10 @@ def read_firewall_policy(
     """
     if not isinstance(options, Mapping):
         problems = Problems()
-        problems.add("policy", f"{shown(options)} is not a dictionary; write the options of the firewall role without their prefix")
+        problems.add(
+            "policy",
+            f"{shown(options)} is not a dictionary; write the options of the firewall role without their prefix",
+        )
         problems.raise_if_any()
     reader = _Reader(options, names or {})
     for key in options:
@@ -296,7 +318,9 @@ def read_firewall_policy(
             reader.problems.add("policy", f"{shown(key)} is not an option; write one of {', '.join(sorted(DEFAULTS))}")
     per_minute = reader.number("new_connections_per_minute")
     blocked = reader.networks("blocked_networks", allow_any=False)
-    from_files = [network for path, lines in (blocked_files or {}).items() for network in read_file(reader.problems, path, lines)]
+    from_files = [
+        network for path, lines in (blocked_files or {}).items() for network in read_file(reader.problems, path, lines)
+    ]
     reader.networks("internal_networks", allow_any=False)
     policy = FirewallPolicy(
         scope=reader.choice("scope"),

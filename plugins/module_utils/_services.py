@@ -9,7 +9,7 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from typing import Dict, NamedTuple, Tuple
+from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import shown
 
@@ -23,7 +23,7 @@ class Service(NamedTuple):
 
     name: str
     port: int
-    protocols: Tuple[str, ...] = ("tcp",)
+    protocols: tuple[str, ...] = ("tcp",)
     client_ports: str = "1024:65535"
 
 
@@ -31,7 +31,7 @@ class UnknownServiceError(ValueError):
     """A value that is neither in the catalogue nor a port, with the accepted form."""
 
 
-MAIL: Dict[str, Service] = {
+MAIL: dict[str, Service] = {
     service.name: service
     for service in (
         Service("smtp", 25),  # RFC 5321
@@ -46,7 +46,7 @@ MAIL: Dict[str, Service] = {
 }
 """Mail services: what the scope ``mail`` decides about."""
 
-HOST: Dict[str, Service] = {
+HOST: dict[str, Service] = {
     service.name: service
     for service in (
         Service("ssh", 22),
@@ -60,7 +60,7 @@ HOST: Dict[str, Service] = {
 """What a host needs beside mail, for the scope ``host``."""
 
 
-def find_service(value: object, catalogue: Dict[str, Service]) -> Service:
+def find_service(value: object, catalogue: dict[str, Service]) -> Service:
     """Return the service for a catalogue name or a TCP port, or raise UnknownServiceError.
 
     A port that the catalogue knows is that service, so ``25`` and ``smtp``
@@ -71,7 +71,9 @@ def find_service(value: object, catalogue: Dict[str, Service]) -> Service:
     port = value if isinstance(value, int) and not isinstance(value, bool) else None
     if port is None or not 1 <= port <= 65535:
         names = ", ".join(sorted(catalogue))
-        raise UnknownServiceError(f"{shown(value)} is not a service; write one of {names}, or a TCP port from 1 to 65535")
+        raise UnknownServiceError(
+            f"{shown(value)} is not a service; write one of {names}, or a TCP port from 1 to 65535"
+        )
     for service in catalogue.values():
         if service.port == port and "tcp" in service.protocols:
             return service

@@ -1,5 +1,4 @@
 #!/usr/bin/python
-# -*- coding: utf-8 -*-
 
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
@@ -13,8 +12,8 @@ short_description: The host's part of mailhost.hardening.packet_filter
 version_added: 1.0.0
 description:
   - Inspects the host, proves a packet filter on its kernel, makes it live with the way back armed, and confirms it.
-  - This module is called by the action M(mailhost.hardening.packet_filter), which makes the texts it loads. It is not meant for playbooks, and its options may
-    change at any time.
+  - This module is called by the action M(mailhost.hardening.packet_filter), which makes the texts it
+    loads. It is not meant for playbooks, and its options may change at any time.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 options:
@@ -78,6 +77,7 @@ import base64
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
+
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_host as host
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_transaction as transaction
@@ -85,7 +85,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import Connection
 
 SHOWN_TEXT = 65536
-"""Characters of an installed text that travel to the controller for its diff; longer ones are compared by digest only."""
+"""Characters of an installed text that travel to the controller for its diff; of longer ones only the digest does."""
 
 
 def inspect(question, check_mode):
@@ -93,7 +93,8 @@ def inspect(question, check_mode):
     rivals = host.find_rivals()
     if rivals and not question["absent"]:
         raise host.ConflictError(
-            f"{' and '.join(rivals)} is active on the host and would rewrite or overrule our rules; disable it, or leave the packet filter to it"
+            f"{' and '.join(rivals)} is active on the host and would rewrite or overrule our rules; "
+            "disable it, or leave the packet filter to it"
         )
     backend = host.choose_backend(question["backend"])
     lives = {family: loader.read_live(family, backend) for family in loader.FAMILIES}

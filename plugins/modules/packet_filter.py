@@ -1,0 +1,103 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is a virtual module: it runs on the controller as an action plugin.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: packet_filter
+short_description: Brings the packet filter of a mail host into the state of a policy, as one transaction
+version_added: 1.0.0
+description:
+  - Compiles the policy into rules for IPv4 and IPv6 and into sets, has the host's own kernel prove them in a
+    throw-away network namespace, makes them live with
+    a timer armed on the host that takes them back, and confirms them over a new connection.
+  - Touches the chains C(MAILHOST-*), one jump to each from C(INPUT) and C(OUTPUT), and the sets C(mailhost-*), and
+    nothing else of the packet filter.
+  - The first activation stops, with a list to paste into the inventory, where the policy would cut what is in use
+    and nobody declared.
+author:
+  - The mailhost.hardening developers (@mailhost-hardening)
+options:
+  state:
+    description: Whether our part is on the host. V(absent) removes chains, sets, boot unit and files.
+    type: str
+    choices: [present, absent]
+    default: present
+  policy:
+    description:
+      - The variables of the role P(mailhost.hardening.firewall#role) without their prefix C(firewall_); each is
+        optional and has the role's default.
+      - Every problem of the policy is reported at once, before the host is asked for anything.
+    type: dict
+    default: {}
+  blocked_network_files:
+    description: Files on the controller with one blocked address, prefix or range a line. Overlaps are merged.
+    type: list
+    elements: str
+    default: []
+  backend:
+    description: The iptables variant; V(auto) takes the one in use on the host.
+    type: str
+    choices: [auto, nft, legacy]
+    default: auto
+  jump_after:
+    description: Patterns (shell wildcards) of foreign chains whose jumps stay in front of ours.
+    type: list
+    elements: str
+    default: ["f2b-*"]
+  confirm_timeout:
+    description: Seconds, 5 to 600, after which the host takes an unconfirmed change back.
+    type: int
+    default: 30
+  check_controller:
+    description: Whether rules that would refuse the live SSH connection are refused before they go live.
+    type: bool
+    default: true
+requirements:
+  - iptables on the host
+  - ipset on the host, where sets are used
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    details: The rules are proven in check mode as well.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
+      mode.
+    support: full
+  platform:
+    description: Target OS/families that can be operated against.
+    details: Proven on Debian 12 and Debian 13.
+    support: full
+    platforms: linux
+seealso:
+  - plugin: mailhost.hardening.firewall_rules
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Let mail in and out, and POP3 for the office
+  mailhost.hardening.packet_filter:
+    policy:
+      services:
+        - {service: smtp, direction: server}
+        - {service: smtp, direction: client}
+        - {service: pop3, direction: server, peers: [192.168.1.0/24]}
+
+- name: Take our part off the host
+  mailhost.hardening.packet_filter:
+    state: absent
+"""
+
+RETURN = r"""
+backend:
+  description: The iptables variant in use, V(nft) or V(legacy).
+  returned: success
+  type: str
+  sample: nft
+"""
