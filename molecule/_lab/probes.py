@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import random
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 AGENT = Path(__file__).with_name("agent.py")
+LOG_SETTING = Path("/proc/sys/net/netfilter/nf_log_all_netns")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Lab:
                     verdicts[number] = verdict
         return verdicts
 
-    @contextmanager
+    @contextlib.contextmanager
     def capture(self, host: str, expression: str, *, interface: str = "any") -> Iterator[Capture]:
         """Run tcpdump on a host while the block runs; start the block when it really captures."""
         tcpdump = f'tcpdump -n -l -tt --immediate-mode -i "{interface}" "$0" & p=$!; read _; kill -INT $p; wait $p'
@@ -150,6 +152,32 @@ class Lab:
                 raise LabError(f"tcpdump on {host} does not capture: {heard}") from None
             finally:
                 shown.lines = _finish(process).splitlines()
+
+
+    @contextlib.contextmanager
+    def kernel_log(self) -> Iterator[Capture]:
+        """Collect what the kernel logs of the hosts' packet filters while the block runs.
+
+        A container's LOG rules are silent unless a setting of the whole machine says otherwise; it is set for the block
+        alone, which needs root. LabError says where that is not possible.
+        """
+        shown = Capture()
+        try:
+            before = LOG_SETTING.read_text()
+            LOG_SETTING.write_text("1")
+            log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+        except OSError as error:
+            raise LabError(f"this machine does not show what containers log: {error}") from error
+        try:
+            os.lseek(log, 0, os.SEEK_END)
+            yield shown
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    # One record a read: "level,number,time,flags;text".
+                    shown.lines.append(os.read(log, 8192).decode(errors="replace").partition(";")[2].splitlines()[0])
+        finally:
+            os.close(log)
+            LOG_SETTING.write_text(before)
 
 
 def _listen(stream: IO[str] | None, said: Queue[str]) -> None:
