@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
+import plays
 import pytest
 from addresses import HOSTS
 from containers import exists
@@ -17,3 +20,9 @@ def lab() -> Lab:
     if missing:
         pytest.exit(f"the lab is not up, {', '.join(missing)} missing: make lab", returncode=3)
     return Lab(engine)
+
+
+@pytest.fixture(scope="session")
+def harden(lab: Lab) -> Callable[..., plays.Run]:  # noqa: ARG001 - without a lab there is nothing to harden
+    """Return what runs the playbook: `harden(firewall_scope="host").changed`; see plays.harden."""
+    return plays.harden
