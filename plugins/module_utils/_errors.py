@@ -55,8 +55,10 @@ def shown(value: object) -> str:
             c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in value[:80]
         )
         return f'"{text}"' + ("..." if len(value) > 80 else "")
-    if value is None or isinstance(value, (bool, int, float)):
-        return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+    if value is None:
+        return "null"
+    if isinstance(value, (bool, int, float)):
+        return str(value).lower() if isinstance(value, bool) else str(value)
     if hasattr(value, "keys"):
         return "a dictionary"
     return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
