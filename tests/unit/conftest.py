@@ -1,0 +1,13 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Lets Ansible's own loader find the collection, before any test imports from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.plugins.loader import init_plugin_loader
+
+init_plugin_loader([str(Path(__file__).resolve().parents[2] / ".venv" / "collections")])
