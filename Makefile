@@ -29,7 +29,7 @@ help: ## Show this list
 
 demo: .venv/.stamp ## Harden a real mail host in containers and show what packets get
 	@scripts/lab-engine
-	@python molecule/_lab/demo.py
+	@scripts/with-lab python molecule/_lab/demo.py
 
 test: .venv/.stamp ## Everything that must pass: lint, unit, molecule, demo
 	@scripts/stages lint unit molecule demo
@@ -49,12 +49,12 @@ molecule: .venv/.stamp ## All scenarios, or one: make molecule SCENARIO=default
 
 bench: .venv/.stamp ## Measure the role in the lab
 	@scripts/lab-engine
-	@python molecule/_lab/lab.py up
-	@python -m pytest -o cache_dir=$(ROOT)/.cache/pytest -s tests/bench
+	@scripts/with-lab python molecule/_lab/lab.py up
+	@scripts/with-lab python -m pytest -o cache_dir=$(ROOT)/.cache/pytest -s tests/bench
 
 lab: .venv/.stamp ## Bring the lab up and leave it
 	@scripts/lab-engine
-	@python molecule/_lab/lab.py up
+	@scripts/with-lab python molecule/_lab/lab.py up
 
 clean: ## Remove every trace: containers, networks, images, .venv, .lab, .cache
 	@scripts/clean
