@@ -45,7 +45,7 @@ def ensure_image(engine: Engine, release: str) -> str:
         return name
     started = time.monotonic()
     remove_images(engine, release)
-    if shutil.which("mmdebstrap") and os.geteuid() == 0:
+    if shutil.which("mmdebstrap") and os.geteuid() == 0 and _os_release("ID") == "debian":
         print(f"  image {release}: built from this host's Debian package sources, takes about a minute", flush=True)
         _build_from_packages(engine, release, name)
     else:
@@ -139,16 +139,17 @@ def debian_sources(release: str) -> list[str]:
     Only the origin of the host's own release is taken over (its main archive, neither third parties nor the
     security archive, which need not carry the other release), with the suite exchanged.
     """
-    own = _own_codename()
+    own = _os_release("VERSION_CODENAME")
     for options, uri, suite, components in _apt_entries():
         if suite in (own, "stable", "testing") and "main" in components:
             return [f"deb {options}{uri} {release} main"]
     raise LabError("this host's apt sources name no Debian archive to build images from")
 
 
-def _own_codename() -> str:
-    found = re.search(r"^VERSION_CODENAME=(\w+)$", Path("/etc/os-release").read_text(), re.MULTILINE)
-    return found.group(1) if found else "stable"
+def _os_release(key: str) -> str:
+    path = Path("/etc/os-release")
+    found = re.search(rf"^{key}=\"?(\w+)\"?$", path.read_text() if path.exists() else "", re.MULTILINE)
+    return found.group(1) if found else ""
 
 
 def _apt_entries() -> list[tuple[str, str, str, list[str]]]:
