@@ -153,7 +153,6 @@ class Lab:
             finally:
                 shown.lines = _finish(process).splitlines()
 
-
     @contextlib.contextmanager
     def kernel_log(self) -> Iterator[Capture]:
         """Collect what the kernel logs of the hosts' packet filters while the block runs.
