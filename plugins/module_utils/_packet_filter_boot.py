@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 
@@ -66,22 +67,29 @@ def _python_of(unit: str) -> str:
     return unit.partition("ExecStart=")[2].split(" ", 1)[0]
 
 
-def install_boot(python: str) -> None:
-    """Write and enable the unit."""
+def install_unit(python: str) -> subprocess.Popen[bytes] | None:
+    """Write the unit, not enabled yet. Returns systemd's reload, which takes a while and may run beside other work."""
     os.makedirs(os.path.dirname(WANTED_PATH), exist_ok=True)
-    loader.write_file(UNIT_PATH, unit_text(python), 0o644)
+    text = unit_text(python)
+    if loader.read_text(*os.path.split(UNIT_PATH)) == text:
+        return None
+    loader.write_file(UNIT_PATH, text, 0o644)
+    return loader.start_detached(["systemctl", "daemon-reload"]) if systemd_runs() else None
+
+
+def enable_unit() -> None:
+    """Have the unit started at boot."""
     with contextlib.suppress(FileExistsError):
         os.symlink(UNIT_PATH, WANTED_PATH)
 
 
 def start_unit() -> list[str]:
-    """Tell systemd of the unit, and bring it into the state ``active`` so that stopping it works. Returns warnings."""
+    """Bring the unit into the state ``active``, so that it is seen to work and can be stopped. Returns warnings."""
     if not systemd_runs():
         return [
             "systemd does not run on the host: load the packet filter at boot by " + f"python3 -I {LOADER_PATH} boot"
         ]
     try:
-        loader.run(["systemctl", "daemon-reload"])
         loader.run(["systemctl", "start", UNIT])
     except loader.LoadError as error:
         return [f"the boot unit does not start: {error}"]

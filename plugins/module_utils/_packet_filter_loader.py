@@ -29,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 ROOT = "/var/lib/mailhost-hardening/firewall"
 CHAIN_PREFIX = "MAILHOST-"
@@ -42,6 +42,10 @@ LOCK_WAIT = 10
 """Seconds to wait for the xtables lock and for our own."""
 COMMAND_TIMEOUT = 120
 """Seconds after which a command is given up; a million networks load in a tenth of that."""
+
+
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C"}
+"""What every command runs with, whoever called this program."""
 
 
 class LoadError(Exception):
@@ -112,7 +116,7 @@ def run(command: Sequence[str], text: str = "") -> str:
             text=True,
             timeout=COMMAND_TIMEOUT,
             check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C"},
+            env=ENVIRONMENT,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LoadError(f"{' '.join(command)}: {error}") from error
@@ -121,16 +125,23 @@ def run(command: Sequence[str], text: str = "") -> str:
     return done.stdout
 
 
-def start_detached(command: Sequence[str]) -> None:
-    """Start a command that outlives this process and its session."""
-    subprocess.Popen(  # noqa: S603 (a list, no shell)
+def start_detached(command: Sequence[str], source: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """Start a command that may outlive this process and its session."""
+    return subprocess.Popen(  # noqa: S603 (a list, no shell)
         list(command),
-        stdin=subprocess.DEVNULL,
+        stdin=source or subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         cwd="/",
+        env=ENVIRONMENT,
     )
+
+
+def wait_for(process: subprocess.Popen[bytes] | None) -> None:
+    """Wait for a command that was started; what failed in it is done again, and told, by the step that needs it."""
+    if process is not None:
+        process.wait(COMMAND_TIMEOUT)
 
 
 @contextlib.contextmanager
@@ -213,9 +224,14 @@ def read_live(family: str, backend: str) -> Live:
     return parse_save(run([command(family, backend, "save"), "-t", "filter"]))
 
 
+def ipset_is_installed() -> bool:
+    """Whether the host has ipset, which it needs only where a policy needs sets."""
+    return shutil.which("ipset", path=ENVIRONMENT["PATH"]) is not None
+
+
 def live_set_names() -> list[str]:
     """Return the names of the live sets that are ours; none where ipset is not installed."""
-    if not shutil.which("ipset", path="/usr/sbin:/sbin:/usr/bin:/bin"):
+    if not ipset_is_installed():
         return []
     return sorted(name for name in run(["ipset", "list", "-name"]).splitlines() if name.startswith(SET_PREFIX))
 
@@ -269,6 +285,21 @@ def load_sets(text: str, rebuild: Iterable[str] = ()) -> None:
             parts += [f"swap {spare} {name}", f"destroy {spare}"]
     if parts:
         run(["ipset", "restore"], "\n".join(parts) + "\n")
+
+
+def begin_sets(text: str) -> subprocess.Popen[bytes] | None:
+    """Start to create the sets of a text that are not live yet; None where there is nothing to do.
+
+    A set that no rule names yet does nothing, so this may run beside the proof.
+    """
+    live = set(live_set_names())
+    missing = [lines for name, lines in split_sets(text).items() if name not in live]
+    if not missing or not ipset_is_installed():
+        return None
+    with tempfile.TemporaryFile() as file:
+        file.write("".join(f"{line}\n" for lines in missing for line in lines).encode("ascii"))
+        file.seek(0)
+        return start_detached(["ipset", "restore"], file)
 
 
 def destroy_sets(keep: Iterable[str]) -> None:

@@ -24,14 +24,15 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import (
     LOADER_PATH,
     boot_files,
-    install_boot,
+    enable_unit,
+    install_unit,
     remove_boot,
     start_unit,
     stop_unit,
@@ -166,9 +167,14 @@ def apply(
         generation = os.path.join(root, f"generation-{token}")
         os.mkdir(generation, mode=0o700)
         stage(wanted, generation)
+        known_sets = loader.live_set_names()
+        new_sets = loader.begin_sets(wanted.texts["sets"])
         try:
             notes = prove_staged(generation, connection)
+            loader.wait_for(new_sets)
         except loader.LoadError as error:
+            loader.wait_for(new_sets)
+            loader.destroy_sets(known_sets)
             shutil.rmtree(generation)
             raise ProofError(error) from error
         pending: dict[str, Any] = {
@@ -176,14 +182,16 @@ def apply(
             "generation": os.path.basename(generation),
             "timeout": timeout,
             "deadline": time.time() + timeout,
-            "rebuild": _snapshot(root, wanted),
+            "rebuild": _snapshot(root, wanted, known_sets),
             "absent": wanted.absent,
         }
         _install_loader()
+        reload = None if wanted.absent else install_unit(python())
         loader.write_file(os.path.join(root, "pending.json"), json.dumps(pending) + "\n")
         try:
             arm(token, timeout)
             loader.load(generation, pending["rebuild"])
+            loader.wait_for(reload)
             wanted.state._replace(live=loader.live_digest(wanted.state.backend)).write(generation)
         except BaseException as error:
             loader.take_back(root, pending, f"loading failed: {error}")
@@ -192,13 +200,13 @@ def apply(
     return notes
 
 
-def _snapshot(root: str, wanted: Wanted) -> list[str]:
+def _snapshot(root: str, wanted: Wanted, live_names: Sequence[str]) -> list[str]:
     """Write what is live into ``previous``; returns the names of sets whose live members are not the wanted ones."""
     backend = wanted.state.backend
     previous = os.path.join(root, "previous")
     shutil.rmtree(previous, ignore_errors=True)
     os.mkdir(previous, mode=0o700)
-    live_sets = {name: loader.run(["ipset", "save", name]) for name in loader.live_set_names()}
+    live_sets = {name: loader.run(["ipset", "save", name]) for name in live_names}
     texts = {family: loader.read_live(family, backend).text() for family in loader.FAMILIES}
     texts["sets"] = "".join(live_sets.values())
     stage(Wanted(texts, wanted.state), previous)
@@ -271,7 +279,7 @@ def confirm(token: str, root: str = loader.ROOT) -> list[str]:
         shutil.rmtree(os.path.join(root, "previous"), ignore_errors=True)
         if not pending["absent"]:
             _sweep(root)
-            install_boot(python())
+            enable_unit()
     if not pending["absent"]:
         return start_unit()
     stop_unit()
