@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,6 @@ class Running:
         values.write_text(json.dumps(variables))
         self.started = time.monotonic()
         with self.output.open("wb") as output:
-            # A group of its own, so that the run can be killed with all its children and nothing else is.
             self.process = subprocess.Popen(
                 [
                     str(Path(sys.executable).with_name("ansible-playbook")),
@@ -78,12 +77,19 @@ class Running:
                 stderr=subprocess.STDOUT,
                 env=_environment(self.results),
                 cwd=PROJECT,
-                start_new_session=True,
+                start_new_session=True,  # no terminal, at which SSH would ask
             )
 
     def kill(self) -> None:
-        """Kill the controller at once, with no chance to tidy up."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        """Kill the controller at once, with no chance to tidy up.
+
+        Ansible's workers have sessions of their own, so the group is not enough. The shared SSH connection, which has
+        no parent, lives on, as it does when a user kills a run.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        for number in [*_descendants(self.process.pid), self.process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
         self.process.wait(timeout=10)
 
     def wait(self, timeout: float = 120) -> Run:
@@ -96,6 +102,17 @@ class Running:
         lines = self.results.read_text().splitlines() if self.results.exists() else []
         seconds = time.monotonic() - self.started
         return Run(rc, self.output.read_text(), seconds, [json.loads(line) for line in lines])
+
+
+def _descendants(parent: int) -> list[int]:
+    """Return the processes that a process started, and those that they started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                number = int(path.parent.name)
+                found += [*_descendants(number), number]
+    return found
 
 
 def _environment(results: Path) -> dict[str, str]:
@@ -113,7 +130,7 @@ def _environment(results: Path) -> dict[str, str]:
     return {**kept, **own}
 
 
-@contextmanager
+@contextlib.contextmanager
 def start_harden(*, check: bool = False, **variables: Any) -> Iterator[Running]:
     """Start a run with these variables; it is killed if the block ends before it does."""
     with tempfile.TemporaryDirectory(prefix="mailhost-lab-") as folder:
