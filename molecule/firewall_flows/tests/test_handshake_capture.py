@@ -1,0 +1,42 @@
+"""The proof by packet trace (seed F7): who sends the SYN and who answers, on the wire."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from probes import Lab
+
+
+def handshake(lab: Lab, client: str, server: str, family: int, user: str) -> list[tuple[str, str]]:
+    """Connect to port 25 under a capture on the mail host; return the flags of the first packets and their way."""
+    ours, theirs = (lab.address(name, "outside", family) for name in (client, server))
+    with lab.capture("mailhost", f"host {ours} and host {theirs} and tcp port 25", interface="eth0") as shown:
+        assert lab.probe(client, theirs, 25, user=user, greeting=True) == "open"
+    ways = {(ours, theirs): "to port 25", (theirs, ours): "from port 25"}
+    packets = []
+    for line in shown.lines:
+        found = re.search(r" IP6? (\S+)\.(\d+) > (\S+)\.(\d+): Flags \[(\S+)\]", line)
+        assert found, line
+        source, sport, target, dport, flags = found.groups()
+        way = ways[source, target]
+        assert (dport if way == "to port 25" else sport) == "25"
+        assert int(sport if way == "to port 25" else dport) >= 1024
+        packets.append((flags, way))
+    return packets[:3]
+
+
+EXPECTED = [("S", "to port 25"), ("S.", "from port 25"), (".", "to port 25")]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_client_to_our_server(lab: Lab, family: int) -> None:
+    assert handshake(lab, "outside", "mailhost", family, "nobody") == EXPECTED
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_we_to_another_server(lab: Lab, family: int) -> None:
+    assert handshake(lab, "mailhost", "remote", family, "postfix") == EXPECTED

@@ -1,0 +1,128 @@
+"""Open sessions live through a change of the policy, unless the change closes their flow."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import steps
+from probes import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from probes import Lab
+
+
+@dataclass(frozen=True)
+class Held:
+    """A session that is open while the policy changes, and what it says to see whether the other side hears it."""
+
+    src: str
+    dst: str
+    port: int
+    says: str
+    answer: str
+    user: str = "nobody"
+
+
+STAYS = [
+    Held("outside", "mailhost", 25, "NOOP", "250"),
+    Held("inside", "mailhost", 25, "NOOP", "250"),
+    Held("inside", "mailhost", 143, "a NOOP", "a OK"),
+    Held("outside", "mailhost", 2525, "NOOP", "250"),
+    Held("mailhost", "remote", 25, "NOOP", "250", "postfix"),
+    Held("outside", "mailhost", 8080, "NOOP", "250"),
+]
+ENDS = [
+    Held("outside", "mailhost", 110, "CAPA", "+OK"),
+    Held("mailhost", "remote", 110, "CAPA", "+OK"),
+    Held("mailhost", "remote", 2525, "NOOP", "250"),
+]
+
+# Submission is new, the peer of pop3 is another one, the client flows of pop3 and of port 2525 are gone.
+CHANGED: list[dict[str, Any]] = [
+    {"service": "smtp", "direction": "server"},
+    {"service": "smtp", "direction": "client"},
+    {"service": "submission", "direction": "server"},
+    {"service": "imap", "direction": "server", "peers": ["198.51.100.64/26", "2001:db8:200::/64"]},
+    {"service": "pop3", "direction": "server", "peers": ["198.51.100.21", "2001:db8:100::21"]},
+    {"service": 2525, "direction": "server"},
+]
+
+
+@contextmanager
+def sessions(lab: Lab) -> Iterator[dict[tuple[Held, int], steps.Session]]:
+    """Open all sessions in both families and see that each of them answers."""
+    with ExitStack() as stack:
+        opened = {}
+        for held in (*STAYS, *ENDS):
+            network = "inside" if held.src == "inside" else "outside"
+            for family in (4, 6):
+                target = lab.address(held.dst, network, family)
+                session = stack.enter_context(steps.session(lab, held.src, target, held.port, user=held.user))
+                assert held.answer in session.say(held.says)
+                opened[held, family] = session
+        yield opened
+
+
+@dataclass
+class After:
+    """What was seen after the change."""
+
+    changes: int
+    again: int
+    answers: dict[tuple[Held, int], str]
+
+
+@pytest.fixture(scope="module")
+def after(lab: Lab, harden: Callable[..., int]) -> After:
+    """Change the policy under the sessions, twice the same, and let each of them speak."""
+    with sessions(lab) as opened:
+        changes = harden(mailhost_services=CHANGED)
+        again = harden(mailhost_services=CHANGED)
+        answers = {}
+        for (held, family), session in opened.items():
+            # A packet that was held back is sent again soon; silence has to last longer than that.
+            answers[held, family] = session.say(held.says, timeout=5 if held in STAYS else 1.5)
+    return After(changes, again, answers)
+
+
+def test_changes(after: After) -> None:
+    assert (after.changes, after.again) == (1, 0)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("held", STAYS, ids=lambda held: f"{held.src}-{held.dst}:{held.port}")
+def test_session_goes_on(after: After, held: Held, family: int) -> None:
+    assert held.answer in after.answers[held, family]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("held", ENDS, ids=lambda held: f"{held.src}-{held.dst}:{held.port}")
+def test_session_is_dead(after: After, held: Held, family: int) -> None:
+    assert after.answers[held, family] == ""
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.usefixtures("after")
+def test_new_connections_follow_the_new_policy(lab: Lab, family: int) -> None:
+    ours, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
+    second = lab.hosts["outside"].extra4 if family == 4 else lab.hosts["outside"].extra6
+    opened = [
+        Probe("outside", ours, 25, greeting=True),
+        Probe("outside", ours, 587, greeting=True),
+        Probe("outside", ours, 110, source=second[0], greeting=True),
+    ]
+    refused = [
+        Probe("outside", ours, 110),
+        Probe("outside", ours, 4190, source=second[0]),
+        Probe("mailhost", remote, 110),
+        Probe("mailhost", remote, 2525),
+        Probe("mailhost", remote, 4190),
+    ]
+    verdicts = lab.batch([*opened, *refused])
+    assert verdicts[: len(opened)] == ["open"] * len(opened)
+    assert set(verdicts[len(opened) :]) <= {"filtered", "rejected"}

@@ -1,0 +1,52 @@
+"""Refusals are logged under the name of the flow, and not more of them than the limit allows.
+
+The kernel writes no log lines for the network namespace of a container (net.netfilter.nf_log_all_netns), so what is
+read is how many packets its logging has taken, by the prefix that the interface promises.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from probes import Craft
+
+if TYPE_CHECKING:
+    from probes import Lab
+
+PER_MINUTE = 10
+PACKETS = 60
+FLOW = {"port": 465, "prefix": "mailhost submissions-in:"}
+
+
+def logged(lab: Lab, family: int) -> int:
+    """Return how many packets were logged with the flow's prefix."""
+    saved = lab.run("mailhost", ["iptables-save" if family == 4 else "ip6tables-save", "-c"]).stdout
+    counts = re.findall(rf'^\[(\d+):\d+\] .*--log-prefix "{FLOW["prefix"]} *"', saved, re.MULTILINE)
+    assert counts, "nothing logs under the name of the flow"
+    return sum(map(int, counts))
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_refusals_are_logged_within_the_limit(lab: Lab, family: int) -> None:
+    target = lab.address("mailhost", "outside", family)
+    before = logged(lab, family)
+    started = time.monotonic()
+    # Other tests may have used the allowance up; it grows by one in six seconds.
+    while logged(lab, family) == before and time.monotonic() < started + 15:
+        assert lab.craft("outside", target, FLOW["port"], timeout=0.2) is None
+    first = logged(lab, family)
+    assert first > before
+    assert lab.batch([Craft("outside", target, FLOW["port"], timeout=0.2)] * PACKETS) == [None] * PACKETS
+    minutes = (time.monotonic() - started) / 60
+    assert logged(lab, family) - before <= PER_MINUTE * (1 + minutes)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_what_passes_is_not_logged(lab: Lab, family: int) -> None:
+    target = lab.address("mailhost", "inside", family)
+    before = logged(lab, family)
+    assert set(lab.batch([Craft("inside", target, 25)] * 5)) == {"SA"}
+    assert logged(lab, family) == before
