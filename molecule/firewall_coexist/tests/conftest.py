@@ -1,0 +1,67 @@
+"""The variant of iptables that the host uses, and a new host that uses it too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+from containers import release_of_mailhost
+from hostview import PacketFilter, files, packet_filter
+from lab import reset
+
+if TYPE_CHECKING:
+    from plays import Run
+    from probes import Lab
+
+Step = Callable[..., "Run"]
+
+
+@pytest.fixture(scope="session")
+def variant(lab: Lab) -> str:
+    """Return which variant the command iptables is; the scenario has chosen it before."""
+    return "legacy" if "legacy" in lab.run("mailhost", ["iptables", "--version"]).stdout else "nft"
+
+
+@pytest.fixture(scope="module")
+def new_host(lab: Lab, variant: str) -> None:
+    """Make the mail host anew: the role has never run there."""
+    reset(release_of_mailhost(lab.engine))
+    for tables in ("iptables", "ip6tables"):
+        lab.run("mailhost", ["update-alternatives", "--set", tables, f"/usr/sbin/{tables}-{variant}"])
+    assert not packet_filter(lab).ours
+
+
+@pytest.fixture
+def step(lab: Lab, harden: Step) -> Step:
+    """Return a run of the role that is preceded by one in check mode, which must foresee it and leave no trace."""
+
+    def run(*, changed: bool, **variables: object) -> Run:
+        before, on_disk = packet_filter(lab), files(lab, times=True)
+        foreseen = harden(check=True, **variables)
+        assert foreseen.rc == 0, foreseen
+        assert packet_filter(lab).all == before.all
+        assert files(lab, times=True) == on_disk
+        done = harden(**variables)
+        assert done.rc == 0, done
+        assert (foreseen.changed, done.changed) == (changed, changed), done
+        assert foreseen.diff == done.diff
+        return done
+
+    return run
+
+
+@pytest.fixture
+def refused(lab: Lab, harden: Step) -> Step:
+    """Return a run of the role that must fail, in check mode with the same words, and change nothing."""
+
+    def run(**variables: object) -> Run:
+        before: tuple[PacketFilter, object] = packet_filter(lab), files(lab)
+        foreseen, done = harden(check=True, **variables), harden(**variables)
+        assert done.rc != 0, done
+        assert not done.changed
+        assert (foreseen.rc, foreseen.message) == (done.rc, done.message)
+        assert packet_filter(lab).all == before[0].all
+        assert files(lab) == before[1]
+        return done
+
+    return run
