@@ -254,9 +254,10 @@ def digest(lives: dict[str, Live], sets: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps([ours, sets], sort_keys=True).encode("utf-8")).hexdigest()
 
 
-def live_digest(backend: str) -> str:
-    """Ask the kernel for all that is ours and return its digest."""
-    return digest({family: read_live(family, backend) for family in FAMILIES}, live_sets())
+def live_digest(backend: str, sets: Iterable[str]) -> str:
+    """Ask the kernel for our rules and the named sets, and return the digest of both."""
+    members = {name: members_digest(run(["ipset", "save", name])) for name in sets}
+    return digest({family: read_live(family, backend) for family in FAMILIES}, members)
 
 
 # Loading

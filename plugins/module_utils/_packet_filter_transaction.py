@@ -192,7 +192,9 @@ def apply(
             arm(token, timeout)
             loader.load(generation, pending["rebuild"])
             loader.wait_for(reload)
-            wanted.state._replace(live=loader.live_digest(wanted.state.backend)).write(generation)
+            # Sets of the former state are still there until the change is confirmed.
+            live = loader.live_digest(wanted.state.backend, loader.split_sets(wanted.texts["sets"]))
+            wanted.state._replace(live=live).write(generation)
         except BaseException as error:
             loader.take_back(root, pending, f"loading failed: {error}")
             disarm()
