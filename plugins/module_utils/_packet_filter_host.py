@@ -10,11 +10,11 @@ changes the host.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -148,8 +148,8 @@ def find_rivals() -> list[str]:
     if "ENABLED=yes" in loader.read_text("/etc/ufw", "ufw.conf").replace(" ", "").splitlines():
         rivals.append("ufw")
     if os.path.isdir("/run/systemd/system") and shutil.which("firewalld", path="/usr/sbin:/usr/bin"):
-        done = subprocess.run(["systemctl", "is-active", "--quiet", "firewalld"], check=False)  # noqa: S607 (fixed)
-        if done.returncode == 0:
+        with contextlib.suppress(loader.LoadError):
+            loader.run(["systemctl", "is-active", "--quiet", "firewalld"])
             rivals.append("firewalld")
     return rivals
 

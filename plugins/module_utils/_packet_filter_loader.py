@@ -109,7 +109,8 @@ def run(command: Sequence[str], text: str = "") -> str:
     Only the return code counts: iptables prints warnings on stderr as well.
     """
     try:
-        done = subprocess.run(  # noqa: S603 (a list, no shell)
+        # At boot there is no AnsibleModule whose run_command could be used.
+        done = subprocess.run(  # noqa: S603 (a list, no shell) # pylint: disable=ansible-bad-function
             list(command),
             input=text,
             capture_output=True,
@@ -127,7 +128,7 @@ def run(command: Sequence[str], text: str = "") -> str:
 
 def start_detached(command: Sequence[str], source: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """Start a command that may outlive this process and its session."""
-    return subprocess.Popen(  # noqa: S603 (a list, no shell)
+    return subprocess.Popen(  # noqa: S603 (a list, no shell) # pylint: disable=ansible-bad-function
         list(command),
         stdin=source or subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -458,4 +459,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    raise SystemExit(main(sys.argv[1:]))
