@@ -44,28 +44,24 @@ def foreign(lab: Lab, new_host: None) -> PacketFilter:  # noqa: ARG001 - the rul
     return packet_filter(lab)
 
 
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param((True, policy()), id="first activation"),
-        pytest.param((False, policy()), id="the same again"),
-        pytest.param(
-            True, policy({"service": "pop3", "direction": "server", "peers": ["10.0.0.0/8"]}), id="a new flow"
-        ),
-        pytest.param((True, SUBMISSION), id="a flow with sets"),
-        pytest.param((True, FEWER), id="one peer less"),
-        pytest.param((True, policy(firewall_egress="open")), id="open egress"),
-        pytest.param((True, policy(firewall_scope="host")), id="the whole host"),
-        pytest.param((True, policy()), id="the mail ports again"),
-        pytest.param((True, {"firewall_state": "absent"}), id="absent"),
-        pytest.param((False, {"firewall_state": "absent"}), id="absent again"),
-        pytest.param((True, GOOD), id="activation after that"),
-    ],
-)
-def test_foreign_rules_survive(
-    lab: Lab, foreign: PacketFilter, step: Step, variant: str, case: tuple[bool, dict[str, Any]]
-) -> None:
-    changed, variables = case
+CASES = {
+    "first activation": (True, policy()),
+    "the same again": (False, policy()),
+    "a new flow": (True, policy({"service": "pop3", "direction": "server", "peers": ["10.0.0.0/8"]})),
+    "a flow with sets": (True, SUBMISSION),
+    "one peer less": (True, FEWER),
+    "open egress": (True, policy(firewall_egress="open")),
+    "the whole host": (True, policy(firewall_scope="host")),
+    "the mail ports again": (True, policy()),
+    "absent": (True, {"firewall_state": "absent"}),
+    "absent again": (False, {"firewall_state": "absent"}),
+    "activation after that": (True, GOOD),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_foreign_rules_survive(lab: Lab, foreign: PacketFilter, step: Step, variant: str, case: str) -> None:
+    changed, variables = CASES[case]
     done = step(changed=changed, **variables)
     assert done.results[-1]["result"]["backend"] == variant
     after = packet_filter(lab)
@@ -89,15 +85,12 @@ def test_bans_win_over_our_rules(lab: Lab) -> None:
 
 DRIFT = {
     "our chain is flushed": "iptables -F MAILHOST-IN",
-    "our IPv6 chain is flushed": "ip6tables -F MAILHOST-IN-MAIL",
-    "a jump is gone": "iptables -D INPUT -j MAILHOST-IN",
-    "an IPv6 jump is gone": "ip6tables -D OUTPUT -j MAILHOST-OUT",
+    "a jump is gone": "ip6tables -D OUTPUT -j MAILHOST-OUT",
     "a jump is there twice": "iptables -A INPUT -j MAILHOST-IN",
     "a rule is gone": "ip6tables -D MAILHOST-OUT-MAIL 1",
     "somebody has put a rule into our chain": "iptables -I MAILHOST-IN-MAIL -p tcp --dport 110 -j ACCEPT",
     "a member of a set is gone": "ipset del $(ipset list -name | grep ^mailhost-.*4- | head -n 1) 198.18.5.0/24",
     "a set has a member more": "ipset add $(ipset list -name | grep ^mailhost-.*6- | head -n 1) 2001:db8:7777::/48",
-    "a set is empty": "ipset flush $(ipset list -name | grep ^mailhost- | head -n 1)",
 }
 
 

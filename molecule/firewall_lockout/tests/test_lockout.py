@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Harden = Callable[..., Run]
 
-TIMEOUT = 6
+TIMEOUT = 5
 """Seconds in which the runs of these tests have to be confirmed."""
 
 CLOSED = ["imap", "imaps", "pop3", "pop3s"]
