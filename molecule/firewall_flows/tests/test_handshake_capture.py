@@ -18,9 +18,8 @@ def handshake(lab: Lab, client: str, server: str, family: int, user: str) -> lis
         assert lab.probe(client, theirs, 25, user=user, greeting=True) == "open"
     ways = {(ours, theirs): "to port 25", (theirs, ours): "from port 25"}
     packets = []
-    for line in shown.lines:
-        found = re.search(r" IP6? (\S+)\.(\d+) > (\S+)\.(\d+): Flags \[(\S+)\]", line)
-        assert found, line
+    # The lines between are of the dialogue, which tcpdump shows as well.
+    for found in re.finditer(r" IP6? (\S+)\.(\d+) > (\S+)\.(\d+): Flags \[(\S+)\]", "\n".join(shown.lines)):
         source, sport, target, dport, flags = found.groups()
         way = ways[source, target]
         assert (dport if way == "to port 25" else sport) == "25"

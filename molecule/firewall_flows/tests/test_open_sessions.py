@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,10 +84,14 @@ def after(lab: Lab, harden: Callable[..., int]) -> After:
     with sessions(lab) as opened:
         changes = harden(mailhost_services=CHANGED)
         again = harden(mailhost_services=CHANGED)
-        answers = {}
-        for (held, family), session in opened.items():
-            # A packet that was held back is sent again soon; silence has to last longer than that.
-            answers[held, family] = session.say(held.says, timeout=5 if held in STAYS else 1.5)
+        for (held, _), session in opened.items():
+            session.tell(held.says)
+        # A packet that was held back is sent again soon; silence has to last longer than that.
+        answers = {key: session.heard(timeout=5) for key, session in opened.items() if key[0] in STAYS}
+        deadline = time.monotonic() + 2
+        for key, session in opened.items():
+            if key[0] in ENDS:
+                answers[key] = session.heard(timeout=max(0, deadline - time.monotonic()))
     return After(changes, again, answers)
 
 

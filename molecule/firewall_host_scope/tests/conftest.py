@@ -1,0 +1,40 @@
+"""Servers for every port that the tests knock at, so that a port is never closed for want of a listener."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from probes import Lab
+
+POLICY = Path(__file__).parents[1] / "policy.yml"
+LISTENERS = {
+    "mailhost": ("tcp:80", "tcp:587", "tcp:2525", "tcp:8080", "udp:53", "udp:5353"),
+    "remote": ("tcp:53", "tcp:80", "tcp:443", "tcp:587", "tcp:8080", "udp:53", "udp:123", "udp:5353"),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _listeners(lab: Lab) -> Iterator[None]:
+    with ExitStack() as stack:
+        for host, ports in LISTENERS.items():
+            stack.enter_context(steps.listening(lab, host, *ports))
+        yield
+
+
+@pytest.fixture(scope="module")
+def harden() -> Iterator[Callable[..., int]]:
+    """Run the role again with what differs from the scenario's policy; afterwards the policy is back."""
+
+    def run(**variables: Any) -> int:
+        return steps.harden(POLICY, **variables)
+
+    yield run
+    run()

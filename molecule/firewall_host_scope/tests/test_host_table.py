@@ -1,0 +1,120 @@
+"""With the whole host in scope nothing passes but what is declared: TCP and UDP, in and out, both families."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import steps
+from probes import Craft, Probe
+
+if TYPE_CHECKING:
+    from probes import Lab
+
+REFUSED = {"filtered", "rejected"}
+
+# Source, whether its further address is meant, port of the mail host.
+OPEN_IN = [
+    ("outside", False, 25),
+    ("outside", True, 25),
+    ("inside", False, 25),
+    ("inside", False, 143),
+    ("outside", False, 22),  # a management network
+]
+CLOSED_IN = [
+    ("outside", True, 22),
+    ("remote", False, 22),
+    *(("outside", False, port) for port in (80, 110, 143, 587, 993, 995, 2525, 8080)),
+    *(("inside", False, port) for port in (80, 110, 587, 993, 8080)),
+]
+
+# User, port of remote.
+OPEN_OUT = [("postfix", 25), ("root", 53), ("nobody", 80), ("root", 443)]
+CLOSED_OUT = [("root", 25), ("nobody", 25), *(("root", port) for port in (22, 110, 143, 587, 993, 8080))]
+
+
+def verdicts_in(lab: Lab, family: int, table: list[tuple[str, bool, int]], *, greeting: bool) -> list[str | None]:
+    """Connect to the mail host."""
+    probes = []
+    for src, second, port in table:
+        target = lab.address("mailhost", "inside" if src == "inside" else "outside", family)
+        extra = lab.hosts[src].extra4 if family == 4 else lab.hosts[src].extra6
+        probes.append(Probe(src, target, port, source=extra[0] if second else None, greeting=greeting))
+    return lab.batch(probes)
+
+
+def verdicts_out(lab: Lab, family: int, table: list[tuple[str, int]], *, greeting: bool) -> list[str | None]:
+    """Connect to the remote host."""
+    remote = lab.address("remote", "outside", family)
+    return lab.batch([Probe("mailhost", remote, port, user=user, greeting=greeting) for user, port in table])
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_open_in(lab: Lab, family: int) -> None:
+    verdicts = verdicts_in(lab, family, OPEN_IN, greeting=True)
+    assert dict(zip(OPEN_IN, verdicts)) == dict.fromkeys(OPEN_IN, "open")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_closed_in(lab: Lab, family: int) -> None:
+    verdicts = verdicts_in(lab, family, CLOSED_IN, greeting=False)
+    assert {entry: verdict for entry, verdict in zip(CLOSED_IN, verdicts) if verdict not in REFUSED} == {}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_open_out(lab: Lab, family: int) -> None:
+    verdicts = verdicts_out(lab, family, OPEN_OUT, greeting=True)
+    assert dict(zip(OPEN_OUT, verdicts)) == dict.fromkeys(OPEN_OUT, "open")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_closed_out(lab: Lab, family: int) -> None:
+    verdicts = verdicts_out(lab, family, CLOSED_OUT, greeting=False)
+    assert {entry: verdict for entry, verdict in zip(CLOSED_OUT, verdicts) if verdict not in REFUSED} == {}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_datagrams(lab: Lab, family: int) -> None:
+    ours, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
+    outgoing = steps.ask_udp(lab, "mailhost", [(remote, port, 0) for port in (53, 123, 5353)])
+    incoming = steps.ask_udp(lab, "outside", [(ours, port, 0) for port in (53, 5353)])
+    # As if they were answers to the client flows.
+    answers = steps.ask_udp(lab, "outside", [(ours, 5353, port) for port in (53, 123)])
+    assert outgoing == ["open", "open", "refused"]
+    assert incoming == answers == ["refused", "refused"]
+    # What was refused is served: the host that serves it can ask itself.
+    assert steps.ask_udp(lab, "remote", [(remote, 5353, 0)]) == ["open"]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_crafted_packets(lab: Lab, family: int) -> None:
+    ours = lab.address("mailhost", "outside", family)
+    flags = ["A", "SA", "F", "FPU", ""]
+    packets = [Craft("outside", ours, port, flags=kind) for port in (25, 8080, 8099) for kind in flags]
+    packets += [Craft("outside", ours, 8080, sport=port) for port in (25, 53, 80, 443)]
+    packets += [Craft("outside", ours, 8099, sport=port, flags="SA") for port in (25, 53, 80, 443)]
+    verdicts = lab.batch([*packets, Craft("outside", ours, 25)])
+    assert verdicts == [None] * len(packets) + ["SA"]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_loopback(lab: Lab, family: int) -> None:
+    targets = ["127.0.0.1" if family == 4 else "::1", lab.address("mailhost", "outside", family)]
+    probes = [Probe("mailhost", target, port, greeting=True) for target in targets for port in (25, 8080)]
+    assert set(lab.batch(probes)) == {"open"}
+
+
+@pytest.mark.parametrize(
+    ("family", "blocked", "neighbour"),
+    [
+        (4, "198.51.100.33", "198.51.100.31"),
+        (6, "2001:db8:100:0:b::5", "2001:db8:100:0:a::5"),
+    ],
+)
+def test_blocked_networks(lab: Lab, family: int, blocked: str, neighbour: str) -> None:
+    ours = lab.address("mailhost", "outside", family)
+    with steps.addresses(lab, "outside", blocked, neighbour):
+        probes = [Probe("outside", ours, port, source=blocked) for port in (25, 22, 8080)]
+        verdicts = lab.batch([*probes, Probe("outside", ours, 25, source=neighbour)])
+    assert verdicts[-1] == "open"
+    assert set(verdicts[:-1]) <= REFUSED

@@ -1,0 +1,48 @@
+"""What comes in is held to the policy; what goes out is not filtered (seed F6)."""
+
+from __future__ import annotations
+
+import pytest
+from probes import Craft, Lab, Probe
+
+REFUSED = {"filtered", "rejected"}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_anybody_on_the_host_may_connect(lab: Lab, family: int) -> None:
+    remote = lab.address("remote", "outside", family)
+    users = ("postfix", "nobody", "root")
+    probes = [Probe("mailhost", remote, port, user=user, greeting=True) for port in (25, 8080) for user in users]
+    assert set(lab.batch(probes)) == {"open"}
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_peers_of_a_client_flow_are_held_to(lab: Lab, family: int) -> None:
+    probes = [
+        Probe("mailhost", lab.address("remote", "outside", family), 110, greeting=True),
+        Probe("mailhost", lab.address("inside", "inside", family), 110),
+    ]
+    verdicts = lab.batch(probes)
+    assert verdicts[0] == "open"
+    assert verdicts[1] in REFUSED
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_servers_are_held_to_the_policy(lab: Lab, family: int) -> None:
+    ours = lab.address("mailhost", "outside", family)
+    second = (lab.hosts["outside"].extra4 if family == 4 else lab.hosts["outside"].extra6)[0]
+    opened = [Probe("outside", ours, port, greeting=True) for port in (22, 25, 110, 8080)]
+    closed = [Probe("outside", ours, port) for port in (143, 587, 993, 995)]
+    closed += [Probe("outside", ours, 110, source=second), Probe("outside", ours, 25, sport=1023)]
+    verdicts = lab.batch([*opened, *closed])
+    assert verdicts[: len(opened)] == ["open"] * len(opened)
+    assert set(verdicts[len(opened) :]) <= REFUSED
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_no_packet_passes_for_a_reply(lab: Lab, family: int) -> None:
+    ours = lab.address("mailhost", "outside", family)
+    packets = [Craft("outside", ours, 25, flags=flags) for flags in ("A", "SA", "F", "FPU", "")]
+    packets += [Craft("outside", ours, 8099, sport=25, flags=flags) for flags in ("A", "SA")]
+    packets += [Craft("outside", ours, 8080, sport=25)]
+    assert lab.batch(packets) == [None] * len(packets)
