@@ -64,9 +64,15 @@ class PacketFilter:
         return heads + sorted((line for line in rules if " :" not in line), key=_chain) + sorted(sets)
 
     @property
+    def entrances(self) -> list[str]:
+        """Return the rules of the kernel's own chains, ours among the others', as their order decides."""
+        own = re.compile(r" -A (INPUT|FORWARD|OUTPUT) ")
+        return [COUNTERS.sub("", line) for line in self.lines if own.search(line)]
+
+    @property
     def all(self) -> list[str]:
         """Return everything but counters."""
-        return self.ours + self.foreign
+        return self.ours + self.foreign + self.entrances
 
     def jumps(self, variant: str = "nft") -> list[str]:
         """Return the jumps to the collection's chains from chains that are not."""

@@ -112,6 +112,7 @@ def test_drift_is_seen_and_repaired(lab: Lab, good: PacketFilter, step: Step, da
     after = packet_filter(lab)
     assert after.ours == good.ours
     assert after.foreign == good.foreign
+    assert after.entrances == good.entrances, "our jump is where it was"
     assert after.counted == good.counted
 
 
