@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from probes import Lab
 
-POLICY = Path(__file__).parents[1] / "policy.yml"
+POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
 
 # Postfix and dovecot listen on the other mail ports of the mail host and of remote.
 LISTENERS = {

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from probes import Lab
 
-POLICY = Path(__file__).parents[1] / "policy.yml"
+POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
 LISTENERS = {
     "mailhost": ("tcp:80", "tcp:587", "tcp:2525", "tcp:8080", "udp:53", "udp:5353"),
     "remote": ("tcp:53", "tcp:80", "tcp:443", "tcp:587", "tcp:8080", "udp:53", "udp:123", "udp:5353"),

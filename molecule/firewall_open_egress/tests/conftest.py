@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from probes import Lab
 
-POLICY = Path(__file__).parents[1] / "policy.yml"
+POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
 LISTENERS = {"mailhost": ("tcp:587", "tcp:8080"), "remote": ("tcp:8080",), "inside": ("tcp:110",)}
 
 
