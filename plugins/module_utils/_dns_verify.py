@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ``dns_verify`` family of callouts on top of any resolver.
+
+Private to this collection. Source: messaging-server.md section 7. No network is touched here: the resolver is the
+caller's, and :class:`StaticResolver` answers from a dictionary.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+#: What ``dns_verify_domain`` puts in front of the reason when a host is listed. That it sets flag N is derived from
+#: the vendor's templates; the exact text is an open point (section 13).
+DOMAIN_HIT_PREFIX = "$N"
+
+#: The same for ``dns_verify_domain_port``, whose text the Dispatcher writes raw. Also an open point.
+DOMAIN_PORT_HIT_PREFIX = "$N500$ 5.7.1$ "
+
+#: The reason when a zone has an address record but no text and the template gives no text either (older releases).
+NO_TEXT = "No error text available"
+
+#: What ``%e`` stands for in the texts of ``dns_verify``; the vendor's resolver messages are not known.
+NOT_FOUND_TEXT = "not found"
+
+#: Text records are data of strangers. Whether the vendor expands dollar signs in them is not known; here they cannot
+#: add flags.
+TEXT_RECORDS_ARE_QUOTED = True
+
+#: Whether ``dns_verify_domain`` looks up IPv6 addresses is not known; taken as not listed.
+IPV6_IS_LOOKED_UP = False
+
+ROUTINES = ("dns_verify", "dns_verify_domain", "dns_verify_domain_port")
+
+
+class Resolver(Protocol):
+    """Answers to look-ups; ``None`` means that there is no definite answer (time-out, server failure)."""
+
+    def exists(self, name: str) -> bool | None:
+        """Whether the name has any address or mail exchanger."""
+
+    def texts(self, name: str) -> Sequence[str] | None:
+        """Its text records."""
+
+    def addresses(self, name: str) -> Sequence[str] | None:
+        """Its address records."""
+
+
+class StaticResolver:
+    """A resolver that knows a fixed set of records.
+
+    ``records`` maps a name (any case, with or without final dot) to: a list of address texts; a mapping from record
+    type (``A``, ``TXT``, ``MX`` ...) to a list of texts; or the text ``SERVFAIL`` for no definite answer. A name that
+    is not in it does not exist.
+    """
+
+    def __init__(self, records: Mapping[str, object]) -> None:
+        self._records = {name.rstrip(".").lower(): value for name, value in records.items()}
+
+    def _records_of(self, name: str, kind: str) -> list[str] | None:
+        value = self._records.get(name.rstrip(".").lower())
+        if value == "SERVFAIL":
+            return None
+        if isinstance(value, dict):
+            value = value.get(kind)
+        elif kind != "A":
+            value = None
+        return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
+
+    def exists(self, name: str) -> bool | None:
+        """Whether the name is known."""
+        value = self._records.get(name.rstrip(".").lower())
+        return None if value == "SERVFAIL" else value is not None
+
+    def texts(self, name: str) -> Sequence[str] | None:
+        """Its text records."""
+        return self._records_of(name, "TXT")
+
+    def addresses(self, name: str) -> Sequence[str] | None:
+        """Its address records."""
+        return self._records_of(name, "A")
+
+
+def block_list_name(address: str, zone: str) -> str | None:
+    """The name to ask a block list for: the octets reversed in front of the zone. None when it is no IPv4 address."""
+    try:
+        parsed = ipaddress.IPv4Address(address)
+    except ValueError:
+        return None
+    return ".".join([*reversed(str(parsed).split(".")), zone.rstrip(".")])
+
+
+def listing(resolver: Resolver, address: str, zone: str) -> tuple[bool, str]:
+    """Whether a zone lists an address, and the reason its text record gives (empty without one).
+
+    Every answer counts, also the error answers of block lists: the routines cannot mask return codes. No definite
+    answer counts as not listed.
+    """
+    name = block_list_name(address, zone)
+    if name is None:
+        return False, ""
+    texts = resolver.texts(name)
+    if texts:
+        return True, texts[0]
+    return bool(resolver.addresses(name)), ""
+
+
+def call_routine(resolver: Resolver, routine: str, argument: str) -> str | None:
+    """The template text that a routine of the family returns, or None when it fails.
+
+    ``argument`` is the expanded argument: ``domain|if found|if not found[|if unknown]`` for ``dns_verify``, else
+    ``address,zone[,default text]``.
+    """
+    if routine == "dns_verify":
+        return _verify_name(resolver, argument)
+    if routine not in {"dns_verify_domain", "dns_verify_domain_port"}:
+        return None
+    address, _comma, rest = argument.partition(",")
+    zone, comma, default = rest.partition(",")
+    listed, reason = listing(resolver, address, zone)
+    if not listed:
+        return None
+    if not reason:
+        reason = default if comma else NO_TEXT
+    prefix = DOMAIN_PORT_HIT_PREFIX if routine == "dns_verify_domain_port" else DOMAIN_HIT_PREFIX
+    return prefix + (reason.replace("$", "$$") if TEXT_RECORDS_ARE_QUOTED else reason)
+
+
+def _verify_name(resolver: Resolver, argument: str) -> str | None:
+    pieces = argument.split("|")
+    if len(pieces) < 3:
+        return None
+    found = resolver.exists(pieces[0])
+    if found is None:
+        return pieces[3].replace("%e", "no answer") if len(pieces) > 3 else None
+    return pieces[1] if found else pieces[2].replace("%e", NOT_FOUND_TEXT)

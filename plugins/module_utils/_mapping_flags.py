@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Output flags of the access tables: which take an argument, in which order, and what a result decides.
+
+Private to this collection. Source: messaging-server.md sections 3.6 and 4.2.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: Flags with an argument, in the order their arguments are read (A05 fxccl).
+READING_ORDER = "UJKI<>DTAGSX,NF"
+
+#: The same for PORT_ACCESS; the order is of medium confidence (section 4.2).
+PORT_READING_ORDER = "<>NFT"
+
+#: What the last flag in the reading order gets when there are more pieces than flags. The manuals do not say; taking
+#: the rest keeps a text with a bar in one piece.
+LAST_ARGUMENT_TAKES_THE_REST = True
+
+#: The entry that rejects wins over the one that allows when both flags are set. Of medium confidence; never write it.
+REJECTION_WINS = True
+
+PORT_TABLE = "PORT_ACCESS"
+REJECTING = "NF"
+
+
+class Decision(NamedTuple):
+    """What an access table decided: ``rejected``, the text and code given with it, and remarks for the trace."""
+
+    rejected: bool
+    text: str
+    code: str
+    notes: tuple[str, ...]
+
+
+def reading_order(table: str) -> str:
+    """The flags with arguments of a table, first argument first."""
+    return PORT_READING_ORDER if table.upper() == PORT_TABLE else READING_ORDER
+
+
+def split_arguments(table: str, flags: Iterable[str], output: str) -> dict[str, str]:
+    """The argument of each set flag: the output cut at bars, one piece for each flag in the reading order."""
+    set_flags = set(flags)
+    takers = [flag for flag in reading_order(table) if flag in set_flags]
+    if not takers or not output:
+        return {}
+    if LAST_ARGUMENT_TAKES_THE_REST:
+        return dict(zip(takers, output.split("|", len(takers) - 1)))
+    return dict(zip(takers, output.split("|")))
+
+
+def decide(table: str, flags: Iterable[str], output: str) -> Decision:
+    """What the flags of a result mean: N or F reject, everything else (also no flag at all) lets pass."""
+    set_flags = set(flags)
+    arguments = split_arguments(table, set_flags, output)
+    rejecting = [flag for flag in REJECTING if flag in set_flags]
+    notes: list[str] = []
+    if rejecting and "Y" in set_flags:
+        notes.append("both Y and N are set; the manuals leave open which counts, taken as rejected")
+    takers = sum(1 for flag in reading_order(table) if flag in set_flags)
+    if takers and output.count("|") >= takers:
+        notes.append("more arguments than flags; the manuals do not say who gets the rest, taken by the last flag")
+    if not rejecting or not REJECTION_WINS:
+        return Decision(False, "", "", tuple(notes))
+    return Decision(True, arguments.get(rejecting[0], ""), arguments.get("X", ""), tuple(notes))
