@@ -52,7 +52,7 @@ MAX_DEPTH = 10
 MAX_OUTPUT = 16384
 
 #: Work one probe may cause, in characters looked at by entries. About a second.
-MAX_WORK = 5_000_000
+MAX_WORK = 4_000_000
 
 #: Flags of successful earlier entries stay set when the mapping goes on. Believed, not stated (section 3.2).
 FLAGS_ACCUMULATE = True
@@ -263,7 +263,7 @@ class _Run:
         """Process the entry that matched; returns the control character that says how to go on."""
         table = at.table
         entry = table.table.entries[number]
-        self._spend(entry, len(at.subject.text) + len(entry.pattern) + len(entry.template) + 50)
+        self._spend(entry, len(at.subject.text) + len(entry.pattern) + len(entry.template) + 200)
         self.step(
             'Entry {} of {} matches: pattern "{}", template "{}".',
             number + 1,

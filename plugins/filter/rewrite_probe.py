@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: rewrite_probe
+short_description: Rewrite an address by the rules of a Messaging Server imta.cnf
+version_added: 1.0.0
+author:
+  - The mailhost.hardening developers
+description:
+  - Answers which rewrite rule of C(imta.cnf) applies to an address and to which system it routes, from the texts of the
+    files and without a Messaging Server.
+  - To see what C(switchchannel) does with a client, rewrite C(@[client address]) as a backward pointing envelope address.
+positional: _input, imta_cnf
+options:
+  _input:
+    description: The address, V(user@host) or V(user@[address]). The user may be empty.
+    type: str
+    required: true
+  imta_cnf:
+    description: The text of imta.cnf.
+    type: str
+    required: true
+  mappings_text:
+    description: The text of the mapping file, for rules that call a mapping table.
+    type: str
+    default: ''
+  direction:
+    description: Which way the address points.
+    type: str
+    choices:
+      forward: To a recipient.
+      backward: To the sender.
+    default: forward
+  location:
+    description: Where the address stands.
+    type: str
+    choices:
+      envelope: In the SMTP dialogue.
+      header: In the message.
+    default: envelope
+seealso:
+  - plugin: mailhost.hardening.smtp_decision
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Is this client inside
+  ansible.builtin.debug:
+    msg: "{{ '@[192.0.2.7]' | mailhost.hardening.rewrite_probe(imta_cnf, mappings, direction='backward') }}"
+  vars:
+    imta_cnf: |
+      []  $E$R${INTERNAL_IP,$L}$U%[$L]@tcp_intranet-daemon
+      []  $U%[$L]@tcp-daemon
+    mappings: |
+      INTERNAL_IP
+
+        $(192.0.2.0/24)  $Y
+        *  $N
+    # => {'pattern': '[]', 'system': 'tcp_intranet-daemon', 'address': '@[192.0.2.7]', 'trace': [...]}
+"""
+
+RETURN = r"""
+_value:
+  description: What the rules make of the address.
+  type: dict
+  contains:
+    pattern:
+      description: Pattern of the rule that applies; empty when none does.
+      type: str
+      returned: always
+    system:
+      description: The system the rule routes to; empty when no rule applies.
+      type: str
+      returned: always
+    address:
+      description: The new address.
+      type: str
+      returned: always
+    trace:
+      description: Which rules were tried and why they failed.
+      type: list
+      elements: str
+      returned: always
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_rewrite import Place, Rewriter
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings, surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FQCN = "mailhost.hardening.rewrite_probe"
+DIRECTIONS = ("forward", "backward")
+LOCATIONS = ("envelope", "header")
+
+
+def rewrite_probe(
+    address: Any, imta_cnf: Any, mappings_text: Any = "", direction: Any = "forward", location: Any = "envelope"
+) -> dict[str, Any]:
+    """Rewrite an address."""
+    for name, value in (("_input", address), ("imta_cnf", imta_cnf), ("mappings_text", mappings_text)):
+        if not isinstance(value, str):
+            raise AnsibleFilterError(f"{FQCN}: {name} must be a string; got {value!r} ({type(value).__name__})")
+    for name, value, accepted in (("direction", direction, DIRECTIONS), ("location", location, LOCATIONS)):
+        if not isinstance(value, str) or value not in accepted:
+            raise AnsibleFilterError(f"{FQCN}: {name} must be one of {', '.join(accepted)}; got {value!r}")
+    try:
+        rewriter = Rewriter(parse_imta(str(imta_cnf)), load_mappings(str(mappings_text)), surroundings())
+        result = rewriter.rewrite(str(address), Place(direction == "forward", location == "envelope"))
+    except ValueError as e:
+        raise AnsibleFilterError(f"{FQCN}: _input {address[:200]!r}: {e}") from e
+    return {
+        "pattern": result.pattern,
+        "system": result.system,
+        "address": result.address,
+        "trace": list(result.trace),
+    }
+
+
+class FilterModule:
+    """Ansible's way to find the filter."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name and function."""
+        return {"rewrite_probe": rewrite_probe}

@@ -1,0 +1,307 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the server does with an SMTP session: from the connection to each recipient.
+
+Private to this collection. Sources: messaging-server.md sections 4 to 7. The session is evaluated on the texts of the
+configuration files; nothing is asked of a network.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import (
+    MAX_ZONES,
+    ZONE_OPTION,
+    parse_dispatcher,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_verify import StaticResolver, listing
+from ansible_collections.mailhost.hardening.plugins.module_utils._general_text import parse_general
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_rewrite import Place, Rewriter
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings, surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import Decision, decide
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels import Switcher, may_authenticate
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_replies import (
+    AUTHENTICATION_REQUIRED,
+    LISTED_PORTS,
+    OWN_WORDING,
+    UNKNOWN_SENDER_DOMAIN,
+    UNROUTABLE,
+    listed,
+    rejection,
+)
+
+if TYPE_CHECKING:
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Result
+    from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config, Session
+
+#: Channel of a session whose service names none: that of port 25 in every installation.
+DEFAULT_CHANNEL = "tcp_local"
+
+#: What a text in front of the channel's name means in the option PARAMETER of a service.
+CHANNEL_PARAMETER = "channel="
+
+#: Recipient tables in the order they are asked here, with whether the recipient is the one after alias expansion.
+RECIPIENT_TABLES = (
+    ("ORIG_SEND_ACCESS", False),
+    ("ORIG_MAIL_ACCESS", False),
+    ("SEND_ACCESS", True),
+    ("MAIL_ACCESS", True),
+)
+
+
+class Stage(NamedTuple):
+    """A stage of the session: whether it was reached, accepted, the reply of a refusal, the tables asked."""
+
+    name: str
+    reached: bool
+    accepted: bool
+    reply: str
+    tables: tuple[str, ...]
+    channel: str
+
+
+class Outcome(NamedTuple):
+    """What became of a session."""
+
+    connect: Stage
+    mail: Stage
+    recipients: tuple[Stage, ...]
+    switches: tuple[tuple[str, str], ...]
+    rule_set: str
+    trace: tuple[str, ...]
+
+
+def decide_session(session: Session, config: Config) -> Outcome:
+    """Evaluate a session.
+
+    Raises MtaTextError for a configuration that cannot be read, and ValueError for an address that cannot.
+    """
+    return _Evaluation(session, config).run()
+
+
+class _Evaluation:
+    def __init__(self, session: Session, config: Config) -> None:
+        self.session = session
+        self.config = config
+        self.trace: list[str] = []
+        self.mappings = load_mappings(config.mappings, "mappings", tuple(sorted(config.includes.items())))
+        self.imta = parse_imta(config.imta_cnf, includes=config.includes).require_sound()
+        self.dispatcher = parse_dispatcher(config.dispatcher_cnf).require_sound()
+        self.database = parse_general(config.general).values
+        self.resolver = StaticResolver(session.dns)
+        self.callouts = Callouts(session.callouts, self.resolver)
+        self.rewriter = Rewriter(self.imta, self.mappings, surroundings("", self.database, self.callouts))
+        self.switcher = Switcher(self.imta, self.rewriter, self.trace)
+        self.authenticated = False
+        self.port_probe = "|".join(("TCP", session.server, str(session.port), session.client, str(session.client_port)))
+        self.asked: list[str] = []
+
+    def run(self) -> Outcome:
+        connect = self.connect()
+        rule_set = ""
+        if connect.accepted:
+            self.begin_channels()
+            rule_set = self.rule_set()
+            connect = connect._replace(channel=self.switcher.switches[-1].channel, tables=tuple(self.asked))
+            self.protect_and_authenticate()
+        mail = self.mail(connect.accepted)
+        recipients = tuple(self.recipient(address, mail.accepted) for address in self.session.rcpt_to)
+        switches = tuple((switch.step, switch.channel) for switch in self.switcher.switches)
+        return Outcome(connect, mail, recipients, switches, rule_set, tuple(self.trace))
+
+    def probe(self, table: str, text: str, flags: str) -> Result | None:
+        """Ask a table, or None when there is none of this name."""
+        if table not in self.mappings:
+            return None
+        self.asked.append(table)
+        result = self.mappings.probe(table, text, surroundings(flags, self.database, self.callouts))
+        self.trace.extend(result.trace())
+        return result
+
+    def decision(self, table: str, result: Result) -> Decision:
+        decision = decide(table, result.flags, result.output) if result.matched else Decision(False, "", "", ())
+        self.trace.extend(f"Not certain: {note}." for note in decision.notes)
+        if "D" in result.arguments:
+            self.trace.append(f"The answer is delayed by {result.arguments['D']} hundredths of a second.")
+        return decision
+
+    def service(self) -> str | None:
+        return self.dispatcher.service_of_port(self.session.port)
+
+    # Connection
+
+    def connect(self) -> Stage:
+        result = self.probe("PORT_ACCESS", self.port_probe, "A")
+        if result is not None and result.matched:
+            decision = self.decision("PORT_ACCESS", result)
+            if decision.rejected:
+                self.trace.append("The Dispatcher writes the text as it is and closes the connection.")
+                return Stage("connect", True, False, decision.text, tuple(self.asked), "")
+            if self.zones():
+                self.trace.append("An entry of PORT_ACCESS matched, so DNS_VERIFY_DOMAIN is not looked at.")
+            return Stage("connect", True, True, "", tuple(self.asked), "")
+        for zone in self.zones():
+            found, _reason = listing(self.resolver, self.session.client, zone)
+            self.trace.append(f"DNS_VERIFY_DOMAIN {zone}: {self.session.client} is {'' if found else 'not '}listed.")
+            if found:
+                if self.session.port not in LISTED_PORTS:
+                    self.trace.append("Not certain: the reply is stated for ports 25, 110 and 143 only.")
+                return Stage("connect", True, False, listed(self.session.client), tuple(self.asked), "")
+        return Stage("connect", True, True, "", tuple(self.asked), "")
+
+    def zones(self) -> list[str]:
+        service = self.service()
+        return self.dispatcher.values(service, ZONE_OPTION)[:MAX_ZONES] if service is not None else []
+
+    # Channels
+
+    def begin_channels(self) -> None:
+        self.switcher.begin(self.session.service_channel or self.channel_of_service())
+        self.switcher.by_address(self.session.client)
+
+    def channel_of_service(self) -> str:
+        service = self.service()
+        for value in self.dispatcher.values(service, "PARAMETER") if service is not None else ():
+            if fold(value).startswith(CHANNEL_PARAMETER):
+                return value[len(CHANNEL_PARAMETER) :]
+        return DEFAULT_CHANNEL
+
+    def rule_set(self) -> str:
+        """PORT_ACCESS once more, without flag A, for the security rule set."""
+        channel = self.switcher.channel()
+        if channel is None or not may_authenticate(channel):
+            return ""
+        result = self.probe("PORT_ACCESS", self.port_probe, "")
+        if result is None or not result.matched or self.decision("PORT_ACCESS", result).rejected:
+            return ""
+        return result.output.split("|", 1)[0]
+
+    def protect_and_authenticate(self) -> None:
+        if self.session.tls:
+            self.switcher.by_tls()
+        if self.session.authenticated:
+            self.authenticated = self.switcher.by_authentication()
+
+    # Sender
+
+    def mail(self, reached: bool) -> Stage:
+        if not reached:
+            return Stage("mail", False, False, "", (), "")
+        self.asked = []
+        reply = self.refuse_sender()
+        return Stage("mail", True, not reply, reply, tuple(self.asked), self.switcher.switches[-1].channel)
+
+    def refuse_sender(self) -> str:
+        channel = self.switcher.channel()
+        sender = self.session.mail_from
+        if channel is not None and channel.has("mustsaslserver") and not self.authenticated:
+            self.trace.append(f"Channel {channel.name} has mustsaslserver; {OWN_WORDING}.")
+            return AUTHENTICATION_REQUIRED
+        domain = sender.rpartition("@")[2]
+        if channel is not None and channel.has("mailfromdnsverify") and "@" in sender:
+            known = self.resolver.exists(domain)
+            answer = {True: "exists", False: "does not exist", None: "gives no answer"}[known]
+            self.trace.append(f"mailfromdnsverify: domain {domain} {answer}.")
+            if known is False:
+                self.trace.append(f"Not certain: {OWN_WORDING}.")
+                return UNKNOWN_SENDER_DOMAIN + sender
+        text = "|".join((self.mail_probe(), self.switcher.switches[-1].channel, sender, self.session.user))
+        result = self.probe("FROM_ACCESS", text, self.input_flags())
+        if result is not None:
+            decision = self.decision("FROM_ACCESS", result)
+            if decision.rejected:
+                return rejection(decision, sender, self.config.access_errors)
+        return ""
+
+    def mail_probe(self) -> str:
+        """The part of the probes before the channel: connection, application, submission type."""
+        if self.session.tls:
+            self.trace.append("Not certain: with TLS the application field also has the cipher; left out here.")
+        return f"{self.port_probe}|SMTP/{self.session.helo}|MAIL"
+
+    def input_flags(self) -> str:
+        return (
+            ("A" if self.authenticated else "") + ("T" if self.session.tls else "") + ("E" if self.session.ehlo else "")
+        )
+
+    # Recipients
+
+    def recipient(self, address: str, reached: bool) -> Stage:
+        if not reached:
+            return Stage(address, False, False, "", (), "")
+        self.asked = []
+        channel = self.destination(address)
+        if not channel:
+            self.trace.append(f"Not certain: {OWN_WORDING}.")
+            return Stage(address, True, False, UNROUTABLE + address, (), "")
+        reply = self.refuse_recipient(address, channel)
+        return Stage(address, True, not reply, reply, tuple(self.asked), channel)
+
+    def destination(self, address: str) -> str:
+        """The channel a recipient goes to: as the session says, else by the rewrite rules."""
+        given = self.session.destination_channels.get(address)
+        if given is not None:
+            return given
+        source = self.switcher.switches[-1].channel
+        rewritten = self.rewriter.rewrite(address, Place(forward=True, envelope=True, source=source))
+        self.trace.extend(rewritten.trace)
+        found = self.imta.channel_of_host(rewritten.system) if rewritten.system else None
+        if found is None:
+            self.trace.append(f'No channel has the host name "{rewritten.system}" for {address}.')
+            return ""
+        self.trace.append(f"{address} goes to channel {found.name}.")
+        return found.name
+
+    def refuse_recipient(self, address: str, channel: str) -> str:
+        reply = ""
+        for table, expanded in RECIPIENT_TABLES:
+            if table not in self.mappings:
+                continue
+            targets = [(address, channel)]
+            if expanded and address in self.session.expansions:
+                targets = [(member, self.destination(member)) for member in self.session.expansions[address]]
+            for member, member_channel in targets:
+                decision = self.ask_recipient_table(table, member, member_channel)
+                if decision.rejected and not reply:
+                    reply = rejection(decision, member, self.config.access_errors)
+        return reply
+
+    def ask_recipient_table(self, table: str, address: str, channel: str) -> Decision:
+        source = self.switcher.switches[-1].channel
+        text = "|".join((source, self.session.mail_from, channel, address))
+        if table.endswith("MAIL_ACCESS"):
+            text = f"{self.mail_probe()}|{text}"
+        result = self.probe(table, text, self.input_flags())
+        return self.decision(table, result) if result is not None else Decision(False, "", "", ())
+
+
+def as_data(outcome: Outcome) -> dict[str, Any]:
+    """The outcome in the shape of the filter."""
+    stages = [outcome.connect, outcome.mail, *outcome.recipients]
+    tables: list[str] = []
+    for stage in stages:
+        tables.extend(table for table in stage.tables if table not in tables)
+
+    def data(stage: Stage, channel: str) -> dict[str, Any]:
+        return {
+            "reached": stage.reached,
+            "accepted": stage.accepted,
+            "reply": stage.reply,
+            channel: stage.channel,
+            "tables": list(stage.tables),
+        }
+
+    return {
+        "connect": data(outcome.connect, "source_channel"),
+        "mail": data(outcome.mail, "source_channel"),
+        "recipients": [{"address": stage.name, **data(stage, "destination_channel")} for stage in outcome.recipients],
+        "source_channels": [{"step": step, "channel": channel} for step, channel in outcome.switches],
+        "rule_set": outcome.rule_set,
+        "tables": tables,
+        "trace": list(outcome.trace),
+    }
