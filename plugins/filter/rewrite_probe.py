@@ -13,7 +13,8 @@ author:
 description:
   - Answers which rewrite rule of C(imta.cnf) applies to an address and to which system it routes, from the texts of the
     files and without a Messaging Server.
-  - To see what C(switchchannel) does with a client, rewrite C(@[client address]) as a backward pointing envelope address.
+  - To see what C(switchchannel) does with a client, rewrite C(@[client address]) as a backward pointing envelope
+    address.
 positional: _input, imta_cnf
 options:
   _input:

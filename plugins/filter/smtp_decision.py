@@ -158,7 +158,9 @@ _value:
       type: dict
       returned: always
     recipients:
-      description: Each RCPT TO, with C(address), C(reached), C(accepted), C(reply), C(destination_channel) and C(tables).
+      description:
+        - Each RCPT TO, with C(address), C(reached), C(accepted), C(reply), C(destination_channel) and
+        C(tables).
       type: list
       elements: dict
       returned: always

@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: dispatcher_lint
+short_description: Find errors and pitfalls in a Messaging Server dispatcher.cnf
+version_added: 1.0.0
+author:
+  - The mailhost.hardening developers
+description:
+  - Finds block list zones that are misspelt, dead, too many, or never looked at because C(PORT_ACCESS) matches every
+    connection.
+
+  - The rules and their codes are listed in C(docs/messaging-server-files.md) of the collection.
+positional: _input
+options:
+  _input:
+    description: The text of the file.
+    type: str
+    required: true
+  mappings_text:
+    description: The text of the mapping file, to see whether C(PORT_ACCESS) hides the zones.
+    type: str
+    default: ''
+"""
+
+EXAMPLES = r"""
+- name: A dead list
+  ansible.builtin.debug:
+    msg: "{{ dispatcher_cnf | mailhost.hardening.dispatcher_lint }}"
+  vars:
+    dispatcher_cnf: |
+      [SERVICE=SMTP]
+      PORT=25
+      DNS_VERIFY_DOMAIN=rbl.maps.vix.com
+    # => [{'line': 3, 'code': 'dead-zone',
+    #      'message': 'zone "rbl.maps.vix.com" is dead: MAPS left these zones long ago', 'hint': 'Remove it.'}]
+"""
+
+RETURN = r"""
+_value:
+  description: One dictionary for each finding, by line. Empty when there is nothing to say.
+  type: list
+  elements: dict
+  contains:
+    line:
+      description: Physical line, counted from 1.
+      type: int
+      returned: always
+    code:
+      description: The rule.
+      type: str
+      returned: always
+    message:
+      description: What is wrong.
+      type: str
+      returned: always
+    hint:
+      description: What to do.
+      type: str
+      returned: always
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_lint import lint_dispatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FQCN = "mailhost.hardening.dispatcher_lint"
+
+
+def dispatcher_lint(text: Any, mappings_text: Any = "") -> list[dict[str, Any]]:
+    """Findings of a dispatcher.cnf."""
+    for name, value in (("_input", text), ("mappings_text", mappings_text)):
+        if not isinstance(value, str):
+            raise AnsibleFilterError(f"{FQCN}: {name} must be a string; got {value!r} ({type(value).__name__})")
+    return [finding._asdict() for finding in lint_dispatcher(str(text), str(mappings_text))]
+
+
+class FilterModule:
+    """Ansible's way to find the filter."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name and function."""
+        return {"dispatcher_lint": dispatcher_lint}

@@ -1,0 +1,90 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: imta_cnf_lint
+short_description: Find errors and pitfalls in a Messaging Server imta.cnf
+version_added: 1.0.0
+author:
+  - The mailhost.hardening developers
+description:
+  - Finds channel blocks that lost their lines, keywords written as one, channels that can be switched to unasked, and
+    authentication that leads nowhere.
+
+  - The rules and their codes are listed in C(docs/messaging-server-files.md) of the collection.
+positional: _input
+options:
+  _input:
+    description: The text of the file.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Two keywords written as one
+  ansible.builtin.debug:
+    msg: "{{ imta_cnf | mailhost.hardening.imta_cnf_lint }}"
+  vars:
+    imta_cnf: |
+      .  $U%$H@tcp-daemon
+
+      defaults noswitchchannel
+
+      tcp_local smtp maysaslserverremotehost
+      tcp-daemon
+    # => [{'line': 5, 'code': 'glued-keywords', 'message': '"maysaslserverremotehost" is two keywords without a blank',
+    #      'hint': 'Write "maysaslserver remotehost".'}]
+"""
+
+RETURN = r"""
+_value:
+  description: One dictionary for each finding, by line. Empty when there is nothing to say.
+  type: list
+  elements: dict
+  contains:
+    line:
+      description: Physical line, counted from 1.
+      type: int
+      returned: always
+    code:
+      description: The rule.
+      type: str
+      returned: always
+    message:
+      description: What is wrong.
+      type: str
+      returned: always
+    hint:
+      description: What to do.
+      type: str
+      returned: always
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FQCN = "mailhost.hardening.imta_cnf_lint"
+
+
+def imta_cnf_lint(text: Any) -> list[dict[str, Any]]:
+    """Findings of an imta.cnf."""
+    if not isinstance(text, str):
+        raise AnsibleFilterError(f"{FQCN}: _input must be a string; got {text!r} ({type(text).__name__})")
+    return [finding._asdict() for finding in lint_imta(str(text))]
+
+
+class FilterModule:
+    """Ansible's way to find the filter."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name and function."""
+        return {"imta_cnf_lint": imta_cnf_lint}

@@ -1,0 +1,47 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Block lists that no longer work, and the forms a zone can be written in.
+
+Private to this collection. Source: messaging-server.md section 12.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import Finding, fold
+
+#: Closed lists by the end of their zone, and what became of them.
+CLOSED_LISTS = {
+    "maps.vix.com": "MAPS left these zones long ago",
+    "mail-abuse.org": "MAPS left these zones long ago",
+    "orbs.org": "ORBS closed in 2001",
+    "ordb.org": "ORDB closed in 2006 and listed everything in 2008",
+    "njabl.org": "NJABL closed in 2013",
+    "ahbl.org": "AHBL closed in 2015 and lists everything",
+    "sorbs.net": "SORBS closed in June 2024",
+}
+
+_ZONE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+
+
+def closed_list(zone: str) -> str:
+    """What became of the list of a zone, or empty when it is not known to be closed."""
+    name = fold(zone.rstrip(".!"))
+    return next((why for end, why in CLOSED_LISTS.items() if name == end or name.endswith("." + end)), "")
+
+
+def zone_findings(line: int, zone: str, *, with_dot: bool) -> list[Finding]:
+    """Remarks on a zone in a configuration line; ``with_dot`` says that it should end in a dot."""
+    found: list[Finding] = []
+    if len(zone) > 255 or not _ZONE.fullmatch(zone):
+        hint = "Write the zone alone; a ! is no comment behind an option, only in column 1."
+        found.append(Finding(line, "zone-characters", f'"{zone[:80]}" is no zone name', hint))
+    why = closed_list(zone)
+    if why:
+        found.append(Finding(line, "dead-zone", f'zone "{zone[:80]}" is dead: {why}', "Remove it."))
+    if with_dot and not zone.endswith("."):
+        hint = "End it with a dot, so that the resolver's search list is not tried."
+        found.append(Finding(line, "zone-without-dot", f'zone "{zone[:80]}" has no dot at its end', hint))
+    return found

@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Edits of a mapping file that touch only what they name.
+
+Private to this collection. All take and give the whole text; entries are (pattern, template) pairs that are quoted
+already. Every edit is checked by reading its result: all other tables must be what they were.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import MappingFile, parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_quote import format_entry
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import content, is_blank, line_ending
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Pairs = Sequence[tuple[str, str]]
+
+
+class EditError(ValueError):
+    """An edit that cannot be made without touching something else."""
+
+
+def set_table(text: str, name: str, entries: Pairs, release: str = "6-2005q4") -> str:
+    """Give a table exactly these entries; it is added at the end when it is not there.
+
+    Name, blank line and comments before the first entry stay; comments between the old entries go with them.
+    """
+    parsed = parse_mappings(text)
+    ending = line_ending(text)
+    lines = [format_entry(pattern, template, release, ending) for pattern, template in entries]
+    if not lines:
+        raise EditError(f"table {name}: no entries; remove the table instead")
+    index = _index(parsed, name)
+    if index is None:
+        return _checked(text, _append(text, [f"{name}{ending}", ending, *lines], ending), name, entries)
+    if _pairs(parsed, index) == list(entries):
+        return text
+    raws = [["".join(node.line.raw)] for node in parsed.nodes]
+    own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
+    if own:
+        for number in range(own[0], own[-1] + 1):
+            raws[number] = []
+        raws[own[0]] = lines
+        if own[-1] == len(raws) - 1 and content(text) == text:
+            lines[-1] = content(lines[-1])
+    else:
+        last = max(number for number, node in enumerate(parsed.nodes) if node.table == index)
+        head = "".join(raws[last])
+        gap = [] if parsed.nodes[last].kind != "name" else [ending]
+        raws[last] = [head if content(head) != head else head + ending, *gap, *lines]
+    return _checked(text, _joined(raws), name, entries)
+
+
+def remove_table(text: str, name: str) -> str:
+    """Take a table away, with one of the blank lines around it; unchanged when it is not there."""
+    parsed = parse_mappings(text)
+    index = _index(parsed, name)
+    if index is None:
+        return text
+    raws = [["".join(node.line.raw)] for node in parsed.nodes]
+    own = [n for n, node in enumerate(parsed.nodes) if node.table == index and node.kind in {"name", "entry"}]
+    first, last = own[0], own[-1]
+    if last + 1 < len(raws) and parsed.nodes[last + 1].kind == "blank":
+        last += 1
+    elif last + 1 == len(raws) and first and parsed.nodes[first - 1].kind == "blank":
+        first -= 1
+    for number in range(first, last + 1):
+        raws[number] = []
+    return _checked(text, _joined(raws), name, None)
+
+
+def insert_entries(
+    text: str, name: str, entries: Pairs, before: str | None = None, after: str | None = None, release: str = "6-2005q4"
+) -> str:
+    """Put entries before or after the first entry with a given pattern; without one, at the end of the table.
+
+    Entries the table has already are left where they are. Raises EditError when there is no such table or pattern.
+    """
+    parsed = parse_mappings(text)
+    index = _index(parsed, name)
+    if index is None or not parsed.tables[index].entries:
+        raise EditError(f"table {name} has no entries to put new ones next to")
+    present = _pairs(parsed, index)
+    new = [pair for pair in entries if pair not in present]
+    own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
+    place = len(own)
+    wanted = before if before is not None else after
+    if wanted is not None:
+        patterns = [pattern for pattern, _template in present]
+        if wanted not in patterns:
+            raise EditError(f'table {name} has no entry with pattern "{wanted}"')
+        place = patterns.index(wanted) + (0 if before is not None else 1)
+    if not new:
+        return text
+    ending = line_ending(text)
+    lines = [format_entry(pattern, template, release, ending) for pattern, template in new]
+    raws = [["".join(node.line.raw)] for node in parsed.nodes]
+    if place < len(own):
+        raws[own[place]][:0] = lines
+    else:
+        head = raws[own[-1]][0]
+        raws[own[-1]] = [head if content(head) != head else head + ending, *lines]
+    result = [*present[:place], *new, *present[place:]]
+    return _checked(text, _joined(raws), name, result)
+
+
+def _index(parsed: MappingFile, name: str) -> int | None:
+    return next((n for n, table in enumerate(parsed.tables) if table.name.upper() == name.upper()), None)
+
+
+def _pairs(parsed: MappingFile, index: int) -> list[tuple[str, str]]:
+    return [(entry.pattern, entry.template) for entry in parsed.tables[index].entries]
+
+
+def _joined(raws: list[list[str]]) -> str:
+    return "".join(piece for pieces in raws for piece in pieces)
+
+
+def _append(text: str, lines: list[str], ending: str) -> str:
+    if not text:
+        return "".join(lines)
+    if content(text) == text:
+        text += ending
+    last = content(text[text.rfind("\n", 0, len(text) - 1) + 1 :])
+    return text + ("" if is_blank(last) else ending) + "".join(lines)
+
+
+def _checked(before: str, after: str, name: str, entries: Pairs | None) -> str:
+    """The new text, if reading it gives the wanted table and all others as they were."""
+    old, new = parse_mappings(before), parse_mappings(after)
+    key = name.upper()
+    others = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in old.tables if t.name.upper() != key]
+    kept = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in new.tables if t.name.upper() != key]
+    mine = [[(e.pattern, e.template) for e in t.entries] for t in new.tables if t.name.upper() == key]
+    wanted = [] if entries is None else [list(entries)]
+    if others != kept or mine != wanted or len(new.faults) > len(old.faults):
+        raise EditError(
+            f"table {name} cannot be changed without touching another; correct the faults of the file first"
+        )
+    return after
