@@ -35,8 +35,8 @@ options:
     default: ''
   callouts:
     description:
-      - Answers of routines as C({routine: {expanded argument: returned template text}}). A routine fails for an
-        argument that is absent.
+      - Answers of routines, by name of the routine and by expanded argument. An answer is template text. A routine
+        fails for an argument that is absent.
       - Key C(dns_exists) is special. It is the list of the names that exist, for the routine C(dns_verify).
     type: dict
     default: {}

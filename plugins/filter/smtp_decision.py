@@ -119,8 +119,8 @@ EXAMPLES = r"""
 - name: A stranger tries to relay
   ansible.builtin.assert:
     that:
-      - result.recipients[0].reply == '550 5.7.1 Relaying not permitted: c@d.example'
-      - result.source_channels == [{'step': 'service', 'channel': 'tcp_local'}]
+      - "result.recipients[0].reply == '550 5.7.1 Relaying not permitted: c@d.example'"
+      - result.source_channels | map(attribute='channel') | list == ['tcp_local']
   vars:
     result: "{{ session | mailhost.hardening.smtp_decision(config) }}"
     session:
@@ -159,8 +159,7 @@ _value:
       returned: always
     recipients:
       description:
-        - Each RCPT TO, with C(address), C(reached), C(accepted), C(reply), C(destination_channel) and
-        C(tables).
+        - Each RCPT TO, with C(address), C(reached), C(accepted), C(reply), C(destination_channel) and C(tables).
       type: list
       elements: dict
       returned: always

@@ -10,9 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import Channel, ImtaFile, parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import Channel, ImtaFile, Rule, parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_keywords import group_of, words_of
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import content, fold, line_ending
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
+    content,
+    ends_in_continuation,
+    fold,
+    line_ending,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +71,17 @@ def ensure_rule(text: str, pattern: str, template: str) -> str:
     same = [rule for rule in parsed.rules if fold(rule.pattern) == fold(pattern)]
     if same and same[0].template == template:
         return text
-    ending = line_ending(text)
-    rule = f"{pattern}\t{template}{ending}"
+    if any(ends_in_continuation(node.line) for node in parsed.nodes):
+        raise ImtaEditError("the file ends behind a backslash, which would join what is added; remove it first")
+    result = _with_rule(parsed, same, f"{pattern}\t{template}", template, line_ending(text))
+    rules = [one for one in parse_imta(result).rules if fold(one.pattern) == fold(pattern)]
+    if not rules or rules[0].template != template:
+        raise ImtaEditError(f"rule {pattern!r} cannot be placed; correct the faults of the file first")
+    return result
+
+
+def _with_rule(parsed: ImtaFile, same: list[Rule], rule: str, template: str, ending: str) -> str:
+    """The text with a rule in front of the others of its pattern, or behind all rules."""
     raws = ["".join(node.line.raw) for node in parsed.nodes]
     lines = [node.line for node in parsed.nodes]
     for double in same:
@@ -75,24 +89,17 @@ def ensure_rule(text: str, pattern: str, template: str) -> str:
             raws[lines.index(double.line)] = ""
     if same:
         at = lines.index(same[0].line)
-        raws[at] = rule + raws[at]
+        raws[at] = rule + ending + raws[at]
     elif parsed.rules:
         at = lines.index(parsed.rules[-1].line)
-        raws[at] = (raws[at] if content(raws[at]) != raws[at] else raws[at] + ending) + rule
+        raws[at] = (raws[at] if content(raws[at]) != raws[at] else raws[at] + ending) + rule + ending
     else:
-        first = next(
-            (number for number, node in enumerate(parsed.nodes) if node.kind in {"blank", "channel", "defaults"}), None
-        )
-        if first is None:
-            raws = [*[raw if content(raw) != raw else raw + ending for raw in raws], rule]
-        else:
-            gap = "" if parsed.nodes[first].kind == "blank" else ending
-            raws[first] = rule + gap + raws[first]
-    result = "".join(raws)
-    rules = [one for one in parse_imta(result).rules if fold(one.pattern) == fold(pattern)]
-    if not rules or rules[0].template != template:
-        raise ImtaEditError(f"rule {pattern!r} cannot be placed; correct the faults of the file first")
-    return result
+        kinds = [node.kind for node in parsed.nodes]
+        first = next((n for n, kind in enumerate(kinds) if kind in {"blank", "channel", "defaults"}), len(kinds))
+        if first == len(kinds):
+            return "".join([*[raw if content(raw) != raw else raw + ending for raw in raws], rule, ending])
+        raws[first] = rule + ending + ("" if kinds[first] == "blank" else ending) + raws[first]
+    return "".join(raws)
 
 
 def _channel(parsed: ImtaFile, name: str) -> Channel:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import MappingFile, parse_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_quote import format_entry
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import content, is_blank, line_ending
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
+    content,
+    ends_in_continuation,
+    is_blank,
+    line_ending,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +79,14 @@ def remove_table(text: str, name: str) -> str:
     return _checked(text, _joined(raws), name, None)
 
 
-def insert_entries(
-    text: str, name: str, entries: Pairs, before: str | None = None, after: str | None = None, release: str = "6-2005q4"
+def insert_entries(  # noqa: PLR0913 - the place is said in words
+    text: str,
+    name: str,
+    entries: Pairs,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    release: str = "6-2005q4",
 ) -> str:
     """Put entries before or after the first entry with a given pattern; without one, at the end of the table.
 
@@ -133,6 +144,8 @@ def _append(text: str, lines: list[str], ending: str) -> str:
 def _checked(before: str, after: str, name: str, entries: Pairs | None) -> str:
     """The new text, if reading it gives the wanted table and all others as they were."""
     old, new = parse_mappings(before), parse_mappings(after)
+    if any(ends_in_continuation(node.line) for node in old.nodes):
+        raise EditError("the file ends behind a backslash, which would join what is added; remove it first")
     key = name.upper()
     others = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in old.tables if t.name.upper() != key]
     kept = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in new.tables if t.name.upper() != key]

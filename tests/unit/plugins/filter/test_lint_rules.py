@@ -1,0 +1,252 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Each lint rule with the smallest text that shows it, and the documentation that lists them all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.mailhost.hardening.plugins.filter.dispatcher_lint import dispatcher_lint
+from ansible_collections.mailhost.hardening.plugins.filter.imta_cnf_lint import imta_cnf_lint
+from ansible_collections.mailhost.hardening.plugins.filter.mapping_lint import mapping_lint
+
+REPOSITORY = Path(__file__).parents[4]
+ACCESS = "TCP|*|*|*|*|SMTP*|MAIL|tcp_local"
+
+
+def table(name: str, *entries: str) -> str:
+    return f"{name}\n\n" + "".join(f"  {entry}\n" for entry in entries)
+
+
+MAPPING = [
+    (table("T", "*  $Y").replace("  *", "*"), [(1, "empty-table"), (3, "entry-in-column-one")]),
+    ("T\n  *  $Y\n", [(2, "no-blank-after-name")]),
+    ("T\n\n  a  $Y\nU\n\n  b  $Y\n", [(4, "no-blank-before-name")]),
+    ("T\n\n  a  $Y\n\n  b  $Y\n", [(5, "orphaned-entry")]),
+    (table("T", "*  $Y") + "\n" + table("t", "*  $Y"), [(5, "duplicate-table")]),
+    (table("T", "a"), [(1, "empty-table"), (3, "no-template")]),
+    ("<\n", [(1, "include-name")]),
+    ("! note \\\n" + table("T", "*  $Y"), [(1, "comment-backslash")]),
+    ("T\n\n  *  $Y \\\n", [(3, "continuation-at-end")]),
+    (table("T", "$Ax  $Y"), [(3, "pattern")]),
+    (table("T", "*  $[a"), [(3, "template")]),
+    (table("T", "a  $Y \\", "b|*  $N", "*  $Y"), [(3, "glued-continuation")]),
+    (table("T", "*  $Y # why"), [(3, "text-behind-template")]),
+    (table("T", "*  $NGo away"), [(3, "unquoted-blank")]),
+    (table("T", f"{'a' * 253}  $Y"), [(3, "long-pattern")]),
+    (table("T", f"a  {'a' * 253}"), [(3, "long-template")]),
+    (table("PORT_ACCESS", "TCP|*|25|192.0.2.1|*  $N500$ no"), [(3, "missing-catch-all")]),
+    (table("INTERNAL_IP", "192.0.2.1  $Y"), [(3, "missing-catch-all")]),
+    (table("ORIG_MAIL_ACCESS", ACCESS.replace("SMTP*", "smtp") + "|*|*|*  $Nno"), [(3, "bare-smtp")]),
+    (table("SEND_ACCESS", "tcp_local|*@*|l|*  $Nno"), [(3, "null-sender")]),
+    (table("ORIG_MAIL_ACCESS", ACCESS + "|*@*|*|*  $C$[x,check,$2]$E"), [(3, "null-sender")]),
+    (table("T", "a*  $E$[x,check,$0]", "*  $Y"), [(3, "end-before-callout")]),
+    (table("T", "a*  $[x,check,$0]$E", "*  $Y"), [(3, "missing-continue")]),
+    (table("T", "*  $C$N$[x,check,$0]$E"), [(3, "flag-before-callout")]),
+    (table("PORT_ACCESS", "TCP|*|25|*|*  $NGo$ away", "*  $YEXTERNAL"), [(3, "no-smtp-code")]),
+    (table("PORT_ACCESS", "TCP|*|25|*|*  $N", "*  $YEXTERNAL"), [(3, "no-smtp-code")]),
+    (table("SEND_ACCESS", "*|*|*|*  $Na|b"), [(3, "extra-bar")]),
+    (table("SEND_ACCESS", "*|*|*|*  $X4.2.1|$Na"), []),
+    (table("INTERNAL_IP", "$(172.0.0.0/8)  $Y", "*  $N"), [(3, "wide-network")]),
+    (table("INTERNAL_IP", "$(10.0.0.0/8)  $Y", "$(172.16.0.0/12)  $Y", "${fd00::/8}  $Y", "*  $N"), []),
+    (
+        table("INTERNAL_IP", "$<192.0.2.0/24>  $Y", "${2001::/16}  $Y", "*  $N"),
+        [(3, "wide-network"), (4, "wide-network")],
+    ),
+    (table("FRIENDLY_IP", "$(0.0.0.0/0)  $Y"), [(3, "wide-network")]),
+    (table("INTERNAL_IP", "$(192.0.2.77/24)  $Y", "*  $N"), [(3, "host-bits")]),
+    (table("INTERNAL_IP", "192.0.2.*  $Y", "*  $N"), [(3, "text-network")]),
+    (table("T", "*  $C$[x,dns_verify_domain,$0,rbl.maps.vix.com.]$E"), [(3, "dead-zone")]),
+    (table("T", "*  $C$[x,dns_verify_domain,$0,bl.example]$E"), [(3, "zone-without-dot")]),
+    (table("T", "*  $C$[x,dns_verify_domain,$0,bl_!.example.]$E"), [(3, "zone-characters")]),
+    (table("T", "*  $C$[x,dns_verify_domain_port,$0,bl.example.]EXTERNAL$E"), [(3, "text-behind-callout")]),
+    (table("T", "*  $C$[</lib/x.so,check,$0]$E"), [(3, "callout-image")]),
+    (table("T", "a  $Y", "*  $N", "b  $Y"), [(5, "unreachable-entry")]),
+    (table("T", "*  $C$[x,check,$0]$E", "*  $Cx", "b  $Y"), []),
+    (table("T", *(f"a{n}  $Y" for n in range(101))), [(1, "large-table")]),
+]
+
+
+def codes(findings: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    assert all(set(finding) == {"line", "code", "message", "hint"} for finding in findings)
+    return [(finding["line"], finding["code"]) for finding in findings]
+
+
+@pytest.mark.parametrize(("text", "expected"), MAPPING)
+def test_mapping_rules(text: str, expected: list[tuple[int, str]]) -> None:
+    assert codes(mapping_lint(text)) == expected
+
+
+def test_mapping_finding_in_full() -> None:
+    assert mapping_lint(table("T", "a*  $[x,check,$0]$E", "*  $Y")) == [
+        {
+            "line": 3,
+            "code": "missing-continue",
+            "message": "no $C before an item that can fail; when it fails the entries below are not reached",
+            "hint": "Put $C before the item and $E behind it.",
+        }
+    ]
+
+
+GOOD_TAIL = "tcp_auth mustsaslserver noswitchchannel\nauth-daemon\n"
+DEFAULTS = "defaults noswitchchannel\n\n"
+IMTA = [
+    ("defaults inner\n\nl subdirs 20\nh.example\n", [(3, "missing-noswitchchannel")]),
+    (DEFAULTS + "a smtp\nh.example\n\nb smtp\nH.example\n", [(7, "duplicate-host")]),
+    (DEFAULTS + "a smtp\n|h.example\n", [(4, "host-name")]),
+    (".  $U%$H@h\n\n" + DEFAULTS + "a switchchannel\nh\n", [(5, "missing-internal-rule")]),
+    (DEFAULTS + "a mxsingle_sys\nh\n", [(3, "glued-keywords")]),
+    (DEFAULTS + "a smtp TCP-DAEMON\n", [(3, "flattened-channel"), (3, "no-official-host")]),
+    (DEFAULTS + "a maysaslserver saslswitchchannel b\nh\n", [(3, "unknown-switch-target")]),
+    (DEFAULTS + "a tlsswitchchannel b\nh\n", [(3, "unknown-switch-target")]),
+    (DEFAULTS + "a saslswitchchannel tcp_auth\nh\n\n" + GOOD_TAIL, [(3, "switch-without-auth")]),
+    (
+        DEFAULTS + "a maysaslserver saslswitchchannel b\nh\n\nb allowswitchchannel\ni\n",
+        [(6, "auth-channel"), (6, "auth-channel-open")],
+    ),
+    (DEFAULTS + "a maysaslserver saslswitchchannel tcp_auth\nh\n\n" + GOOD_TAIL, []),
+    (DEFAULTS + "a smtp\nh\n\nA smtp\ni\n", [(6, "duplicate-channel")]),
+    ("\n" + DEFAULTS + "[] $E$U%x@h\nh\n", [(4, "rule-among-channels")]),
+    ("[]\n", [(1, "no-template")]),
+    (". $U%x@y\n  x\n", [(2, "indented-rule")]),
+    (DEFAULTS + 'a pool "x\nh\n', [(3, "open-quote"), (4, "no-official-host")]),
+    (DEFAULTS + "c" * 33 + " smtp\nh\n", [(3, "long-channel-name")]),
+    ("defaults noswitchchannel\na smtp\n", [(2, "no-blank-after-defaults")]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), IMTA)
+def test_imta_rules(text: str, expected: list[tuple[int, str]]) -> None:
+    found = codes(imta_cnf_lint(text))
+    assert [one for one in found if one[1] != "missing-noswitchchannel" or one in expected] == expected
+
+
+DISPATCHER = [
+    ("[SERVICE=SMTP\n", [(1, "section")]),
+    ("[SERVICE=SMTP]\nPORT\n", [(2, "option")]),
+    ("DNS_VERIFY_DOMAIN=dul.maps.vix.com!\n", [(1, "dead-zone"), (1, "zone-characters")]),
+    ("ENABLE_RBL=1\n", [(1, "dead-zone")]),
+    ("ENABLE_RBL=0\n", []),
+    ("[SERVICE=SMTP]\n" + "DNS_VERIFY_DOMAIN=b.example\n" * 6, [(7, "too-many-zones")]),
+    ("[SERVICE=POP]\nDNS_VERIFY_DOMAIN=b.example\n", [(2, "zone-service")]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), DISPATCHER)
+def test_dispatcher_rules(text: str, expected: list[tuple[int, str]]) -> None:
+    assert codes(dispatcher_lint(text)) == expected
+
+
+def test_dispatcher_zones_are_inert_behind_a_catch_all() -> None:
+    text = "[SERVICE=SMTP]\nDNS_VERIFY_DOMAIN=b.example\n"
+    assert codes(dispatcher_lint(text, table("PORT_ACCESS", "TCP|*|25|*|*  $Y", "*  $YEXTERNAL"))) == [
+        (2, "inert-zone")
+    ]
+    assert dispatcher_lint(text, table("PORT_ACCESS", "TCP|*|25|192.0.2.1|*  $Y")) == []
+
+
+def test_vectors_about_lint() -> None:
+    channels = (
+        "tcp_local smtp switchchannel\nTCP-DAEMON\n\ntcp_auth smtp mustsaslserver noswitchchannel\ntcp_auth-daemon\n"
+    )
+    assert "missing-noswitchchannel" in [code for _line, code in codes(imta_cnf_lint(channels))]  # v168
+    assert codes(dispatcher_lint("DNS_VERIFY_DOMAIN=dul.maps.vix.com!")) == [
+        (1, "dead-zone"),
+        (1, "zone-characters"),
+    ]  # v171
+    assert codes(mapping_lint("T\n\n  a  $NGo away\n")) == [(3, "unquoted-blank")]  # v155
+
+
+def test_every_rule_is_tested_and_documented() -> None:
+    source = "".join(
+        path.read_text(encoding="utf-8")
+        for name in (
+            "_mapping_file",
+            "_mapping_lint",
+            "_mapping_lint_entries",
+            "_imta_file",
+            "_imta_lint",
+            "_dispatcher_file",
+            "_dispatcher_lint",
+            "_dns_lists",
+        )
+        for path in [REPOSITORY / "plugins" / "module_utils" / f"{name}.py"]
+    )
+    written = set(
+        re.findall(r'(?:_fault|_stray_name|Fault|Finding)\(\s*(?:[a-z_.()]+, *)?(?:line, own, )?"([a-z-]+)"', source)
+    )
+    written |= set(re.findall(r'\(_line\(looked\), "([a-z-]+)"', source)) | set(
+        re.findall(r'number, "([a-z-]+)"', source)
+    )
+    documented = set(
+        re.findall(
+            r"^\| `([a-z-]+)` \|", (REPOSITORY / "docs" / "messaging-server-files.md").read_text(encoding="utf-8"), re.M
+        )
+    )
+    tests = Path(__file__).read_text(encoding="utf-8") + (Path(__file__).parent / "test_seed_listings.py").read_text(
+        encoding="utf-8"
+    )
+    tests += (Path(__file__).parents[1] / "module_utils" / "test__mapping_file.py").read_text(encoding="utf-8")
+    tested = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', tests))
+    assert len(written) > 35
+    assert written <= documented
+    assert (documented - {"include-loop"}) <= tested
+
+
+@pytest.mark.parametrize("lint", [mapping_lint, imta_cnf_lint, dispatcher_lint])
+def test_wrong_types_are_named(lint: Any) -> None:
+    with pytest.raises(AnsibleFilterError) as caught:
+        lint(["x"])
+    assert str(caught.value) == f"mailhost.hardening.{lint.__name__}: _input must be a string; got ['x'] (list)"
+
+
+def test_wrong_lists_are_named() -> None:
+    with pytest.raises(AnsibleFilterError, match=r"mapping_lint: load_balancers must be a list; got \'192\.0\.2\.1\'"):
+        mapping_lint("", "192.0.2.1")
+    with pytest.raises(AnsibleFilterError, match=r"mapping_lint: channels\[0\] must be a string; got 1 \(int\)"):
+        mapping_lint("", channels=[1])
+
+
+LINES = st.lists(
+    st.sampled_from(
+        [
+            "PORT_ACCESS\n",
+            "INTERNAL_IP\n",
+            "\n",
+            "! c\\\n",
+            "  *  $C",
+            "  $(10.0.0.1/8) ",
+            "$[x,dns_verify_domain,",
+            "]",
+            "$N|",
+            "*@*|",
+            "SMTP|",
+            "\\\n",
+            "$",
+            "c smtp \\\n",
+            "[]\t",
+            '"',
+            "DNS_VERIFY_DOMAIN=",
+            "[SERVICE=",
+            "é\x85",
+        ]
+    ),
+    max_size=14,
+).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.one_of(LINES, st.text()))
+def test_any_text_gives_findings(text: str) -> None:
+    for findings in (mapping_lint(text, ["192.0.2.1"], ["l"]), imta_cnf_lint(text), dispatcher_lint(text, text)):
+        lines = text.count("\n") + 1
+        assert all(1 <= finding["line"] <= lines for finding in findings)
