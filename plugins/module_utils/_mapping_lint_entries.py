@@ -123,7 +123,7 @@ def _text_behind(looked: Looked) -> Iterator[Finding]:
     if not entry.rest:
         return
     line, column = entry.line.position(entry.line.text.rfind(entry.rest))
-    first = entry.rest.split(None, 1)[0]
+    first = entry.rest.split(" ", 1)[0].split("\t", 1)[0]
     raw = entry.line.raw[line - entry.line.number]
     indent = len(raw) - len(raw.lstrip(BLANKS))
     if line > entry.line.number and indent and column == indent + 1 and "$" not in first:

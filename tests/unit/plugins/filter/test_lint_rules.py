@@ -42,6 +42,8 @@ MAPPING = [
     (table("T", "a  $Y \\", "b|*  $N", "*  $Y"), [(3, "glued-continuation")]),
     (table("T", "*  $Y # why"), [(3, "text-behind-template")]),
     (table("T", "*  $NGo away"), [(3, "unquoted-blank")]),
+    # Found by fuzzing: white space to Python, data to the mapping file.
+    (table("T", "*  $Y  \x0b"), [(3, "unquoted-blank")]),
     (table("T", f"{'a' * 253}  $Y"), [(3, "long-pattern")]),
     (table("T", f"a  {'a' * 253}"), [(3, "long-template")]),
     (table("PORT_ACCESS", "TCP|*|25|192.0.2.1|*  $N500$ no"), [(3, "missing-catch-all")]),
