@@ -121,7 +121,8 @@ from typing import TYPE_CHECKING, Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import EXISTING_NAMES, callouts_from
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings, surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import TooCostlyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import MtaTextError
 

@@ -94,7 +94,8 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_rewrite import Place, Rewriter
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings, surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

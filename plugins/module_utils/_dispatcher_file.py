@@ -42,12 +42,16 @@ class Option(NamedTuple):
 
 
 class DispatcherFile(NamedTuple):
-    """The lines as read, the services in order with the line of their section, the options, the faults."""
+    """The lines as read, the services in order with the line of their section, the options, the faults.
+
+    ``by_name`` has the values of each option by folded service and option name.
+    """
 
     lines: tuple[LogicalLine, ...]
     services: dict[str, LogicalLine]
     options: tuple[Option, ...]
     faults: tuple[Fault, ...]
+    by_name: dict[tuple[str, str], list[str]]
 
     def require_sound(self) -> DispatcherFile:
         """This file, or the error of its first fault."""
@@ -57,15 +61,8 @@ class DispatcherFile(NamedTuple):
 
     def values(self, service: str, name: str) -> list[str]:
         """Values of an option for a service: its own, else the global ones."""
-        for section in (service, ""):
-            found = [
-                option.value
-                for option in self.options
-                if fold(option.service) == fold(section) and fold(option.name) == fold(name)
-            ]
-            if found:
-                return found
-        return []
+        key = fold(name)
+        return self.by_name.get((fold(service), key)) or self.by_name.get(("", key), [])
 
     def service_of_port(self, port: int) -> str | None:
         """The service that listens on a port."""
@@ -100,7 +97,10 @@ def parse_dispatcher(text: str, file: str = "dispatcher.cnf") -> DispatcherFile:
             faults.append(Fault("option", line.error(0, f'"{stripped[:60]}"', '"OPTION=value"')))
             continue
         options.append(Option(line, service, name.strip(BLANKS), value.strip(BLANKS)))
-    return DispatcherFile(tuple(lines), services, tuple(options), tuple(faults))
+    by_name: dict[tuple[str, str], list[str]] = {}
+    for option in options:
+        by_name.setdefault((fold(option.service), fold(option.name)), []).append(option.value)
+    return DispatcherFile(tuple(lines), services, tuple(options), tuple(faults), by_name)
 
 
 def print_dispatcher(parsed: DispatcherFile) -> str:

@@ -81,7 +81,10 @@ class Node(NamedTuple):
 
 
 class ImtaFile(NamedTuple):
-    """An imta.cnf that was read. ``missing`` names the includes whose text was not given."""
+    """An imta.cnf that was read. ``missing`` names the includes whose text was not given.
+
+    ``by_name`` and ``by_host`` find channels by folded name and host name; the first one counts.
+    """
 
     nodes: tuple[Node, ...]
     rules: tuple[Rule, ...]
@@ -89,6 +92,8 @@ class ImtaFile(NamedTuple):
     defaults: tuple[LogicalLine, ...]
     faults: tuple[Fault, ...]
     missing: tuple[str, ...]
+    by_name: dict[str, Channel]
+    by_host: dict[str, Channel]
 
     def require_sound(self) -> ImtaFile:
         """This file, or the error of its first fault."""
@@ -98,12 +103,11 @@ class ImtaFile(NamedTuple):
 
     def channel(self, name: str) -> Channel | None:
         """The channel of this name."""
-        return next((channel for channel in self.channels if fold(channel.name) == fold(name)), None)
+        return self.by_name.get(fold(name))
 
     def channel_of_host(self, system: str) -> Channel | None:
         """The channel that has this system among its host names."""
-        wanted = fold(system)
-        return next((channel for channel in self.channels if wanted in map(fold, channel.hosts)), None)
+        return self.by_host.get(fold(system))
 
 
 def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | None = None) -> ImtaFile:
@@ -115,6 +119,12 @@ def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | 
     reader = _Reader(includes or {}, in_rules=_begins_with_rules(text))
     reader.read(text, file, ())
     reader.close_block()
+    by_name: dict[str, Channel] = {}
+    by_host: dict[str, Channel] = {}
+    for channel in reader.channels:
+        by_name.setdefault(fold(channel.name), channel)
+        for host in channel.hosts:
+            by_host.setdefault(fold(host), channel)
     return ImtaFile(
         tuple(reader.nodes),
         tuple(reader.rules),
@@ -122,6 +132,8 @@ def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | 
         tuple(reader.default_lines),
         tuple(reader.faults),
         tuple(reader.missing),
+        by_name,
+        by_host,
     )
 
 

@@ -15,7 +15,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
 
 if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import ImtaFile, Rule
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings, Surroundings
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Surroundings
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
 
 #: Which of the two tests of the destination channel demands it and which forbids it. Not stated (section 5.1).
 DESTINATION_ONLY = "Q"

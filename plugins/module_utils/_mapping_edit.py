@@ -97,7 +97,8 @@ def insert_entries(  # noqa: PLR0913 - the place is said in words
     if index is None or not parsed.tables[index].entries:
         raise EditError(f"table {name} has no entries to put new ones next to")
     present = _pairs(parsed, index)
-    new = [pair for pair in entries if pair not in present]
+    known = set(present)
+    new = [pair for pair in entries if pair not in known]
     own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
     place = len(own)
     wanted = before if before is not None else after

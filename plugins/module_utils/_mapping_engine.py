@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import string
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Result
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import split_arguments
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import Subject
@@ -38,8 +39,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_templa
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Surroundings
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import Entry, MappingFile
 
 #: Restarts from the top ($R) before a table is left with what it has. The vendor's number is not known.
@@ -68,50 +68,6 @@ SEQUENCE_STAND_IN = "1"
 
 _TO_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 _LDAP = str.maketrans({"*": "\\2a", "(": "\\28", ")": "\\29", "\\": "\\5c", "\0": "\\00"})
-
-
-class Surroundings(NamedTuple):
-    """What a probe meets outside the tables.
-
-    ``call`` answers a callout (image, routine, expanded argument) with template text or None; ``outside`` does the
-    same for look-ups of kind ``ldap_url``, ``domain_attribute``, ``sequence``. ``chance`` decides about $?x?.
-    """
-
-    input_flags: frozenset[str]
-    database: Mapping[str, str]
-    call: Callable[[str, str, str], str | None]
-    outside: Callable[[str, str], str | None]
-    chance: Callable[[int], bool]
-
-
-class Result(NamedTuple):
-    """What a probe gave. ``steps`` are (format, values) pairs, made into text by :meth:`trace` only when asked."""
-
-    matched: bool
-    flags: tuple[str, ...]
-    output: str
-    arguments: dict[str, str]
-    steps: tuple[tuple[object, ...], ...]
-
-    def trace(self) -> list[str]:
-        """What happened, one line for each step, entries counted from 1."""
-        return [str(step[0]).format(*step[1:]) for step in self.steps]
-
-
-def no_callouts(_image: str, _routine: str, _argument: str) -> str | None:
-    """Every routine fails."""
-    return None
-
-
-def surroundings(
-    input_flags: str = "",
-    database: Mapping[str, str] | None = None,
-    call: Callable[[str, str, str], str | None] = no_callouts,
-) -> Surroundings:
-    """Surroundings with the usual answers: no LDAP, and $?x? succeeds unless x is 0."""
-    return Surroundings(
-        frozenset(input_flags.upper()), database or {}, call, lambda _kind, _argument: None, lambda percent: percent > 0
-    )
 
 
 class Mappings:

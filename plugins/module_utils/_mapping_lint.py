@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings, surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import MappingFile, Table, parse_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import PORT_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint_entries import (

@@ -66,7 +66,7 @@ class LogicalLine(NamedTuple):
 
     def position(self, offset: int) -> tuple[int, int]:
         """Physical line and column (both from 1) of the character at ``offset`` of ``text``."""
-        last = len(self.raw) - 1
+        last = len(self.raw) - (2 if ends_in_continuation(self) else 1)
         for index, raw in enumerate(self.raw):
             length = len(content(raw)) - (1 if index < last else 0)
             if offset < length or index == last:

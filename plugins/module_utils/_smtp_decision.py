@@ -21,7 +21,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._general_text i
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_rewrite import Place, Rewriter
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings, surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import Decision, decide
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels import Switcher, may_authenticate
@@ -36,7 +37,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_replies i
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Result
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Result
     from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config, Session
 
 #: Channel of a session whose service names none: that of port 25 in every installation.

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta, print_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings, surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings, print_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import lint_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import Subject, match

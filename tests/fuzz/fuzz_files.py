@@ -29,12 +29,13 @@ with atheris.instrument_imports(include=["ansible_collections.mailhost.hardening
     from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta, print_imta
     from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_edit import (
         insert_entries,
         remove_table,
         set_table,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings, surroundings
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import (
         parse_mappings,
         print_mappings,

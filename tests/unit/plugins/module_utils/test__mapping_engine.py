@@ -11,11 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import callouts_from
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import (
-    Result,
-    load_mappings,
-    surroundings,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Result, surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import decide, split_arguments
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import Subject, match

@@ -159,3 +159,7 @@ def test_general_errors(text: str, message: str) -> None:
     with pytest.raises(MtaTextError) as caught:
         parse_general(text)
     assert str(caught.value) == message
+
+
+def test_no_position_lies_behind_the_end_of_the_file() -> None:
+    assert str(parse_mappings("T\n\n  a\\", "m").faults[0].error).startswith("m:3:4: ")
