@@ -147,6 +147,8 @@ def test_tables_that_call_each_other_twice_end_in_time() -> None:
                 "a|*",
                 "*|a",
                 "*@a.b|*",
+                "*a@*",
+                "*b|*a",
                 "a.b",
                 "$(10.0.0.0/8)",
                 "$(10.1.0.0/16)|*",
@@ -158,7 +160,9 @@ def test_tables_that_call_each_other_twice_end_in_time() -> None:
         ),
         max_size=8,
     ),
-    st.sampled_from(["", "a", "a|b", "b|a", "x@a.b|c", "a.b", "10.1.1.1", "10.1.1.1|a", "a|10.1.1.9", "::1", "A.B"]),
+    st.sampled_from(
+        ["", "a", "a|b", "b|a", "x@a.b|c", "xa@b", "xb|ya", "a.b", "10.1.1.1", "10.1.1.1|a", "a|10.1.1.9", "::1", "A.B"]
+    ),
 )
 def test_index_finds_what_a_scan_finds(patterns: list[str], probe: str) -> None:
     text = "T\n\n" + "".join(f"  {pattern}  $Y\n" for pattern in patterns)

@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Turns of a session that the seed's listings do not take."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import as_data, decide_session
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_config, read_session
+
+RULES = ".  $U%$H@tcp-daemon\n\ndefaults noswitchchannel\n\n"
+END = "\ntcp-daemon\n\nsecond mustsaslserver noswitchchannel\nsecond-daemon\n"
+
+
+def run(keywords: str, mappings: str = "", dispatcher: str = "", **changes: Any) -> dict[str, Any]:
+    session = {"client": "198.51.100.7", "mail_from": "a@b.example", "rcpt_to": ["c@d.example"], **changes}
+    config = {"imta_cnf": f"{RULES}tcp_local {keywords}{END}", "mappings": mappings, "dispatcher_cnf": dispatcher}
+    return as_data(decide_session(read_session(session), read_config(config)))
+
+
+def channel(result: dict[str, Any]) -> str:
+    return str(result["source_channels"][-1]["channel"])
+
+
+def test_authentication_switches_only_where_it_is_offered() -> None:
+    assert channel(run("maysaslserver saslswitchchannel second", authenticated=True)) == "second"
+    result = run("nosaslserver saslswitchchannel second", authenticated=True)
+    assert channel(result) == "tcp_local"
+    assert "Channel tcp_local offers no AUTH (no maysaslserver)." in result["trace"]
+
+
+def test_tls_switches() -> None:
+    assert channel(run("tlsswitchchannel second", tls=True)) == "second"
+    assert channel(run("tlsswitchchannel second")) == "tcp_local"
+    assert channel(run("tlsswitchchannel nowhere", tls=True)) == "tcp_local"
+
+
+@pytest.mark.parametrize(
+    ("dns", "sender", "reply"),
+    [
+        ({}, "a@b.example", "550 5.1.8 unknown host or domain: a@b.example"),
+        ({"b.example": "SERVFAIL"}, "a@b.example", ""),
+        ({"b.example": {"MX": ["mx"]}}, "a@b.example", ""),
+        ({}, "", ""),
+    ],
+)
+def test_sender_domains_are_refused_only_when_they_do_not_exist(dns: dict[str, Any], sender: str, reply: str) -> None:
+    assert run("mailfromdnsverify", dns=dns, mail_from=sender)["mail"]["reply"] == reply
+    assert run("nomailfromdnsverify", dns=dns, mail_from=sender)["mail"]["accepted"]
+
+
+def test_the_first_table_that_rejects_gives_the_reply_and_all_are_asked() -> None:
+    mappings = "MAIL_ACCESS\n\n  *  $Nsecond\n\nORIG_SEND_ACCESS\n\n  *  $Nfirst\n\nFROM_ACCESS\n\n  *  $Y\n"
+    result = run("smtp", mappings)
+    assert result["recipients"][0]["reply"] == "550 5.7.1 first: c@d.example"
+    assert result["tables"] == ["FROM_ACCESS", "ORIG_SEND_ACCESS", "MAIL_ACCESS"]
+
+
+def test_from_access_refuses_the_sender_and_ends_the_session() -> None:
+    result = run(
+        "smtp",
+        "FROM_ACCESS\n\n  TCP|*|SMTP/mx|MAIL|tcp_local|a@b.example|u@x  $X4.7.1|$NNot$ now\n",
+        helo="mx",
+        authenticated="u@x",
+    )
+    assert result["mail"]["reply"] == "450 4.7.1 Not now: a@b.example"
+    assert result["recipients"] == [
+        {
+            "address": "c@d.example",
+            "reached": False,
+            "accepted": False,
+            "reply": "",
+            "destination_channel": "",
+            "tables": [],
+        }
+    ]
+
+
+def test_port_access_without_text_closes_without_a_word() -> None:
+    connect = run("smtp", "PORT_ACCESS\n\n  *  $N\n")["connect"]
+    assert (connect["accepted"], connect["reply"]) == (False, "")
+
+
+def test_the_service_names_the_first_channel() -> None:
+    dispatcher = "[SERVICE=SMTP_SUBMIT]\nPORT=587\nPARAMETER=CHANNEL=second\n"
+    assert channel(run("smtp", "", dispatcher, port=587)) == "second"
+    assert channel(run("smtp", "", dispatcher, port=25)) == "tcp_local"
+
+
+def test_input_flags_of_the_session() -> None:
+    mappings = "SEND_ACCESS\n\n  *  $C$;{}$Nclear$E\n"
+    for flag, changes in (("T", {"tls": True}), ("A", {"authenticated": True}), ("E", {"ehlo": True})):
+        accepted = run("maysaslserver", mappings.format(flag), **{"ehlo": False, **changes})["recipients"][0][
+            "accepted"
+        ]
+        refused = run("maysaslserver", mappings.format(flag), ehlo=False)["recipients"][0]["accepted"]
+        assert (accepted, refused) == (True, False)
+
+
+def test_the_database_and_an_address_nobody_routes() -> None:
+    imta = "d.example  $U%$D@nowhere\n\ntcp_local smtp\ntcp-daemon\n"
+    data = {"client": "198.51.100.7", "rcpt_to": ["c@d.example"]}
+    result = as_data(decide_session(read_session(data), read_config({"imta_cnf": imta})))
+    assert result["recipients"][0]["reply"] == "550 5.1.2 unknown host or domain: c@d.example"
+    config = {"mappings": "SEND_ACCESS\n\n  *  ${k}$E\n", "general": "k  $Nblocked\n"}
+    data["destination_channels"] = {"c@d.example": "l"}  # type: ignore[assignment]
+    result = as_data(decide_session(read_session(data), read_config(config)))
+    assert result["recipients"][0]["reply"] == "550 5.7.1 blocked: c@d.example"
