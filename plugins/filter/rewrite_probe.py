@@ -15,13 +15,13 @@ description:
     files and without a Messaging Server.
   - To see what C(switchchannel) does with a client, rewrite C(@[client address]) as a backward pointing envelope
     address.
-positional: _input, imta_cnf
+positional: _input, imta_cnf_text
 options:
   _input:
     description: The address, V(user@host) or V(user@[address]). The user may be empty.
     type: str
     required: true
-  imta_cnf:
+  imta_cnf_text:
     description: The text of imta.cnf.
     type: str
     required: true
@@ -106,17 +106,17 @@ LOCATIONS = ("envelope", "header")
 
 
 def rewrite_probe(
-    address: Any, imta_cnf: Any, mappings_text: Any = "", direction: Any = "forward", location: Any = "envelope"
+    address: Any, imta_cnf_text: Any, mappings_text: Any = "", direction: Any = "forward", location: Any = "envelope"
 ) -> dict[str, Any]:
     """Rewrite an address."""
-    for name, value in (("_input", address), ("imta_cnf", imta_cnf), ("mappings_text", mappings_text)):
+    for name, value in (("_input", address), ("imta_cnf_text", imta_cnf_text), ("mappings_text", mappings_text)):
         if not isinstance(value, str):
             raise AnsibleFilterError(f"{FQCN}: {name} must be a string; got {value!r} ({type(value).__name__})")
     for name, value, accepted in (("direction", direction, DIRECTIONS), ("location", location, LOCATIONS)):
         if not isinstance(value, str) or value not in accepted:
             raise AnsibleFilterError(f"{FQCN}: {name} must be one of {', '.join(accepted)}; got {value!r}")
     try:
-        rewriter = Rewriter(parse_imta(str(imta_cnf)), load_mappings(str(mappings_text)), surroundings())
+        rewriter = Rewriter(parse_imta(str(imta_cnf_text)), load_mappings(str(mappings_text)), surroundings())
         result = rewriter.rewrite(str(address), Place(direction == "forward", location == "envelope"))
     except ValueError as e:
         raise AnsibleFilterError(f"{FQCN}: _input {address[:200]!r}: {e}") from e

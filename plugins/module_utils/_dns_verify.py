@@ -57,13 +57,27 @@ class StaticResolver:
     ``records`` maps a name (any case, with or without final dot) to: a list of address texts; a mapping from record
     type (``A``, ``TXT``, ``MX`` ...) to a list of texts; or the text ``SERVFAIL`` for no definite answer. A name that
     is not in it does not exist.
+
+    With ``zones`` a key may also be a block list's zone. Its value answers for every address that has no name of its
+    own in the records, or it is a mapping from address to such a value.
     """
 
-    def __init__(self, records: Mapping[str, object]) -> None:
+    def __init__(self, records: Mapping[str, object], *, zones: bool = False) -> None:
+        self._zones = zones
         self._records = {name.rstrip(".").lower(): value for name, value in records.items()}
 
+    def _value(self, name: str) -> object:
+        key = name.rstrip(".").lower()
+        labels = key.split(".")
+        if key in self._records or not self._zones or len(labels) < 5 or not all(map(str.isdigit, labels[:4])):
+            return self._records.get(key)
+        answers = self._records.get(".".join(labels[4:]))
+        if isinstance(answers, dict) and not any(str(kind).isalpha() for kind in answers):
+            return answers.get(".".join(reversed(labels[:4])))
+        return answers
+
     def _records_of(self, name: str, kind: str) -> list[str] | None:
-        value = self._records.get(name.rstrip(".").lower())
+        value = self._value(name)
         if value == "SERVFAIL":
             return None
         if isinstance(value, dict):
@@ -74,7 +88,7 @@ class StaticResolver:
 
     def exists(self, name: str) -> bool | None:
         """Whether the name is known."""
-        value = self._records.get(name.rstrip(".").lower())
+        value = self._value(name)
         return None if value == "SERVFAIL" else value is not None
 
     def texts(self, name: str) -> Sequence[str] | None:

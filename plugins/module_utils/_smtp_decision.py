@@ -94,7 +94,7 @@ class _Evaluation:
         self.imta = parse_imta(config.imta_cnf, includes=config.includes).require_sound()
         self.dispatcher = parse_dispatcher(config.dispatcher_cnf).require_sound()
         self.database = parse_general(config.general).values
-        self.resolver = StaticResolver(session.dns)
+        self.resolver = StaticResolver(session.dns, zones=True)
         self.callouts = Callouts(session.callouts, self.resolver)
         self.rewriter = Rewriter(self.imta, self.mappings, surroundings("", self.database, self.callouts))
         self.switcher = Switcher(self.imta, self.rewriter, self.trace)

@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta, print_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
@@ -186,17 +187,20 @@ def bench_patterns() -> None:
 
 def bench_others() -> None:
     """The other reader, and the lint, on 10,000 lines."""
-    imta, lint = [], []
+    imta, lint, lint_channels = [], [], []
     for count in (1_000, 10_000):
         channels = "".join(f"c{n} smtp mx pool P \\\n single_sys\nc{n}-daemon\n\n" for n in range(count // 4))
         text = "".join(f"h{n}.example  $U%$D@c{n}-daemon\n" for n in range(count // 2)) + "\n" + channels
         imta.append(best(lambda text=text: print_imta(parse_imta(text))))
+        targets = "".join(f"c{n} saslswitchchannel d{n}\nh{n}\n\n" for n in range(count))
+        lint_channels.append(best(lambda text=f"\n{targets}": lint_imta(text), 2))
         entries = "".join(f"  tcp_local|*@d{n}.example|*|*  $NNo$ thanks\n" for n in range(count))
         lint.append(best(lambda text=f"SEND_ACCESS\n\n{entries}": lint_mappings(text), 2))
     report("parse and print an imta.cnf of 10,000 lines", imta[1], "s", 0.3)
     report("growth of reading imta.cnf", imta[1] / imta[0], "x", 20)
     report("lint 10,000 entries", lint[1], "s", 2)
     report("growth of the lint", lint[1] / lint[0], "x", 20)
+    report("growth of the lint of channels", lint_channels[1] / lint_channels[0], "x", 20)
 
 
 def main() -> int:

@@ -111,3 +111,21 @@ def test_the_database_and_an_address_nobody_routes() -> None:
     data["destination_channels"] = {"c@d.example": "l"}  # type: ignore[assignment]
     result = as_data(decide_session(read_session(data), read_config(config)))
     assert result["recipients"][0]["reply"] == "550 5.7.1 blocked: c@d.example"
+
+
+@pytest.mark.parametrize(
+    ("dns", "reply"),
+    [
+        ({"7.100.51.198.bl.example.": ["127.0.0.2"]}, "500 5.7.1 No error text available"),
+        ({"bl.example": ["127.0.0.2"]}, "500 5.7.1 No error text available"),
+        ({"bl.example.": {"TXT": ["listed"], "A": ["127.0.0.2"]}}, "500 5.7.1 listed"),
+        ({"bl.example": {"198.51.100.7": {"TXT": ["listed"]}}}, "500 5.7.1 listed"),
+        ({"bl.example": {"198.51.100.8": ["127.0.0.2"]}}, ""),
+        ({"bl.example": "SERVFAIL"}, ""),
+        ({"bl.example": []}, ""),
+        ({}, ""),
+    ],
+)
+def test_block_lists_by_zone_or_name(dns: dict[str, Any], reply: str) -> None:
+    mappings = "PORT_ACCESS\n\n  TCP|*|25|*|*  $C$[x,dns_verify_domain_port,$1,bl.example.]$E\n  *  $YEXTERNAL\n"
+    assert run("smtp", mappings, dns=dns)["connect"]["reply"] == reply
