@@ -235,7 +235,7 @@ class _Run:
             text = "".join(state.out)
             self.step('It succeeds; the text is now "{}".', text)
             if text != at.subject.text:
-                self._spend(entry, len(table.patterns) // 4)
+                self._spend(entry, len(table.patterns))
                 at.look_at(text)
         elif FLAGS_OF_FAILED_ENTRY_STAY:
             at.flags |= state.flags
