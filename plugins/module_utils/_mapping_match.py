@@ -208,7 +208,7 @@ def _choices(items: tuple[Item, ...], reach: list[int], subject: Subject, index:
         yield position + len(item.text)
         return
     if isinstance(item, Address):
-        yield next(end for start, end, _value in subject.addresses(item.version) if start == position)
+        yield from [end for start, end, _value in subject.addresses(item.version) if start == position][:1]
         return
     if isinstance(item, BackMatch) or not item.many:
         yield position + 1

@@ -30,7 +30,7 @@ MODULES = {
     name: importlib.import_module(f"ansible_collections.mailhost.hardening.plugins.filter.{name}") for name in NAMES
 }
 TEXTS = dict(re.findall(r"With `(\w+)` being\n\n```text\n(.*?)```", PAGE, re.DOTALL))
-EXAMPLES = re.findall(r"```jinja\n\{\{ (.*?) \}\}\n```\n```json\n(.*?)```", PAGE, re.DOTALL)
+WORKED = re.findall(r"```jinja\n\{\{ (.*?) \}\}\n```\n```json\n(.*?)```", PAGE, re.DOTALL)
 
 
 def evaluate(expression: str, **variables: Any) -> Any:
@@ -40,14 +40,14 @@ def evaluate(expression: str, **variables: Any) -> Any:
     return environment.compile_expression(expression)(**variables)
 
 
-@pytest.mark.parametrize(("expression", "expected"), EXAMPLES)
+@pytest.mark.parametrize(("expression", "expected"), WORKED)
 def test_worked_examples(expression: str, expected: str) -> None:
     assert evaluate(expression, **TEXTS) == json.loads(expected)
 
 
 def test_every_filter_has_a_worked_example() -> None:
     for name in NAMES:
-        assert any(f"mailhost.hardening.{name}" in expression for expression, _expected in EXAMPLES)
+        assert any(f"mailhost.hardening.{name}" in expression for expression, _expected in WORKED)
 
 
 def run_example(task: dict[str, Any]) -> Any:
