@@ -50,7 +50,7 @@ molecule: .venv/.stamp ## All scenarios, or one: make molecule SCENARIO=default
 bench: .venv/.stamp ## Measure the role in the lab
 	@scripts/lab-engine
 	@scripts/with-lab python molecule/_lab/lab.py up
-	@python tests/bench/bench_mapping.py
+	@PYTHONPATH=$(ANSIBLE_COLLECTIONS_PATH) scripts/with-lab python tests/bench/bench_mapping.py
 	@scripts/with-lab python -m pytest -o cache_dir=$(ROOT)/.cache/pytest -s tests/bench
 
 lab: .venv/.stamp ## Bring the lab up and leave it
