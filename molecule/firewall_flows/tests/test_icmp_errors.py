@@ -104,8 +104,8 @@ def test_unreachable_ends_the_attempt(lab: Lab, family: int) -> None:
 @pytest.mark.parametrize(("family", "mtu"), [(4, 1000), (6, 1280)])
 def test_path_mtu_is_learned(lab: Lab, family: int, mtu: int) -> None:
     # An address of its own for every run: the host remembers for ten minutes.
-    number = random.randrange(45, 63)
-    peer = f"198.51.100.{number}" if family == 4 else f"2001:db8:100:0:e::{random.randrange(1, 0xFFFF):x}"
+    [number] = random.sample(range(45, 63), 1)
+    peer = f"198.51.100.{number}" if family == 4 else f"2001:db8:100:0:e::{number}"
     target = lab.address("mailhost", "outside", family)
     with steps.addresses(lab, "outside", peer), icmp_errors_unwanted(lab, family):
         said = lab.run("outside", ["python3", "-c", TOO_BIG, target, str(mtu), peer]).stdout
