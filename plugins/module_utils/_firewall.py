@@ -114,12 +114,12 @@ class _Compiler:
             self._management()
         self._icmp(IN)
         if self.host_scope:
-            self._established(IN)
             self._blocked(IN, [self.state("INVALID,NEW")])
         for ports in multiport("ports", self.ports):
             table.add(IN, ports, f"-j {IN_MAIL}")
         self._mail_in()
         if self.host_scope:
+            self._established(IN)
             for flow in self.policy.host_flows:
                 self._flow_in(IN, flow)
             self._refuse(IN, "", "other-in", "DROP")
@@ -155,6 +155,8 @@ class _Compiler:
     def _mail_in(self) -> None:
         table, policy = self.table, self.policy
         self._blocked(IN_MAIL, list(multiport("dports", self.ports)))
+        if policy.egress_open:
+            self._hold_to_peers([flow for flow in policy.flows if flow.direction == CLIENT and flow.peers is not None])
         if policy.generic_replies:
             table.add(IN_MAIL, self.state("ESTABLISHED"), "-j ACCEPT")
         for flow in policy.flows:
@@ -198,9 +200,9 @@ class _Compiler:
 
     def _server(self, chain: str, flow: Flow) -> None:
         port = str(flow.service.port)
-        self._rate_limit(chain, flow)
         for address, in_set in self._peers(flow, "src"):
-            new = (address, tcp(UNPRIVILEGED, port, SYN), in_set, self.state("NEW"))
+            # The limit comes last, so that it counts nothing but what the rule would let in.
+            new = (address, tcp(UNPRIVILEGED, port, SYN), in_set, self.state("NEW"), self._rate_limit(flow))
             self.table.add(chain, *new, *self._note(self._label(flow)), "-j ACCEPT")
             if not self.policy.generic_replies:
                 established = (address, tcp(UNPRIVILEGED, port), in_set, self.state("ESTABLISHED"))
@@ -224,14 +226,22 @@ class _Compiler:
                 self.table.add(chain, *established, *self._note(self._label(flow)), "-j ACCEPT")
 
     def _client_replies(self, chain: str, flow: Flow) -> None:
-        if not self.policy.generic_replies:
+        if self.policy.generic_replies:
+            return
+        for address, in_set in self._peers(flow, "src"):
+            packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
+            self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
+
+    def _hold_to_peers(self, flows: Sequence[Flow]) -> None:
+        """Refuse what others than the peers answer, where nothing stops the outgoing half."""
+        for flow in flows:
             for address, in_set in self._peers(flow, "src"):
                 packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
-                self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
-        if self.policy.egress_open and flow.peers is not None:
-            # Nothing stops the outgoing half, so the peers are held to by refusing what others answer.
-            others = join(tcp(str(flow.service.port)), "-m conntrack --ctdir REPLY")
-            self._refuse(chain, others, flow.name, "DROP")
+                established = "-m conntrack --ctstate ESTABLISHED --ctdir REPLY"
+                self.table.add(IN_MAIL, *packet, established, *self._note(self._label(flow)), "-j ACCEPT")
+        for service in dict.fromkeys(flow.service for flow in flows):
+            replies = join(tcp(str(service.port)), "-m conntrack --ctdir REPLY")
+            self._refuse(IN_MAIL, replies, flow_name(service, CLIENT), "DROP")
 
     def _owners(self, flow: Flow) -> list[str]:
         uids = self.facts.smtp_client_uids
@@ -245,22 +255,19 @@ class _Compiler:
             return
         yield from self.table.each_peer("peers", side, self.table.own(flow.peers))
 
-    def _rate_limit(self, chain: str, flow: Flow) -> None:
-        limit = flow.new_connections_per_minute
+    def _rate_limit(self, flow: Flow) -> str:
+        """Return the match that holds while a source keeps to the limit; what is above it meets the refusal."""
+        limit, burst = flow.new_connections_per_minute, self.policy.burst
         if not limit:
-            return
+            return ""
         # A source is forgotten only when its burst would have come back anyway, else pausing would reset the limit.
-        expire = max(60000, -(-self.policy.burst * 60000 // limit))
-        parts = [
-            f"-m hashlimit --hashlimit-above {rate(limit)} --hashlimit-burst {self.policy.burst} --hashlimit-mode srcip"
-        ]
-        parts.append(f"--hashlimit-name {self.policy.log_prefix}-{flow.name}")
-        if limit % 60 == 0 or expire != 60000:
-            parts.append(f"--hashlimit-htable-expire {expire}")
-        if self.table.version == 6:
-            parts.append("--hashlimit-srcmask 64")
-        self._refuse(
-            chain, join(tcp("", str(flow.service.port), SYN), " ".join(parts)), f"{flow.service.name}-in", "DROP"
+        expire = max(60000, -(-burst * 60000 // limit))
+        # The kernel keeps the table of a name, and its limits, while rules are replaced: other limits, other name.
+        return join(
+            f"-m hashlimit --hashlimit-upto {rate(limit)} --hashlimit-burst {burst} --hashlimit-mode srcip",
+            f"--hashlimit-name {self.policy.log_prefix}-{flow.name}-{limit}-{burst}",
+            f"--hashlimit-htable-expire {expire}" if limit % 60 == 0 or expire != 60000 else "",
+            "--hashlimit-srcmask 64" if self.table.version == 6 else "",
         )
 
     # The scope "host": everything else

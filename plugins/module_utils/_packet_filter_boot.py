@@ -28,10 +28,9 @@ def unit_text(python: str) -> str:
 Description=Packet filter of the mail host (mailhost.hardening)
 DefaultDependencies=no
 Wants=network-pre.target
-Before=network-pre.target shutdown.target
+Before=network-pre.target sysinit.target shutdown.target
 Conflicts=shutdown.target
-After=systemd-modules-load.service ipset.service netfilter-persistent.service
-After=iptables.service ip6tables.service nftables.service
+After=local-fs.target systemd-modules-load.service netfilter-persistent.service nftables.service
 RequiresMountsFor={loader.ROOT} {LOADER_PATH}
 
 [Service]

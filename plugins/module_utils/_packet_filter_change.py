@@ -10,15 +10,19 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import base64
-import hashlib
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import Ruleset
-
-SHOWN_MEMBERS = 2000
-"""Members of a set up to which a diff shows them one by one; ten thousands would take a diff minutes."""
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_loader import (
+    FAMILIES,
+    JUMPS,
+    describe,
+    shown_sets,
+    split_sets,
+    texts_digest,
+)
 
 
 class Change(NamedTuple):
@@ -42,11 +46,9 @@ class Change(NamedTuple):
             "jump_after": list(self.jump_after),
             "ports": list(self.ports),
             "live": facts["live_digest"],
+            "texts": texts_digest(self.ruleset._asdict()),
         }
-        return bool(dict(found["state"]) != state or dict(found["digests"]) != self._digests())
-
-    def _digests(self) -> dict[str, str]:
-        return {name: hashlib.sha256(text.encode("utf-8")).hexdigest() for name, text in self.ruleset._asdict().items()}
+        return bool(dict(found) != state)
 
     def payload(self) -> dict[str, Any]:
         """Return the change in the form in which it travels."""
@@ -63,38 +65,18 @@ class Change(NamedTuple):
         }
 
     def diff(self, facts: Mapping[str, Any]) -> list[dict[str, str]]:
-        """Return Ansible diffs, one for each text that changes."""
-        found = facts["installed"]
-        drifted = found is None or found["state"]["live"] != facts["live_digest"]
-        diffs = []
-        for name, text in self.ruleset._asdict().items():
-            after = text
-            if name == "sets":
-                before = _shown_sets(found["texts"]["sets"]) if found else ""
-                before = before or "".join(f"# set {known}\n" for known in facts["sets"])
-                after = _shown_sets(after)
-            else:
-                before = facts["live"][name] if drifted else found["texts"][name]
-            if before != after:
-                diffs.append(
-                    {
-                        "before_header": f"{name} (live)",
-                        "after_header": f"{name} (policy)",
-                        "before": before,
-                        "after": after,
-                    }
-                )
-        return diffs
-
-
-def _shown_sets(text: str) -> str:
-    """Return a text of sets as a diff shows it: members one by one, or for a long set their number."""
-    members: dict[str, list[str]] = {}
-    for line in text.splitlines():
-        words = line.split(" ", 2)
-        members.setdefault(words[1], []).extend(words[2:] if words[0] == "add" else [])
-    lines = []
-    for name, found in members.items():
-        lines.append(f"# set {name}")
-        lines += found if len(found) <= SHOWN_MEMBERS else [f"# {len(found)} networks"]
-    return "".join(f"{line}\n" for line in lines)
+        """Return Ansible diffs, one for each text that changes: what is live against what the policy makes."""
+        after = {"sets": shown_sets(split_sets(self.ruleset.sets))}
+        for family in FAMILIES:
+            text = self.ruleset._asdict()[family]
+            after[family] = describe(text, {builtin: int(f":{chain} " in text) for builtin, chain in JUMPS.items()})
+        return [
+            {
+                "before_header": f"{name} (live)",
+                "after_header": f"{name} (policy)",
+                "before": facts["live"][name],
+                "after": text,
+            }
+            for name, text in after.items()
+            if facts["live"][name] != text
+        ]

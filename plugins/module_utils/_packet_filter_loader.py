@@ -28,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 ROOT = "/var/lib/mailhost-hardening/firewall"
@@ -58,21 +58,22 @@ class State(NamedTuple):
     ``backend``: ``nft`` or ``legacy``. ``jump_after``: patterns of foreign chains
     that keep their place in front of our jump. ``ports``: what is closed if
     loading fails. ``live``: digest of the live state right after loading.
+    ``texts``: digest of the three texts, by which a damaged file is known.
     """
 
     backend: str = "nft"
     jump_after: tuple[str, ...] = ()
     ports: tuple[int, ...] = MAIL_PORTS
     live: str = ""
+    texts: str = ""
 
     @classmethod
     def read(cls, directory: str) -> State:
         """Read ``state.json`` of a directory."""
         with open(os.path.join(directory, "state.json"), encoding="utf-8") as file:
             raw = json.load(file)
-        return cls(
-            str(raw["backend"]), tuple(raw["jump_after"]), tuple(int(port) for port in raw["ports"]), str(raw["live"])
-        )
+        ports = tuple(int(port) for port in raw["ports"])
+        return cls(str(raw["backend"]), tuple(raw["jump_after"]), ports, str(raw["live"]), str(raw["texts"]))
 
     def write(self, directory: str) -> None:
         """Write ``state.json`` of a directory."""
@@ -97,10 +98,24 @@ def write_file(path: str, text: str, mode: int = 0o600) -> None:
 def read_text(directory: str, name: str) -> str:
     """Return a file of a directory, or nothing where there is none."""
     try:
-        with open(os.path.join(directory, name), encoding="utf-8") as file:
+        with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as file:
             return file.read()
     except FileNotFoundError:
         return ""
+
+
+def read_texts(directory: str) -> dict[str, str]:
+    """Return the three texts of a directory, by their names; OSError or ValueError where one cannot be read."""
+    texts = {}
+    for name in ("sets", *FAMILIES):
+        with open(os.path.join(directory, name), encoding="ascii") as file:
+            texts[name] = file.read()
+    return texts
+
+
+def texts_digest(texts: Mapping[str, str]) -> str:
+    """Return the digest of the three texts of a state."""
+    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def run(command: Sequence[str], text: str = "") -> str:
@@ -176,11 +191,13 @@ class Live(NamedTuple):
         """Whether anything of ours is live."""
         return bool(self.chains) or any(self.jumps.values())
 
-    def text(self, order: Iterable[str] = ()) -> str:
-        """Return our chains as text for iptables-restore; ``order`` names chains that come first."""
-        names = [name for name in order if name in self.chains]
-        names += [name for name in self.chains if name not in names]
-        return chains_text({name: self.chains[name] for name in names})
+    def text(self) -> str:
+        """Return our chains as text for iptables-restore, in alphabetical order."""
+        return chains_text({name: self.chains[name] for name in sorted(self.chains)})
+
+    def described(self) -> str:
+        """Return our chains and jumps as a user reads them in a diff."""
+        return describe(self.text(), self.jumps)
 
 
 def chains_text(chains: dict[str, list[str]]) -> str:
@@ -190,6 +207,13 @@ def chains_text(chains: dict[str, list[str]]) -> str:
     lines = ["*filter", *(f":{name} - [0:0]" for name in chains)]
     lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules]
     return "\n".join([*lines, "COMMIT"]) + "\n"
+
+
+def describe(text: str, jumps: Mapping[str, int]) -> str:
+    """Return a text of chains with its jumps, as iptables-save would show them."""
+    lines = text.splitlines()[:-1]
+    lines += [f"-A {builtin} -j {JUMPS[builtin]}" for builtin, count in jumps.items() for _each in range(count)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def parse_save(text: str) -> Live:
@@ -244,21 +268,21 @@ def members_digest(text: str) -> str:
     ).hexdigest()
 
 
-def live_sets() -> dict[str, str]:
-    """Return the digest of the members of each live set of ours."""
-    return {name: members_digest(run(["ipset", "save", name])) for name in live_set_names()}
+def live_sets(names: Iterable[str]) -> dict[str, str]:
+    """Return the text of each of these live sets."""
+    return {name: run(["ipset", "save", name]) for name in names}
 
 
-def digest(lives: dict[str, Live], sets: dict[str, str]) -> str:
-    """Return a digest of all that is ours in the live state."""
+def digest(lives: Mapping[str, Live], sets: Mapping[str, str]) -> str:
+    """Return a digest of all that is ours in the live state; ``sets`` are texts of live sets."""
     ours = {family: [live.chains, live.jumps] for family, live in lives.items()}
-    return hashlib.sha256(json.dumps([ours, sets], sort_keys=True).encode("utf-8")).hexdigest()
+    members = {name: members_digest(text) for name, text in sets.items()}
+    return hashlib.sha256(json.dumps([ours, members], sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def live_digest(backend: str, sets: Iterable[str]) -> str:
     """Ask the kernel for our rules and the named sets, and return the digest of both."""
-    members = {name: members_digest(run(["ipset", "save", name])) for name in sets}
-    return digest({family: read_live(family, backend) for family in FAMILIES}, members)
+    return digest({family: read_live(family, backend) for family in FAMILIES}, live_sets(sets))
 
 
 # Loading
@@ -270,6 +294,22 @@ def split_sets(text: str) -> dict[str, list[str]]:
     for line in text.splitlines():
         found.setdefault(line.split(" ", 2)[1], []).append(line)
     return found
+
+
+SHOWN_MEMBERS = 2000
+"""Members of a set up to which a diff shows them one by one; ten thousands would take a diff minutes."""
+
+
+def shown_sets(sets: Mapping[str, Iterable[str]]) -> str:
+    """Return sets, given by the lines of their texts, as a diff shows them: members, or of a long set a digest."""
+    lines = []
+    for name in sorted(sets):
+        members = sorted(line for line in sets[name] if line.startswith("add "))
+        lines.append(f"# set {name}")
+        if len(members) > SHOWN_MEMBERS:
+            members = [f"# {len(members)} networks, digest {members_digest(chr(10).join(members))[:16]}"]
+        lines += members
+    return "".join(f"{line}\n" for line in lines)
 
 
 def load_sets(text: str, rebuild: Iterable[str] = ()) -> None:
@@ -334,10 +374,10 @@ def transaction(text: str, live: Live, jump_after: Sequence[str]) -> str:
     for builtin, chain in JUMPS.items():
         if chain not in wanted:
             lines += [f"-D {builtin} -j {chain}"] * live.jumps[builtin]
-        elif live.jumps[builtin] == 0:
-            lines.append(f"-I {builtin} {jump_position(live.builtin[builtin], jump_after)} -j {chain}")
-        else:
-            lines += [f"-D {builtin} -j {chain}"] * (live.jumps[builtin] - 1)
+        elif live.jumps[builtin] != 1:
+            foreign = [rule for rule in live.builtin[builtin] if rule != f"-j {chain}"]
+            lines += [f"-D {builtin} -j {chain}"] * live.jumps[builtin]
+            lines.append(f"-I {builtin} {jump_position(foreign, jump_after)} -j {chain}")
     lines += [f"-X {name}" for name in old]
     return "\n".join([*lines, "COMMIT"]) + "\n"
 
@@ -353,11 +393,16 @@ def load_rules(family: str, text: str, state: State) -> None:
 
 
 def load(directory: str, rebuild: Iterable[str] = ()) -> State:
-    """Load the state in a directory: sets first, then the rules that need them. Old sets stay."""
-    state = State.read(directory)
-    load_sets(read_text(directory, "sets"), rebuild)
+    """Load the state in a directory: sets first, then the rules that need them. Old sets stay.
+
+    A text that is not what was written is refused: rules cut short could load, and leave ports open.
+    """
+    state, texts = State.read(directory), read_texts(directory)
+    if texts_digest(texts) != state.texts:
+        raise LoadError(f"the files in {directory} are not those that were written there")
+    load_sets(texts["sets"], rebuild)
     for family in FAMILIES:
-        load_rules(family, read_text(directory, family), state)
+        load_rules(family, texts[family], state)
     return state
 
 
@@ -400,8 +445,11 @@ def boot(root: str = ROOT) -> None:
 
 def read_pending(root: str = ROOT) -> dict[str, Any] | None:
     """Return the change that awaits confirmation, or None."""
-    text = read_text(root, "pending.json")
-    return json.loads(text) if text else None
+    try:
+        pending: dict[str, Any] = json.loads(read_text(root, "pending.json"))
+    except ValueError:  # no file, or one that no run of ours has written
+        return None
+    return pending
 
 
 def take_back(root: str, pending: dict[str, Any], reason: str) -> None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import glob
-import hashlib
 import importlib
 import json
 import os
@@ -77,19 +76,14 @@ def loader_source() -> str:
     return str(source)
 
 
-def text_digest(text: str) -> str:
-    """Return the digest by which controller and host compare texts without sending them."""
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
-
-
-def installed(root: str = loader.ROOT) -> tuple[loader.State, dict[str, str]] | None:
-    """Return the confirmed state and its texts, or None where there is none or it cannot be read."""
+def installed(root: str = loader.ROOT) -> loader.State | None:
+    """Return the confirmed state, or None where there is none or it is not what was written."""
     current = os.path.join(root, "current")
     try:
-        state = loader.State.read(current)
+        state, texts = loader.State.read(current), loader.read_texts(current)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return state, {name: loader.read_text(current, name) for name in ("sets", *loader.FAMILIES)}
+    return state if loader.texts_digest(texts) == state.texts else None
 
 
 def settle(root: str, change: bool) -> None:
@@ -128,7 +122,7 @@ def stage(wanted: Wanted, directory: str) -> None:
     """Write a state into a directory."""
     for name, text in wanted.texts.items():
         loader.write_file(os.path.join(directory, name), text)
-    wanted.state.write(directory)
+    wanted.state._replace(texts=loader.texts_digest(wanted.texts)).write(directory)
 
 
 def prove_staged(directory: str, connection: Connection | None) -> list[str]:
@@ -159,7 +153,17 @@ def apply(
 
     ``token`` names the change for the one who is going to confirm it; ``timeout`` is in seconds.
     """
+    first = not os.path.exists(root)
     os.makedirs(root, mode=0o700, exist_ok=True)
+    try:
+        return _apply(token, wanted, connection, timeout, root)
+    except ProofError:
+        if first:
+            _remove_files(root)
+        raise
+
+
+def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: int, root: str) -> list[str]:
     with loader.locked(root):
         if loader.read_pending(root) is not None:
             raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
@@ -194,7 +198,7 @@ def apply(
             loader.wait_for(reload)
             # Sets of the former state are still there until the change is confirmed.
             live = loader.live_digest(wanted.state.backend, loader.split_sets(wanted.texts["sets"]))
-            wanted.state._replace(live=live).write(generation)
+            loader.State.read(generation)._replace(live=live).write(generation)
         except BaseException as error:
             loader.take_back(root, pending, f"loading failed: {error}")
             disarm()
@@ -302,9 +306,11 @@ def status(token: str, root: str = loader.ROOT) -> dict[str, Any]:
 
 def _remove_files(root: str) -> None:
     shutil.rmtree(root, ignore_errors=True)
-    shutil.rmtree(os.path.dirname(LOADER_PATH), ignore_errors=True)
-    with contextlib.suppress(OSError):  # another role may keep its state there
-        os.rmdir(os.path.dirname(root))
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(LOADER_PATH)
+    for directory in (os.path.dirname(root), os.path.dirname(LOADER_PATH)):
+        with contextlib.suppress(OSError):  # somebody else may keep something there
+            os.rmdir(directory)
 
 
 def why_taken_back(token: str, root: str = loader.ROOT) -> str:

@@ -84,9 +84,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import boot_is_ready
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import Connection
 
-SHOWN_TEXT = 65536
-"""Characters of an installed text that travel to the controller for its diff; of longer ones only the digest does."""
-
 
 def inspect(question, check_mode):
     transaction.settle(loader.ROOT, change=not check_mode)
@@ -98,15 +95,14 @@ def inspect(question, check_mode):
         )
     backend = host.choose_backend(question["backend"])
     lives = {family: loader.read_live(family, backend) for family in loader.FAMILIES}
-    sets = loader.live_sets()
+    sets = loader.live_sets(loader.live_set_names())
     connection = host.ssh_connection()
     uids, unknown = host.find_users(question["users"], question["candidates"])
     facts = {
         "backend": backend,
         "ours": any(live.ours for live in lives.values()),
         "live_digest": loader.digest(lives, sets),
-        "live": {family: live.text() for family, live in lives.items()},
-        "sets": sorted(sets),
+        "live": {family: live.described() for family, live in lives.items()},
         "misplaced": host.misplaced(lives, question["jump_after"]),
         "absent": transaction.is_absent(lives),
         "connection": connection._asdict() if connection else None,
@@ -116,14 +112,10 @@ def inspect(question, check_mode):
         "boot_ready": boot_is_ready(transaction.loader_source()),
         "installed": None,
     }
+    facts["live"]["sets"] = loader.shown_sets({name: text.splitlines() for name, text in sets.items()})
     found = transaction.installed()
     if found is not None:
-        state, texts = found
-        facts["installed"] = {
-            "state": state._asdict(),
-            "digests": {name: transaction.text_digest(text) for name, text in texts.items()},
-            "texts": {name: text if len(text) <= SHOWN_TEXT else "" for name, text in texts.items()},
-        }
+        facts["installed"] = found._asdict()
     elif not facts["ours"]:
         listeners, sessions = host.tcp_sockets()
         facts["listeners"], facts["sessions"] = host.as_plain(listeners), host.as_plain(sessions)
@@ -165,7 +157,7 @@ def main():
     short = {"module_args": {"step": module.params["step"]}}
     try:
         module.exit_json(invocation=short, **do_step(module))
-    except (host.ConflictError, loader.LoadError, OSError) as error:
+    except (host.ConflictError, loader.LoadError, OSError, ValueError) as error:
         module.fail_json(msg=str(error), invocation=short)
 
 

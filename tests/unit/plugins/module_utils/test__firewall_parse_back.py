@@ -37,7 +37,7 @@ FACTS = HostFacts(None, 22, (101, 102))
 VALUED = {
     "-s", "-d", "-i", "-o", "-p", "-m", "-j", "--sport", "--dport", "--sports", "--dports", "--ports", "--ctstate",
     "--ctdir", "--state", "--comment", "--log-prefix", "--limit", "--reject-with", "--uid-owner", "--icmp-type",
-    "--icmpv6-type", "--hl-eq", "--hashlimit-above", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name",
+    "--icmpv6-type", "--hl-eq", "--hashlimit-upto", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name",
     "--hashlimit-htable-expire", "--hashlimit-srcmask",
 }  # fmt: skip
 PAIRED = {"--tcp-flags", "--match-set"}
@@ -279,3 +279,34 @@ def test_more_than_fifty_peers_become_one_rule() -> None:
         return compile_firewall(read_firewall_policy(options)).ipv4.count("imap server")
 
     assert (rules(50), rules(51), rules(200)) == (150, 3, 3)
+
+
+def test_a_limit_stands_in_the_rule_that_lets_in_and_nowhere_else() -> None:
+    options = {"services": [{"service": "smtp", "direction": "server", "new_connections_per_minute": 60}]}
+    ruleset = compile_firewall(read_firewall_policy(options), FACTS)
+    limited = [line for line in ruleset.ipv4.splitlines() if "hashlimit" in line]
+    assert len(limited) == 1, "a second rule with the same table would count every connection twice"
+    assert limited[0].endswith("-j ACCEPT")
+    # Other limits need another table, because the kernel keeps the one of a name while rules are replaced.
+    other = compile_firewall(read_firewall_policy({**options, "new_connections_burst": 31}), FACTS)
+    names = {re.search(r"--hashlimit-name (\S+)", text).group(1) for text in (ruleset.ipv4, other.ipv4)}
+    assert len(names) == 2
+
+
+def test_an_open_egress_with_generic_replies_still_holds_to_the_peers() -> None:
+    flows = [
+        {"service": "pop3", "direction": "client", "peers": ["192.0.2.1"]},
+        {"service": "pop3", "direction": "client", "peers": ["192.0.2.9"]},
+    ]
+    options = {"services": flows, "egress": "open", "reply_rules": "generic"}
+    for scope in ("mail", "host"):
+        lines = compile_firewall(read_firewall_policy({**options, "scope": scope}), FACTS).ipv4.splitlines()
+        peers = [n for n, line in enumerate(lines) if "--sport 110" in line and "192.0.2." in line and "ACCEPT" in line]
+        refusal = next(n for n, line in enumerate(lines) if "--sport 110" in line and line.endswith("-j DROP"))
+        generic = next(
+            n
+            for n, line in enumerate(lines)
+            if line.startswith("-A MAILHOST-IN-MAIL -m conntrack --ctstate ESTABLISHED")
+        )
+        assert len(peers) == 2
+        assert max(peers) < refusal < generic

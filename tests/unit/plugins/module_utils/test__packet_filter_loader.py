@@ -48,6 +48,8 @@ def test_a_change_names_no_policy_and_no_foreign_chain() -> None:
         ":MAILHOST-OLD - [0:0]",
         "-A MAILHOST-IN -i lo -j ACCEPT",
         "-D INPUT -j MAILHOST-IN",
+        "-D INPUT -j MAILHOST-IN",
+        "-I INPUT 2 -j MAILHOST-IN",
         "-D OUTPUT -j MAILHOST-OUT",
         "-X MAILHOST-OLD",
         "COMMIT",
