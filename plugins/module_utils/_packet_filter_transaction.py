@@ -27,6 +27,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._conntrack import Session, adopt
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import (
     LOADER_PATH,
     boot_files,
@@ -37,6 +38,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_
     stop_unit,
     systemd_runs,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_host import tcp_sockets
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import (
     Connection,
     NoNamespaceError,
@@ -172,6 +174,7 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
         os.mkdir(generation, mode=0o700)
         stage(wanted, generation)
         known_sets = loader.live_set_names()
+        had_rules = any(loader.read_live(family, wanted.state.backend).ours for family in loader.FAMILIES)
         new_sets = loader.begin_sets(wanted.texts["sets"])
         try:
             notes = prove_staged(generation, connection)
@@ -194,6 +197,8 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
         loader.write_file(os.path.join(root, "pending.json"), json.dumps(pending) + "\n")
         try:
             arm(token, timeout)
+            if not had_rules:
+                notes += _adopt_sessions()
             loader.load(generation, pending["rebuild"])
             loader.wait_for(reload)
             # Sets of the former state are still there until the change is confirmed.
@@ -204,6 +209,23 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
             disarm()
             raise loader.LoadError(f"loading failed, the former rules are back: {error}") from error
     return notes
+
+
+def _adopt_sessions() -> list[str]:
+    """Have connection tracking know the sessions that are older than it; returns what went wrong, as a sentence."""
+    listeners, sockets = tcp_sockets()
+    served = {socket.port for socket in listeners}
+    sessions = [
+        Session(found.remote, found.remote_port, found.address, found.port)
+        if found.port in served
+        else Session(found.address, found.port, found.remote, found.remote_port)
+        for found in sockets
+    ]
+    try:
+        refused = adopt(sessions)
+    except OSError as error:
+        return [f"the kernel takes no sessions into its connection tracking ({error}); open mail sessions will end"]
+    return [f"{refused} open sessions could not be taken into connection tracking and will end"] if refused else []
 
 
 def _snapshot(root: str, wanted: Wanted, live_names: Sequence[str]) -> list[str]:
