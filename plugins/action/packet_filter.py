@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._adoption import Cut, describe_cuts, find_cuts
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import (
     HostFacts,
     Ruleset,
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):
             argument_spec={
                 "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
                 "policy": {"type": "dict", "default": {}},
-                "blocked_network_files": {"type": "list", "elements": "str", "default": []},
+                "blocked_network_files": {"type": "raw", "default": []},
                 "backend": {"type": "str", "choices": ["auto", "nft", "legacy"], "default": "auto"},
                 "jump_after": {"type": "list", "elements": "str", "default": ["f2b-*"]},
                 "confirm_timeout": {"type": "int", "default": 30},
@@ -85,7 +85,13 @@ class ActionModule(ActionBase):
     # What is wanted
 
     def _policy(self, options: dict[str, Any]) -> FirewallPolicy:
-        files = {path: self._lines(path) for path in self.args["blocked_network_files"]} if options else {}
+        paths = self.args["blocked_network_files"] if options else []
+        if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
+            raise AnsibleActionFail(
+                f"firewall_blocked_network_files: {shown(paths)} is not accepted; "
+                "write a list of files on the controller"
+            )
+        files = {path: self._lines(path) for path in paths}
         try:
             return read_firewall_policy(options, self._names(), files)
         except PolicyError as error:
@@ -128,6 +134,7 @@ class ActionModule(ActionBase):
             "users": users if users == "auto" else list(users),
             "candidates": list(MTA_USERS),
             "absent": absent,
+            "scope": policy.scope,
         }
         facts: dict[str, Any] = self._host("inspect", question=question)["facts"]
         facts["users_limited"] = bool(users)
@@ -147,17 +154,18 @@ class ActionModule(ActionBase):
             live["controller"] if live else None, live["port"] if live else 22, self._uids(facts, warnings)
         )
         ports = [service.port for service in mail_services(policy)]
-        if facts["installed"] is None and not facts["ours"]:
-            cuts = find_cuts(policy, host, facts["listeners"], facts["sessions"])
+        if facts["in_use"] is not None:
+            cuts = find_cuts(policy, host, facts["in_use"], facts["first"])
             if cuts:
                 raise AnsibleActionFail(self._describe(cuts))
         return Change(compile_firewall(policy, host), facts["backend"], self.args["jump_after"], ports)
 
     def _describe(self, cuts: list[Cut]) -> str:
-        variable = self._names().get("services", "firewall_services")
-        if variable == "firewall_services" and SHARED["services"] in str(self.vars["firewall_services"]):
-            return describe_cuts(cuts, SHARED["services"], DEFAULTS["services"])  # the inventory declares no flows yet
-        return describe_cuts(cuts, variable)
+        names = self._names()
+        if "services" not in names and SHARED["services"] in str(self.vars.get("firewall_services")):
+            # The inventory declares no flows yet.
+            return describe_cuts(cuts, {**names, "services": SHARED["services"]}, DEFAULTS["services"])
+        return describe_cuts(cuts, names)
 
     def _uids(self, facts: dict[str, Any], warnings: list[str]) -> tuple[int, ...] | None:
         if not facts["users_limited"]:
@@ -226,6 +234,10 @@ class ActionModule(ActionBase):
             try:
                 self._new_connection()
                 status = self._host("status", token=token)["status"]
+                if status["confirmed"]:
+                    return (
+                        f"{words}, but the host has taken a confirmation whose answer was lost. The new rules are live."
+                    )
                 if not status["pending"]:
                     return f"{words}: {status['reason']}."
             except AnsibleConnectionFailure:

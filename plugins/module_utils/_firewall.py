@@ -44,6 +44,10 @@ RESERVED_CLIENT_PORTS = range(512, 1024)
 """Ports that bindresvport(3) gives to clients such as NFS: no sign of a mail server."""
 
 
+SOURCES = 262144
+"""Sources that a limit keeps apart. The kernel drops new connections of further ones while its table is full."""
+
+
 class HostFacts(NamedTuple):
     """What only the host knows.
 
@@ -72,11 +76,14 @@ def compile_firewall(policy: FirewallPolicy, facts: HostFacts = HostFacts()) -> 
     return Ruleset(sets, tables[0].text(), tables[1].text())
 
 
-def mail_services(policy: FirewallPolicy) -> list[Service]:
-    """Return the services that the mail chains decide about, by port: the catalogue, and ports declared beside it."""
+def mail_services(policy: FirewallPolicy, direction: str = "") -> list[Service]:
+    """Return the services that the mail chains decide about, by port: the catalogue, and ports declared beside it.
+
+    With a direction, those that are closed in it unless declared. A port outside of the catalogue is a mail port only
+    in the direction in which it was declared: a server at port 443 says nothing of our own way to other servers' 443.
+    """
     found = {service.port: service for service in MAIL.values()}
-    found.update((flow.service.port, flow.service) for flow in policy.flows)
-    found.update((service.port, service) for service in policy.closed)
+    found.update((flow.service.port, flow.service) for flow in policy.flows if direction in ("", flow.direction))
     return [found[port] for port in sorted(found)]
 
 
@@ -88,8 +95,9 @@ class _Compiler:
         self.facts = facts
         self.table = Table(version)
         self.host_scope = policy.scope == "host"
-        self.services = mail_services(policy)
-        self.ports = [service.port for service in self.services]
+        self.ports = [service.port for service in mail_services(policy)]
+        self.served = mail_services(policy, SERVER)
+        self.used = mail_services(policy, CLIENT)
         self.icmp = "-p icmp" if version == 4 else "-p ipv6-icmp"
         self._incoming()
         if not policy.egress_open:
@@ -154,7 +162,8 @@ class _Compiler:
 
     def _mail_in(self) -> None:
         table, policy = self.table, self.policy
-        self._blocked(IN_MAIL, list(multiport("dports", self.ports)))
+        served = [service.port for service in self.served]
+        self._blocked(IN_MAIL, list(multiport("dports", served)))
         if policy.egress_open:
             self._hold_to_peers([flow for flow in policy.flows if flow.direction == CLIENT and flow.peers is not None])
         if policy.generic_replies:
@@ -169,14 +178,14 @@ class _Compiler:
             "-m conntrack --ctstate ESTABLISHED --ctdir REPLY",
             "-j ACCEPT" if policy.egress_open and self.host_scope else "-j RETURN",
         )
-        for service in self.services:
+        for service in self.served:
             self._log(IN_MAIL, tcp("", str(service.port)), flow_name(service, SERVER))
-        for ports in multiport("dports", self.ports):
+        for ports in multiport("dports", served):
             table.add(IN_MAIL, ports, "-j DROP")
-        for service in self.services:
-            if self._marks_server(service):
-                self._log(IN_MAIL, tcp(str(service.port)), flow_name(service, CLIENT))
-        for ports in multiport("sports", [service.port for service in self.services if self._marks_server(service)]):
+        marks = [service for service in self.used if self._marks_server(service)]
+        for service in marks:
+            self._log(IN_MAIL, tcp(str(service.port)), flow_name(service, CLIENT))
+        for ports in multiport("sports", [service.port for service in marks]):
             table.add(IN_MAIL, ports, "-j DROP")
 
     @staticmethod
@@ -191,9 +200,9 @@ class _Compiler:
         for flow in policy.flows:
             self._flow_out(OUT_MAIL, flow)
         table.add(OUT_MAIL, "-p tcp", "-m conntrack --ctstate ESTABLISHED --ctdir REPLY", "-j RETURN")
-        for service in self.services:
+        for service in self.used:
             self._log(OUT_MAIL, tcp("", str(service.port)), flow_name(service, CLIENT))
-        for ports in multiport("dports", self.ports):
+        for ports in multiport("dports", [service.port for service in self.used]):
             table.add(OUT_MAIL, ports, f"-j {self._reject()}")
 
     # The halves of a flow (seed F1 to F5)
@@ -260,12 +269,13 @@ class _Compiler:
         limit, burst = flow.new_connections_per_minute, self.policy.burst
         if not limit:
             return ""
-        # A source is forgotten only when its burst would have come back anyway, else pausing would reset the limit.
-        expire = max(60000, -(-burst * 60000 // limit))
+        # A source is forgotten only when its burst would have come back anyway, else pausing would reset the limit;
+        # but after half an hour at the latest, so that forged sources do not fill the table for long.
+        expire = min(max(60000, -(-burst * 60000 // limit)), 1800000)
         # The kernel keeps the table of a name, and its limits, while rules are replaced: other limits, other name.
         return join(
             f"-m hashlimit --hashlimit-upto {rate(limit)} --hashlimit-burst {burst} --hashlimit-mode srcip",
-            f"--hashlimit-name {self.policy.log_prefix}-{flow.name}-{limit}-{burst}",
+            f"--hashlimit-name {self.policy.log_prefix}-{flow.name}-{limit}-{burst} --hashlimit-htable-max {SOURCES}",
             f"--hashlimit-htable-expire {expire}" if limit % 60 == 0 or expire != 60000 else "",
             "--hashlimit-srcmask 64" if self.table.version == 6 else "",
         )

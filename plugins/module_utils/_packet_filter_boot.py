@@ -21,6 +21,14 @@ UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 WANTED_PATH = f"/etc/systemd/system/sysinit.target.wants/{UNIT}"
 
 
+_CLOSE = (
+    '[ "$$SERVICE_RESULT" = success ] || for i in iptables ip6tables; do '
+    "$$i -w -n -L MAILHOST-IN >/dev/null 2>&1 || { $$i -w -N MAILHOST-IN; $$i -w -A MAILHOST-IN ! -i lo "
+    f"-p tcp -m multiport --dports {','.join(map(str, loader.MAIL_PORTS))} -j DROP; "
+    "$$i -w -I INPUT -j MAILHOST-IN; }; done"
+)
+
+
 def unit_text(python: str) -> str:
     """Return the unit: sets and rules before any network comes up, behind programs that replace whole tables."""
     return f"""# Written by mailhost.hardening.firewall.
@@ -31,14 +39,14 @@ Wants=network-pre.target
 Before=network-pre.target sysinit.target shutdown.target
 Conflicts=shutdown.target
 After=local-fs.target systemd-modules-load.service netfilter-persistent.service nftables.service
-RequiresMountsFor={loader.ROOT} {LOADER_PATH}
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-# If loading fails the program closes the mail ports before it ends.
+# If loading fails the program closes the mail ports before it ends. If it cannot even run, ExecStopPost does.
 ExecStart={python} -I {LOADER_PATH} boot
 ExecStop={python} -I {LOADER_PATH} unload
+ExecStopPost=/bin/sh -c '{_CLOSE}'
 
 [Install]
 WantedBy=sysinit.target
@@ -80,6 +88,12 @@ def enable_unit() -> None:
     """Have the unit started at boot."""
     with contextlib.suppress(FileExistsError):
         os.symlink(UNIT_PATH, WANTED_PATH)
+
+
+def disable_unit() -> None:
+    """Have the unit no longer started at boot."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(WANTED_PATH)
 
 
 def start_unit() -> list[str]:

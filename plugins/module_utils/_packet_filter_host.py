@@ -11,22 +11,23 @@ changes the host.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import pwd
 import shutil
 import socket
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._networks import NetworkError, parse_address
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import (
     Connection,
     NoNamespaceError,
     in_namespace,
 )
 
-BACKENDS = ("nft", "legacy")
 ANCESTORS = 32
 """Processes to look through for the SSH connection; a chain of sudo and shells has about six."""
 
@@ -51,22 +52,31 @@ def ssh_connection() -> Connection | None:
     """Return the live SSH connection of this run, also through sudo, or None where there is none.
 
     sudo takes SSH_CONNECTION out of the environment, so the processes that
-    started this one are asked for theirs.
+    started this one are asked for theirs. A daemon behind a proxy may say
+    ``UNKNOWN``; that is none.
     """
     process = os.getpid()
     for _step in range(ANCESTORS):
-        value = (
-            os.environ.get("SSH_CONNECTION", "")
-            if process == os.getpid()
-            else _environment(process, b"SSH_CONNECTION=")
-        )
-        words = value.split()
-        if len(words) == 4 and words[3].isdigit():
-            return Connection(_plain(words[0]), _plain(words[2]), int(words[3]))
+        found = _read_connection(_environment(process, b"SSH_CONNECTION="))
+        if found is not None:
+            return found
         process = _parent(process)
         if process <= 1:
             break
     return None
+
+
+def _read_connection(value: str) -> Connection | None:
+    words = value.split()
+    if len(words) != 4 or not words[3].isdigit():
+        return None
+    controller, address = _plain(words[0]), _plain(words[2])
+    try:
+        parse_address(controller)
+        parse_address(address)
+    except NetworkError:
+        return None
+    return Connection(controller, address, int(words[3]))
 
 
 def _environment(process: int, key: bytes) -> str:
@@ -105,7 +115,7 @@ def choose_backend(wish: str) -> str:
     """
     present = [
         backend
-        for backend in BACKENDS
+        for backend in loader.BACKENDS
         if shutil.which(f"iptables-{backend}-restore", path="/usr/sbin:/sbin:/usr/bin:/bin")
     ]
     if not present:
@@ -174,34 +184,53 @@ def owner_match_works(backend: str) -> bool:
     return True
 
 
+def closes_everything(lives: Mapping[str, loader.Live]) -> bool:
+    """Whether the live rules have the scope of the whole host already."""
+    return any("-i lo -j ACCEPT" in live.chains.get("MAILHOST-IN", []) for live in lives.values())
+
+
 def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list[str]:
-    """Return one sentence for each jump of ours that has foreign rules in front of it which were not to be there."""
+    """Return one sentence for each chain in which foreign rules can overrule ours, or ours the bans of others."""
     found = []
     for family, live in lives.items():
         for builtin, chain in loader.JUMPS.items():
             rules = live.builtin[builtin]
-            jump = f"-j {chain}"
-            if jump in rules:
-                strangers = rules.index(jump) + 1 - loader.jump_position(rules[: rules.index(jump)], patterns)
-                if strangers > 0:
-                    found.append(
-                        f"{family}: {strangers} foreign rules in {builtin} come before the jump to {chain} "
-                        "and can overrule it; name their chains in firewall_jump_after if that is meant"
-                    )
+            if f"-j {chain}" not in rules:
+                continue
+            at = rules.index(f"-j {chain}")
+            strangers = [rule for rule in rules[:at] if not _matches(rule, patterns)]
+            bans = [rule for rule in rules[at:] if _matches(rule, patterns)]
+            if strangers:
+                found.append(
+                    f"{family}: {len(strangers)} foreign rules in {builtin} come before the jump to {chain} "
+                    "and can overrule it; name their chains in firewall_jump_after if that is meant"
+                )
+            if bans:
+                found.append(
+                    f"{family}: {len(bans)} jumps in {builtin} to chains of firewall_jump_after come behind the jump "
+                    f"to {chain}, so they do not count for what a flow lets in"
+                )
     return found
+
+
+def _matches(rule: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(loader.target(rule), pattern) for pattern in patterns)
+
+
+def refuse_strangers(lives: Mapping[str, loader.Live]) -> None:
+    """Raise ConflictError where foreign rules jump into our chains: those would be lost, or keep ours from going."""
+    rules = [f"{family}: {rule}" for family, live in lives.items() for rule in live.strangers]
+    if rules:
+        raise ConflictError("rules that are not ours jump into our chains; remove them:\n" + "\n".join(rules))
 
 
 # Users, listeners, sessions
 
 
 def find_users(wanted: Sequence[str | int] | str, candidates: Iterable[str]) -> tuple[list[int], list[str]]:
-    """Return the ids of users and the names that the host does not know; ``auto`` means the first known candidate."""
+    """Return the ids of users and the names that the host does not know; ``auto`` means every known candidate."""
     if wanted == "auto":
-        for name in candidates:
-            uid = _uid(name)
-            if uid is not None:
-                return [uid], []
-        return [], []
+        return sorted(uid for uid in map(_uid, candidates) if uid is not None), []
     uids, unknown = [], []
     for user in wanted:
         uid = user if isinstance(user, int) else _uid(user)
@@ -219,14 +248,32 @@ def _uid(name: str) -> int | None:
         return None
 
 
-_LISTEN, _ESTABLISHED = "0A", "01"
+_ESTABLISHED, _SYN_SENT, _TIME_WAIT, _CLOSE_WAIT, _LISTEN, _UNCONNECTED = "01", "02", "06", "08", "0A", "07"
+"""States in /proc/net/tcp and /proc/net/udp (linux/include/net/tcp_states.h)."""
+OPEN = (_ESTABLISHED, _CLOSE_WAIT)
+IN_USE = (*OPEN, _SYN_SENT, _TIME_WAIT)
+"""Sessions that are or just were in use: a poll that ended a minute ago is use as well."""
 
 
-def tcp_sockets() -> tuple[list[Endpoint], list[Endpoint]]:
-    """Return the host's listening sockets and its established connections, without those on loopback (proc(5))."""
-    listeners: list[Endpoint] = []
-    sessions: list[Endpoint] = []
-    for path in ("/proc/net/tcp", "/proc/net/tcp6"):
+def tcp_sockets(states: Sequence[str] = OPEN) -> tuple[list[Endpoint], list[Endpoint]]:
+    """Return the host's TCP listeners, and its connections in these states, without those on loopback (proc(5))."""
+    listeners: set[Endpoint] = set()
+    sessions: set[Endpoint] = set()
+    for endpoint, state in _sockets("tcp"):
+        if state == _LISTEN:
+            listeners.add(endpoint)
+        elif state in states:
+            sessions.add(endpoint)
+    return sorted(listeners), sorted(sessions)
+
+
+def udp_listeners() -> list[Endpoint]:
+    """Return the host's UDP sockets that take packets from anybody, without those on loopback."""
+    return sorted({endpoint for endpoint, state in _sockets("udp") if state == _UNCONNECTED and endpoint.port})
+
+
+def _sockets(protocol: str) -> Iterator[tuple[Endpoint, str]]:
+    for path in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
         try:
             with open(path, encoding="ascii") as file:
                 lines = file.read().splitlines()[1:]
@@ -235,10 +282,8 @@ def tcp_sockets() -> tuple[list[Endpoint], list[Endpoint]]:
         for line in lines:
             words = line.split()
             endpoint = Endpoint(*_endpoint(words[1]), *_endpoint(words[2]))
-            if _is_loopback(endpoint.address) or words[3] not in (_LISTEN, _ESTABLISHED):
-                continue
-            (listeners if words[3] == _LISTEN else sessions).append(endpoint)
-    return sorted(set(listeners)), sorted(set(sessions))
+            if not _is_loopback(endpoint.address):
+                yield endpoint, words[3]
 
 
 def _endpoint(text: str) -> tuple[str, int]:

@@ -23,6 +23,8 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,14 +34,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 ROOT = "/var/lib/mailhost-hardening/firewall"
-CHAIN_PREFIX = "MAILHOST-"
-SET_PREFIX = "mailhost-"
+CHAINS = ("MAILHOST-IN", "MAILHOST-IN-MAIL", "MAILHOST-OUT", "MAILHOST-OUT-MAIL")
+SET_NAME = re.compile(r"mailhost-(peers|blocked)[46]-[0-9a-f]{10}(-n)?")
+"""What is ours by its name; a chain or set that merely looks alike is somebody else's."""
 JUMPS = {"INPUT": "MAILHOST-IN", "OUTPUT": "MAILHOST-OUT"}
 MAIL_PORTS = (25, 110, 143, 465, 587, 993, 995, 4190)
 """Closed at boot when the state cannot be read; else the state names the ports."""
 FAMILIES = {"ipv4": "iptables", "ipv6": "ip6tables"}
+BACKENDS = ("nft", "legacy")
 LOCK_WAIT = 10
 """Seconds to wait for the xtables lock and for our own."""
+LOAD_TRIES = 5
+"""Attempts to load rules; between reading and loading, another program may have changed the place of our jump."""
+ROLLBACK_SECONDS = 3600
+"""How long a rollback that fails is tried again, every second."""
 COMMAND_TIMEOUT = 120
 """Seconds after which a command is given up; a million networks load in a tenth of that."""
 
@@ -134,6 +142,8 @@ def run(command: Sequence[str], text: str = "") -> str:
             check=False,
             env=ENVIRONMENT,
         )
+    except FileNotFoundError:
+        raise LoadError(f"{command[0]} is not installed on the host") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LoadError(f"{' '.join(command)}: {error}") from error
     if done.returncode != 0:
@@ -161,17 +171,17 @@ def wait_for(process: subprocess.Popen[bytes] | None) -> None:
 
 
 @contextlib.contextmanager
-def locked(root: str = ROOT) -> Iterator[None]:
-    """Hold the lock of the state directory; LoadError if somebody else keeps it too long."""
+def locked(root: str = ROOT, seconds: float = LOCK_WAIT) -> Iterator[None]:
+    """Hold the lock of the state directory; LoadError if somebody else keeps it longer than ``seconds``."""
     with open(os.path.join(root, "lock"), "w", encoding="utf-8") as file:
-        deadline = time.monotonic() + LOCK_WAIT
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except OSError:
                 if time.monotonic() > deadline:
-                    raise LoadError(f"another run holds {root}/lock for more than {LOCK_WAIT} seconds") from None
+                    raise LoadError(f"another run holds {root}/lock for more than {seconds:.0f} seconds") from None
                 time.sleep(0.05)
         yield
 
@@ -185,6 +195,8 @@ class Live(NamedTuple):
     chains: dict[str, list[str]]
     jumps: dict[str, int]
     builtin: dict[str, list[str]]
+    strangers: Sequence[str] = ()
+    """Foreign rules that jump into our chains."""
 
     @property
     def ours(self) -> bool:
@@ -221,17 +233,34 @@ def parse_save(text: str) -> Live:
     chains: dict[str, list[str]] = {}
     builtin: dict[str, list[str]] = {name: [] for name in JUMPS}
     jumps = dict.fromkeys(JUMPS, 0)
+    strangers: list[str] = []
     for line in text.splitlines():
-        if line.startswith(f":{CHAIN_PREFIX}"):
-            chains.setdefault(line[1:].split(" ", 1)[0], [])
+        if line.startswith(":"):
+            name = line[1:].split(" ", 1)[0]
+            if name in CHAINS:
+                chains.setdefault(name, [])
         elif line.startswith("-A "):
             _append, chain, rule = line.split(" ", 2)
-            if chain.startswith(CHAIN_PREFIX):
+            if chain in CHAINS:
                 chains.setdefault(chain, []).append(rule)
-            elif chain in builtin:
+                continue
+            if chain in builtin:
                 builtin[chain].append(rule)
-                jumps[chain] += rule == f"-j {JUMPS[chain]}"
-    return Live(chains, jumps, builtin)
+            if chain in builtin and rule == f"-j {JUMPS[chain]}":
+                jumps[chain] += 1
+            elif target(rule) in CHAINS:
+                strangers.append(line)
+    return Live(chains, jumps, builtin, strangers)
+
+
+def target(rule: str) -> str:
+    """Return the chain or target that a rule jumps to; words in a comment do not count."""
+    try:
+        words = shlex.split(rule)
+    except ValueError:
+        return ""
+    places = [at for at, word in enumerate(words[:-1]) if word in ("-j", "-g")]
+    return words[places[-1] + 1] if places and words[places[-1] - 1] != "--comment" else ""
 
 
 def command(family: str, backend: str, action: str) -> str:
@@ -246,7 +275,16 @@ def read_live(family: str, backend: str) -> Live:
         and "filter" not in read_text("/proc/net", f"{FAMILIES[family].replace('tables', '_tables')}_names").split()
     ):
         return parse_save("")  # iptables-legacy-save would make the table, and other programs would warn of it
-    return parse_save(run([command(family, backend, "save"), "-t", "filter"]))
+    if family == "ipv6" and not os.path.exists("/proc/net/if_inet6"):
+        return parse_save("")  # a kernel without IPv6 has nothing to filter
+    text = run([command(family, backend, "save"), "-t", "filter"])
+    if re.search(r"^# Table `filter' is incompatible", text, re.MULTILINE):
+        # The program returns 0 and no rule: what is there could be neither seen nor taken back.
+        raise LoadError(
+            f"the filter table of {family} holds native nftables rules that {FAMILIES[family]} cannot read; "
+            "move them into a table of another name"
+        )
+    return parse_save(text)
 
 
 def ipset_is_installed() -> bool:
@@ -258,7 +296,7 @@ def live_set_names() -> list[str]:
     """Return the names of the live sets that are ours; none where ipset is not installed."""
     if not ipset_is_installed():
         return []
-    return sorted(name for name in run(["ipset", "list", "-name"]).splitlines() if name.startswith(SET_PREFIX))
+    return sorted(name for name in run(["ipset", "list", "-name"]).splitlines() if SET_NAME.fullmatch(name))
 
 
 def members_digest(text: str) -> str:
@@ -354,13 +392,15 @@ def destroy_sets(keep: Iterable[str]) -> None:
 
 
 def jump_position(rules: Sequence[str], patterns: Sequence[str]) -> int:
-    """Return the place (from 1) for our jump: behind the last jump to a chain that matches a pattern."""
+    """Return the place (from 1) for our jump: behind the jumps that lead the chain and go to a pattern's chains.
+
+    Nothing else may stand in front of it: an accept there would open what the policy closes.
+    """
     place = 1
-    for index, rule in enumerate(rules, start=1):
-        words = rule.split()
-        target = words[words.index("-j") + 1] if "-j" in words else ""
-        if any(fnmatch.fnmatchcase(target, pattern) for pattern in patterns):
-            place = index + 1
+    for rule in rules:
+        if not any(fnmatch.fnmatchcase(target(rule), pattern) for pattern in patterns):
+            break
+        place += 1
     return place
 
 
@@ -384,12 +424,21 @@ def transaction(text: str, live: Live, jump_after: Sequence[str]) -> str:
 
 def load_rules(family: str, text: str, state: State) -> None:
     """Bring one family's chains and jumps into the wanted state, in one step."""
-    live = read_live(family, state.backend)
-    if text or live.ours:
-        run(
-            [command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)],
-            transaction(text, live, state.jump_after),
-        )
+    if family == "ipv6" and not os.path.exists("/proc/net/if_inet6"):
+        return
+    restore = [command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)]
+    for left in reversed(range(LOAD_TRIES)):
+        live = read_live(family, state.backend)
+        if not text and not live.ours:
+            return
+        try:
+            run(restore, transaction(text, live, state.jump_after))
+        except LoadError:
+            if not left:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def load(directory: str, rebuild: Iterable[str] = ()) -> State:
@@ -407,14 +456,25 @@ def load(directory: str, rebuild: Iterable[str] = ()) -> State:
 
 
 def load_closed(ports: Sequence[int], backend: str) -> None:
-    """Close the mail ports with rules that need neither sets nor connection tracking."""
+    """Close the mail ports with rules that need neither sets nor connection tracking.
+
+    Each family is closed on its own, with the first variant of iptables that does it. LoadError where none did.
+    """
     chains: dict[str, list[str]] = {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-OUT": ["-o lo -j RETURN"]}
     for start in range(0, len(ports), 15):
         listed = ",".join(str(port) for port in ports[start : start + 15])
         for rules in chains.values():
             rules.append(f"-p tcp -m multiport --dports {listed} -j DROP")
+    open_families = []
     for family in FAMILIES:
-        load_rules(family, chains_text(chains), State(backend))
+        for candidate in dict.fromkeys((backend, *BACKENDS)):
+            with contextlib.suppress(LoadError):
+                load_rules(family, chains_text(chains), State(candidate))
+                break
+        else:
+            open_families.append(family)
+    if open_families:
+        raise LoadError(f"the mail ports could not even be closed in {' and '.join(open_families)}")
 
 
 def unload(backend: str) -> None:
@@ -431,7 +491,7 @@ def boot(root: str = ROOT) -> None:
     """Load the confirmed state; whatever is wrong with it, the mail ports are closed and LoadError is raised."""
     state = State()
     current = os.path.join(root, "current")
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         os.unlink(os.path.join(root, "pending.json"))  # what was not confirmed before a restart is not to come
     try:
         state = State.read(current)
@@ -443,43 +503,74 @@ def boot(root: str = ROOT) -> None:
         ) from error
 
 
+@contextlib.contextmanager
+def locked_if_possible(root: str = ROOT) -> Iterator[None]:
+    """Hold the lock if it can be had: at boot, a file system that cannot be written must not leave the ports open."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError, LoadError):
+            stack.enter_context(locked(root))
+        yield
+
+
+PENDING_KEYS = {"token", "generation", "timeout", "boot", "deadline", "rebuild", "absent"}
+
+
 def read_pending(root: str = ROOT) -> dict[str, Any] | None:
     """Return the change that awaits confirmation, or None."""
     try:
         pending: dict[str, Any] = json.loads(read_text(root, "pending.json"))
     except ValueError:  # no file, or one that no run of ours has written
         return None
-    return pending
+    return pending if isinstance(pending, dict) and set(pending) == PENDING_KEYS else None
+
+
+def boot_time() -> tuple[str, float]:
+    """Return the identity of this boot and the seconds since it, which no change of the clock touches."""
+    return read_text("/proc/sys/kernel/random", "boot_id").strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def take_back(root: str, pending: dict[str, Any], reason: str) -> None:
-    """Put back the state from before a change, note why, and forget the change. The caller holds the lock."""
+    """Put back the state from before a change, forget the change, and note why. The caller holds the lock.
+
+    Where the former state does not load the mail ports are closed, the change stays pending, and LoadError is raised.
+    """
     previous, generation = os.path.join(root, "previous"), os.path.join(root, pending["generation"])
     if os.path.realpath(os.path.join(root, "current")) == os.path.realpath(generation):
         os.unlink(os.path.join(root, "pending.json"))  # a confirmation was killed half-way, behind its decisive step
         return
-    state = State.read(previous)
+    state = State()
     try:
-        load(previous, pending["rebuild"])
-    except LoadError as error:
+        state = load(previous, pending["rebuild"])
+        for family in FAMILIES:
+            if read_live(family, state.backend).chains != parse_save(read_text(previous, family)).chains:
+                raise LoadError(f"the rules of {family} are not what they were")
+    except Exception as error:
         load_closed(state.ports, state.backend)
-        reason += f"; the former state did not load either, so the mail ports are closed: {error}"
-    else:
-        destroy_sets(split_sets(read_text(previous, "sets")))
-    write_file(
-        os.path.join(root, "rolled-back.json"),
-        json.dumps({"token": pending["token"], "reason": reason, "time": time.time()}) + "\n",
-    )
+        raise LoadError(f"the former state did not load, the mail ports are closed instead: {error}") from error
     os.unlink(os.path.join(root, "pending.json"))
+    destroy_sets(split_sets(read_text(previous, "sets")))
     shutil.rmtree(generation, ignore_errors=True)
+    with contextlib.suppress(OSError):  # a full disk must not keep the change pending
+        write_file(
+            os.path.join(root, "rolled-back.json"), json.dumps({"token": pending["token"], "reason": reason}) + "\n"
+        )
 
 
 def rollback(token: str, root: str = ROOT) -> None:
-    """Take back the change with this token, unless it was confirmed meanwhile."""
-    with locked(root):
-        pending = read_pending(root)
-        if pending is not None and pending["token"] == token:
-            take_back(root, pending, f"no confirmation came within {pending['timeout']} seconds")
+    """Take back the change with this token, unless it was confirmed meanwhile; what fails is tried again."""
+    deadline = time.monotonic() + ROLLBACK_SECONDS
+    while True:
+        try:
+            with locked(root, ROLLBACK_SECONDS):
+                pending = read_pending(root)
+                if pending is not None and pending["token"] == token:
+                    take_back(root, pending, f"no confirmation came within {pending['timeout']} seconds")
+                return
+        except Exception as error:
+            sys.stderr.write(f"mailhost-firewall: {error}; trying again\n")
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -487,7 +578,7 @@ def main(arguments: Sequence[str]) -> int:
     words = list(arguments)
     try:
         if words == ["boot"]:
-            with locked():
+            with locked_if_possible():
                 boot()
         elif words == ["unload"]:
             with locked():

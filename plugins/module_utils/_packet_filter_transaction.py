@@ -31,6 +31,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._conntrack impo
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import (
     LOADER_PATH,
     boot_files,
+    disable_unit,
     enable_unit,
     install_unit,
     remove_boot,
@@ -88,13 +89,20 @@ def installed(root: str = loader.ROOT) -> loader.State | None:
     return state if loader.texts_digest(texts) == state.texts else None
 
 
+def installed_sets(root: str = loader.ROOT) -> list[str]:
+    """Return the names of those sets of the confirmed state that are live."""
+    wanted = loader.split_sets(loader.read_text(os.path.join(root, "current"), "sets"))
+    return [name for name in loader.live_set_names() if name in wanted]
+
+
 def settle(root: str, change: bool) -> None:
     """Wait for the pending change of another run; take back one that was abandoned, if we may change anything."""
     while True:
         pending = loader.read_pending(root)
         if pending is None:
             return
-        if time.time() > pending["deadline"] + SETTLE_GRACE:
+        boot, now = loader.boot_time()
+        if boot != pending["boot"] or now > pending["deadline"] + SETTLE_GRACE:
             break
         time.sleep(0.2)
     if not change:
@@ -184,11 +192,13 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
             loader.destroy_sets(known_sets)
             shutil.rmtree(generation)
             raise ProofError(error) from error
+        boot, now = loader.boot_time()
         pending: dict[str, Any] = {
             "token": token,
             "generation": os.path.basename(generation),
             "timeout": timeout,
-            "deadline": time.time() + timeout,
+            "boot": boot,
+            "deadline": now + timeout,
             "rebuild": _snapshot(root, wanted, known_sets),
             "absent": wanted.absent,
         }
@@ -205,6 +215,7 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
             live = loader.live_digest(wanted.state.backend, loader.split_sets(wanted.texts["sets"]))
             loader.State.read(generation)._replace(live=live).write(generation)
         except BaseException as error:
+            # The timer stays armed until this has succeeded; it tries again.
             loader.take_back(root, pending, f"loading failed: {error}")
             disarm()
             raise loader.LoadError(f"loading failed, the former rules are back: {error}") from error
@@ -291,23 +302,31 @@ def python() -> str:
 
 
 def confirm(token: str, root: str = loader.ROOT) -> list[str]:
-    """Make the pending change permanent; LoadError where it was taken back before. Returns warnings."""
+    """Make the pending change permanent; LoadError where it was taken back before. Returns warnings.
+
+    May be repeated: a confirmation whose answer was lost is confirmed again.
+    """
     with loader.locked(root):
         pending = loader.read_pending(root)
         if pending is None or pending["token"] != token:
+            if _is_confirmed(token, root):
+                enable_unit()
+                return start_unit()
             raise loader.LoadError(f"nothing to confirm: {why_taken_back(token, root)}")
         generation = os.path.join(root, pending["generation"])
-        if not pending["absent"]:
+        if pending["absent"]:
+            disable_unit()
+        else:
             link = os.path.join(root, f".current-{token}")
             os.symlink(pending["generation"], link)
             os.replace(link, os.path.join(root, "current"))  # the decisive step
+            enable_unit()
         os.unlink(os.path.join(root, "pending.json"))
         disarm()
         loader.destroy_sets(loader.split_sets(loader.read_text(generation, "sets")))
         shutil.rmtree(os.path.join(root, "previous"), ignore_errors=True)
         if not pending["absent"]:
             _sweep(root)
-            enable_unit()
     if not pending["absent"]:
         return start_unit()
     stop_unit()
@@ -316,12 +335,16 @@ def confirm(token: str, root: str = loader.ROOT) -> list[str]:
     return []
 
 
+def _is_confirmed(token: str, root: str) -> bool:
+    return os.path.basename(os.path.realpath(os.path.join(root, "current"))) == f"generation-{token}"
+
+
 def status(token: str, root: str = loader.ROOT) -> dict[str, Any]:
     """Return whether a change is pending or confirmed, and why it was taken back where it was."""
     pending = loader.read_pending(root)
     return {
         "pending": pending is not None and pending["token"] == token,
-        "confirmed": os.path.basename(os.path.realpath(os.path.join(root, "current"))) == f"generation-{token}",
+        "confirmed": _is_confirmed(token, root) or not os.path.exists(root),
         "reason": why_taken_back(token, root),
     }
 

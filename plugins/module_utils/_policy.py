@@ -22,6 +22,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._networks impor
     without_nested,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._services import (
+    EVERY,
     HOST,
     MAIL,
     Service,
@@ -194,7 +195,7 @@ class _Reader:
         found: list[Service] = []
         for index, value in enumerate(self.items(option, '["imap"]')):
             try:
-                found.append(find_service(value, MAIL))
+                found.append(find_service(value, EVERY))
             except UnknownServiceError as error:
                 self.problems.add(f"{self.path(option)}[{index}]", str(error))
         return found
@@ -343,9 +344,11 @@ def read_firewall_policy(
 
 
 def _check_contradictions(reader: _Reader, policy: FirewallPolicy) -> None:
-    mail_ports = {flow.service.port for flow in policy.flows} | {service.port for service in MAIL.values()}
+    declared = {(flow.service.port, flow.direction) for flow in policy.flows}
+    catalogue = {service.port for service in MAIL.values()}
     for index, flow in enumerate(policy.host_flows):
-        if flow.service.port in mail_ports and "tcp" in flow.service.protocols:
+        port = flow.service.port
+        if "tcp" in flow.service.protocols and (port in catalogue or (port, flow.direction) in declared):
             reader.problems.add(
                 f"{reader.path('host_flows')}[{index}].service",
                 f"port {flow.service.port} is a mail port; declare it in {reader.path('services')}",

@@ -9,6 +9,7 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import shown
@@ -59,22 +60,26 @@ HOST: dict[str, Service] = {
 }
 """What a host needs beside mail, for the scope ``host``."""
 
+EVERY: dict[str, Service] = {**MAIL, **HOST}
+
 
 def find_service(value: object, catalogue: dict[str, Service]) -> Service:
-    """Return the service for a catalogue name or a TCP port, or raise UnknownServiceError.
+    """Return the service for a catalogue name, a TCP port, or outside of the mail catalogue ``"51820/udp"``.
 
-    A port that the catalogue knows is that service, so ``25`` and ``smtp``
-    cannot be declared side by side.
+    Raises UnknownServiceError. A port that the catalogue knows is that service, so ``25`` and ``smtp`` cannot be
+    declared side by side.
     """
     if isinstance(value, str) and value in catalogue:
         return catalogue[value]
-    port = value if isinstance(value, int) and not isinstance(value, bool) else None
+    udp = catalogue is not MAIL and isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,4}/udp", value)
+    port = int(str(value)[:-4]) if udp else value if isinstance(value, int) and not isinstance(value, bool) else None
     if port is None or not 1 <= port <= 65535:
         names = ", ".join(sorted(catalogue))
+        further = ', or a UDP port as "51820/udp"' if catalogue is not MAIL else ""
         raise UnknownServiceError(
-            f"{shown(value)} is not a service; write one of {names}, or a TCP port from 1 to 65535"
+            f"{shown(value)} is not a service; write one of {names}, or a TCP port from 1 to 65535{further}"
         )
     for service in catalogue.values():
-        if service.port == port and "tcp" in service.protocols:
+        if service.port == port and service.protocols == (("udp",) if udp else ("tcp",)):
             return service
-    return Service(f"port-{port}", port)
+    return Service(f"udp-{port}", port, ("udp",), "") if udp else Service(f"port-{port}", port)

@@ -36,9 +36,8 @@ options:
     type: dict
     default: {}
   blocked_network_files:
-    description: Files on the controller with one blocked address, prefix or range a line. Overlaps are merged.
-    type: list
-    elements: str
+    description: List of files on the controller with one blocked address, prefix or range a line. Overlaps are merged.
+    type: raw
     default: []
   backend:
     description: The iptables variant; V(auto) takes the one in use on the host.

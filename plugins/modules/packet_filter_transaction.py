@@ -95,7 +95,9 @@ def inspect(question, check_mode):
         )
     backend = host.choose_backend(question["backend"])
     lives = {family: loader.read_live(family, backend) for family in loader.FAMILIES}
-    sets = loader.live_sets(loader.live_set_names())
+    host.refuse_strangers(lives)
+    found = transaction.installed()
+    sets = loader.live_sets(transaction.installed_sets() if found else loader.live_set_names())
     connection = host.ssh_connection()
     uids, unknown = host.find_users(question["users"], question["candidates"])
     facts = {
@@ -111,14 +113,18 @@ def inspect(question, check_mode):
         "owner_match": host.owner_match_works(backend) if uids else False,
         "boot_ready": boot_is_ready(transaction.loader_source()),
         "installed": None,
+        "in_use": None,
     }
     facts["live"]["sets"] = loader.shown_sets({name: text.splitlines() for name, text in sets.items()})
-    found = transaction.installed()
     if found is not None:
         facts["installed"] = found._asdict()
-    elif not facts["ours"]:
-        listeners, sessions = host.tcp_sockets()
-        facts["listeners"], facts["sessions"] = host.as_plain(listeners), host.as_plain(sessions)
+    first = found is None and not facts["ours"]
+    if first or (question["scope"] == "host" and not host.closes_everything(lives)):
+        listeners, sessions = host.tcp_sockets(host.IN_USE)
+        udp = host.udp_listeners()
+        sockets = {"listeners": listeners, "sessions": sessions, "udp": udp}
+        facts["in_use"] = {name: host.as_plain(found) for name, found in sockets.items()}
+    facts["first"] = first
     return facts
 
 

@@ -25,9 +25,18 @@ def session(port: int, remote: str, remote_port: int) -> dict[str, Any]:
     return {"address": "192.0.2.1", "port": port, "remote": remote, "remote_port": remote_port}
 
 
-def message(options: dict[str, Any], listeners: list[Any], sessions: list[Any], assumed: Any = ()) -> str:
-    cuts = find_cuts(read_firewall_policy(options), HostFacts(None, 22), listeners, sessions)
-    return describe_cuts(cuts, "mailhost_services", assumed) if cuts else ""
+def message(
+    options: dict[str, Any],
+    listeners: list[Any],
+    sessions: list[Any],
+    assumed: Any = (),
+    *,
+    udp: Any = (),
+    first: bool = True,
+) -> str:
+    in_use = {"listeners": listeners, "sessions": sessions, "udp": udp}
+    cuts = find_cuts(read_firewall_policy(options), HostFacts("192.0.2.99", 22), in_use, first)
+    return describe_cuts(cuts, {"services": "mailhost_services"}, assumed) if cuts else ""
 
 
 def test_nothing_is_cut_where_all_is_declared() -> None:
@@ -98,3 +107,37 @@ def test_the_scope_host_names_other_listeners_but_not_its_own_ssh() -> None:
     assert (
         message({**options, "host_flows": flows}, [listener(22), listener(80), listener(25), listener(8080)], []) == ""
     )
+
+
+def test_the_scope_host_names_other_managers_and_udp_services() -> None:
+    sessions = [session(22, "198.51.100.9", 5000), session(22, "192.0.2.99", 5001)]
+    options = {"services": SMTP, "scope": "host"}
+    text = message(options, [listener(22)], sessions, udp=[listener(51820), listener(68)])
+    assert text.splitlines()[1:] == [
+        "To keep it, add to firewall_host_flows:",
+        "  - {service: 51820/udp, direction: server}",
+        "To keep it, add to firewall_management_networks:",
+        "  - 198.51.100.9",
+        "To close it on purpose, add to firewall_close_services:",
+        "  - 51820/udp",
+    ]
+    declared = {
+        **options,
+        "management_networks": ["198.51.100.0/24"],
+        "host_flows": [{"service": "51820/udp", "direction": "server"}],
+    }
+    assert message(declared, [listener(22)], sessions, udp=[listener(51820)]) == ""
+
+
+def test_a_wider_scope_asks_again_but_not_about_mail() -> None:
+    listeners = [listener(143), listener(8080)]
+    options = {"services": SMTP, "scope": "host"}
+    text = message(options, listeners, [], first=False)
+    assert "8080" in text
+    assert "imap" not in text
+    assert message({**options, "close_services": [8080]}, listeners, [], first=False) == ""
+
+
+def test_a_server_at_a_web_port_leaves_the_way_to_the_web_alone() -> None:
+    options = {"services": [*SMTP, {"service": 443, "direction": "server"}]}
+    assert message(options, [listener(443)], [session(41000, "198.51.100.8", 443)]) == ""

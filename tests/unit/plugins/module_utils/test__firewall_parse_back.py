@@ -38,7 +38,7 @@ VALUED = {
     "-s", "-d", "-i", "-o", "-p", "-m", "-j", "--sport", "--dport", "--sports", "--dports", "--ports", "--ctstate",
     "--ctdir", "--state", "--comment", "--log-prefix", "--limit", "--reject-with", "--uid-owner", "--icmp-type",
     "--icmpv6-type", "--hl-eq", "--hashlimit-upto", "--hashlimit-burst", "--hashlimit-mode", "--hashlimit-name",
-    "--hashlimit-htable-expire", "--hashlimit-srcmask",
+    "--hashlimit-htable-expire", "--hashlimit-htable-max", "--hashlimit-srcmask",
 }  # fmt: skip
 PAIRED = {"--tcp-flags", "--match-set"}
 TARGETS = {"ACCEPT", "DROP", "REJECT", "RETURN", "LOG", "MAILHOST-IN-MAIL", "MAILHOST-OUT-MAIL"}

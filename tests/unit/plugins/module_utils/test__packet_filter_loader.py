@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
@@ -15,8 +18,9 @@ SAVED = """\
 :INPUT DROP [1:60]
 :OUTPUT ACCEPT [0:0]
 :MAILHOST-IN - [0:0]
-:MAILHOST-OLD - [0:0]
+:MAILHOST-IN-MAIL - [0:0]
 :f2b-postfix - [0:0]
+:MAILHOST-VIP - [0:0]
 -A INPUT -p tcp -m multiport --dports 25 -j f2b-postfix
 -A INPUT -m comment --comment "a -j b" -j MAILHOST-IN
 -A INPUT -j MAILHOST-IN
@@ -24,6 +28,7 @@ SAVED = """\
 -A OUTPUT -j MAILHOST-OUT
 -A MAILHOST-IN -i lo -j RETURN
 -A f2b-postfix -j RETURN
+-A MAILHOST-VIP -j ACCEPT
 COMMIT
 """
 WANTED = """\
@@ -36,7 +41,7 @@ COMMIT
 
 def test_only_our_chains_and_plain_jumps_are_ours() -> None:
     live = loader.parse_save(SAVED)
-    assert live.chains == {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-OLD": []}
+    assert live.chains == {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-IN-MAIL": []}
     assert live.jumps == {"INPUT": 2, "OUTPUT": 1}
 
 
@@ -45,13 +50,13 @@ def test_a_change_names_no_policy_and_no_foreign_chain() -> None:
     assert text.splitlines() == [
         "*filter",
         ":MAILHOST-IN - [0:0]",
-        ":MAILHOST-OLD - [0:0]",
+        ":MAILHOST-IN-MAIL - [0:0]",
         "-A MAILHOST-IN -i lo -j ACCEPT",
         "-D INPUT -j MAILHOST-IN",
         "-D INPUT -j MAILHOST-IN",
         "-I INPUT 2 -j MAILHOST-IN",
         "-D OUTPUT -j MAILHOST-OUT",
-        "-X MAILHOST-OLD",
+        "-X MAILHOST-IN-MAIL",
         "COMMIT",
     ]
 
@@ -61,12 +66,12 @@ def test_nothing_wanted_takes_everything_of_ours_away() -> None:
     assert text.splitlines() == [
         "*filter",
         ":MAILHOST-IN - [0:0]",
-        ":MAILHOST-OLD - [0:0]",
+        ":MAILHOST-IN-MAIL - [0:0]",
         "-D INPUT -j MAILHOST-IN",
         "-D INPUT -j MAILHOST-IN",
         "-D OUTPUT -j MAILHOST-OUT",
         "-X MAILHOST-IN",
-        "-X MAILHOST-OLD",
+        "-X MAILHOST-IN-MAIL",
         "COMMIT",
     ]
 
@@ -77,8 +82,10 @@ def test_nothing_wanted_takes_everything_of_ours_away() -> None:
         ([], 1),
         (["-j ACCEPT"], 1),
         (["-p tcp -m multiport --dports 22 -j f2b-sshd", "-j ACCEPT"], 2),
-        (["-j ACCEPT", "-p tcp -j f2b-sshd"], 3),
-        (["-p tcp -g f2b-sshd"], 1),
+        (["-j ACCEPT", "-p tcp -j f2b-sshd"], 1),
+        (["-p tcp -g f2b-sshd"], 2),
+        (['-m comment --comment "see -j f2b-x" -j ACCEPT'], 1),
+        (["-m comment --comment -j -j ACCEPT"], 1),
     ],
 )
 def test_our_jump_comes_behind_the_bans(rules: list[str], place: int) -> None:
@@ -104,3 +111,84 @@ def test_warnings_are_no_errors() -> None:
 def test_an_unknown_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert loader.main(["flush"]) == 2
     assert capsys.readouterr().err.startswith("usage: boot | unload")
+
+
+def test_foreign_rules_that_use_our_chains_are_seen() -> None:
+    live = loader.parse_save(
+        "-A FORWARD -j MAILHOST-IN\n-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT\n-A x -j MAILHOST-VIP\n"
+    )
+    assert live.strangers == ["-A FORWARD -j MAILHOST-IN", "-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT"]
+    assert not live.ours
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("mailhost-peers4-0123456789", True),
+        ("mailhost-blocked6-abcdef0123-n", True),
+        ("mailhost-vip", False),
+        ("mailhost-peers4-012345678", False),
+        ("xmailhost-peers4-0123456789", False),
+    ],
+)
+def test_a_set_is_ours_by_its_whole_name(name: str, ours: bool) -> None:
+    assert bool(loader.SET_NAME.fullmatch(name)) is ours
+
+
+def test_a_table_that_iptables_cannot_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "run", lambda *_words: "# Table `filter' is incompatible, use 'nft' tool.\n")
+    with pytest.raises(
+        loader.LoadError, match=r"^the filter table of ipv4 holds native nftables rules that iptables cannot"
+    ):
+        loader.read_live("ipv4", "nft")
+
+
+def write_state(directory: Path, texts: dict[str, str], digest: str | None = None) -> None:
+    for name, text in texts.items():
+        (directory / name).write_text(text)
+    loader.State(texts=digest or loader.texts_digest(texts)).write(str(directory))
+
+
+@pytest.mark.parametrize("damage", ["ipv4", "ipv6", "sets", "state.json"])
+def test_a_damaged_state_is_not_loaded(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "run", lambda *_words: pytest.fail("nothing may be loaded"))
+    write_state(tmp_path, {"sets": "create x hash:net\n", "ipv4": WANTED, "ipv6": WANTED})
+    (tmp_path / damage).write_text("")
+    with pytest.raises((loader.LoadError, ValueError)):
+        loader.load(str(tmp_path))
+    (tmp_path / damage).unlink()
+    with pytest.raises(OSError, match="No such file"):
+        loader.load(str(tmp_path))
+
+
+def test_the_lock_is_no_condition_at_boot(tmp_path: Path) -> None:
+    with loader.locked_if_possible(str(tmp_path / "not there")):
+        pass
+    with (
+        loader.locked(str(tmp_path)),
+        pytest.raises(loader.LoadError, match="another run holds"),
+        loader.locked(str(tmp_path), 0.1),
+    ):
+        pass
+
+
+def test_a_rollback_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pending = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "timeout": 5}
+    (tmp_path / "pending.json").write_text(json.dumps(pending))
+    tries = []
+
+    def take_back(*_words: object) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise loader.LoadError("the lock is held")
+
+    monkeypatch.setattr(loader, "take_back", take_back)
+    monkeypatch.setattr(loader.time, "sleep", lambda _seconds: None)
+    loader.rollback("t", str(tmp_path))
+    assert len(tries) == 3
+
+
+def test_a_pending_file_of_nobody_is_none(tmp_path: Path) -> None:
+    for text in ("", "{", "[]", '{"token": "x"}'):
+        (tmp_path / "pending.json").write_text(text)
+        assert loader.read_pending(str(tmp_path)) is None

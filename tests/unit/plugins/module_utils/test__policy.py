@@ -19,7 +19,13 @@ NETWORKS = (
 SERVICES = (
     "write one of imap, imaps, managesieve, pop3, pop3s, smtp, submission, submissions, or a TCP port from 1 to 65535"
 )
-HOST_SERVICES = "write one of dhcp, dns, http, https, ntp, ssh, or a TCP port from 1 to 65535"
+HOST_SERVICES = (
+    'write one of dhcp, dns, http, https, ntp, ssh, or a TCP port from 1 to 65535, or a UDP port as "51820/udp"'
+)
+EVERY_SERVICE = (
+    "write one of dhcp, dns, http, https, imap, imaps, managesieve, ntp, pop3, pop3s, smtp, ssh, submission, submissions, "
+    'or a TCP port from 1 to 65535, or a UDP port as "51820/udp"'
+)
 COMMENT = "write 1 to 255 printable ASCII characters without quotes, backslashes, or blanks at the ends"
 PREFIX = "write 1 to 11 letters, digits, dots, hyphens or underscores"
 DIRECTION = 'write "server" or "client"'
@@ -65,7 +71,10 @@ REFUSED: list[tuple[Any, str]] = [
     (flow(service="smtp\n-j ACCEPT"), f'firewall_services[0].service: "smtp\\n-j ACCEPT" is not a service; {SERVICES}'),
     (host_flow(service="smtp"), f'firewall_host_flows[0].service: "smtp" is not a service; {HOST_SERVICES}'),
     (host_flow(service=993), "firewall_host_flows[0].service: port 993 is a mail port; declare it in firewall_services"),
-    ({"close_services": ["http"]}, f'firewall_close_services[0]: "http" is not a service; {SERVICES}'),
+    ({"close_services": ["ftp"]}, f'firewall_close_services[0]: "ftp" is not a service; {EVERY_SERVICE}'),
+    (flow(service="25/udp"), f'firewall_services[0].service: "25/udp" is not a service; {SERVICES}'),
+    (host_flow(service="65536/udp"), f'firewall_host_flows[0].service: "65536/udp" is not a service; {HOST_SERVICES}'),
+    (host_flow(service="0/udp"), f'firewall_host_flows[0].service: "0/udp" is not a service; {HOST_SERVICES}'),
     # Keys and directions
     (flow(direction="both"), f'firewall_services[0].direction: "both" is not accepted; {DIRECTION}'),
     (flow(direction=None), f"firewall_services[0].direction: null is not accepted; {DIRECTION}"),
