@@ -146,7 +146,7 @@ def show(lab: Lab) -> int:
             expected = "open" if flow.wanted else "refused"
             print(row.format(flow.name, flow.note, flow.src, flow.dst, flow.port, expected, *cells).rstrip())
     total = len(asked)
-    words = f"{total - wrong} of {total} verdicts are the policy's"
+    words = f"{total - wrong} of {total} verdicts match the policy"
     print(f"\n   {paint(words, '32;1' if not wrong else '31;1')}", flush=True)
     return wrong
 

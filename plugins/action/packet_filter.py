@@ -64,7 +64,7 @@ class ActionModule(ActionBase):
                 f"firewall_confirm_timeout: {timeout} is not accepted; write a whole number from 5 to 600"
             )
         absent = self.args["state"] == "absent"
-        policy = self._policy({} if absent else self.args["policy"])
+        policy = read_firewall_policy({}) if absent else self._policy(self.args["policy"])
         facts = self._inspect(policy, absent)
         warnings: list[str] = [] if absent else list(facts["misplaced"])
         change = self._absence(facts) if absent else self._change(policy, facts, warnings)
@@ -85,7 +85,7 @@ class ActionModule(ActionBase):
     # What is wanted
 
     def _policy(self, options: dict[str, Any]) -> FirewallPolicy:
-        paths = self.args["blocked_network_files"] if options else []
+        paths = self.args["blocked_network_files"]
         if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
             raise AnsibleActionFail(
                 f"firewall_blocked_network_files: {shown(paths)} is not accepted; "
@@ -116,9 +116,9 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"firewall_blocked_network_files: {path} has characters outside of ASCII; write one network a line"
             ) from None
-        except (AnsibleError, OSError) as error:
+        except (AnsibleError, OSError):
             raise AnsibleActionFail(
-                f"firewall_blocked_network_files: {path} cannot be read ({error}); name a file on the controller"
+                f"firewall_blocked_network_files: {shown(path)} is no file on the controller that can be read"
             ) from None
 
     def _inspect(self, policy: FirewallPolicy, absent: bool) -> dict[str, Any]:

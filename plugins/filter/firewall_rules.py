@@ -9,23 +9,25 @@ name: firewall_rules
 short_description: Turns the policy of a mail host into finished iptables and ipset text
 version_added: 1.0.0
 description:
-  - Returns what the role P(mailhost.hardening.firewall#role) loads on a host, in the spelling that iptables-save
-    prints, so that it can be read, compared and
-    archived.
-  - The flows are those of the seed requirements F1 to F6. The text names our own chains only; the jumps from
-    C(INPUT) and C(OUTPUT) are placed when it is loaded.
+  - Returns the rules of a policy in the spelling that iptables-save prints, so that they can be read, compared and
+    archived. The role P(mailhost.hardening.firewall#role) loads the same text.
+  - What only the host knows are parameters. Without O(smtp_client_uids) any user may connect to port 25.
+  - The text names our own chains only; the jumps from C(INPUT) and C(OUTPUT) are placed when it is loaded.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 positional: _input
 options:
   _input:
     description:
-      - The variables of the role without their prefix C(firewall_), each of them optional, for example C(services),
-        C(scope) and C(blocked_networks).
+      - Options of a policy, each of them optional, with the meaning and the default of the role's variable
+        C(firewall_<option>). They are C(scope), C(services), C(host_flows), C(close_services), C(blocked_networks),
+        C(management_networks), C(reply_rules), C(egress), C(state_match), C(smtp_client_users),
+        C(new_connections_per_minute), C(new_connections_burst), C(log_refusals), C(log_refusals_per_minute) and
+        C(log_prefix). C(internal_networks) is checked only.
     type: dict
     required: true
   controller:
-    description: In the scope V(host), the address from which the host is managed.
+    description: The address from which the host is managed. The scope V(host) needs it, or C(management_networks).
     type: str
   ssh_port:
     description: The port of SSH, 1 to 65535.
@@ -123,7 +125,9 @@ def firewall_rules(
     try:
         found = read_firewall_policy(policy, {option: option for option in DEFAULTS})
     except PolicyError as error:
-        raise AnsibleFilterError(f"input of filter {NAME}: {error}") from error
+        raise AnsibleFilterError(f"input of filter {NAME}:\n{error}") from error
+    if found.scope == "host" and facts.controller is None and not found.management:
+        raise _refuse("controller", controller, "the scope host needs it, or management_networks, to keep SSH open")
     return {name: str(text) for name, text in compile_firewall(found, facts)._asdict().items()}
 
 

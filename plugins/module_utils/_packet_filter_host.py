@@ -202,13 +202,13 @@ def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list
             bans = [rule for rule in rules[at:] if _matches(rule, patterns)]
             if strangers:
                 found.append(
-                    f"{family}: {len(strangers)} foreign rules in {builtin} come before the jump to {chain} "
-                    "and can overrule it; name their chains in firewall_jump_after if that is meant"
+                    f"{family}: rules in {builtin} come before the jump to {chain} and can overrule it "
+                    f"({len(strangers)} found); move them behind it, or name their chains in firewall_jump_after"
                 )
             if bans:
                 found.append(
-                    f"{family}: {len(bans)} jumps in {builtin} to chains of firewall_jump_after come behind the jump "
-                    f"to {chain}, so they do not count for what a flow lets in"
+                    f"{family}: jumps in {builtin} to chains of firewall_jump_after come behind the jump to {chain} "
+                    f"({len(bans)} found), so they do not count for what a flow lets in"
                 )
     return found
 

@@ -138,14 +138,16 @@ class _Reader:
             path, value = self.path(option), self.value(option)
         low, high = _RANGES[option]
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            self.problems.add(path, f"{shown(value)} is not accepted; write a whole number from {low} to {high}")
+            self.problems.add(
+                path, f"{shown(value)} is {_not_accepted(value)}; write a whole number from {low} to {high}"
+            )
             return low
         return int(value)
 
     def boolean(self, option: str) -> bool:
         value = self.value(option)
         if not isinstance(value, bool):
-            self.problems.add(self.path(option), f"{shown(value)} is not accepted; write true or false")
+            self.problems.add(self.path(option), f"{shown(value)} is {_not_accepted(value)}; write true or false")
         return bool(value)
 
     def networks(self, option: str, allow_any: bool) -> list[Network]:
@@ -283,6 +285,11 @@ class _Reader:
             self.problems.add(path, "limits connections from outside; leave it out of a client flow")
             return 0
         return self.number("new_connections_per_minute", path, value)
+
+
+def _not_accepted(value: object) -> str:
+    """Text that looks like the right value comes from quotes, or from ``-e name=value`` on the command line."""
+    return "text" if isinstance(value, str) else "not accepted"
 
 
 def _either(choices: Sequence[str]) -> str:

@@ -30,8 +30,7 @@ options:
     default: present
   policy:
     description:
-      - The variables of the role P(mailhost.hardening.firewall#role) without their prefix C(firewall_); each is
-        optional and has the role's default.
+      - The options of the filter P(mailhost.hardening.firewall_rules#filter), each of them optional.
       - Every problem of the policy is reported at once, before the host is asked for anything.
     type: dict
     default: {}
@@ -58,6 +57,7 @@ options:
     type: bool
     default: true
 requirements:
+  - root on the host
   - iptables on the host
   - ipset on the host, where sets are used
 attributes:
@@ -94,6 +94,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+diff:
+  description: What is live against what the policy makes, for each text that changes.
+  returned: changed, in diff mode
+  type: list
+  elements: dict
 backend:
   description: The iptables variant in use, V(nft) or V(legacy).
   returned: success

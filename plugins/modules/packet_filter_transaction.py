@@ -40,6 +40,7 @@ options:
     type: str
     default: ""
 requirements:
+  - root
   - iptables
   - ipset, where sets are used
 attributes:
@@ -74,6 +75,7 @@ notes:
 """
 
 import base64
+import os
 import zlib
 
 from ansible.module_utils.basic import AnsibleModule
@@ -86,6 +88,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_
 
 
 def inspect(question, check_mode):
+    if os.geteuid() != 0:
+        raise host.ConflictError("the packet filter can be changed by root alone; set ansible_become: true")
     transaction.settle(loader.ROOT, change=not check_mode)
     rivals = host.find_rivals()
     if rivals and not question["absent"]:

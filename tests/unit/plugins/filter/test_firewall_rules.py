@@ -63,6 +63,11 @@ def test_users_and_controller_are_parameters() -> None:
             'parameter controller of filter mailhost.hardening.firewall_rules: "mail.example" is not accepted; write an address, as "192.0.2.7"',
         ),
         (
+            "{'scope': 'host'} | mailhost.hardening.firewall_rules",
+            "parameter controller of filter mailhost.hardening.firewall_rules: null is not accepted; "
+            "the scope host needs it, or management_networks, to keep SSH open",
+        ),
+        (
             "{} | mailhost.hardening.firewall_rules(ssh_port=0)",
             "parameter ssh_port of filter mailhost.hardening.firewall_rules: 0 is not accepted; write a port from 1 to 65535",
         ),

