@@ -231,6 +231,13 @@ class _Run:
         state = _State(entry, saved, set())
         if self._expand(state, depth):
             at.matched = True
+            earlier = at.flags - state.flags
+            if earlier:
+                self.step(
+                    "Not certain: flags {} of earlier entries {}.",
+                    "".join(sorted(earlier)),
+                    "stay" if FLAGS_ACCUMULATE else "are dropped",
+                )
             at.flags = at.flags | state.flags if FLAGS_ACCUMULATE else state.flags
             text = "".join(state.out)
             self.step('It succeeds; the text is now "{}".', text)

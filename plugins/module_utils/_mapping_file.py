@@ -134,8 +134,8 @@ class _Reader:
         self.faults: list[Fault] = []
         self.missing: list[str] = []
         self.seen: dict[str, LogicalLine] = {}
-        # outside: no table yet; named: right behind a name; open: entries may come; closed: a blank line came
-        # behind an entry.
+        # outside: no table yet; named: right behind a name; open: entries may come; closed: a second blank line came,
+        # which ends a table, also behind a comment or in front of its first entry (section 12).
         self.state = "outside"
         self.column_one = ""
 
@@ -166,7 +166,7 @@ class _Reader:
             self.state = "open"
             self._add(line, "blank", own)
             return
-        if self.state == "open" and self.entries[-1]:
+        if self.state == "open":
             self.state = "closed"
         self._add(line, "blank", own)
 

@@ -30,6 +30,9 @@ def table(name: str, *entries: str) -> str:
 MAPPING = [
     (table("T", "*  $Y").replace("  *", "*"), [(1, "empty-table"), (3, "entry-in-column-one")]),
     ("T\n  *  $Y\n", [(2, "no-blank-after-name")]),
+    ("T\n\n! a comment\n\n  *  $Y\n", [(1, "empty-table"), (5, "orphaned-entry")]),
+    ("T\n\n\n  *  $Y\n", [(1, "empty-table"), (4, "orphaned-entry")]),
+    ("T\n! a comment\n\n! another\n  *  $Y\n\n! behind\n\nU\n\n  *  $Y\n", []),
     ("T\n\n  a  $Y\nU\n\n  b  $Y\n", [(4, "no-blank-before-name")]),
     ("T\n\n  a  $Y\n\n  b  $Y\n", [(5, "orphaned-entry")]),
     (table("T", "*  $Y") + "\n" + table("t", "*  $Y"), [(5, "duplicate-table")]),
