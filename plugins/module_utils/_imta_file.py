@@ -23,7 +23,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
     BLANKS,
     COMMENT,
     INCLUDE,
+    INCLUDE_COST,
     MAX_INCLUDE_DEPTH,
+    MAX_INCLUDED,
     LogicalLine,
     MtaTextError,
     fold,
@@ -158,6 +160,7 @@ class _Reader:
     def __init__(self, includes: Mapping[str, str], *, in_rules: bool) -> None:
         self.includes = includes
         self.in_rules = in_rules
+        self.included = 0
         self.nodes: list[Node] = []
         self.rules: list[Rule] = []
         self.channels: list[Channel] = []
@@ -207,6 +210,11 @@ class _Reader:
             expected = f"at most {MAX_INCLUDE_DEPTH} includes inside each other"
             self._fault("include-loop", line.error(1, f'"{name}" is included again', expected))
         elif name in self.includes:
+            self.included += len(self.includes[name]) + INCLUDE_COST
+            if self.included > MAX_INCLUDED:
+                expected = f"at most {MAX_INCLUDED} characters through includes"
+                self._fault("include-size", line.error(1, f'"{name}" makes it too much', expected))
+                return
             self.read(self.includes[name], name, chain)
         else:
             self.missing.append(name)

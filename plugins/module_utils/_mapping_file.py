@@ -18,7 +18,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
     BLANKS,
     COMMENT,
     INCLUDE,
+    INCLUDE_COST,
     MAX_INCLUDE_DEPTH,
+    MAX_INCLUDED,
     LogicalLine,
     MtaTextError,
     is_blank,
@@ -128,6 +130,7 @@ class _Reader:
 
     def __init__(self, includes: Mapping[str, str]) -> None:
         self.includes = includes
+        self.included = 0
         self.nodes: list[Node] = []
         self.names: list[tuple[str, LogicalLine]] = []
         self.entries: list[list[Entry]] = []
@@ -181,6 +184,11 @@ class _Reader:
                 line.error(1, f'"{name}" is included again', f"at most {MAX_INCLUDE_DEPTH} includes inside each other"),
             )
         elif name in self.includes:
+            self.included += len(self.includes[name]) + INCLUDE_COST
+            if self.included > MAX_INCLUDED:
+                expected = f"at most {MAX_INCLUDED} characters through includes"
+                self._fault("include-size", line.error(1, f'"{name}" makes it too much', expected))
+                return
             self.read(self.includes[name], name, chain)
         else:
             self.missing.append(name)

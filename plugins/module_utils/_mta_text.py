@@ -25,6 +25,11 @@ COMMENT_LINES_CONTINUE = False
 #: Deepest chain of includes that is followed. The vendor's limit is not known; a chain this long is a loop.
 MAX_INCLUDE_DEPTH = 8
 
+#: Most text that is read through includes, in characters, and what each include counts at least: files that include
+#: each other in turn would grow without end long before they are too deep.
+MAX_INCLUDED = 10_000_000
+INCLUDE_COST = 1_000
+
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
