@@ -77,6 +77,8 @@ def patterns_for(host: str) -> list[tuple[str, _Parts]]:
     labels = host.split(".")
     for count in range(1, len(labels)):
         rest = "." + ".".join(labels[count:])
+        if rest == ".":
+            break  # behind a final dot; the match-all pattern comes last, with the whole host
         tries.append((rest, _Parts("", host, rest, ".".join(labels[:count]), "")))
     tries.append((".", _Parts("", host, "", host, "")))
     return tries

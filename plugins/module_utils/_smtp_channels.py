@@ -69,6 +69,8 @@ class Switcher:
             return
         if ":" in client:
             self._trace.append("Not certain: whether $L has the tag IPv6: for an IPv6 client; rewritten without it.")
+            if "." in client:
+                self._trace.append("Not certain: the server may take the IPv4 address in this one as the client's.")
         rewritten = self._rewriter.rewrite(f"@[{client}]", Place(forward=False, envelope=True, source=channel.name))
         self._trace.extend(f"  {step}" for step in rewritten.trace)
         target = self._imta.channel_of_host(rewritten.system) if rewritten.system else None

@@ -166,6 +166,8 @@ class _Evaluation:
             if self.zones():
                 self.trace.append("An entry of PORT_ACCESS matched, so DNS_VERIFY_DOMAIN is not looked at.")
             return Stage("connect", True, True, "", tuple(self.asked), "")
+        if result is not None and self.zones() and any(str(step[0]).startswith("It fails") for step in result.steps):
+            self.trace.append("Not certain: whether an entry of PORT_ACCESS that matches and fails hides the zones.")
         for zone in self.zones():
             found, _reason = listing(self.resolver, self.session.client, zone)
             self.trace.append(f"DNS_VERIFY_DOMAIN {zone}: {self.session.client} is {'' if found else 'not '}listed.")
@@ -284,7 +286,7 @@ class _Evaluation:
 
     def destination(self, address: str) -> Destination:
         """Where a recipient goes: as the session says, else by the rewrite rules."""
-        given = self.session.destination_channels.get(address)
+        given = self.session.destination_channels.get(fold(address))
         if given is not None:
             return Destination(given, address)
         if ROUTE.search(address.rpartition("@")[0]):
@@ -305,8 +307,8 @@ class _Evaluation:
             if table not in self.mappings:
                 continue
             targets = [(address, destination)]
-            if expanded and address in self.session.expansions:
-                targets = [(member, self.destination(member)) for member in self.session.expansions[address]]
+            if expanded and fold(address) in self.session.expansions:
+                targets = [(member, self.destination(member)) for member in self.session.expansions[fold(address)]]
             for member, target in targets:
                 decision = self.ask_recipient_table(table, target)
                 if decision.rejected and not reply:

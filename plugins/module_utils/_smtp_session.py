@@ -12,6 +12,7 @@ import ipaddress
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._dns_verify import NO_ANSWER
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 
 #: Server address when a session names none; documentation range of RFC 5737.
 DEFAULT_SERVER = "192.0.2.25"
@@ -25,7 +26,10 @@ class SessionError(ValueError):
 
 
 class Session(NamedTuple):
-    """A session that was checked. ``authenticated`` is the user's address, or empty."""
+    """A session that was checked. ``user`` is the address of who authenticated, or empty.
+
+    Keys of ``destination_channels`` and ``expansions`` are folded: the case of an address changes no channel.
+    """
 
     client: str
     server: str
@@ -81,9 +85,12 @@ def read_session(data: Any) -> Session:
         user=_field("session.authenticated", authenticated) if isinstance(authenticated, str) else "",
         mail_from=_mailbox("session.mail_from", values.get("mail_from", "")),
         rcpt_to=_texts("session.rcpt_to", values.get("rcpt_to", [])),
-        destination_channels=_text_map("session.destination_channels", values.get("destination_channels", {})),
+        destination_channels={
+            fold(key): _channel(f"session.destination_channels[{key!r}]", item)
+            for key, item in _dictionary("session.destination_channels", values.get("destination_channels", {})).items()
+        },
         expansions={
-            key: _texts(f"session.expansions[{key!r}]", item)
+            fold(key): _texts(f"session.expansions[{key!r}]", item)
             for key, item in _dictionary("session.expansions", values.get("expansions", {})).items()
         },
         dns={
@@ -152,6 +159,13 @@ def _mailbox(path: str, value: Any) -> str:
     text = _field(path, value)
     if text.startswith("<") and text.endswith(">"):
         raise _wrong(path, value, "an address without angle brackets")
+    return text
+
+
+def _channel(path: str, value: Any) -> str:
+    text = _field(path, value)
+    if not text:
+        raise _wrong(path, value, "the name of a channel")
     return text
 
 

@@ -12,7 +12,11 @@ import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import MtaTextError
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import as_data, decide_session
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_config, read_session
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import (
+    SessionError,
+    read_config,
+    read_session,
+)
 
 RULES = ".  $U%$H@tcp-daemon\n"
 CHANNELS = "\ndefaults noswitchchannel\n\ntcp_local smtp switchchannel\ntcp-daemon\n"
@@ -102,6 +106,39 @@ def test_the_client_s_host_name_may_switch() -> None:
     imta = f"[]  $U%[$L]@tcp-daemon\n{RULES}{CHANNELS}\ntcp_intranet smtp allowswitchchannel\ntcp_intranet-daemon\n"
     assert NOT_TRIED in run("", imta)["trace"]
     assert NOT_TRIED not in run("", imta.replace("allowswitch", "noswitch"))["trace"]
+
+
+def test_the_case_of_an_address_changes_no_channel() -> None:
+    channels = {"c@d.example": "tcp_local", "list@d.example": "l"}
+    mappings = table("*|*|tcp_local|X@far.example  $Nno", name="SEND_ACCESS")
+    expansions = {"List@d.example": ["X@far.example"]}
+    recipients = ["C@D.Example", "LIST@d.example"]
+    result = run(mappings, rcpt_to=recipients, destination_channels=channels, expansions=expansions)
+    assert [(one["accepted"], one["destination_channel"]) for one in result["recipients"]] == [
+        (True, "tcp_local"),
+        (False, "l"),
+    ]
+
+
+def test_a_destination_channel_has_a_name() -> None:
+    with pytest.raises(SessionError) as caught:
+        run(destination_channels={"c@d.example": ""})
+    assert str(caught.value) == "session.destination_channels['c@d.example']: '' (str); expected the name of a channel"
+
+
+def test_zones_behind_an_entry_that_fails_are_an_open_point() -> None:
+    note = "Not certain: whether an entry of PORT_ACCESS that matches and fails hides the zones."
+    dispatcher = "[SERVICE=SMTP]\nPORT=25\nDNS_VERIFY_DOMAIN=bl.example.\n"
+    for mappings, expected in (("*  $C$:T$Y$E", True), ("TCP|*|587|*  $Y", False), ("*  $Y", False)):
+        session = read_session({"client": "198.51.100.7"})
+        config = read_config({"mappings": table(mappings, name="PORT_ACCESS"), "dispatcher_cnf": dispatcher})
+        assert (note in decide_session(session, config).trace) is expected
+
+
+def test_an_ipv4_address_in_an_ipv6_one_is_an_open_point() -> None:
+    note = "Not certain: the server may take the IPv4 address in this one as the client's."
+    assert note in run(client="::ffff:192.0.2.7")["trace"]
+    assert note not in run(client="2001:db8::7")["trace"]
 
 
 def test_flags_that_do_not_refuse_are_said() -> None:
