@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import Fault
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
     BLANKS,
     COMMENT,
     INCLUDE,
+    Fault,
     LogicalLine,
     content,
     fold,

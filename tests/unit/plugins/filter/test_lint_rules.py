@@ -189,6 +189,7 @@ def test_every_rule_is_tested_and_documented() -> None:
     source = "".join(
         path.read_text(encoding="utf-8")
         for name in (
+            "_mta_text",
             "_mapping_file",
             "_mapping_lint",
             "_mapping_lint_entries",
