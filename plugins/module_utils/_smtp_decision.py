@@ -25,7 +25,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callou
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import EFFECTS, Decision, decide
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import BLANKS, fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import BLANKS, INCLUDE, fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_chance import weakest
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels import Switcher, may_authenticate
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_replies import (
@@ -105,7 +105,13 @@ class _Evaluation:
         self.mappings = load_mappings(config.mappings, "mappings", tuple(sorted(config.includes.items())))
         self.imta = parse_imta(config.imta_cnf, includes=config.includes).require_sound()
         self.dispatcher = parse_dispatcher(config.dispatcher_cnf).require_sound()
-        self.database = parse_general(config.general).values
+        general = parse_general(config.general)
+        self.database = general.values
+        self.trace.extend(
+            f'Not certain: {line.file} includes "{line.text[1:].strip(BLANKS)}", which is not followed in this file.'
+            for line in (*general.lines, *self.dispatcher.lines)
+            if line.text.startswith(INCLUDE)
+        )
         self.resolver = StaticResolver(session.dns, zones=True)
         self.callouts = Callouts(session.callouts, self.resolver)
         self.rewriter = Rewriter(self.imta, self.mappings, surroundings("", self.database, self.callouts))

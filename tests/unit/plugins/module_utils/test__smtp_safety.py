@@ -141,6 +141,15 @@ def test_an_ipv4_address_in_an_ipv6_one_is_an_open_point() -> None:
     assert note not in run(client="2001:db8::7")["trace"]
 
 
+def test_includes_that_are_not_followed_are_said() -> None:
+    session = read_session({"client": "198.51.100.7"})
+    config = read_config({"general": "<IMTA_TABLE:more\nk  $Y\n", "dispatcher_cnf": "<extra.cnf\n"})
+    assert decide_session(session, config).trace[:2] == (
+        'Not certain: general.txt includes "IMTA_TABLE:more", which is not followed in this file.',
+        'Not certain: dispatcher.cnf includes "extra.cnf", which is not followed in this file.',
+    )
+
+
 def test_flags_that_do_not_refuse_are_said() -> None:
     result = run(table("*  $H"))
     assert accepted(result)
