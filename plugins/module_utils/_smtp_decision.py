@@ -51,6 +51,9 @@ CHANNEL_PARAMETER = "channel="
 #: Signs of a route in front of the last ``@``: source route, percent hack, bang path.
 ROUTE = re.compile("[@%!]")
 
+#: The first host of a source route (RFC 5321, appendix C).
+FIRST_HOP = re.compile("@([^@,:]+)[,:]")
+
 #: Recipient tables in the order they are asked here, with whether the recipient is the one after alias expansion.
 RECIPIENT_TABLES = (
     ("ORIG_SEND_ACCESS", False),
@@ -275,7 +278,17 @@ class _Evaluation:
         if not reached:
             return Stage(address, False, False, "", (), "")
         self.asked = []
-        destination = self.destination(address)
+        stage = self.deliver(address, self.destination(address))
+        hop = FIRST_HOP.match(address)
+        if stage.accepted or hop is None:
+            return stage
+        routed = self.deliver(address, self.by_rules("@" + hop.group(1))._replace(address=address))
+        if routed.accepted:
+            self.trace.append(f"Not certain: routed to its first hop {hop.group(1)} it is accepted; taken so.")
+        return routed if routed.accepted else stage
+
+    def deliver(self, address: str, destination: Destination) -> Stage:
+        """What becomes of a recipient that goes to this destination."""
         if not destination.channel:
             self.require_all_rules(address)
             self.trace.append(f"Not certain: {OWN_WORDING}.")
@@ -297,6 +310,10 @@ class _Evaluation:
             return Destination(given, address)
         if ROUTE.search(address.rpartition("@")[0]):
             self.trace.append(f"Not certain: {address} names a route; only the host behind its last @ is looked at.")
+        return self.by_rules(address)
+
+    def by_rules(self, address: str) -> Destination:
+        """Where the rewrite rules send an address."""
         source = self.switcher.switches[-1].channel
         rewritten = self.rewriter.rewrite(address, Place(forward=True, envelope=True, source=source))
         self.trace.extend(rewritten.trace)

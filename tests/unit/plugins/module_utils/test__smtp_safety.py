@@ -102,6 +102,17 @@ def test_routes_are_named_in_the_trace(address: str) -> None:
     assert f"Not certain: {address} names a route; only the host behind its last @ is looked at." in result["trace"]
 
 
+def test_a_source_route_is_no_refusal_when_its_first_hop_is_accepted() -> None:
+    imta = f"h.example  $U%$D@inner\n{RULES}{CHANNELS}\ntcp_intranet smtp\ninner\n"
+    mappings = table("tcp_local|*|tcp_local|*  $Nno")
+    result = run(mappings, imta, rcpt_to=["@h.example:v@far.example", "@far.example,@h.example:v@far.example"])
+    assert [(one["accepted"], one["destination_channel"]) for one in result["recipients"]] == [
+        (True, "tcp_intranet"),
+        (False, "tcp_local"),
+    ]
+    assert "Not certain: routed to its first hop h.example it is accepted; taken so." in result["trace"]
+
+
 def test_the_client_s_host_name_may_switch() -> None:
     imta = f"[]  $U%[$L]@tcp-daemon\n{RULES}{CHANNELS}\ntcp_intranet smtp allowswitchchannel\ntcp_intranet-daemon\n"
     assert NOT_TRIED in run("", imta)["trace"]
