@@ -77,7 +77,7 @@ options:
       dns:
         description:
           - Everything that exists in the DNS, by name. A value is a list of addresses, a dictionary from record type to
-            texts, or V(SERVFAIL). A name that is absent does not exist.
+            texts, or V(SERVFAIL). A name that is absent, or has no record, does not exist.
           - A name may also be the zone of a block list. Its value is the answer about the client, or a dictionary from
             address to answer.
         type: dict

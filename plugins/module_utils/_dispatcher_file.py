@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import Fault
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
     BLANKS,
     COMMENT,
     INCLUDE,
+    Fault,
     LogicalLine,
     content,
     fold,
@@ -65,9 +65,9 @@ class DispatcherFile(NamedTuple):
         return self.by_name.get((fold(service), key)) or self.by_name.get(("", key), [])
 
     def service_of_port(self, port: int) -> str | None:
-        """The service that listens on a port."""
+        """The service that listens on a port, in clear or, with TLS_PORT, behind TLS."""
         for service in self.services:
-            for value in self.values(service, "PORT"):
+            for value in (*self.values(service, "PORT"), *self.values(service, "TLS_PORT")):
                 if str(port) in (part.strip(BLANKS) for part in value.split(",")):
                     return service
         return None

@@ -19,6 +19,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file i
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import PORT_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint_entries import catches_all
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_pattern import PatternError, compile_pattern
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_template import (
+    TemplateError,
+    compile_template,
+    is_fallible,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import Finding, fold
 
 
@@ -71,9 +76,9 @@ def _port_access_catches_all(mappings: str) -> bool:
             continue
         for entry in table.entries:
             try:
-                pattern = compile_pattern(entry.pattern)
-            except PatternError:
+                pattern, ops = compile_pattern(entry.pattern), compile_template(entry.template)
+            except (PatternError, TemplateError):
                 continue
-            if catches_all(table, pattern) and "|" not in pattern.text:
+            if catches_all(table, pattern) and not any(is_fallible(op) for op in ops):
                 return True
     return False

@@ -35,6 +35,12 @@ TEXT_RECORDS_ARE_QUOTED = True
 #: Whether ``dns_verify_domain`` looks up IPv6 addresses is not known; taken as not listed.
 IPV6_IS_LOOKED_UP = False
 
+#: What stands for no definite answer in a set of records.
+NO_ANSWER = "SERVFAIL"
+
+#: Records that make a name one that mail can come from; a name with other records only does not exist for us.
+NAME_RECORDS = ("A", "AAAA", "MX", "CNAME")
+
 ROUTINES = ("dns_verify", "dns_verify_domain", "dns_verify_domain_port")
 
 
@@ -56,7 +62,7 @@ class StaticResolver:
 
     ``records`` maps a name (any case, with or without final dot) to: a list of address texts; a mapping from record
     type (``A``, ``TXT``, ``MX`` ...) to a list of texts; or the text ``SERVFAIL`` for no definite answer. A name that
-    is not in it does not exist.
+    is not in it, or has none of ``NAME_RECORDS``, does not exist.
 
     With ``zones`` a key may also be a block list's zone. Its value answers for every address that has no name of its
     own in the records, or it is a mapping from address to such a value.
@@ -78,18 +84,21 @@ class StaticResolver:
 
     def _records_of(self, name: str, kind: str) -> list[str] | None:
         value = self._value(name)
-        if value == "SERVFAIL":
-            return None
         if isinstance(value, dict):
-            value = value.get(kind)
-        elif kind != "A":
+            value = next((item for name, item in value.items() if str(name).upper() == kind), None)
+        elif kind != "A" and value != NO_ANSWER:
             value = None
+        if value == NO_ANSWER:
+            return None
         return [str(item) for item in value] if isinstance(value, (list, tuple)) else []
 
     def exists(self, name: str) -> bool | None:
-        """Whether the name is known."""
+        """Whether the name has an address or a mail exchanger; no definite answer for one of them is none at all."""
         value = self._value(name)
-        return None if value == "SERVFAIL" else value is not None
+        records = [self._records_of(name, kind) for kind in NAME_RECORDS]
+        if any(records):
+            return True
+        return None if value == NO_ANSWER or None in records else False
 
     def texts(self, name: str) -> Sequence[str] | None:
         """Its text records."""

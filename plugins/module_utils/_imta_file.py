@@ -18,12 +18,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._imta_keywords 
     keywords_of,
     words_of,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import Fault
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
     BLANKS,
     COMMENT,
     INCLUDE,
-    MAX_INCLUDE_DEPTH,
+    Fault,
+    Includes,
     LogicalLine,
     MtaTextError,
     fold,
@@ -131,7 +131,7 @@ def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | 
         tuple(reader.channels),
         tuple(reader.default_lines),
         tuple(reader.faults),
-        tuple(reader.missing),
+        tuple(reader.includes.missing),
         by_name,
         by_host,
     )
@@ -156,14 +156,13 @@ class _Reader:
     """The state of reading: in the rules, or which lines of a block have come."""
 
     def __init__(self, includes: Mapping[str, str], *, in_rules: bool) -> None:
-        self.includes = includes
+        self.includes = Includes(includes)
         self.in_rules = in_rules
         self.nodes: list[Node] = []
         self.rules: list[Rule] = []
         self.channels: list[Channel] = []
         self.default_lines: list[LogicalLine] = []
         self.faults: list[Fault] = []
-        self.missing: list[str] = []
         self.defaults: tuple[Keyword, ...] = ()
         self.names: dict[str, int] = {}
         self.block = ""  # "", "channel" or "defaults"
@@ -200,16 +199,11 @@ class _Reader:
 
     def _include(self, line: LogicalLine, own: bool, chain: tuple[str, ...]) -> None:
         self._add(line, "include", own)
-        name = line.text[1:].strip(BLANKS)
-        if not name:
-            self._fault("include-name", line.error(1, "an include without a file", "the full path of a file"))
-        elif name in chain or len(chain) > MAX_INCLUDE_DEPTH:
-            expected = f"at most {MAX_INCLUDE_DEPTH} includes inside each other"
-            self._fault("include-loop", line.error(1, f'"{name}" is included again', expected))
-        elif name in self.includes:
-            self.read(self.includes[name], name, chain)
-        else:
-            self.missing.append(name)
+        found = self.includes.open(line, chain)
+        if isinstance(found, Fault):
+            self.faults.append(found)
+        elif found is not None:
+            self.read(found[1], found[0], chain)
 
     def _rule(self, line: LogicalLine, own: bool) -> None:
         text = line.text

@@ -167,7 +167,8 @@ def _targets(parsed: ImtaFile, channel: Channel) -> Iterator[Finding]:
             continue
         if name != "saslswitchchannel":
             continue
-        if not (channel.has("maysaslserver") or channel.has("mustsaslserver")):
+        # The vendor's own tcp_intranet, which is only switched to, has the keyword without AUTH (section 5.4).
+        if not (channel.has("maysaslserver") or channel.has("mustsaslserver") or channel.has("allowswitchchannel")):
             message = f"channel {channel.name} has saslswitchchannel but offers no AUTH"
             yield Finding(line, "switch-without-auth", message, "Add maysaslserver.")
         if not target.has("mustsaslserver"):

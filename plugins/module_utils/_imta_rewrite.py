@@ -77,6 +77,8 @@ def patterns_for(host: str) -> list[tuple[str, _Parts]]:
     labels = host.split(".")
     for count in range(1, len(labels)):
         rest = "." + ".".join(labels[count:])
+        if rest == ".":
+            break  # behind a final dot; the match-all pattern comes last, with the whole host
         tries.append((rest, _Parts("", host, rest, ".".join(labels[:count]), "")))
     tries.append((".", _Parts("", host, "", host, "")))
     return tries
@@ -89,6 +91,7 @@ class Rewriter:
         parsed.require_sound()
         self._mappings = mappings
         self._around = around
+        self._missing = parsed.missing
         self._rules: dict[str, list[Rule]] = {}
         for rule in parsed.rules:
             self._rules.setdefault(fold(rule.pattern), []).append(rule)
@@ -100,7 +103,7 @@ class Rewriter:
             raise ValueError(f"{address[:200]!r} is no address; expected user@host")
         if len(address) > MAX_ADDRESS:
             raise ValueError(f"an address of {len(address)} characters; expected at most {MAX_ADDRESS}")
-        trace: list[str] = []
+        trace = [f'The include "{name}" was not given; its rules are missing.' for name in self._missing]
         for pattern, parts in patterns_for(host):
             for rule in self._rules.get(fold(pattern), ()):
                 trace.append(f'Line {rule.line.number}: pattern "{rule.pattern}" fits, template "{rule.template}".')

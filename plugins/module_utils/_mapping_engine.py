@@ -10,6 +10,7 @@ open the choice is one constant here, and the trace of a probe that met it says 
 from __future__ import annotations
 
 import string
+from bisect import bisect_left
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
 if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Surroundings
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import Entry, MappingFile
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import LogicalLine
 
 #: Restarts from the top ($R) before a table is left with what it has. The vendor's number is not known.
 MAX_RESTARTS = 100
@@ -53,6 +55,9 @@ MAX_OUTPUT = 16384
 
 #: Work one probe may cause, in characters looked at by entries. About a second.
 MAX_WORK = 4_000_000
+
+#: Work of trying an entry that may match, besides the text; measured, in the unit of ``MAX_WORK``.
+ENTRY_WORK = 20
 
 #: Flags of successful earlier entries stay set when the mapping goes on. Believed, not stated (section 3.2).
 FLAGS_ACCUMULATE = True
@@ -190,8 +195,9 @@ class _Run:
             return False, set(), text
         self.step('Table {} is applied to "{}".', name, text)
         at = _Position(table, text)
+        self._spend(table.table.line, 0, len(table.patterns))
         while True:
-            hit = table.find(at.subject, at.candidates, at.start)
+            hit = self._find(at)
             if hit is None:
                 if not at.take_extra_pass():
                     break
@@ -215,11 +221,22 @@ class _Run:
             self.step('Table {} gives flags [{}] and "{}".', name, "".join(sorted(at.flags)), at.subject.text)
         return at.matched, at.flags, at.subject.text
 
+    def _find(self, at: _Position) -> tuple[int, list[str]] | None:
+        """The next entry that matches; what was looked at for it is work."""
+        steps = at.subject.steps
+        hit = at.table.find(at.subject, at.candidates, at.start)
+        end = len(at.candidates) if hit is None else bisect_left(at.candidates, hit[0])
+        tried = end - bisect_left(at.candidates, at.start)
+        steps = at.subject.steps - steps
+        self._spend(at.table.table.line, 0, tried * (ENTRY_WORK + len(at.subject.text) // 16) + steps)
+        return hit
+
     def _entry(self, at: _Position, number: int, saved: list[str], depth: int) -> str:
         """Process the entry that matched; returns the control character that says how to go on."""
         table = at.table
         entry = table.table.entries[number]
-        self._spend(entry, len(at.subject.text) + len(entry.pattern) + len(entry.template) + 200)
+        amount = len(at.subject.text) + len(entry.pattern) + len(entry.template) + 200
+        self._spend(entry.line, entry.pattern_at, amount)
         self.step(
             'Entry {} of {} matches: pattern "{}", template "{}".',
             number + 1,
@@ -231,11 +248,18 @@ class _Run:
         state = _State(entry, saved, set())
         if self._expand(state, depth):
             at.matched = True
+            earlier = at.flags - state.flags
+            if earlier:
+                self.step(
+                    "Not certain: flags {} of earlier entries {}.",
+                    "".join(sorted(earlier)),
+                    "stay" if FLAGS_ACCUMULATE else "are dropped",
+                )
             at.flags = at.flags | state.flags if FLAGS_ACCUMULATE else state.flags
             text = "".join(state.out)
             self.step('It succeeds; the text is now "{}".', text)
             if text != at.subject.text:
-                self._spend(entry, len(table.patterns))
+                self._spend(entry.line, entry.pattern_at, len(table.patterns))
                 at.look_at(text)
         elif FLAGS_OF_FAILED_ENTRY_STAY:
             at.flags |= state.flags
@@ -246,11 +270,11 @@ class _Run:
             )
         return state.control
 
-    def _spend(self, entry: Entry, amount: int) -> None:
+    def _spend(self, line: LogicalLine, offset: int, amount: int) -> None:
         self.work += amount
         if self.work > MAX_WORK:
-            raise entry.line.error(
-                entry.pattern_at, "a probe that goes round and round", f"an end within {MAX_WORK} characters of work"
+            raise line.error(
+                offset, "a probe that goes round and round", f"an end within {MAX_WORK} characters of work"
             )
 
     def _remark(self, table: CompiledTable, number: int) -> None:
@@ -341,7 +365,7 @@ class _Run:
         inner.control = state.control
         self._ops(inner, ops, depth)
         state.control = inner.control
-        self._spend(state.entry, inner.length)
+        self._spend(state.entry.line, state.entry.template_at, inner.length)
         return "".join(inner.out)
 
     def _deeper(self, state: _State, depth: int, what: str) -> int:
@@ -362,5 +386,5 @@ class _Run:
 
     def _insert(self, state: _State, text: str, source: str, depth: int) -> None:
         """Template text from outside takes effect as if it stood in the template."""
-        self._spend(state.entry, len(text))
+        self._spend(state.entry.line, state.entry.template_at, len(text))
         self._ops(state, self._compile(state.entry, text, source), self._deeper(state, depth, "texts"))

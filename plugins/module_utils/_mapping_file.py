@@ -18,7 +18,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
     BLANKS,
     COMMENT,
     INCLUDE,
-    MAX_INCLUDE_DEPTH,
+    Fault,
+    Includes,
     LogicalLine,
     MtaTextError,
     is_blank,
@@ -51,13 +52,6 @@ class Table(NamedTuple):
     name: str
     line: LogicalLine
     entries: tuple[Entry, ...]
-
-
-class Fault(NamedTuple):
-    """A breach of the grammar: a stable code and the error that says where and what."""
-
-    code: str
-    error: MtaTextError
 
 
 class Node(NamedTuple):
@@ -97,7 +91,7 @@ def parse_mappings(text: str, file: str = "mappings", includes: Mapping[str, str
     reader = _Reader(includes or {})
     reader.read(text, file, ())
     tables = tuple(Table(name, line, tuple(entries)) for (name, line), entries in zip(reader.names, reader.entries))
-    return MappingFile(tuple(reader.nodes), tables, tuple(reader.faults), tuple(reader.missing))
+    return MappingFile(tuple(reader.nodes), tables, tuple(reader.faults), tuple(reader.includes.missing))
 
 
 def print_mappings(parsed: MappingFile) -> str:
@@ -127,15 +121,14 @@ class _Reader:
     """The state of reading: which table is open and how far it has come."""
 
     def __init__(self, includes: Mapping[str, str]) -> None:
-        self.includes = includes
+        self.includes = Includes(includes)
         self.nodes: list[Node] = []
         self.names: list[tuple[str, LogicalLine]] = []
         self.entries: list[list[Entry]] = []
         self.faults: list[Fault] = []
-        self.missing: list[str] = []
         self.seen: dict[str, LogicalLine] = {}
-        # outside: no table yet; named: right behind a name; open: entries may come; closed: a blank line came
-        # behind an entry.
+        # outside: no table yet; named: right behind a name; open: entries may come; closed: a second blank line came,
+        # which ends a table, also behind a comment or in front of its first entry (section 12).
         self.state = "outside"
         self.column_one = ""
 
@@ -166,24 +159,17 @@ class _Reader:
             self.state = "open"
             self._add(line, "blank", own)
             return
-        if self.state == "open" and self.entries[-1]:
+        if self.state == "open":
             self.state = "closed"
         self._add(line, "blank", own)
 
     def _include(self, line: LogicalLine, own: bool, chain: tuple[str, ...]) -> None:
         self._add(line, "include", own)
-        name = line.text[1:].strip(BLANKS)
-        if not name:
-            self._fault("include-name", line.error(1, "an include without a file", "the full path of a file"))
-        elif name in chain or len(chain) > MAX_INCLUDE_DEPTH:
-            self._fault(
-                "include-loop",
-                line.error(1, f'"{name}" is included again', f"at most {MAX_INCLUDE_DEPTH} includes inside each other"),
-            )
-        elif name in self.includes:
-            self.read(self.includes[name], name, chain)
-        else:
-            self.missing.append(name)
+        found = self.includes.open(line, chain)
+        if isinstance(found, Fault):
+            self.faults.append(found)
+        elif found is not None:
+            self.read(found[1], found[0], chain)
 
     def _entry(self, line: LogicalLine, own: bool) -> None:
         entry = read_entry(line)

@@ -26,6 +26,15 @@ LAST_ARGUMENT_TAKES_THE_REST = True
 #: The entry that rejects wins over the one that allows when both flags are set. Of medium confidence; never write it.
 REJECTION_WINS = True
 
+#: What flags do to a message that is accepted, for the trace (section 4.2). None of them refuses it at once.
+EFFECTS = {
+    "B": "the message goes to the bit bucket",
+    "H": "the message is held",
+    "V": "the message is thrown away for all recipients",
+    "Z": "the message is thrown away",
+    "I": "a group id is asked for, which is not looked at here",
+}
+
 PORT_TABLE = "PORT_ACCESS"
 REJECTING = "NF"
 
@@ -66,6 +75,6 @@ def decide(table: str, flags: Iterable[str], output: str) -> Decision:
     takers = sum(1 for flag in reading_order(table) if flag in set_flags)
     if takers and output.count("|") >= takers:
         notes.append("more arguments than flags; the manuals do not say who gets the rest, taken by the last flag")
-    if not rejecting or not REJECTION_WINS:
+    if not rejecting or ("Y" in set_flags and not REJECTION_WINS):
         return Decision(False, "", "", tuple(notes))
     return Decision(True, arguments.get(rejecting[0], ""), arguments.get("X", ""), tuple(notes))

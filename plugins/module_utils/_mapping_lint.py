@@ -22,6 +22,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint_e
     entry_findings,
     fields_of,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint_order import shadowed
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import TooCostlyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_pattern import PatternError, compile_pattern
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_template import (
@@ -121,21 +122,23 @@ def _table(table: Table) -> Iterator[Finding]:
         message = f"table {table.name} has {count} entries, which are scanned one by one"
         hint = f"Above about {LARGE_TABLE} entries move the data to the general database."
         yield Finding(table.line.number, "large-table", message, hint)
+    entries: list[Looked] = []
     caught = -1
-    catch_all = False
     for number, entry in enumerate(table.entries):
         looked, findings = _look(entry, number, number == count - 1)
+        entries.append(looked)
         yield from findings
         yield from entry_findings(table, looked)
-        if caught >= 0:
-            message = f"no probe reaches this entry: line {caught} takes them all"
-            yield Finding(entry.line.number, "unreachable-entry", message, "Put it before the catch-all, or remove it.")
-        if looked.pattern is not None and looked.ops is not None and catches_all(table, looked.pattern):
-            ends = always_ends(looked.ops)
-            catch_all = catch_all or ends
-            if ends and caught < 0:
-                caught = entry.line.number
-    if name in NEED_CATCH_ALL and count and not catch_all:
+        all_taken = looked.pattern is not None and catches_all(table, looked.pattern)
+        if caught < 0 and all_taken and looked.ops is not None and always_ends(looked.ops):
+            caught = number
+    above = shadowed(table, entries)
+    for number, entry in enumerate(table.entries):
+        by = table.entries[caught].line.number if 0 <= caught < number else above.get(number)
+        if by is not None:
+            message = f"no probe reaches this entry: line {by} takes them all"
+            yield Finding(entry.line.number, "unreachable-entry", message, "Put it before that line, or remove it.")
+    if name in NEED_CATCH_ALL and count and caught < 0:
         message = f"table {table.name} has no entry for all that is left"
         yield Finding(table.entries[-1].line.number, "missing-catch-all", message, NEED_CATCH_ALL[name])
 

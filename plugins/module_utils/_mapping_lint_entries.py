@@ -50,7 +50,9 @@ CHANNEL_FIELDS = {
     "ORIG_MAIL_ACCESS": (7, 9),
     "FROM_ACCESS": (7,),
 }
-PORT_FIELDS = 5
+
+#: Fields of probes that always have as many. The other tables see probes of other shape too (section 4.1).
+FIELDS = {PORT_TABLE: 5, "SEND_ACCESS": 4, "ORIG_SEND_ACCESS": 4}
 
 #: Lengths that every release takes, in characters (R63 6n6j50mme), and what 6.3 takes (A63 10.3.1).
 MAX_FIELD = 252
@@ -86,8 +88,14 @@ def fields_of(pattern: str) -> list[str]:
 
 def catches_all(table: Table, pattern: Pattern) -> bool:
     """Whether the pattern matches every probe of the table."""
-    stars = all(isinstance(item, Wildcard) and item.many and item.allowed is None for item in pattern.items)
-    return bool(pattern.items) and (stars or (table.name.upper() == PORT_TABLE and pattern.text == "*|*|*|*|*"))
+    if pattern.items and all(isinstance(i, Wildcard) and i.many and i.allowed is None for i in pattern.items):
+        return True
+    bars = FIELDS.get(table.name.upper(), 1) - 1
+    return (
+        pattern.plain is not None
+        and pattern.plain == ("", *["|"] * (len(pattern.plain) - 2), "")
+        and (2 < len(pattern.plain) <= bars + 2)
+    )
 
 
 def always_ends(ops: tuple[Op, ...]) -> bool:
@@ -220,9 +228,8 @@ def _texts(table: Table, looked: Looked, ops: tuple[Op, ...]) -> Iterator[Findin
     if not flags & {"N", "F"}:
         return
     takers = [flag for flag in reading_order(table.name) if flag in flags]
-    written = "".join(
-        op.text if isinstance(op, Text) else "?" if isinstance(op, (Saved, Callout)) else "" for op in ops
-    )
+    # A routine that only decides gives no text; those that give one are left out below.
+    written = "".join(op.text if isinstance(op, Text) else "?" if isinstance(op, Saved) else "" for op in ops)
     if written.count("|") >= len(takers):
         message = "more pieces between bars than flags with an argument"
         yield Finding(_line(looked), "extra-bar", message, 'A "|" separates arguments; leave it out of the text.')

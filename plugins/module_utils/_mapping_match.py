@@ -40,6 +40,9 @@ MAX_TEXT = 16384
 #: Steps that the search for back matches may take before the pattern counts as too costly.
 MAX_SEARCH_STEPS = 50_000
 
+#: The same for all patterns of a table that meet one text.
+MAX_TEXT_STEPS = 400_000
+
 #: Up to this length a chain of plain stars is matched by searching its literals; beyond it the worst case of that
 #: search (text length times literal length) would show.
 _PLAIN_LENGTH = 2048
@@ -63,6 +66,8 @@ class Subject:
             raise TooCostlyError(f"a text of {len(text)} characters; at most {MAX_TEXT} can be matched")
         self.text = text
         self.folded = fold(text)
+        self.steps = 0
+        self._where: dict[str, list[int]] = {}
         self._places: dict[object, int] = {}
         self._addresses: dict[int, list[tuple[int, int, int]]] = {}
 
@@ -74,11 +79,21 @@ class Subject:
             if not self.folded:
                 found = 0
             elif isinstance(what, str):
-                found = int(self.folded.translate(_OneCharacter(what)), 2) << 1
+                digits = bytearray(b"0") * len(self.folded)
+                for position in self._positions().get(what, ()):
+                    digits[position] = 49
+                found = int(digits, 2) << 1
             else:
                 found = int(self.folded.translate(what), 2) << 1
             self._places[key] = found
         return found
+
+    def _positions(self) -> dict[str, list[int]]:
+        """Where each character of the text stands."""
+        if not self._where:
+            for position, char in enumerate(self.folded):
+                self._where.setdefault(char, []).append(position)
+        return self._where
 
     def addresses(self, version: int) -> list[tuple[int, int, int]]:
         """Start, end and number of each address in the text.
@@ -98,20 +113,11 @@ class Subject:
         return found
 
 
-class _OneCharacter:
-    """Translation table: ``1`` for one character, ``0`` for all others."""
-
-    def __init__(self, char: str) -> None:
-        self._code = ord(char)
-
-    def __getitem__(self, code: int) -> str:
-        return "1" if code == self._code else "0"
-
-
 def match(pattern: Pattern, subject: Subject) -> list[str] | None:
     """The texts of the saved wildcards in order, or None when the pattern does not match.
 
-    Raises TooCostlyError when back matches need more than ``MAX_SEARCH_STEPS`` steps.
+    Raises TooCostlyError when back matches need more than ``MAX_SEARCH_STEPS`` steps, or more than ``MAX_TEXT_STEPS``
+    together with those of other patterns on this text.
     """
     if pattern.plain is not None and len(subject.text) <= _PLAIN_LENGTH:
         return _match_plain(pattern, pattern.plain, subject)
@@ -245,8 +251,11 @@ def _search(items: tuple[Item, ...], reach: list[int], subject: Subject) -> list
     stack.append(open_item(0, 0))
     while stack:
         steps += 1
+        subject.steps += 1
         if steps > MAX_SEARCH_STEPS:
             raise TooCostlyError(f"back matches that need more than {MAX_SEARCH_STEPS} steps on this text")
+        if subject.steps > MAX_TEXT_STEPS:
+            raise TooCostlyError(f"back matches of several patterns that need more than {MAX_TEXT_STEPS} steps")
         end = next(stack[-1], None)
         del ends[len(stack) - 1 :]
         if end is None:

@@ -9,6 +9,7 @@ Private to this collection. Syntax: messaging-server.md section 2. Matching is i
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect_right
 from functools import lru_cache
 from typing import NamedTuple, Union
 
@@ -50,15 +51,30 @@ class PatternError(ValueError):
 
 
 class CharClass:
-    """A set of characters as ranges, case-blind. Works as a translation table to ``0`` and ``1``."""
+    """A set of characters as ranges, case-blind for A to Z. Works as a translation table to ``0`` and ``1``.
+
+    ``ranges`` are first and last codes of folded characters, in order and apart from each other.
+    """
 
     def __init__(self, ranges: tuple[tuple[str, str], ...]) -> None:
-        self.ranges = ranges
+        codes = [(ord(low), ord(high)) for low, high in ranges]
+        # The part of a range that lies among the capitals stands for the small letters too.
+        codes += [(max(low, 65) + 32, min(high, 90) + 32) for low, high in codes if low <= 90 and high >= 65]
+        merged: list[tuple[int, int]] = []
+        for low, high in sorted(codes):
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+            else:
+                merged.append((low, high))
+        self.ranges = tuple(merged)
+        self._lows = [low for low, _high in merged]
         self._bits: dict[int, str] = {}
 
     def __contains__(self, char: str) -> bool:
         """Whether the class has the character in either case."""
-        return any(low <= variant <= high for variant in (char, char.swapcase()) for low, high in self.ranges)
+        code = ord(fold(char))
+        place = bisect_right(self._lows, code) - 1
+        return place >= 0 and code <= self.ranges[place][1]
 
     def __getitem__(self, code: int) -> str:
         """``1`` for the code of a member, else ``0``; this is what ``str.translate`` asks for."""

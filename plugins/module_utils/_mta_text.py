@@ -12,7 +12,10 @@ printing is concatenation and cannot lose a byte.
 from __future__ import annotations
 
 import string
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COMMENT = "!"
 INCLUDE = "<"
@@ -24,6 +27,11 @@ COMMENT_LINES_CONTINUE = False
 
 #: Deepest chain of includes that is followed. The vendor's limit is not known; a chain this long is a loop.
 MAX_INCLUDE_DEPTH = 8
+
+#: Most text that is read through includes, in characters, and what each include counts at least: files that include
+#: each other in turn would grow without end long before they are too deep.
+MAX_INCLUDED = 10_000_000
+INCLUDE_COST = 1_000
 
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
@@ -50,6 +58,13 @@ class Finding(NamedTuple):
     code: str
     message: str
     hint: str
+
+
+class Fault(NamedTuple):
+    """A breach of the grammar: a stable code and the error that says where and what."""
+
+    code: str
+    error: MtaTextError
 
 
 class LogicalLine(NamedTuple):
@@ -130,6 +145,38 @@ def logical_lines(text: str, file: str, *, joined: bool = True) -> list[LogicalL
 def ends_in_continuation(line: LogicalLine) -> bool:
     """Whether the file ends behind the backslash of this line, which then joins nothing."""
     return len(line.raw) > 1 and line.raw[-1] == ""
+
+
+class Includes:
+    """Texts of included files by the name behind ``<``, and the bounds of following them.
+
+    ``missing`` collects the names whose text was not given.
+    """
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._texts = texts
+        self._size = 0
+        self.missing: list[str] = []
+
+    def open(self, line: LogicalLine, chain: tuple[str, ...]) -> tuple[str, str] | Fault | None:
+        """Name and text of the file an include line names, None without its text, or what is wrong with the line.
+
+        ``chain`` are the files that are being read, the outermost first.
+        """
+        name = line.text[1:].strip(BLANKS)
+        if not name:
+            return Fault("include-name", line.error(1, "an include without a file", "the full path of a file"))
+        if name in chain or len(chain) > MAX_INCLUDE_DEPTH:
+            expected = f"at most {MAX_INCLUDE_DEPTH} includes inside each other"
+            return Fault("include-loop", line.error(1, f'"{name}" is included again', expected))
+        if name not in self._texts:
+            self.missing.append(name)
+            return None
+        self._size += len(self._texts[name]) + INCLUDE_COST
+        if self._size > MAX_INCLUDED:
+            expected = f"at most {MAX_INCLUDED} characters through includes"
+            return Fault("include-size", line.error(1, f'"{name}" makes it too much', expected))
+        return name, self._texts[name]
 
 
 def is_blank(text: str) -> bool:

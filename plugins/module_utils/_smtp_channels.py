@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import Channel, ImtaFile
 
 
+#: Keywords that let a session switch to the channel.
+SWITCHABLE = ("switchchannel", "allowswitchchannel")
+
+
 class Switch(NamedTuple):
     """The channel after a step: ``service``, ``address``, ``tls`` or ``authentication``."""
 
@@ -63,21 +67,33 @@ class Switcher:
         if channel is None or switching(channel) != "switchchannel":
             self._trace.append("Channel does not switch by address (no switchchannel).")
             return
-        literal = f"IPv6:{client}" if ":" in client else client
         if ":" in client:
             self._trace.append("Not certain: whether $L has the tag IPv6: for an IPv6 client; rewritten without it.")
-            literal = client
-        rewritten = self._rewriter.rewrite(f"@[{literal}]", Place(forward=False, envelope=True, source=channel.name))
+            if "." in client:
+                self._trace.append("Not certain: the server may take the IPv4 address in this one as the client's.")
+        rewritten = self._rewriter.rewrite(f"@[{client}]", Place(forward=False, envelope=True, source=channel.name))
         self._trace.extend(f"  {step}" for step in rewritten.trace)
         target = self._imta.channel_of_host(rewritten.system) if rewritten.system else None
         if target is None:
             self._trace.append(f'No channel has the host name "{rewritten.system}"; no switch by address.')
+            self._remark_host_name(channel)
         elif fold(target.name) == fold(channel.name):
             self._trace.append(f"The client's address belongs to channel {target.name} already.")
-        elif switching(target) not in {"switchchannel", "allowswitchchannel"}:
+            self._remark_host_name(channel)
+        elif switching(target) not in SWITCHABLE:
             self._trace.append(f"Channel {target.name} does not allow switching to it ({switching(target)}).")
         else:
             self._to("address", target.name)
+
+    def _remark_host_name(self, channel: Channel) -> None:
+        """When the address leads nowhere the server may try the name that the client's DNS gives (section 5.3)."""
+        for other in self._imta.channels:
+            if fold(other.name) != fold(channel.name) and switching(other) in SWITCHABLE:
+                self._trace.append(
+                    "Not certain: the client's host name may be tried too, and a client can choose it; "
+                    f"not looked at here. Channel {other.name} can be switched to."
+                )
+                return
 
     def by_tls(self) -> None:
         """Switching after STARTTLS."""

@@ -9,6 +9,7 @@ configuration files; nothing is asked of a network.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import (
@@ -23,8 +24,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._imta_rewrite i
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import Decision, decide
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import EFFECTS, Decision, decide
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import BLANKS, INCLUDE, fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_chance import weakest
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels import Switcher, may_authenticate
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_replies import (
     AUTHENTICATION_REQUIRED,
@@ -46,6 +48,12 @@ DEFAULT_CHANNEL = "tcp_local"
 #: What a text in front of the channel's name means in the option PARAMETER of a service.
 CHANNEL_PARAMETER = "channel="
 
+#: Signs of a route in front of the last ``@``: source route, percent hack, bang path.
+ROUTE = re.compile("[@%!]")
+
+#: The first host of a source route (RFC 5321, appendix C).
+FIRST_HOP = re.compile("@([^@,:]+)[,:]")
+
 #: Recipient tables in the order they are asked here, with whether the recipient is the one after alias expansion.
 RECIPIENT_TABLES = (
     ("ORIG_SEND_ACCESS", False),
@@ -53,6 +61,13 @@ RECIPIENT_TABLES = (
     ("SEND_ACCESS", True),
     ("MAIL_ACCESS", True),
 )
+
+
+class Destination(NamedTuple):
+    """Where a recipient goes: the channel (empty for none) and the address as the rewrite rules left it."""
+
+    channel: str
+    address: str
 
 
 class Stage(NamedTuple):
@@ -93,12 +108,19 @@ class _Evaluation:
         self.mappings = load_mappings(config.mappings, "mappings", tuple(sorted(config.includes.items())))
         self.imta = parse_imta(config.imta_cnf, includes=config.includes).require_sound()
         self.dispatcher = parse_dispatcher(config.dispatcher_cnf).require_sound()
-        self.database = parse_general(config.general).values
+        general = parse_general(config.general)
+        self.database = general.values
+        self.trace.extend(
+            f'Not certain: {line.file} includes "{line.text[1:].strip(BLANKS)}", which is not followed in this file.'
+            for line in (*general.lines, *self.dispatcher.lines)
+            if line.text.startswith(INCLUDE)
+        )
         self.resolver = StaticResolver(session.dns, zones=True)
         self.callouts = Callouts(session.callouts, self.resolver)
         self.rewriter = Rewriter(self.imta, self.mappings, surroundings("", self.database, self.callouts))
         self.switcher = Switcher(self.imta, self.rewriter, self.trace)
         self.authenticated = False
+        self.sender = session.mail_from
         self.port_probe = "|".join(("TCP", session.server, str(session.port), session.client, str(session.client_port)))
         self.asked: list[str] = []
 
@@ -120,13 +142,20 @@ class _Evaluation:
         if table not in self.mappings:
             return None
         self.asked.append(table)
-        result = self.mappings.probe(table, text, surroundings(flags, self.database, self.callouts))
+        around = surroundings(flags, self.database, self.callouts)
+        result, complete = weakest(
+            lambda chances: self.mappings.probe(table, text, around._replace(chance=chances)),
+            lambda result: result.matched and decide(table, result.flags, result.output).rejected,
+        )
         self.trace.extend(result.trace())
+        if not complete:
+            self.trace.append("Not certain: with so many chances not every outcome was tried; another may accept.")
         return result
 
     def decision(self, table: str, result: Result) -> Decision:
         decision = decide(table, result.flags, result.output) if result.matched else Decision(False, "", "", ())
         self.trace.extend(f"Not certain: {note}." for note in decision.notes)
+        self.trace.extend(f"Flag {flag}: {EFFECTS[flag]}." for flag in result.flags if flag in EFFECTS)
         if "D" in result.arguments:
             self.trace.append(f"The answer is delayed by {result.arguments['D']} hundredths of a second.")
         return decision
@@ -146,6 +175,8 @@ class _Evaluation:
             if self.zones():
                 self.trace.append("An entry of PORT_ACCESS matched, so DNS_VERIFY_DOMAIN is not looked at.")
             return Stage("connect", True, True, "", tuple(self.asked), "")
+        if result is not None and self.zones() and any(str(step[0]).startswith("It fails") for step in result.steps):
+            self.trace.append("Not certain: whether an entry of PORT_ACCESS that matches and fails hides the zones.")
         for zone in self.zones():
             found, _reason = listing(self.resolver, self.session.client, zone)
             self.trace.append(f"DNS_VERIFY_DOMAIN {zone}: {self.session.client} is {'' if found else 'not '}listed.")
@@ -199,15 +230,18 @@ class _Evaluation:
 
     def refuse_sender(self) -> str:
         channel = self.switcher.channel()
-        sender = self.session.mail_from
+        sender = self.sender
         if channel is not None and channel.has("mustsaslserver") and not self.authenticated:
             self.trace.append(f"Channel {channel.name} has mustsaslserver; {OWN_WORDING}.")
             return AUTHENTICATION_REQUIRED
         domain = sender.rpartition("@")[2]
         if channel is not None and channel.has("mailfromdnsverify") and "@" in sender:
-            known = self.resolver.exists(domain)
+            literal = domain.startswith("[")
+            known = None if literal else self.resolver.exists(domain)
             answer = {True: "exists", False: "does not exist", None: "gives no answer"}[known]
             self.trace.append(f"mailfromdnsverify: domain {domain} {answer}.")
+            if literal:
+                self.trace.append("Not certain: what it makes of a domain literal is not described; taken as accepted.")
             if known is False:
                 self.trace.append(f"Not certain: {OWN_WORDING}.")
                 return UNKNOWN_SENDER_DOMAIN + sender
@@ -217,7 +251,15 @@ class _Evaluation:
             decision = self.decision("FROM_ACCESS", result)
             if decision.rejected:
                 return rejection(decision, sender, self.config.access_errors)
+            self.replace_sender(result)
         return ""
+
+    def replace_sender(self, result: Result) -> None:
+        """Flag J of FROM_ACCESS gives the message another envelope sender."""
+        sender = result.arguments.get("J")
+        if sender is not None:
+            self.sender = sender
+            self.trace.append(f'Flag J: the envelope sender is now "{sender}"; taken as what the next tables see.')
 
     def mail_probe(self) -> str:
         """The part of the probes before the channel: connection, application, submission type."""
@@ -236,45 +278,69 @@ class _Evaluation:
         if not reached:
             return Stage(address, False, False, "", (), "")
         self.asked = []
-        channel = self.destination(address)
-        if not channel:
+        stage = self.deliver(address, self.destination(address))
+        hop = FIRST_HOP.match(address)
+        if stage.accepted or hop is None:
+            return stage
+        routed = self.deliver(address, self.by_rules("@" + hop.group(1))._replace(address=address))
+        if routed.accepted:
+            self.trace.append(f"Not certain: routed to its first hop {hop.group(1)} it is accepted; taken so.")
+        return routed if routed.accepted else stage
+
+    def deliver(self, address: str, destination: Destination) -> Stage:
+        """What becomes of a recipient that goes to this destination."""
+        if not destination.channel:
+            self.require_all_rules(address)
             self.trace.append(f"Not certain: {OWN_WORDING}.")
             return Stage(address, True, False, UNROUTABLE + address, (), "")
-        reply = self.refuse_recipient(address, channel)
-        return Stage(address, True, not reply, reply, tuple(self.asked), channel)
+        reply = self.refuse_recipient(address, destination)
+        return Stage(address, True, not reply, reply, tuple(self.asked), destination.channel)
 
-    def destination(self, address: str) -> str:
-        """The channel a recipient goes to: as the session says, else by the rewrite rules."""
-        given = self.session.destination_channels.get(address)
+    def require_all_rules(self, address: str) -> None:
+        """An address without a rule is no refusal when some of the rules are not known."""
+        for node in self.imta.nodes:
+            name = node.line.text[1:].strip(BLANKS)
+            if node.kind == "include" and name in self.imta.missing:
+                raise node.line.error(1, f'no rule takes {address}, but "{name}" was not given', "its text in includes")
+
+    def destination(self, address: str) -> Destination:
+        """Where a recipient goes: as the session says, else by the rewrite rules."""
+        given = self.session.destination_channels.get(fold(address))
         if given is not None:
-            return given
+            return Destination(given, address)
+        if ROUTE.search(address.rpartition("@")[0]):
+            self.trace.append(f"Not certain: {address} names a route; only the host behind its last @ is looked at.")
+        return self.by_rules(address)
+
+    def by_rules(self, address: str) -> Destination:
+        """Where the rewrite rules send an address."""
         source = self.switcher.switches[-1].channel
         rewritten = self.rewriter.rewrite(address, Place(forward=True, envelope=True, source=source))
         self.trace.extend(rewritten.trace)
         found = self.imta.channel_of_host(rewritten.system) if rewritten.system else None
         if found is None:
             self.trace.append(f'No channel has the host name "{rewritten.system}" for {address}.')
-            return ""
-        self.trace.append(f"{address} goes to channel {found.name}.")
-        return found.name
+            return Destination("", address)
+        self.trace.append(f"{rewritten.address} goes to channel {found.name}.")
+        return Destination(found.name, rewritten.address)
 
-    def refuse_recipient(self, address: str, channel: str) -> str:
+    def refuse_recipient(self, address: str, destination: Destination) -> str:
         reply = ""
         for table, expanded in RECIPIENT_TABLES:
             if table not in self.mappings:
                 continue
-            targets = [(address, channel)]
-            if expanded and address in self.session.expansions:
-                targets = [(member, self.destination(member)) for member in self.session.expansions[address]]
-            for member, member_channel in targets:
-                decision = self.ask_recipient_table(table, member, member_channel)
+            targets = [(address, destination)]
+            if expanded and fold(address) in self.session.expansions:
+                targets = [(member, self.destination(member)) for member in self.session.expansions[fold(address)]]
+            for member, target in targets:
+                decision = self.ask_recipient_table(table, target)
                 if decision.rejected and not reply:
                     reply = rejection(decision, member, self.config.access_errors)
         return reply
 
-    def ask_recipient_table(self, table: str, address: str, channel: str) -> Decision:
+    def ask_recipient_table(self, table: str, target: Destination) -> Decision:
         source = self.switcher.switches[-1].channel
-        text = "|".join((source, self.session.mail_from, channel, address))
+        text = "|".join((source, self.sender, target.channel, target.address))
         if table.endswith("MAIL_ACCESS"):
             text = f"{self.mail_probe()}|{text}"
         result = self.probe(table, text, self.input_flags())

@@ -11,6 +11,9 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_verify import NO_ANSWER
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+
 #: Server address when a session names none; documentation range of RFC 5737.
 DEFAULT_SERVER = "192.0.2.25"
 
@@ -23,7 +26,10 @@ class SessionError(ValueError):
 
 
 class Session(NamedTuple):
-    """A session that was checked. ``authenticated`` is the user's address, or empty."""
+    """A session that was checked. ``user`` is the address of who authenticated, or empty.
+
+    Keys of ``destination_channels`` and ``expansions`` are folded: the case of an address changes no channel.
+    """
 
     client: str
     server: str
@@ -77,14 +83,20 @@ def read_session(data: Any) -> Session:
         tls=_boolean("session.tls", values.get("tls", False)),
         authenticated=bool(authenticated),
         user=_field("session.authenticated", authenticated) if isinstance(authenticated, str) else "",
-        mail_from=_field("session.mail_from", values.get("mail_from", "")),
+        mail_from=_mailbox("session.mail_from", values.get("mail_from", "")),
         rcpt_to=_texts("session.rcpt_to", values.get("rcpt_to", [])),
-        destination_channels=_text_map("session.destination_channels", values.get("destination_channels", {})),
+        destination_channels={
+            fold(key): _channel(f"session.destination_channels[{key!r}]", item)
+            for key, item in _dictionary("session.destination_channels", values.get("destination_channels", {})).items()
+        },
         expansions={
-            key: _texts(f"session.expansions[{key!r}]", item)
+            fold(key): _texts(f"session.expansions[{key!r}]", item)
             for key, item in _dictionary("session.expansions", values.get("expansions", {})).items()
         },
-        dns=_dictionary("session.dns", values.get("dns", {})),
+        dns={
+            key: _answers(f"session.dns[{key!r}]", item)
+            for key, item in _dictionary("session.dns", values.get("dns", {})).items()
+        },
         callouts={
             key: _text_map(f"session.callouts[{key!r}]", item)
             for key, item in _dictionary("session.callouts", values.get("callouts", {})).items()
@@ -142,10 +154,36 @@ def _field(path: str, value: Any) -> str:
     return text
 
 
+def _mailbox(path: str, value: Any) -> str:
+    """A field with an address, empty for the null sender; the angle brackets of the dialogue are no part of it."""
+    text = _field(path, value)
+    if text.startswith("<") and text.endswith(">"):
+        raise _wrong(path, value, "an address without angle brackets")
+    return text
+
+
+def _channel(path: str, value: Any) -> str:
+    text = _field(path, value)
+    if not text:
+        raise _wrong(path, value, "the name of a channel")
+    return text
+
+
 def _texts(path: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)):
         raise _wrong(path, value, "a list of addresses")
-    return tuple(_field(f"{path}[{index}]", item) for index, item in enumerate(value))
+    return tuple(_mailbox(f"{path}[{index}]", item) for index, item in enumerate(value))
+
+
+def _answers(path: str, value: Any) -> object:
+    """Answers of the DNS: a list of texts, the text SERVFAIL, or a dictionary of answers by record type or address."""
+    if isinstance(value, dict):
+        return {key: _answers(f"{path}[{key!r}]", item) for key, item in _dictionary(path, value).items()}
+    if isinstance(value, (list, tuple)):
+        return [_text(f"{path}[{index}]", item) for index, item in enumerate(value)]
+    if isinstance(value, str) and value == NO_ANSWER:
+        return NO_ANSWER
+    raise _wrong(path, value, f'a list of answers, a dictionary of lists, or "{NO_ANSWER}"')
 
 
 def _text_map(path: str, value: Any) -> dict[str, str]:
@@ -170,4 +208,7 @@ def _address(path: str, value: Any) -> str:
         ipaddress.ip_address(text)
     except ValueError:
         raise _wrong(path, value, "an IPv4 or IPv6 address") from None
+    if "%" in text:
+        # Behind it any text may stand for the scope of a link, also a bar.
+        raise _wrong(path, value, "an address without scope")
     return text

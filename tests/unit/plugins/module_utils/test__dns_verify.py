@@ -43,6 +43,24 @@ def test_routines(routine: str, argument: str, returned: str | None) -> None:
     assert call_routine(RESOLVER, routine, argument) == returned
 
 
+@pytest.mark.parametrize(
+    ("records", "exists"),
+    [
+        ({"b.example": ["192.0.2.1"]}, True),
+        ({"B.example.": {"mx": ["mx"]}}, True),
+        ({"b.example": {"AAAA": ["2001:db8::1"]}}, True),
+        ({"b.example": {"A": "SERVFAIL", "MX": []}}, None),
+        ({"b.example": {"A": "SERVFAIL", "MX": ["mx"]}}, True),
+        ({"b.example": {"TXT": ["v=spf1 -all"]}}, False),
+        ({"b.example": []}, False),
+        ({"b.example": "SERVFAIL"}, None),
+        ({}, False),
+    ],
+)
+def test_names_that_exist_have_an_address_or_exchanger(records: dict[str, object], exists: bool | None) -> None:
+    assert StaticResolver(records).exists("b.example") is exists
+
+
 def test_block_list_names() -> None:
     assert block_list_name("192.0.2.7", "bl.example.") == "7.2.0.192.bl.example"
     assert block_list_name("no address", "bl.example.") is None

@@ -27,6 +27,7 @@ RESULTS = [
     ("a.example $U%$D@c\n", "u@A.EXAMPLE", TO, ("a.example", "c", "u@A.EXAMPLE")),
     (".example $U%$&0.$&1$D@c\n", "u@a.b.example", TO, (".example", "c", "u@a.b.example")),
     (". $U%$H@c\n", "u@a.b", TO, (".", "c", "u@a.b")),
+    (". $U%$H@c\n", "u@a.b.", TO, (".", "c", "u@a.b.")),
     (". $U@c\n", "u@a.b", TO, (".", "c", "u@c")),
     (". $U%$D\n", "u@a.b", TO, ("", "", "u@a.b")),
     (". $U$$x%h@c\n", "u%v@a.b", TO, (".", "c", "u%v$x@h")),
@@ -57,6 +58,8 @@ def test_rewriting(rules: str, address: str, place: Place, expected: tuple[str, 
 
 def test_order_of_the_patterns() -> None:
     assert [pattern for pattern, _parts in patterns_for("a.b.c")] == ["a.b.c", ".b.c", ".c", "."]
+    assert [pattern for pattern, _parts in patterns_for("a.b.")] == ["a.b.", ".b.", "."]
+    assert [pattern for pattern, _parts in patterns_for("a")] == ["a", "."]
     assert [pattern for pattern, _parts in patterns_for("[1.2.3.4]")] == [
         "[1.2.3.4]",
         "[1.2.3.]",

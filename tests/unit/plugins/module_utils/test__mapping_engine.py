@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.mailhost.hardening.plugins.module_utils import _mapping_flags
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import callouts_from
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Result, surroundings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
@@ -30,6 +31,19 @@ def run(
     body = "".join(f"  {line}\n" for line in entries.splitlines())
     around = surroundings(flags, database, callouts_from(callouts or {}))
     return load_mappings(f"T\n\n{body}\nYES\n\n  *  $Y<$0>\n\nNO\n\n  *  $N$0\n").probe("T", probe, around)
+
+
+def test_flags_of_earlier_entries_are_an_open_point_in_the_trace() -> None:
+    note = "Not certain: flags N of earlier entries stay."
+    assert note in run("*  $C$Nx\n*  $Yy", "a").trace()
+    assert note not in run("*  $C$Yx\n*  $Yy", "a").trace()
+
+
+def test_both_choices_about_a_rejection_beside_an_acceptance(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert decide("SEND_ACCESS", "NY", "x").rejected
+    monkeypatch.setattr(_mapping_flags, "REJECTION_WINS", False)
+    assert not decide("SEND_ACCESS", "NY", "x").rejected
+    assert decide("SEND_ACCESS", "N", "x").rejected
 
 
 RESULTS = [

@@ -90,6 +90,7 @@ def test_the_service_names_the_first_channel() -> None:
     dispatcher = "[SERVICE=SMTP_SUBMIT]\nPORT=587\nPARAMETER=CHANNEL=second\n"
     assert channel(run("smtp", "", dispatcher, port=587)) == "second"
     assert channel(run("smtp", "", dispatcher, port=25)) == "tcp_local"
+    assert channel(run("smtp", "", dispatcher.replace("PORT=587", "PORT=587\nTLS_PORT=465"), port=465)) == "second"
 
 
 def test_input_flags_of_the_session() -> None:
