@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import Ruleset
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_display import describe, shown_sets
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_loader import (
     FAMILIES,
     JUMPS,
-    describe,
-    shown_sets,
     split_sets,
     texts_digest,
 )

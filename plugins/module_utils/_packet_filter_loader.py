@@ -207,10 +207,6 @@ class Live(NamedTuple):
         """Return our chains as text for iptables-restore, in alphabetical order."""
         return chains_text({name: self.chains[name] for name in sorted(self.chains)})
 
-    def described(self) -> str:
-        """Return our chains and jumps as a user reads them in a diff."""
-        return describe(self.text(), self.jumps)
-
 
 def chains_text(chains: dict[str, list[str]]) -> str:
     """Return chains as text for ``iptables-restore --noflush``; nothing for no chains."""
@@ -219,13 +215,6 @@ def chains_text(chains: dict[str, list[str]]) -> str:
     lines = ["*filter", *(f":{name} - [0:0]" for name in chains)]
     lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules]
     return "\n".join([*lines, "COMMIT"]) + "\n"
-
-
-def describe(text: str, jumps: Mapping[str, int]) -> str:
-    """Return a text of chains with its jumps, as iptables-save would show them."""
-    lines = text.splitlines()[:-1]
-    lines += [f"-A {builtin} -j {JUMPS[builtin]}" for builtin, count in jumps.items() for _each in range(count)]
-    return "".join(f"{line}\n" for line in lines)
 
 
 def parse_save(text: str) -> Live:
@@ -332,22 +321,6 @@ def split_sets(text: str) -> dict[str, list[str]]:
     for line in text.splitlines():
         found.setdefault(line.split(" ", 2)[1], []).append(line)
     return found
-
-
-SHOWN_MEMBERS = 2000
-"""Members of a set up to which a diff shows them one by one; ten thousands would take a diff minutes."""
-
-
-def shown_sets(sets: Mapping[str, Iterable[str]]) -> str:
-    """Return sets, given by the lines of their texts, as a diff shows them: members, or of a long set a digest."""
-    lines = []
-    for name in sorted(sets):
-        members = sorted(line for line in sets[name] if line.startswith("add "))
-        lines.append(f"# set {name}")
-        if len(members) > SHOWN_MEMBERS:
-            members = [f"# {len(members)} networks, digest {members_digest(chr(10).join(members))[:16]}"]
-        lines += members
-    return "".join(f"{line}\n" for line in lines)
 
 
 def load_sets(text: str, rebuild: Iterable[str] = ()) -> None:
@@ -574,7 +547,7 @@ def rollback(token: str, root: str = ROOT) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command: ``boot``, ``unload BACKEND``, ``rollback TOKEN`` or ``rollback-after SECONDS TOKEN``."""
+    """Run a command: ``boot``, ``unload``, ``rollback TOKEN`` or ``rollback-after SECONDS TOKEN``."""
     words = list(arguments)
     try:
         if words == ["boot"]:

@@ -84,6 +84,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import boot_is_ready
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_display import describe, shown_sets
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import Connection
 
 
@@ -108,7 +109,7 @@ def inspect(question, check_mode):
         "backend": backend,
         "ours": any(live.ours for live in lives.values()),
         "live_digest": loader.digest(lives, sets),
-        "live": {family: live.described() for family, live in lives.items()},
+        "live": {family: describe(live.text(), live.jumps) for family, live in lives.items()},
         "misplaced": host.misplaced(lives, question["jump_after"]),
         "absent": transaction.is_absent(lives),
         "connection": connection._asdict() if connection else None,
@@ -119,7 +120,7 @@ def inspect(question, check_mode):
         "installed": None,
         "in_use": None,
     }
-    facts["live"]["sets"] = loader.shown_sets({name: text.splitlines() for name, text in sets.items()})
+    facts["live"]["sets"] = shown_sets({name: text.splitlines() for name, text in sets.items()})
     if found is not None:
         facts["installed"] = found._asdict()
     first = found is None and not facts["ours"]
