@@ -101,6 +101,8 @@ def openings(text: str, sets: dict[str, set[str]]) -> list[Opening]:
         rule = read_rule(line)
         if rule["-j"] != ["ACCEPT"]:
             continue
+        if passes_in_host_scope(rule):
+            continue
         states = (rule.get("--ctstate") or rule.get("--state") or ["none"])[0].split(",")
         assert not {"INVALID", "none"} & set(states), line
         if "NEW" not in states:
@@ -110,7 +112,7 @@ def openings(text: str, sets: dict[str, set[str]]) -> list[Opening]:
         assert rule["--sport"] == ["1024:65535"], line
         assert rule["--tcp-flags"] == ["FIN,SYN,RST,ACK SYN"], line
         chain = line.split()[1]
-        side = "-s" if chain == "MAILHOST-IN-MAIL" else "-d"
+        side = "-s" if chain.startswith("MAILHOST-IN") else "-d"
         assert ("-d" if side == "-s" else "-s") not in rule, line
         peers = rule.get(side, ["any"])
         if "--match-set" in rule:
@@ -122,18 +124,37 @@ def openings(text: str, sets: dict[str, set[str]]) -> list[Opening]:
     return found
 
 
+MANAGERS = ["198.51.100.0/28", "2001:db8:5::/64", "192.0.2.99/32"]
+HOST_PORTS = {"ssh": 22, "http": 80, "https": 443}
+
+
+def passes_in_host_scope(rule: dict[str, list[str]]) -> bool:
+    """Say whether this is one of the few accepts of the scope host that are no TCP flow; anything like it must be exact."""
+    if rule.get("-i", rule.get("-o")) == ["lo"] or rule.get("-p", [""])[0] in ("icmp", "ipv6-icmp", "udp"):
+        return True
+    if rule.get("--comment") != ["management"]:
+        return False
+    incoming = {"-s", "-p", "-m", "--dport", "--comment", "-j"}
+    outgoing = {"-d", "-p", "-m", "--sport", "! --tcp-flags", "--comment", "-j"}
+    assert set(rule) in (incoming, outgoing), rule
+    assert rule.get("-s", rule.get("-d"))[0] in MANAGERS, rule
+    assert rule.get("--dport", rule.get("--sport")) == ["22"], rule
+    return True
+
+
 def with_length(peer: str) -> str:
     if peer == "any" or "/" in peer:
         return peer
     return f"{peer}/{128 if ':' in peer else 32}"
 
 
-def expected_openings(services: list[dict[str, Any]], version: int, users: bool) -> list[Opening]:
+def expected_openings(services: list[dict[str, Any]], version: int, users: bool, mail: bool = True) -> list[Opening]:
     """Say, from the declared flows alone, what may open a connection."""
     found = []
     for flow in services:
-        port = PORTS.get(flow["service"], flow["service"])
-        chain = "MAILHOST-IN-MAIL" if flow["direction"] == "server" else "MAILHOST-OUT-MAIL"
+        port = {**PORTS, **HOST_PORTS}.get(flow["service"], flow["service"])
+        suffix = "-MAIL" if mail else ""
+        chain = ("MAILHOST-IN" if flow["direction"] == "server" else "MAILHOST-OUT") + suffix
         peers = flow.get("peers")
         own = ["any"] if peers is None else [with_length(p) for p in peers if (":" in p) == (version == 6)]
         own = ["any" if peer in ("0.0.0.0/0", "::/0") else peer for peer in own]
@@ -190,6 +211,47 @@ def test_a_text_parses_back_to_the_declared_flows(
     sets = read_sets(ruleset.sets)
     for version, text in ((4, ruleset.ipv4), (6, ruleset.ipv6)):
         assert sorted(openings(text, sets)) == sorted(expected_openings(services, version, users=True))
+
+
+host_flows = st.lists(
+    st.builds(
+        lambda service, direction, peers: {
+            "service": service,
+            "direction": direction,
+            **({} if peers is None else {"peers": peers}),
+        },
+        st.sampled_from([*HOST_PORTS, 8080, 389]),
+        st.sampled_from(["server", "client"]),
+        peer_lists,
+    ),
+    max_size=6,
+    unique_by=lambda flow: (flow["service"], flow["direction"]),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(declared, host_flows, st.sampled_from(["strict", "generic"]), st.sampled_from([["imap"], [80, "dns"], []]))
+def test_the_scope_host_opens_what_is_declared_and_management(
+    services: list[dict[str, Any]], others: list[dict[str, Any]], reply_rules: str, closed: list[Any]
+) -> None:
+    options = {
+        "scope": "host",
+        "services": services,
+        "host_flows": others,
+        "management_networks": MANAGERS[:2],
+        "close_services": closed,
+        "reply_rules": reply_rules,
+    }
+    ruleset = compile_firewall(read_firewall_policy(options), HostFacts("192.0.2.99", 22, (101, 102)))
+    sets = read_sets(ruleset.sets)
+    for version, text in ((4, ruleset.ipv4), (6, ruleset.ipv6)):
+        expected = expected_openings(services, version, users=True) + expected_openings(
+            others, version, False, mail=False
+        )
+        assert sorted(openings(text, sets)) == sorted(expected)
+        for chain, verdict in (("MAILHOST-IN", "DROP"), ("MAILHOST-OUT", "REJECT")):
+            last = [line for line in text.splitlines() if line.startswith(f"-A {chain} ")][-1]
+            assert last.split()[2:4] == ["-j", verdict]
 
 
 nasty_text = st.one_of(
