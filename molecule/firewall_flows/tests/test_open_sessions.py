@@ -84,8 +84,8 @@ def after(lab: Lab, harden: Callable[..., int]) -> After:
     with sessions(lab) as opened:
         changes = harden(mailhost_services=CHANGED)
         again = harden(mailhost_services=CHANGED)
-        for (held, _), session in opened.items():
-            session.tell(held.says)
+        for key, session in opened.items():
+            session.tell(key[0].says)
         # A packet that was held back is sent again soon; silence has to last longer than that.
         answers = {key: session.heard(timeout=5) for key, session in opened.items() if key[0] in STAYS}
         deadline = time.monotonic() + 2

@@ -127,8 +127,18 @@ def test_session_errors_name_the_path() -> None:
         ({**good, "mail_from": "<>"}, {}, "session.mail_from: '<>' (str); expected an address without angle brackets"),
         ({**good, "rcpt_to": ["<a@b>"]}, {}, "session.rcpt_to[0]: '<a@b>' (str); expected an address without angle brackets"),
         ({"client": "fe80::1%a|b"}, {}, "session.client: 'fe80::1%a|b' (str); expected an address without scope"),
-        ({**good, "dns": {"b.example": "127.0.0.2"}}, {}, "session.dns['b.example']: '127.0.0.2' (str); expected a list of answers, a dictionary of lists, or \"SERVFAIL\""),
-        ({**good, "dns": {"b.example": {"A": None}}}, {}, "session.dns['b.example']['A']: None (NoneType); expected a list of answers, a dictionary of lists, or \"SERVFAIL\""),
+        (
+            {**good, "dns": {"b.example": "127.0.0.2"}},
+            {},
+            "session.dns['b.example']: '127.0.0.2' (str); "
+            'expected a list of answers, a dictionary of lists, or "SERVFAIL"',
+        ),
+        (
+            {**good, "dns": {"b.example": {"A": None}}},
+            {},
+            "session.dns['b.example']['A']: None (NoneType); "
+            'expected a list of answers, a dictionary of lists, or "SERVFAIL"',
+        ),
         ({**good, "dns": {"b.example": [5]}}, {}, "session.dns['b.example'][0]: 5 (int); expected a string"),
         ({**good, "tls": "no"}, {}, "session.tls: 'no' (str); expected a boolean"),
         (good, {"mappings": None}, "config.mappings: None (NoneType); expected a string"),
