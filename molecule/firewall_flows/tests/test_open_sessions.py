@@ -43,7 +43,7 @@ ENDS = [
     Held("mailhost", "remote", 2525, "NOOP", "250"),
 ]
 
-# Submission is new, the peer of pop3 is another one, the client flows of pop3 and of port 2525 are gone.
+# Submission is new, the peers of pop3 and of our way to port 2525 are others, the client flow of pop3 is gone.
 CHANGED: list[dict[str, Any]] = [
     {"service": "smtp", "direction": "server"},
     {"service": "smtp", "direction": "client"},
@@ -51,6 +51,7 @@ CHANGED: list[dict[str, Any]] = [
     {"service": "imap", "direction": "server", "peers": ["198.51.100.64/26", "2001:db8:200::/64"]},
     {"service": "pop3", "direction": "server", "peers": ["198.51.100.21", "2001:db8:100::21"]},
     {"service": 2525, "direction": "server"},
+    {"service": 2525, "direction": "client", "peers": ["198.51.100.40", "2001:db8:100::40"]},
 ]
 
 
