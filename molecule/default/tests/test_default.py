@@ -22,7 +22,7 @@ def test_other_mail_ports_give_no_connection(lab: Lab, family: int) -> None:
         for src, net in SOURCES
         for port in OTHER_MAIL_PORTS.values()
     ]
-    assert not set(lab.batch(probes)) & {"open", "silent"}
+    assert set(lab.batch(probes)) == {"filtered"}
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -37,7 +37,7 @@ def test_only_the_mail_server_opens_smtp_connections(lab: Lab, family: int) -> N
     users = ["postfix", "nobody", "root"]
     verdicts = lab.batch([Probe("mailhost", remote, 25, user=user, greeting=True) for user in users])
     assert verdicts[0] == "open"
-    assert "open" not in verdicts[1:]
+    assert set(verdicts[1:]) <= {"rejected", "filtered"}
 
 
 def test_services_run(host) -> None:

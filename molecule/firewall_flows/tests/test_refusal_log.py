@@ -1,7 +1,7 @@
 """Refusals are logged under the name of the flow, and not more of them than the limit allows.
 
-The kernel writes no log lines for the network namespace of a container (net.netfilter.nf_log_all_netns), so what is
-read is how many packets its logging has taken, by the prefix that the interface promises.
+By default the kernel writes no log lines for the network namespace of a container, so the limit is read from how many
+packets its logging has taken, by the prefix that the interface promises; one test has the kernel write, where it may.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from engine import LabError
 from probes import Craft
 
 if TYPE_CHECKING:
@@ -50,3 +51,19 @@ def test_what_passes_is_not_logged(lab: Lab, family: int) -> None:
     before = logged(lab, family)
     assert set(lab.batch([Craft("inside", target, 25)] * 5)) == {"SA"}
     assert logged(lab, family) == before
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_the_kernel_writes_the_name_of_the_flow(lab: Lab, family: int) -> None:
+    target = lab.address("mailhost", "outside", family)
+    before = logged(lab, family)
+    started = time.monotonic()
+    try:
+        with lab.kernel_log() as log:
+            while logged(lab, family) == before and time.monotonic() < started + 15:
+                lab.craft("outside", target, FLOW["port"], timeout=0.2)
+    except LabError as error:
+        pytest.skip(str(error))
+    found = [line for line in log.lines if FLOW["prefix"] in line]
+    assert found
+    assert all(f"DPT={FLOW['port']}" in line for line in found)
