@@ -16,7 +16,7 @@ from engine import LABEL, Engine, LabError
 
 COMMON = (
     "systemd systemd-sysv dbus python3 iproute2 iputils-ping iptables ipset nftables conntrack openssh-server postfix "
-    "dovecot-imapd dovecot-pop3d procps util-linux kmod tcpdump netcat-openbsd ca-certificates"
+    "dovecot-imapd dovecot-pop3d procps util-linux kmod sudo tcpdump netcat-openbsd ca-certificates"
 )
 PACKAGES = {
     "bookworm": (COMMON + " python3-scapy swaks").split(),
