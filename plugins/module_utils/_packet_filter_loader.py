@@ -464,8 +464,11 @@ def boot(root: str = ROOT) -> None:
     """Load the confirmed state; whatever is wrong with it, the mail ports are closed and LoadError is raised."""
     state = State()
     current = os.path.join(root, "current")
-    with contextlib.suppress(OSError):
-        os.unlink(os.path.join(root, "pending.json"))  # what was not confirmed before a restart is not to come
+    pending = read_pending(root)
+    if pending is not None:  # what was not confirmed before a restart is not to come
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(root, "pending.json"))
+            note_end(root, pending["token"], "the host, or its boot unit, was started before the confirmation came")
     try:
         state = State.read(current)
         load(current)
@@ -502,6 +505,11 @@ def boot_time() -> tuple[str, float]:
     return read_text("/proc/sys/kernel/random", "boot_id").strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+def note_end(root: str, token: str, reason: str) -> None:
+    """Note why a change was not confirmed, for the run that made it."""
+    write_file(os.path.join(root, "rolled-back.json"), json.dumps({"token": token, "reason": reason}) + "\n")
+
+
 def take_back(root: str, pending: dict[str, Any], reason: str) -> None:
     """Put back the state from before a change, forget the change, and note why. The caller holds the lock.
 
@@ -524,9 +532,7 @@ def take_back(root: str, pending: dict[str, Any], reason: str) -> None:
     destroy_sets(split_sets(read_text(previous, "sets")))
     shutil.rmtree(generation, ignore_errors=True)
     with contextlib.suppress(OSError):  # a full disk must not keep the change pending
-        write_file(
-            os.path.join(root, "rolled-back.json"), json.dumps({"token": pending["token"], "reason": reason}) + "\n"
-        )
+        note_end(root, pending["token"], reason)
 
 
 def rollback(token: str, root: str = ROOT) -> None:
