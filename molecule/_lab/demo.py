@@ -120,7 +120,8 @@ def mailhost_id(engine: Engine) -> str:
 def harden() -> bool:
     """Run the playbook as a user would; a warning is a failure."""
     command = ["ansible-playbook", "--inventory", INVENTORY, "--inventory", POLICY, "mailhost.hardening.harden"]
-    print(f"   $ ansible-playbook -i {INVENTORY.name} -i {POLICY.name} mailhost.hardening.harden\n", flush=True)
+    shown_paths = " ".join(f"-i {path.relative_to(PROJECT)}" for path in (INVENTORY, POLICY))
+    print(f"   $ ansible-playbook {shown_paths} mailhost.hardening.harden\n", flush=True)
     environment = {**os.environ, **({"ANSIBLE_FORCE_COLOR": "1"} if COLOURS else {"ANSIBLE_NOCOLOR": "1"})}
     strict = [sys.executable, str(PROJECT / "scripts" / "strict"), "--", *map(str, command)]
     return subprocess.run(strict, env=environment, timeout=300, check=False).returncode == 0
