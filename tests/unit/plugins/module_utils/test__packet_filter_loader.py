@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,3 +193,62 @@ def test_a_pending_file_of_nobody_is_none(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"token": "x"}'):
         (tmp_path / "pending.json").write_text(text)
         assert loader.read_pending(str(tmp_path)) is None
+
+
+@pytest.fixture
+def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A change that is live, over a former state that had nothing; the kernel is not asked."""
+    found = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "generation": "generation-t", "rebuild": []}
+    (tmp_path / "pending.json").write_text(json.dumps(found))
+    for name in ("previous", "generation-t"):
+        (tmp_path / name).mkdir()
+        write_state(tmp_path / name, {"sets": "", "ipv4": "", "ipv6": ""})
+    monkeypatch.setattr(loader, "load_rules", lambda *_words: None)
+    monkeypatch.setattr(loader, "live_set_names", list)
+    monkeypatch.setattr(loader, "read_live", lambda *_words: loader.parse_save(""))
+    return found
+
+
+def test_a_full_disk_does_not_keep_a_change_that_was_taken_back(
+    tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loader, "write_file", full)
+    loader.take_back(str(tmp_path), pending, "no confirmation came")
+    assert loader.read_pending(str(tmp_path)) is None
+
+
+def test_rules_that_did_not_go_keep_the_change_pending_and_close_the_ports(
+    tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    monkeypatch.setattr(loader, "read_live", lambda *_words: loader.parse_save(WANTED))
+    monkeypatch.setattr(loader, "load_closed", lambda *words: closed.append(words))
+    with pytest.raises(loader.LoadError, match="the rules of ipv4 are not what they were"):
+        loader.take_back(str(tmp_path), pending, "no confirmation came")
+    assert closed
+    assert loader.read_pending(str(tmp_path)) == pending
+
+
+def test_a_confirmation_killed_half_way_counts(tmp_path: Path, pending: dict[str, Any]) -> None:
+    (tmp_path / "current").symlink_to("generation-t")
+    loader.take_back(str(tmp_path), pending, "no confirmation came")
+    assert (tmp_path / "generation-t").is_dir()
+    assert loader.read_pending(str(tmp_path)) is None
+
+
+def test_closing_tries_every_variant_and_each_family_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def load_rules(family: str, text: str, state: loader.State) -> None:
+        tried.append((family, state.backend))
+        if (family, state.backend) != ("ipv6", "legacy"):
+            raise loader.LoadError("broken")
+        assert "--dports 25,110 -j DROP" in text
+
+    monkeypatch.setattr(loader, "load_rules", load_rules)
+    with pytest.raises(loader.LoadError, match=r"could not even be closed in ipv4$"):
+        loader.load_closed((25, 110), "nft")
+    assert tried == [("ipv4", "nft"), ("ipv4", "legacy"), ("ipv6", "nft"), ("ipv6", "legacy")]
