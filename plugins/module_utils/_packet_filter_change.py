@@ -19,6 +19,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_loader import (
     FAMILIES,
     JUMPS,
+    members_digest,
     split_sets,
     texts_digest,
 )
@@ -65,7 +66,8 @@ class Change(NamedTuple):
 
     def diff(self, facts: Mapping[str, Any]) -> list[dict[str, str]]:
         """Return Ansible diffs, one for each text that changes: what is live against what the policy makes."""
-        after = {"sets": shown_sets(split_sets(self.ruleset.sets))}
+        sets = {name: "\n".join(lines) for name, lines in split_sets(self.ruleset.sets).items()}
+        after = {"sets": shown_sets(sets, {name: members_digest(text) for name, text in sets.items()})}
         for family in FAMILIES:
             text = self.ruleset._asdict()[family]
             after[family] = describe(text, {builtin: int(f":{chain} " in text) for builtin, chain in JUMPS.items()})

@@ -9,7 +9,7 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
 
@@ -17,15 +17,19 @@ SHOWN_MEMBERS = 2000
 """Members of a set up to which a diff shows them one by one; ten thousands would take a diff minutes."""
 
 
-def shown_sets(sets: Mapping[str, Iterable[str]]) -> str:
-    """Return sets, given by the lines of their texts, as a diff shows them: members, or of a long set a digest."""
+def shown_sets(texts: Mapping[str, str], digests: Mapping[str, str]) -> str:
+    """Return sets, given by their texts and the digests of their members, as a diff shows them.
+
+    That is member by member, or of a long set their number and digest.
+    """
     lines = []
-    for name in sorted(sets):
-        members = sorted(line for line in sets[name] if line.startswith("add "))
+    for name in sorted(texts):
+        count = texts[name].count("\nadd ") + texts[name].startswith("add ")
         lines.append(f"# set {name}")
-        if len(members) > SHOWN_MEMBERS:
-            members = [f"# {len(members)} networks, digest {loader.members_digest(chr(10).join(members))[:16]}"]
-        lines += members
+        if count > SHOWN_MEMBERS:
+            lines.append(f"# {count} networks, digest {digests[name][:16]}")
+        else:
+            lines += sorted(line for line in texts[name].splitlines() if line.startswith("add "))
     return "".join(f"{line}\n" for line in lines)
 
 

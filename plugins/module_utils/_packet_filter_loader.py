@@ -123,7 +123,11 @@ def read_texts(directory: str) -> dict[str, str]:
 
 def texts_digest(texts: Mapping[str, str]) -> str:
     """Return the digest of the three texts of a state."""
-    return hashlib.sha256(json.dumps(texts, sort_keys=True).encode("utf-8")).hexdigest()
+    found = hashlib.sha256()
+    for name in ("sets", *FAMILIES):
+        data = texts[name].encode("utf-8")
+        found.update(f"{name} {len(data)}\n".encode("ascii") + data)
+    return found.hexdigest()
 
 
 def run(command: Sequence[str], text: str = "") -> str:
@@ -300,16 +304,16 @@ def live_sets(names: Iterable[str]) -> dict[str, str]:
     return {name: run(["ipset", "save", name]) for name in names}
 
 
-def digest(lives: Mapping[str, Live], sets: Mapping[str, str]) -> str:
-    """Return a digest of all that is ours in the live state; ``sets`` are texts of live sets."""
+def digest(lives: Mapping[str, Live], members: Mapping[str, str]) -> str:
+    """Return a digest of all that is ours in the live state; ``members`` are the digests of the live sets."""
     ours = {family: [live.chains, live.jumps] for family, live in lives.items()}
-    members = {name: members_digest(text) for name, text in sets.items()}
     return hashlib.sha256(json.dumps([ours, members], sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def live_digest(backend: str, sets: Iterable[str]) -> str:
     """Ask the kernel for our rules and the named sets, and return the digest of both."""
-    return digest({family: read_live(family, backend) for family in FAMILIES}, live_sets(sets))
+    members = {name: members_digest(text) for name, text in live_sets(sets).items()}
+    return digest({family: read_live(family, backend) for family in FAMILIES}, members)
 
 
 # Loading

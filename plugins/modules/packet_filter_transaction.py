@@ -103,12 +103,13 @@ def inspect(question, check_mode):
     host.refuse_strangers(lives)
     found = transaction.installed()
     sets = loader.live_sets(transaction.installed_sets() if found else loader.live_set_names())
+    members = {name: loader.members_digest(text) for name, text in sets.items()}
     connection = host.ssh_connection()
     uids, unknown = host.find_users(question["users"], question["candidates"])
     facts = {
         "backend": backend,
         "ours": any(live.ours for live in lives.values()),
-        "live_digest": loader.digest(lives, sets),
+        "live_digest": loader.digest(lives, members),
         "live": {family: describe(live.text(), live.jumps) for family, live in lives.items()},
         "misplaced": host.misplaced(lives, question["jump_after"]),
         "absent": transaction.is_absent(lives),
@@ -120,7 +121,7 @@ def inspect(question, check_mode):
         "installed": None,
         "in_use": None,
     }
-    facts["live"]["sets"] = shown_sets({name: text.splitlines() for name, text in sets.items()})
+    facts["live"]["sets"] = shown_sets(sets, members)
     if found is not None:
         facts["installed"] = found._asdict()
     first = found is None and not facts["ours"]
