@@ -135,7 +135,9 @@ def test_back_matches_same_as_naive_matcher(pieces: list[str], data: st.DataObje
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(["a", "|", "*", "$(10.0.0.0/8)", "${::/0}", "$D*"]), max_size=6), st.text())
 def test_any_text_gives_a_result(pieces: list[str], text: str) -> None:
-    match(compile_pattern("".join(pieces)), Subject(text))
+    saved = match(compile_pattern("".join(pieces)), Subject(text))
+    # Whatever was saved is a part of the text; an address may be saved in another spelling.
+    assert saved is None or all(part in text for part in saved) or "(" in "".join(pieces) or "{" in "".join(pieces)
 
 
 @pytest.mark.parametrize("star", ["*a", "$_*a", "$A*", "$[a-z]*a", "*%", "$@*a"])

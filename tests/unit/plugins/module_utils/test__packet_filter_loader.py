@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils import _firewall
 from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._services import MAIL
 
 SAVED = """\
 *filter
@@ -252,3 +254,9 @@ def test_closing_tries_every_variant_and_each_family_by_itself(monkeypatch: pyte
     with pytest.raises(loader.LoadError, match=r"could not even be closed in ipv4$"):
         loader.load_closed((25, 110), "nft")
     assert tried == [("ipv4", "nft"), ("ipv4", "legacy"), ("ipv6", "nft"), ("ipv6", "legacy")]
+
+
+def test_the_loader_which_imports_nothing_agrees_with_the_compiler() -> None:
+    assert set(loader.MAIL_PORTS) == {service.port for service in MAIL.values()}
+    assert set(loader.CHAINS) == {_firewall.IN, _firewall.IN_MAIL, _firewall.OUT, _firewall.OUT_MAIL}
+    assert loader.JUMPS == {"INPUT": _firewall.IN, "OUTPUT": _firewall.OUT}
