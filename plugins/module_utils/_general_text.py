@@ -8,16 +8,21 @@ Private to this collection. Source: messaging-server.md sections 3.4 and 11.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
     BLANKS,
     COMMENT,
     INCLUDE,
     LogicalLine,
+    content,
     is_blank,
+    line_ending,
     logical_lines,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class GeneralText(NamedTuple):
@@ -50,3 +55,29 @@ def parse_general(text: str, file: str = "general.txt") -> GeneralText:
 def print_general(parsed: GeneralText) -> str:
     """The text it was read from, byte for byte."""
     return "".join(piece for line in parsed.lines for piece in line.raw)
+
+
+def set_keys(text: str, prefix: str, wanted: Mapping[str, str]) -> str:
+    """Give the file exactly these keys among those that begin with a prefix; every other line stays byte for byte.
+
+    New keys go to the end. Raises ValueError for a key or value that would not stay in its field.
+    """
+    for key, value in wanted.items():
+        broken = any(ord(char) <= 32 or ord(char) > 255 for char in key)
+        if broken or not value or value != value.strip(BLANKS) or any(ord(char) < 32 for char in value):
+            raise ValueError(f"{key!r} with {value!r} cannot stand in general.txt")
+        if not key.startswith(prefix):
+            raise ValueError(f"{key!r} does not begin with {prefix!r}")
+    ending = line_ending(text)
+    missing = dict(wanted)
+    result: list[str] = []
+    for line in parse_general(text).lines:
+        key, _blank, value = line.text.replace("\t", " ").partition(" ")
+        if not key.startswith(prefix):
+            result.append("".join(line.raw))
+        elif key in missing:
+            new = missing.pop(key)
+            result.append("".join(line.raw) if value.strip(BLANKS) == new else f"{key}  {new}{ending}")
+    if missing and result and content(result[-1]) == result[-1]:
+        result[-1] += ending
+    return "".join([*result, *(f"{key}  {value}{ending}" for key, value in missing.items())])

@@ -37,15 +37,15 @@ def set_keyword(text: str, channel: str, keyword: str, arguments: Sequence[str] 
     words that would not stay words.
     """
     found = _channel(parse_imta(text), channel)
-    written = " ".join([_word(keyword, quotable=False), *(_word(argument, quotable=True) for argument in arguments)])
+    written = " ".join([word(keyword, quotable=False), *(word(argument, quotable=True) for argument in arguments)])
     group = group_of(fold(keyword))
     present = [one for one in found.keywords if one.name in group]
     if present and (present[-1].name, present[-1].arguments) == (fold(keyword), tuple(arguments)):
         return text
     if present:
-        return _replaced(text, found.line, present[-1].start, present[-1].end, written)
+        return replaced(text, found.line, present[-1].start, present[-1].end, written)
     end = words_of(found.line)[-1].end
-    return _replaced(text, found.line, end, end, f" {written}")
+    return replaced(text, found.line, end, end, f" {written}")
 
 
 def clear_keyword(text: str, channel: str, keyword: str) -> str:
@@ -57,7 +57,7 @@ def clear_keyword(text: str, channel: str, keyword: str) -> str:
             return text
         start = present[-1].start
         # The blank before it goes too; the word before it is on the same line or the name of the channel.
-        text = _replaced(text, found.line, start - 1, present[-1].end, "")
+        text = replaced(text, found.line, start - 1, present[-1].end, "")
 
 
 def ensure_rule(text: str, pattern: str, template: str) -> str:
@@ -109,7 +109,8 @@ def _channel(parsed: ImtaFile, name: str) -> Channel:
     return found
 
 
-def _word(text: str, *, quotable: bool) -> str:
+def word(text: str, *, quotable: bool) -> str:
+    """A word as it is written in a channel block. Raises ImtaEditError for what would not stay one."""
     blank = " " in text
     broken = any(ord(char) < 32 or ord(char) in (34, 92, 127) or ord(char) > 255 for char in text)
     if not text or broken or (blank and not quotable) or (not quotable and text[0] in "!<"):
@@ -117,7 +118,7 @@ def _word(text: str, *, quotable: bool) -> str:
     return f'"{text}"' if blank else text
 
 
-def _replaced(text: str, line: LogicalLine, start: int, end: int, new: str) -> str:
+def replaced(text: str, line: LogicalLine, start: int, end: int, new: str) -> str:
     """The text with a part of a logical line replaced, which may span physical lines."""
     first = _raw_offset(line, start)
     last = _raw_offset(line, end - 1) + 1 if end > start else first

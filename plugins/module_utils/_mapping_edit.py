@@ -9,6 +9,7 @@ already. Every edit is checked by reading its result: all other tables must be w
 
 from __future__ import annotations
 
+from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import MappingFile, parse_mappings
@@ -33,7 +34,7 @@ class EditError(ValueError):
 def set_table(text: str, name: str, entries: Pairs, release: str = "6-2005q4") -> str:
     """Give a table exactly these entries; it is added at the end when it is not there.
 
-    Name, blank line and comments before the first entry stay; comments between the old entries go with them.
+    Entries that stay keep their lines as they are, and comments stay where they stand.
     """
     parsed = parse_mappings(text)
     ending = line_ending(text)
@@ -48,17 +49,55 @@ def set_table(text: str, name: str, entries: Pairs, release: str = "6-2005q4") -
     raws = [["".join(node.line.raw)] for node in parsed.nodes]
     own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
     if own:
-        for number in range(own[0], own[-1] + 1):
-            raws[number] = []
-        raws[own[0]] = lines
-        if own[-1] == len(raws) - 1 and content(text) == text:
-            lines[-1] = content(lines[-1])
+        _exchange(raws, own, _pairs(parsed, index), list(entries), lines, ending)
     else:
         last = max(number for number, node in enumerate(parsed.nodes) if node.table == index)
         head = "".join(raws[last])
         gap = [] if parsed.nodes[last].kind != "name" else [ending]
         raws[last] = [head if content(head) != head else head + ending, *gap, *lines]
     return _checked(text, _joined(raws), name, entries)
+
+
+def _exchange(  # noqa: PLR0913 - two lists of entries, and the lines of both
+    raws: list[list[str]],
+    own: list[int],
+    present: list[tuple[str, str]],
+    wanted: list[tuple[str, str]],
+    lines: list[str],
+    ending: str,
+) -> None:
+    """Change the lines of a table from the present entries to the wanted ones; what stays is not touched."""
+    missing_end = content(raws[own[-1]][0]) == raws[own[-1]][0]
+    for kind, first, last, new_first, new_last in _differences(present, wanted):
+        new = lines[new_first:new_last]
+        if kind != "insert":
+            for number in own[first:last]:
+                raws[number] = []
+            raws[own[first]] = new
+        elif first < len(own):
+            raws[own[first]][:0] = new
+        else:
+            head = "".join(raws[own[-1]])
+            raws[own[-1]] = [head if content(head) != head else head + ending, *new]
+    if missing_end and own[-1] == len(raws) - 1:
+        tail = next(pieces for pieces in reversed(raws) if pieces)
+        tail[-1] = content(tail[-1])
+
+
+def _differences(present: list[tuple[str, str]], wanted: list[tuple[str, str]]) -> list[tuple[str, int, int, int, int]]:
+    """What differs between two lists, as SequenceMatcher says it; equal ends are cut off first, for speed."""
+    head = 0
+    while head < min(len(present), len(wanted)) and present[head] == wanted[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(present), len(wanted)) - head and present[-1 - tail] == wanted[-1 - tail]:
+        tail += 1
+    middle = SequenceMatcher(None, present[head : len(present) - tail], wanted[head : len(wanted) - tail], False)
+    return [
+        (kind, first + head, last + head, new_first + head, new_last + head)
+        for kind, first, last, new_first, new_last in middle.get_opcodes()
+        if kind != "equal"
+    ]
 
 
 def remove_table(text: str, name: str) -> str:

@@ -13,6 +13,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_fil
     print_dispatcher,
     set_option,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._general_text import set_keys
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_blocks import (
+    add_channel,
+    remove_channel,
+    remove_rule,
+    set_default,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_edit import (
     ImtaEditError,
     clear_keyword,
@@ -106,9 +113,31 @@ FILE = "! head\r\nA\r\n\r\n! note\r\n  a  $Y \\\r\n\r\n! b's\r\nB\r\n\r\n  b  $N
 
 def test_replace_table() -> None:
     assert set_table(FILE, "b", [("x", "$Y"), ("*", "$N")]) == FILE.replace(
-        "  b  $N\r\n! in\r\n  c  $Y\r\n", "  x  $Y\r\n  *  $N\r\n"
+        "  b  $N\r\n! in\r\n  c  $Y\r\n", "  x  $Y\r\n  *  $N\r\n! in\r\n"
     )
     assert set_table(FILE, "B", [("b", "$N"), ("c", "$Y")]) == FILE
+
+
+@pytest.mark.parametrize(
+    ("entries", "result"),
+    [
+        ([("b", "$N"), ("x", "$Y"), ("c", "$Y")], "  b  $N\r\n! in\r\n  x  $Y\r\n  c  $Y\r\n"),
+        ([("x", "$Y"), ("b", "$N"), ("c", "$Y")], "  x  $Y\r\n  b  $N\r\n! in\r\n  c  $Y\r\n"),
+        ([("b", "$N"), ("c", "$Y"), ("x", "$Y")], "  b  $N\r\n! in\r\n  c  $Y\r\n  x  $Y\r\n"),
+        ([("c", "$Y")], "! in\r\n  c  $Y\r\n"),
+        ([("c", "$Y"), ("b", "$N")], "  c  $Y\r\n  b  $N\r\n! in\r\n"),
+    ],
+)
+def test_a_change_keeps_lines_and_comments(entries: list[tuple[str, str]], result: str) -> None:
+    changed = set_table(FILE, "B", entries)
+    assert changed == FILE.replace("  b  $N\r\n! in\r\n  c  $Y\r\n", result)
+    assert set_table(changed, "B", [("b", "$N"), ("c", "$Y")]).count("! in") == 1
+
+
+def test_a_file_without_a_last_line_end_keeps_that() -> None:
+    assert set_table("T\n\n  a  $Y\n  b  $Y", "T", [("a", "$Y"), ("c", "$Y")]) == "T\n\n  a  $Y\n  c  $Y"
+    assert set_table("T\n\n  a  $Y\n  b  $Y", "T", [("a", "$Y")]) == "T\n\n  a  $Y"
+    assert set_table("T\n\n  a  $Y", "T", [("a", "$Y"), ("b", "$Y")]) == "T\n\n  a  $Y\n  b  $Y"
 
 
 def test_add_and_remove_table() -> None:
@@ -218,6 +247,51 @@ def test_ensure_rule() -> None:
     assert ensure_rule("defaults x\n", ".", "$U%$H@l") == ".\t$U%$H@l\n\ndefaults x\n"
     with pytest.raises(ImtaEditError, match="expected text without blanks"):
         ensure_rule(IMTA, "[]", "a b")
+
+
+def test_remove_rule() -> None:
+    rule = "$E$R${INTERNAL_IP,$L}$U%[$L]@tcp_intranet-daemon"
+    assert remove_rule(ensure_rule(IMTA, "[]", rule), "[]", rule) == IMTA
+    assert remove_rule(IMTA, "[]", rule) == IMTA
+
+
+def test_defaults() -> None:
+    assert set_default(IMTA, "noswitchchannel") == IMTA
+    assert set_default(IMTA, "inner") == IMTA.replace("defaults noswitchchannel", "defaults noswitchchannel inner")
+    swapped = set_default(IMTA, "allowswitchchannel")
+    assert swapped == IMTA.replace("defaults noswitchchannel", "defaults allowswitchchannel")
+    twice = IMTA.replace("ims-ms", "defaults notices 1 2\n\nims-ms", 1)
+    assert set_default(twice, "noswitchchannel") == twice.replace("notices 1 2", "notices 1 2 noswitchchannel")
+    bare = IMTA.replace("defaults noswitchchannel\n\n", "")
+    assert set_default(bare, "noswitchchannel") == IMTA
+    assert set_default(".\t$U%$H@l\n", "noswitchchannel") == ".\t$U%$H@l\n\ndefaults noswitchchannel\n"
+
+
+def test_channels_come_and_go() -> None:
+    added = add_channel(IMTA, "tcp_auth", ("smtp", "mx", "mustsaslserver"), "tcp_auth-daemon")
+    assert added == IMTA + "\ntcp_auth smtp mx mustsaslserver\ntcp_auth-daemon\n"
+    assert add_channel(added, "TCP_AUTH", ("smtp",), "other") == added
+    assert remove_channel(added, "tcp_auth") == IMTA
+    assert remove_channel(IMTA, "tcp_auth") == IMTA
+    in_front = add_channel(IMTA[:-1], "tcp_auth", ("smtp",), "tcp_auth-daemon")
+    assert in_front == IMTA + "\ntcp_auth smtp\ntcp_auth-daemon\n"
+    with pytest.raises(ImtaEditError, match="'ims-ms-daemon' is already the host name of channel ims-ms"):
+        add_channel(IMTA, "tcp_auth", ("smtp",), "ims-ms-daemon")
+
+
+GENERAL = "! ours below\r\nSEND|a@b.example  $Y\r\nMINE|1  $Y\r\n"
+
+
+def test_general_keys() -> None:
+    assert set_keys(GENERAL, "MINE|", {"MINE|1": "$Y"}) == GENERAL
+    assert set_keys(GENERAL, "MINE|", {"MINE|1": "$Y", "MINE|2": "$Y"}) == GENERAL + "MINE|2  $Y\r\n"
+    assert set_keys(GENERAL, "MINE|", {"MINE|1": "$N"}) == GENERAL.replace("MINE|1  $Y", "MINE|1  $N")
+    assert set_keys(GENERAL, "MINE|", {}) == GENERAL.replace("MINE|1  $Y\r\n", "")
+    assert set_keys("", "MINE|", {"MINE|1": "$Y"}) == "MINE|1  $Y\n"
+    with pytest.raises(ValueError, match=r"'OTHER' does not begin with 'MINE\|'"):
+        set_keys(GENERAL, "MINE|", {"OTHER": "$Y"})
+    with pytest.raises(ValueError, match=r"cannot stand in general\.txt"):
+        set_keys(GENERAL, "MINE|", {"MINE|a b": "$Y"})
 
 
 IMTA_FAULTS = [
