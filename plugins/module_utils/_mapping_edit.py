@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     Pairs = Sequence[tuple[str, str]]
 
 
+#: What happens to a range of the present entries, and the range of the wanted ones that comes in its place.
+_Difference = tuple[str, int, int, int, int]
+
+
 class EditError(ValueError):
     """An edit that cannot be made without touching something else."""
 
@@ -49,7 +53,7 @@ def set_table(text: str, name: str, entries: Pairs, release: str = "6-2005q4") -
     raws = [["".join(node.line.raw)] for node in parsed.nodes]
     own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
     if own:
-        _exchange(raws, own, _pairs(parsed, index), list(entries), lines, ending)
+        _exchange(raws, own, _differences(_pairs(parsed, index), list(entries)), lines, ending)
     else:
         last = max(number for number, node in enumerate(parsed.nodes) if node.table == index)
         head = "".join(raws[last])
@@ -58,17 +62,12 @@ def set_table(text: str, name: str, entries: Pairs, release: str = "6-2005q4") -
     return _checked(text, _joined(raws), name, entries)
 
 
-def _exchange(  # noqa: PLR0913 - two lists of entries, and the lines of both
-    raws: list[list[str]],
-    own: list[int],
-    present: list[tuple[str, str]],
-    wanted: list[tuple[str, str]],
-    lines: list[str],
-    ending: str,
+def _exchange(
+    raws: list[list[str]], own: list[int], differences: list[_Difference], lines: list[str], ending: str
 ) -> None:
     """Change the lines of a table from the present entries to the wanted ones; what stays is not touched."""
     missing_end = content(raws[own[-1]][0]) == raws[own[-1]][0]
-    for kind, first, last, new_first, new_last in _differences(present, wanted):
+    for kind, first, last, new_first, new_last in differences:
         new = lines[new_first:new_last]
         if kind != "insert":
             for number in own[first:last]:
@@ -84,7 +83,7 @@ def _exchange(  # noqa: PLR0913 - two lists of entries, and the lines of both
         tail[-1] = content(tail[-1])
 
 
-def _differences(present: list[tuple[str, str]], wanted: list[tuple[str, str]]) -> list[tuple[str, int, int, int, int]]:
+def _differences(present: list[tuple[str, str]], wanted: list[tuple[str, str]]) -> list[_Difference]:
     """What differs between two lists, as SequenceMatcher says it; equal ends are cut off first, for speed."""
     head = 0
     while head < min(len(present), len(wanted)) and present[head] == wanted[head]:
