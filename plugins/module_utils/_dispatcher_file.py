@@ -128,6 +128,22 @@ def set_option(text: str, service: str, name: str, values: list[str]) -> str:
     return _with_option(text, parsed, service, name, values)
 
 
+def remove_section(text: str, service: str) -> str:
+    """Take the section of a service away that has no options left, with the blank line before it."""
+    parsed = parse_dispatcher(text)
+    own = next((number for known, number in _section_lines(parsed) if fold(known) == fold(service)), None)
+    if own is None or any(fold(option.service) == fold(service) for option in parsed.options):
+        return text
+    first = own - 1 if own and is_blank(content(parsed.lines[own - 1].raw[0])) else own
+    return "".join(piece for n, line in enumerate(parsed.lines) if not first <= n <= own for piece in line.raw)
+
+
+def _section_lines(parsed: DispatcherFile) -> list[tuple[str, int]]:
+    """The services with the index of the line that begins their section."""
+    numbers = {line.number: index for index, line in enumerate(parsed.lines)}
+    return [(service, numbers[line.number]) for service, line in parsed.services.items()]
+
+
 def _with_option(text: str, parsed: DispatcherFile, service: str, name: str, values: list[str]) -> str:
     ending = line_ending(text)
     own = [o for o in parsed.options if fold(o.service) == fold(service)]

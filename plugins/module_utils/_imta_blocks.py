@@ -46,6 +46,39 @@ def set_default(text: str, keyword: str) -> str:
     return _with_block(text, [f"defaults {name}"], first=True)
 
 
+def default_words(text: str, keyword: str) -> tuple[str, ...]:
+    """What each line of defaults has in the place of a keyword; empty where it has nothing of its group."""
+    found = []
+    for line in parse_imta(text).defaults:
+        words = words_of(line)
+        if fold(words[0].text) == "defaults":
+            present = [one for one in keywords_of(words[1:]) if one.name in group_of(fold(keyword))]
+            found.append(present[-1].name if present else "")
+    return tuple(found)
+
+
+def restore_defaults(text: str, keyword: str, before: Sequence[str]) -> str:
+    """Undo `set_default`: ``before`` is what `default_words` said then. Lines that have changed since are left."""
+    if not before:
+        block = f"defaults {keyword}"
+        parsed = parse_imta(text)
+        own = next((node for node in parsed.nodes if node.kind == "defaults" and node.line.text == block), None)
+        return text if own is None else _without_block(text, parsed.nodes.index(own))
+    number = 0
+    for index in range(len(parse_imta(text).defaults)):
+        line = parse_imta(text).defaults[index]
+        words = words_of(line)
+        if fold(words[0].text) != "defaults":
+            continue
+        old = before[number] if number < len(before) else fold(keyword)
+        number += 1
+        ours = [one for one in keywords_of(words[1:]) if one.name == fold(keyword)]
+        if ours and old != fold(keyword):
+            start = ours[-1].start if old else ours[-1].start - 1
+            text = replaced(text, line, start, ours[-1].end, old)
+    return text
+
+
 def add_channel(text: str, name: str, keywords: Sequence[str], host: str) -> str:
     """Add a channel block at the end; unchanged when there is a channel of this name.
 
@@ -91,6 +124,14 @@ def remove_rule(text: str, pattern: str, template: str) -> str:
     wanted = (fold(pattern), template)
     line = next((rule.line for rule in parsed.rules if (fold(rule.pattern), rule.template) == wanted), None)
     return "".join(piece for node in parsed.nodes if node.line is not line for piece in node.line.raw)
+
+
+def _without_block(text: str, index: int) -> str:
+    """The text without a block of one line and the blank line behind it."""
+    nodes = parse_imta(text).nodes
+    behind = index + 1 < len(nodes) and nodes[index + 1].kind == "blank"
+    gone = {index, index + 1} if behind else {index, index - 1 if index and nodes[index - 1].kind == "blank" else index}
+    return "".join(piece for number, node in enumerate(nodes) if number not in gone for piece in node.line.raw)
 
 
 def _with_block(text: str, lines: Sequence[str], *, first: bool) -> str:

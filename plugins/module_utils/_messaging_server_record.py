@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the collection has put into Messaging Server's files, and what stood there before.
+
+Private to this collection. It lets a later run tell its own entries from those that somebody else has added, and lets
+``messaging_server_state: absent`` take away exactly our part. It lives on the host, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+VERSION = 1
+
+Pair = tuple[str, str]
+
+
+class RecordError(ValueError):
+    """A record that cannot be read."""
+
+
+class OwnedTable(NamedTuple):
+    """Entries of a table: those found when it was first taken over (None: there was none), and those we put there."""
+
+    before: tuple[Pair, ...] | None
+    ours: tuple[Pair, ...]
+
+
+class OwnedWords(NamedTuple):
+    """A keyword with its arguments, or the values of an option: what stood there before, and what we put there."""
+
+    before: tuple[str, ...] | None
+    ours: tuple[str, ...]
+
+
+class Record(NamedTuple):
+    """Everything of ours, by its place.
+
+    ``keywords`` is filed under channel and keyword, ``options`` under service and option. ``defaults`` holds for each
+    keyword what stood in its place in each line of defaults (empty: nothing; no line at all: the line is ours).
+    ``proven`` is the digest of the texts and the policy that were last evaluated.
+    """
+
+    tables: dict[str, OwnedTable]
+    keywords: dict[tuple[str, str], OwnedWords]
+    defaults: dict[str, tuple[str, ...]]
+    rules: tuple[Pair, ...]
+    channels: tuple[str, ...]
+    options: dict[tuple[str, str], OwnedWords]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing on the host is ours."""
+        return not any(self)
+
+
+NOTHING = Record({}, {}, {}, (), (), {})
+
+
+def dump_record(record: Record) -> bytes:
+    """The record as text, the same for the same record."""
+    data = {
+        "version": VERSION,
+        "tables": {name: table._asdict() for name, table in record.tables.items()},
+        "keywords": [[*place, words._asdict()] for place, words in record.keywords.items()],
+        "defaults": record.defaults,
+        "rules": record.rules,
+        "channels": record.channels,
+        "options": [[*place, words._asdict()] for place, words in record.options.items()],
+    }
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+
+
+def load_record(text: bytes | None) -> Record:
+    """Read a record; None is the record of a host where nothing is ours. Raises RecordError."""
+    if text is None:
+        return NOTHING
+    try:
+        data = json.loads(text)
+        if data["version"] != VERSION:
+            raise RecordError(f"it is of version {data['version']}; this release reads version {VERSION}")
+        return Record(
+            tables={name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or ()) for name, one in data["tables"].items()},
+            keywords={(place[0], place[1]): _words(place[2]) for place in data["keywords"]},
+            defaults={str(name): tuple(map(str, words)) for name, words in data["defaults"].items()},
+            rules=_pairs(data["rules"]) or (),
+            channels=tuple(map(str, data["channels"])),
+            options={(place[0], place[1]): _words(place[2]) for place in data["options"]},
+        )
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise RecordError(f"{type(error).__name__}: {error}") from error
+
+
+def _pairs(data: Any) -> tuple[Pair, ...] | None:
+    return None if data is None else tuple((str(pattern), str(template)) for pattern, template in data)
+
+
+def _words(data: Any) -> OwnedWords:
+    before = data["before"]
+    return OwnedWords(None if before is None else tuple(map(str, before)), tuple(map(str, data["ours"])))
