@@ -4,7 +4,7 @@
 """What the server does with an SMTP session: from the connection to each recipient.
 
 Private to this collection. Sources: messaging-server.md sections 4 to 7. The session is evaluated on the texts of the
-configuration files; nothing is asked of a network.
+configuration files. Nothing is asked of a network unless the caller brings a resolver that does.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_replies i
 )
 
 if TYPE_CHECKING:
+    from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import DispatcherFile
+    from ansible_collections.mailhost.hardening.plugins.module_utils._dns_verify import Resolver
+    from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import ImtaFile
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import Result
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
     from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config, Session
 
 #: Channel of a session whose service names none: that of port 25 in every installation.
@@ -92,39 +96,66 @@ class Outcome(NamedTuple):
     trace: tuple[str, ...]
 
 
-def decide_session(session: Session, config: Config) -> Outcome:
+class LoadedConfig(NamedTuple):
+    """A configuration that was read once, for any number of sessions; ``notes`` begin the trace of each."""
+
+    mappings: Mappings
+    imta: ImtaFile
+    dispatcher: DispatcherFile
+    database: dict[str, str]
+    access_errors: int
+    notes: tuple[str, ...]
+
+
+def load_config(config: Config) -> LoadedConfig:
+    """Read the texts of a configuration. Raises MtaTextError for one that cannot be read."""
+    mappings = load_mappings(config.mappings, "mappings", tuple(sorted(config.includes.items())))
+    imta = parse_imta(config.imta_cnf, includes=config.includes).require_sound()
+    dispatcher = parse_dispatcher(config.dispatcher_cnf).require_sound()
+    general = parse_general(config.general)
+    notes = tuple(
+        f'Not certain: {line.file} includes "{line.text[1:].strip(BLANKS)}", which is not followed in this file.'
+        for line in (*general.lines, *dispatcher.lines)
+        if line.text.startswith(INCLUDE)
+    )
+    return LoadedConfig(mappings, imta, dispatcher, general.values, config.access_errors, notes)
+
+
+def decide_session(session: Session, config: Config | LoadedConfig, resolver: Resolver | None = None) -> Outcome:
     """Evaluate a session.
 
-    Raises MtaTextError for a configuration that cannot be read, and ValueError for an address that cannot.
+    ``resolver`` answers instead of ``session.dns``. Raises MtaTextError for a configuration that cannot be read, and
+    ValueError for an address that cannot.
     """
-    return _Evaluation(session, config).run()
+    return Evaluation(session, config if isinstance(config, LoadedConfig) else load_config(config), resolver).run()
 
 
-class _Evaluation:
-    def __init__(self, session: Session, config: Config) -> None:
+class Evaluation:
+    """One session, step by step.
+
+    ``run`` takes all steps. Who learns the session as it goes takes them one by one in the order of ``run``, and
+    replaces ``session`` by one that knows more in between.
+    """
+
+    def __init__(self, session: Session, config: LoadedConfig, resolver: Resolver | None = None) -> None:
         self.session = session
         self.config = config
-        self.trace: list[str] = []
-        self.mappings = load_mappings(config.mappings, "mappings", tuple(sorted(config.includes.items())))
-        self.imta = parse_imta(config.imta_cnf, includes=config.includes).require_sound()
-        self.dispatcher = parse_dispatcher(config.dispatcher_cnf).require_sound()
-        general = parse_general(config.general)
-        self.database = general.values
-        self.trace.extend(
-            f'Not certain: {line.file} includes "{line.text[1:].strip(BLANKS)}", which is not followed in this file.'
-            for line in (*general.lines, *self.dispatcher.lines)
-            if line.text.startswith(INCLUDE)
-        )
-        self.resolver = StaticResolver(session.dns, zones=True)
+        self.trace: list[str] = list(config.notes)
+        self.mappings = config.mappings
+        self.imta = config.imta
+        self.dispatcher = config.dispatcher
+        self.database = config.database
+        self.resolver = resolver if resolver is not None else StaticResolver(session.dns, zones=True)
         self.callouts = Callouts(session.callouts, self.resolver)
         self.rewriter = Rewriter(self.imta, self.mappings, surroundings("", self.database, self.callouts))
         self.switcher = Switcher(self.imta, self.rewriter, self.trace)
         self.authenticated = False
-        self.sender = session.mail_from
+        self.sender = ""
         self.port_probe = "|".join(("TCP", session.server, str(session.port), session.client, str(session.client_port)))
         self.asked: list[str] = []
 
     def run(self) -> Outcome:
+        """Take all steps."""
         connect = self.connect()
         rule_set = ""
         if connect.accepted:
@@ -166,6 +197,7 @@ class _Evaluation:
     # Connection
 
     def connect(self) -> Stage:
+        """What the Dispatcher does with the connection."""
         result = self.probe("PORT_ACCESS", self.port_probe, "A")
         if result is not None and result.matched:
             decision = self.decision("PORT_ACCESS", result)
@@ -193,6 +225,7 @@ class _Evaluation:
     # Channels
 
     def begin_channels(self) -> None:
+        """The channel of the service, and switching by the client's address."""
         self.switcher.begin(self.session.service_channel or self.channel_of_service())
         self.switcher.by_address(self.session.client)
 
@@ -214,6 +247,7 @@ class _Evaluation:
         return result.output.split("|", 1)[0]
 
     def protect_and_authenticate(self) -> None:
+        """Switching after STARTTLS and AUTH, as far as the session has them."""
         if self.session.tls:
             self.switcher.by_tls()
         if self.session.authenticated:
@@ -222,9 +256,11 @@ class _Evaluation:
     # Sender
 
     def mail(self, reached: bool) -> Stage:
+        """What becomes of MAIL FROM."""
         if not reached:
             return Stage("mail", False, False, "", (), "")
         self.asked = []
+        self.sender = self.session.mail_from
         reply = self.refuse_sender()
         return Stage("mail", True, not reply, reply, tuple(self.asked), self.switcher.switches[-1].channel)
 
@@ -275,6 +311,7 @@ class _Evaluation:
     # Recipients
 
     def recipient(self, address: str, reached: bool) -> Stage:
+        """What becomes of RCPT TO."""
         if not reached:
             return Stage(address, False, False, "", (), "")
         self.asked = []

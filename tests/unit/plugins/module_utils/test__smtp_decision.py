@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import as_data, decide_session
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_verify import StaticResolver
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import MtaTextError
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import (
+    Evaluation,
+    as_data,
+    decide_session,
+    load_config,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_config, read_session
 
 RULES = ".  $U%$H@tcp-daemon\n\ndefaults noswitchchannel\n\n"
@@ -130,3 +137,55 @@ def test_the_database_and_an_address_nobody_routes() -> None:
 def test_block_lists_by_zone_or_name(dns: dict[str, Any], reply: str) -> None:
     mappings = "PORT_ACCESS\n\n  TCP|*|25|*|*  $C$[x,dns_verify_domain_port,$1,bl.example.]$E\n  *  $YEXTERNAL\n"
     assert run("smtp", mappings, dns=dns)["connect"]["reply"] == reply
+
+
+LISTED = "PORT_ACCESS\n\n  TCP|*|25|*|*  $C$[x,dns_verify_domain_port,$1,bl.example.,Listed]$E\n  *  $YEXTERNAL\n"
+
+
+def test_a_configuration_is_read_once_and_decides_many_sessions() -> None:
+    text = {"imta_cnf": f"{RULES}tcp_local smtp{END}", "mappings": LISTED, "general": "</etc/more\n"}
+    loaded = load_config(read_config(text))
+    for client in ("198.51.100.7", "198.51.100.8"):
+        session = read_session(
+            {"client": client, "rcpt_to": ["c@d.example"], "dns": {"bl.example": {client: ["127.0.0.2"]}}}
+        )
+        assert decide_session(session, loaded) == decide_session(session, read_config(text))
+        assert decide_session(session, loaded).trace[0].startswith('Not certain: general.txt includes "/etc/more"')
+
+
+def test_a_configuration_that_cannot_be_read_is_refused_when_it_is_loaded() -> None:
+    with pytest.raises(MtaTextError, match="mappings:1:3"):
+        load_config(read_config({"mappings": "  *  $Y\n"}))
+
+
+def test_the_resolver_of_the_caller_answers_instead_of_the_session() -> None:
+    class Asked(StaticResolver):
+        names: tuple[str, ...] = ()
+
+        def texts(self, name: str) -> Any:
+            self.names += (name,)
+            return super().texts(name)
+
+    resolver = Asked({"7.100.51.198.bl.example": ["127.0.0.2"]})
+    session = read_session({"client": "198.51.100.7", "dns": {"bl.example": []}})
+    config = read_config({"imta_cnf": f"{RULES}tcp_local smtp{END}", "mappings": LISTED})
+    assert decide_session(session, config).connect.accepted
+    assert decide_session(session, config, resolver).connect.reply == "500 5.7.1 Listed"
+    assert resolver.names == ("7.100.51.198.bl.example",)
+
+
+def test_a_session_can_be_taken_step_by_step() -> None:
+    mappings = "ORIG_MAIL_ACCESS\n\n  TCP|*|SMTP/mx|MAIL|second|a@b.example|tcp_local|*  $NNo\n"
+    keywords = "maysaslserver saslswitchchannel second"
+    config = load_config(read_config({"imta_cnf": f"{RULES}tcp_local {keywords}{END}", "mappings": mappings}))
+    evaluation = Evaluation(read_session({"client": "198.51.100.7"}), config)
+    assert evaluation.connect().accepted
+    evaluation.begin_channels()
+    evaluation.session = evaluation.session._replace(helo="mx", authenticated=True)
+    evaluation.protect_and_authenticate()
+    evaluation.session = evaluation.session._replace(mail_from="a@b.example")
+    assert evaluation.mail(True).channel == "second"
+    assert evaluation.recipient("c@d.example", True).reply == "550 5.7.1 No: c@d.example"
+    evaluation.session = evaluation.session._replace(mail_from="other@b.example")
+    assert evaluation.mail(True).accepted
+    assert evaluation.recipient("c@d.example", True).accepted
