@@ -82,7 +82,10 @@ def load_record(text: bytes | None) -> Record:
         if data["version"] != VERSION:
             raise RecordError(f"it is of version {data['version']}; this release reads version {VERSION}")
         return Record(
-            tables={name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or ()) for name, one in data["tables"].items()},
+            tables={
+                name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or ())
+                for name, one in data["tables"].items()
+            },
             keywords={(place[0], place[1]): _words(place[2]) for place in data["keywords"]},
             defaults={str(name): tuple(map(str, words)) for name, words in data["defaults"].items()},
             rules=_pairs(data["rules"]) or (),
