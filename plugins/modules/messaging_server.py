@@ -1,0 +1,112 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is a virtual module: it runs on the controller as an action plugin.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: messaging_server
+short_description: Brings the access configuration of Messaging Server into the state of a policy, as one transaction
+version_added: 1.0.0
+description:
+  - Edits the mapping file, C(imta.cnf), C(dispatcher.cnf) and C(general.txt) of an installed Sun or Oracle Messaging
+    Server, evaluates and compiles the result, swaps it in and makes it live. One call to the host does it all.
+  - Before anything is swapped the new files are evaluated for a stranger in more than 40 forms of asking for relay,
+    for every class of the policy, and for the user's own tests. A deviation stops the run and shows the trace.
+  - When a step fails or the run is killed, the old files and the old compiled image are put back and made live again.
+author:
+  - The mailhost.hardening developers (@mailhost-hardening)
+options:
+  state:
+    description:
+      - Whether our part is in the files. V(absent) takes exactly our part away. V(previous) puts back what was live
+        before the last change; twice, it goes forward again.
+    type: str
+    choices: [present, absent, previous]
+    default: present
+  root:
+    description: Folder of the installation, as V(/opt/SUNWmsgsr). Empty, the usual places are looked at.
+    type: str
+    default: ""
+  policy:
+    description:
+      - The policy, as the filter P(mailhost.hardening.relay_block#filter) takes it.
+      - Every problem of the policy is reported at once, before the host is asked for anything.
+    type: dict
+    default: {}
+  settings:
+    description: How the policy is put into this server's files, as the filter takes it.
+    type: dict
+    default: {}
+  policy_tests:
+    description: List of sessions (C(client), C(authenticated), C(mail_from), C(rcpt_to), C(expect), C(port),
+      C(comment)) with their expected end.
+    type: raw
+    default: []
+requirements:
+  - root on the host
+  - an installed Messaging Server with text configuration files on the host
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    details: The new files are evaluated, and read by the product's own tools, in check mode as well.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
+      mode.
+    support: full
+  platform:
+    description: Target OS/families that can be operated against.
+    details: Proven on Debian 12 with a stand-in for the product.
+    support: full
+    platforms: linux
+seealso:
+  - plugin: mailhost.hardening.relay_block
+    plugin_type: filter
+  - plugin: mailhost.hardening.smtp_decision
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Let the own networks and authenticated users relay, and nobody else
+  mailhost.hardening.messaging_server:
+    policy:
+      domains: [example.org]
+      internal_networks: [192.0.2.0/24, "2001:db8:7::/48"]
+      dnsbls:
+        - {zone: zen.spamhaus.org, stage: mail}
+    policy_tests:
+      - {client: 203.0.113.9, mail_from: a@example.net, rcpt_to: b@example.com, expect: refuse}
+
+- name: Go back to what was live before the last change
+  mailhost.hardening.messaging_server:
+    state: previous
+"""
+
+RETURN = r"""
+files:
+  description: Files that were changed, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [/opt/SUNWmsgsr/config/mappings]
+evaluated:
+  description: How many sessions were evaluated on the new files. Zero where these files and this policy were evaluated in an earlier run.
+  returned: success, unless O(state=previous)
+  type: int
+  sample: 214
+activation:
+  description: What was done to make the change live.
+  returned: when changed
+  type: list
+  elements: str
+  sample: [imsimta reload]
+backup:
+  description: Folder with the files and the compiled image as they were before the change.
+  returned: when changed, not in check mode
+  type: str
+"""
