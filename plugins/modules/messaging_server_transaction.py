@@ -1,0 +1,93 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: messaging_server_transaction
+short_description: The host's part of mailhost.hardening.messaging_server
+version_added: 1.0.0
+description:
+  - Changes the configuration of an installed Messaging Server as one transaction, or puts the previous one back.
+  - A run that fails or is killed leads back to the former files and the former compiled configuration.
+  - This module is called by the action M(mailhost.hardening.messaging_server), which makes its arguments.
+    It is not meant for playbooks, and its options may change at any time.
+author:
+  - The mailhost.hardening developers (@mailhost-hardening)
+options:
+  step:
+    description: What to do.
+    type: str
+    required: true
+    choices:
+      apply: Bring the configuration to what the arguments ask for.
+      rollback: Put back the configuration that was there before the latest change.
+  arguments:
+    description: What the step needs.
+    type: dict
+    default: {}
+requirements:
+  - root
+  - an installed Messaging Server
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Harden the Messaging Server (this calls the module)
+  mailhost.hardening.messaging_server:
+    policy:
+      domains: [example.com]
+      internal_networks: [192.0.2.0/24]
+"""
+
+RETURN = r"""
+backup:
+  description: The folder that keeps the former files.
+  returned: when something was changed
+  type: str
+"""
+
+import os
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import MtaTextError
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "step": {"type": "str", "required": True, "choices": ["apply", "rollback"]},
+            "arguments": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+        no_log=True,  # a list of a million networks does not belong into syslog
+    )
+    # For the same reason the arguments do not travel back.
+    short = {"module_args": {"step": module.params["step"]}}
+    if os.geteuid() != 0:
+        module.fail_json(
+            msg="Messaging Server can be changed by root alone; set ansible_become: true", invocation=short
+        )
+    step = change.rollback if module.params["step"] == "rollback" else change.change
+    try:
+        module.exit_json(invocation=short, **step(module.params["arguments"], module.check_mode))
+    except StepError as error:
+        module.fail_json(
+            msg=str(error), step=error.step, output=error.output, put_back=error.put_back, invocation=short
+        )
+    except (PolicyError, MtaTextError, OSError) as error:
+        module.fail_json(msg=str(error), invocation=short)
+
+
+if __name__ == "__main__":
+    main()
