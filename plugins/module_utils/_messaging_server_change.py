@@ -1,0 +1,343 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of the role on the host: from the policy to files that are live, or back.
+
+Private to this collection. The order is the promise: compose, evaluate, ask the product, and only then touch anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import (
+    Attributes,
+    read_attributes,
+    read_file,
+    replace_file,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import ask_lists, describe_fault
+from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import parse_dispatcher
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import (
+    Case,
+    Server,
+    cases_of_tests,
+    policy_cases,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import (
+    Composed,
+    Texts,
+    compose,
+    describe_unknown,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import (
+    ACCESS_ERRORS,
+    PARTS,
+    RECORD,
+    STATE,
+    Live,
+    decode,
+    encode,
+    read_live,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_notes import new_findings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import (
+    HostFacts,
+    Plan,
+    compile_plan,
+    read_wanted,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_product import (
+    MAPPINGS,
+    PORT_ACCESS,
+    Product,
+    activations,
+    discover,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import (
+    describe_deviations,
+    find_deviations,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_readback import read_back
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import dump_record
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import DEFAULT_SERVER, Config
+
+#: Digest of the texts and sessions that were last evaluated without a deviation.
+PROVEN = f"{STATE}/proven"
+
+#: A template of PORT_ACCESS that may refuse a connection.
+_MAY_REFUSE = re.compile(r"\$[NnFf\[]")
+
+
+#: What is left when our part is to leave.
+NO_PLAN = Plan({}, (), (), (), (), {})
+
+_PRIVATE = Attributes(0, 0, 0o600, {})
+_PUBLIC = Attributes(0, 0, 0o644, {})
+
+
+class Wanted(NamedTuple):
+    """What a run aims at. Without settings our part is to leave, and there are no cases."""
+
+    composed: Composed
+    cases: tuple[Case, ...]
+    settings: Settings | None
+    warnings: tuple[str, ...]
+
+
+def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Bring the files into the wanted state; returns the module's result.
+
+    Raises PolicyError, StepError, MtaTextError, OSError.
+    """
+    product = discover(arguments["root"])
+    if check_mode and transaction.interrupted(STATE):
+        told = "a run was killed in the middle of its change; the next real run puts the former files back first"
+        return {"changed": True, "files": [], "evaluated": 0, "warnings": [told]}
+    notice = "" if check_mode else transaction.recover(STATE, product)
+    live = read_live(product)
+    wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
+    evaluated = _evaluate(wanted, live)
+    changes = _changes(product, live, wanted.composed)
+    warnings = [*([notice] if notice else []), *wanted.warnings]
+    result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "evaluated": evaluated}
+    if changes:
+        if arguments.get("diff"):
+            result["diff"] = [_diff(one) for one in changes]
+        warnings += new_findings(live.texts, wanted.composed.texts, live.includes)
+        parts = _parts(live.texts, wanted.composed.texts)
+        result["activation"] = [f"imsimta {' '.join(words)}" for words in activations(parts)]
+        if wanted.settings is not None and wanted.composed.texts.mappings != live.texts.mappings:
+            _ask_product(product, live, wanted)
+        if not check_mode:
+            changes.append(_record_change(wanted.composed))
+            result["backup"] = transaction.apply(STATE, product, changes, {"parts": sorted(parts)})
+    elif not check_mode:
+        _note_record(wanted.composed)
+    if not check_mode:
+        _note_proven(wanted, live)
+    result["warnings"] = warnings
+    return result
+
+
+def rollback(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
+    product = discover(arguments["root"])
+    notice = "" if check_mode else transaction.recover(STATE, product)
+    plan = transaction.plan_rollback(STATE, product)
+    changes = [one for one in plan.changes if one.before != one.after and one.path != RECORD]
+    result: dict[str, Any] = {
+        "changed": bool(changes),
+        "files": [one.path for one in changes],
+        "warnings": [notice] if notice else [],
+    }
+    if arguments.get("diff"):
+        result["diff"] = [_diff(one) for one in changes]
+    if not check_mode:
+        result["backup"] = transaction.rollback(STATE, product)
+        result["activation"] = [f"imsimta {' '.join(words)}" for words in activations(plan.details["parts"])]
+    return result
+
+
+# What is wanted
+
+
+def _absent(live: Live) -> Wanted:
+    return Wanted(compose(live.texts, NO_PLAN, live.record), (), None, ())
+
+
+def _present(arguments: dict[str, Any], live: Live) -> Wanted:
+    names = arguments.get("names") or {}
+    policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
+    tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))
+    facts = host_facts(live)
+    skipped, warnings = _unusable_lists(policy, settings, live, names)
+    facts = facts._replace(skipped_zones=frozenset(skipped))
+    composed = compose(live.texts, compile_plan(policy, settings, facts, names), live.record)
+    if composed.unknown and settings.unknown_entries == "stop":
+        raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
+    policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    cases = chain(policy_cases(policy, _server(policy, settings, composed.texts)), cases_of_tests(tests, policy.domains))
+    return Wanted(composed, tuple(cases), settings, tuple(warnings))
+
+
+def host_facts(live: Live) -> HostFacts:
+    """What the plan has to know of the host."""
+    channels = parse_imta(live.texts.imta_cnf, includes=live.includes).channels
+    dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
+    images = dispatcher.values("SMTP", "IMAGE")
+    return HostFacts(
+        text_database=live.text_database,
+        channel_hosts={fold(one.name): one.hosts[0] for one in channels if one.hosts},
+        port_access_service=any(fold(service) == "smtp_submit" for service in dispatcher.services),
+        smtp_image=images[0] if images else "",
+    )
+
+
+def _server(policy: MailPolicy, settings: Settings, texts: Texts) -> Server:
+    imta = parse_imta(texts.imta_cnf)
+    local = imta.channel(settings.channels.local)
+    own = policy.domains or (local.hosts if local else ()) or ("localhost.localdomain",)
+    hosts = [imta.channel(name) for name in settings.channels]
+    names = tuple(dict.fromkeys(one.hosts[0] for one in hosts if one is not None and one.hosts and one is not local))
+    return Server(own[0], DEFAULT_SERVER, names, settings.submission)
+
+
+def _describe_unknown(composed: Composed) -> str:
+    return (
+        "these entries stand in tables that the policy fills, and neither the inventory nor an earlier run knows them. "
+        "Put those that are to stay into the inventory, and remove the others from the file, or write "
+        "messaging_server_unknown_entries: replace\n" + describe_unknown(composed.unknown)
+    )
+
+
+def _unusable_lists(
+    policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
+) -> tuple[set[str], list[str]]:
+    """Block lists that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
+    in_use = live.texts.mappings.lower() + live.texts.dispatcher_cnf.lower()
+    new = {one.zone: index for index, one in enumerate(policy.block_lists) if f"{one.zone}." not in in_use}
+    problems = {
+        zone: f"{names.get('dnsbls', 'mailhost_dnsbls')}[{new[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
+        for zone, answers in ask_lists(new).items()
+        for why in [describe_fault(answers)]
+        if why
+    }
+    if problems and settings.unusable_block_lists == "stop":
+        hint = "or write messaging_server_unusable_block_lists: skip to go on without it"
+        raise PolicyError([f"{problem}; {hint}" for problem in problems.values()])
+    return set(problems), [f"{problem}; it is left out" for problem in problems.values()]
+
+
+# Evaluation
+
+
+def _evaluate(wanted: Wanted, live: Live) -> int:
+    """Evaluate the wanted texts, unless exactly this was evaluated before; returns the number of sessions."""
+    if wanted.settings is None or _digest(wanted, live) == (read_file(PROVEN) or b"").decode("ascii", "replace"):
+        return 0
+    texts = wanted.composed.texts
+    config = load_config(
+        Config(
+            imta_cnf=texts.imta_cnf,
+            mappings=texts.mappings,
+            dispatcher_cnf=texts.dispatcher_cnf,
+            general=texts.general if live.text_database else "",
+            includes=live.includes,
+            access_errors=live.options.get(ACCESS_ERRORS, 0) & 1,
+        )
+    )
+    count, found = find_deviations(wanted.cases, config, wanted.settings.channels)
+    if found:
+        raise StepError("evaluate", describe_deviations(found), transaction.UNTOUCHED)
+    return count
+
+
+def _digest(wanted: Wanted, live: Live) -> str:
+    whole = [wanted.composed.texts, live.includes, live.options, wanted.cases]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def _note_proven(wanted: Wanted, live: Live) -> None:
+    """Remember what was evaluated, so that a run that changes nothing need not do it again."""
+    proven = _digest(wanted, live).encode() if wanted.settings is not None else None
+    if proven is not None and read_file(PROVEN) != proven:
+        os.makedirs(STATE, mode=0o700, exist_ok=True)
+        replace_file(PROVEN, proven, _PRIVATE)
+
+
+def _ask_product(product: Product, live: Live, wanted: Wanted) -> None:
+    """Have the product's own tool read the staged mapping file; what it says must be what was evaluated."""
+    with tempfile.TemporaryDirectory(prefix="mailhost-hardening-") as folder:
+        # The tool may read its files as the mail server's own user.
+        os.chmod(folder, 0o755)  # noqa: S103 (the folder of a file that is world readable in its place as well)
+        path = os.path.join(folder, "mappings")
+        replace_file(path, encode(wanted.composed.texts.mappings), _PUBLIC)
+        read_back(product, path, wanted.composed.texts.mappings, live.includes, wanted.cases)
+
+
+# Files
+
+
+def _changes(product: Product, live: Live, composed: Composed) -> list[transaction.Change]:
+    changes = []
+    for field, part in PARTS.items():
+        before, after = getattr(live.texts, field), getattr(composed.texts, field)
+        if before == after:
+            continue
+        was_there = field != "general" or live.has_general
+        gone = field == "general" and not after
+        path = product.files[part]
+        like = None if was_there else read_attributes(product.files[MAPPINGS])
+        changes.append(
+            transaction.Change(path, encode(before) if was_there else None, None if gone else encode(after), like)
+        )
+    return changes
+
+
+def _record_change(composed: Composed) -> transaction.Change:
+    """The record goes with the files: it is put back when they are."""
+    return transaction.Change(RECORD, read_file(RECORD), _record(composed), _PRIVATE)
+
+
+def _note_record(composed: Composed) -> None:
+    """Nothing changes on the host, but what was there already is ours from now on."""
+    if read_file(RECORD) != _record(composed):
+        os.makedirs(STATE, mode=0o700, exist_ok=True)
+        content = _record(composed)
+        if content is None:
+            os.unlink(RECORD)
+        else:
+            replace_file(RECORD, content, _PRIVATE)
+
+
+def _record(composed: Composed) -> bytes | None:
+    return None if composed.record.empty else dump_record(composed.record)
+
+
+def _parts(before: Texts, after: Texts) -> set[str]:
+    """What the change is about, for the least activation that suffices.
+
+    INTERNAL_IP counts as PORT_ACCESS where that table asks it before it refuses somebody.
+    """
+    parts = {part for field, part in PARTS.items() if getattr(before, field) != getattr(after, field)}
+    if MAPPINGS not in parts:
+        return parts
+    tables = [parse_mappings(text).tables for text in (before.mappings, after.mappings)]
+    old, new = [{t.name.upper(): [(e.pattern, e.template) for e in t.entries] for t in found} for found in tables]
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    templates = [template for _pattern, template in new.get(PORT_ACCESS, [])]
+    asks = any(INTERNAL_TABLE in template.upper() for template in templates)
+    dispatcher = PORT_ACCESS in changed
+    if INTERNAL_TABLE in changed and asks and any(_MAY_REFUSE.search(template) for template in templates):
+        dispatcher = True
+    if changed <= {PORT_ACCESS}:
+        parts.discard(MAPPINGS)
+    return parts | ({PORT_ACCESS} if dispatcher else set())
+
+
+def _diff(one: transaction.Change) -> dict[str, str]:
+    return {
+        "before_header": one.path,
+        "after_header": one.path,
+        "before": decode(one.before or b""),
+        "after": decode(one.after or b""),
+    }

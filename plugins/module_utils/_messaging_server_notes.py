@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a change makes worth looking at: new findings of the lints, and foreign entries that name the old channel.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import lint_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels import switching
+
+#: Findings that follow from what the plan wants: a long list is long, and the lint knows no release.
+ACCEPTED = frozenset({"large-table", "long-pattern", "long-template", "missing-catch-all"})
+
+
+def new_findings(before: Texts, after: Texts, includes: Mapping[str, str]) -> list[str]:
+    """What the lints find in the new texts and did not find in the old ones."""
+    old = set(_findings(before, includes))
+    return [f"{place}: {message}" for place, message in _findings(after, includes) if (place, message) not in old]
+
+
+def switching_notes(before: Texts, after: Texts, channel: str, owned: tuple[str, ...]) -> list[str]:
+    """Foreign entries that name a channel which mail from inside now leaves (M3); nothing unless that is new."""
+    old, new = (parse_imta(texts.imta_cnf).channel(channel) for texts in (before, after))
+    if new is None or (old is not None and switching(old) == switching(new)):
+        return []
+    needles = (f"|{fold(channel)}|", f"{fold(channel)}|", f"in-chan={fold(channel)};")
+    return [
+        f"table {table.name}, line {entry.line.number}, names {channel}; mail from inside and after login now enters by "
+        "other channels: write tcp_* there if the entry is meant for all of them"
+        for table in parse_mappings(after.mappings).tables
+        if table.name.upper() not in owned
+        for entry in table.entries
+        if fold(entry.pattern).startswith(needles[1]) or any(needle in fold(entry.pattern) for needle in needles[::2])
+    ]
+
+
+def _findings(texts: Texts, includes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for one in lint_mappings(texts.mappings, includes=dict(includes)):
+        if one.code not in ACCEPTED:
+            yield "mappings", f"{one.message} ({one.hint})"
+    for one in lint_imta(texts.imta_cnf, includes=dict(includes)):
+        yield "imta.cnf", f"{one.message} ({one.hint})"
