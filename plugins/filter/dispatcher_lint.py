@@ -37,7 +37,8 @@ EXAMPLES = r"""
       PORT=25
       DNS_VERIFY_DOMAIN=rbl.maps.vix.com
     # => [{'line': 3, 'code': 'dead-zone',
-    #      'message': 'zone "rbl.maps.vix.com" is dead: MAPS left these zones long ago', 'hint': 'Remove it.'}]
+    #      'message': 'zone "rbl.maps.vix.com" is dead: closed in 2001-07; MAPS left these zones',
+    #      'hint': 'Remove it.'}]
 """
 
 RETURN = r"""

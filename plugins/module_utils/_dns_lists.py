@@ -10,26 +10,19 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._closed_lists import CLOSED_LISTS
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import Finding, fold
-
-#: Closed lists by the end of their zone, and what became of them.
-CLOSED_LISTS = {
-    "maps.vix.com": "MAPS left these zones long ago",
-    "mail-abuse.org": "MAPS left these zones long ago",
-    "orbs.org": "ORBS closed in 2001",
-    "ordb.org": "ORDB closed in 2006 and listed everything in 2008",
-    "njabl.org": "NJABL closed in 2013",
-    "ahbl.org": "AHBL closed in 2015 and lists everything",
-    "sorbs.net": "SORBS closed in June 2024",
-}
 
 _ZONE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 
 
 def closed_list(zone: str) -> str:
-    """What became of the list of a zone, or empty when it is not known to be closed."""
+    """When the list of a zone closed and what became of it, or empty when it is not known to be closed."""
     name = fold(zone.rstrip(".!"))
-    return next((why for end, why in CLOSED_LISTS.items() if name == end or name.endswith("." + end)), "")
+    for one in CLOSED_LISTS:
+        if name == one.zone or name.endswith("." + one.zone):
+            return f"closed in {one.closed}; {one.became}"
+    return ""
 
 
 def zone_findings(line: int, zone: str, *, with_dot: bool) -> list[Finding]:
