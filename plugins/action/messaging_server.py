@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.mailhost.hardening.plugins.module_utils import _mail_policy as mail_policy
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_settings as server_settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import check_plan
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
 
 HOST_MODULE = "mailhost.hardening.messaging_server_transaction"
@@ -36,51 +36,41 @@ class ActionModule(ActionBase):
                 "policy_tests": {"type": "raw", "default": []},
             }
         )
-        arguments = dict(args, step="rollback" if args["state"] == "previous" else "apply")
+        arguments = dict(args, diff=bool(self._task.diff))
         if args["state"] == "present":
-            self._check(args)
-            arguments["names"] = self._names()
+            arguments["names"] = self._check(args)
         result: dict[str, Any] = self._execute_module(
-            module_name=HOST_MODULE, module_args=arguments, task_vars=self.vars
+            module_name=HOST_MODULE,
+            module_args={"step": "rollback" if args["state"] == "previous" else "apply", "arguments": arguments},
+            task_vars=self.vars,
         )
         result.pop("invocation", None)
         return result
 
-    def _check(self, args: dict[str, Any]) -> None:
-        """Find every problem of policy, settings and tests before the host is asked for anything."""
+    def _check(self, args: dict[str, Any]) -> dict[str, str]:
+        """Find every problem before the host is asked for anything; returns how the user named each option."""
         names = self._names()
         problems: list[str] = []
-        found: list[Any] = []
-        for read, value in (
-            (lambda value: mail_policy.read_mail_policy(value, names["policy"]), args["policy"]),
-            (lambda value: server_settings.read_settings(value, names["settings"]), args["settings"]),
-            (lambda value: read_policy_tests(value, names["policy_tests"]), args["policy_tests"]),
+        for read in (
+            lambda: read_wanted(args["policy"], args["settings"], names),
+            lambda: read_policy_tests(args["policy_tests"], names["policy_tests"]),
         ):
             try:
-                found.append(read(value))
-            except PolicyError as error:
-                problems += error.problems
-        if not problems:
-            try:
-                check_plan(found[0], found[1], names["policy"])
+                read()
             except PolicyError as error:
                 problems += error.problems
         if problems:
             raise AnsibleActionFail(str(PolicyError(problems)))
+        return names
 
-    def _names(self) -> dict[str, Any]:
+    def _names(self) -> dict[str, str]:
         """Name each option as the user wrote it: in the inventory, or as an option of this action."""
         if f"{ROLE}_domains" not in self.vars:
-            return {
-                "policy": {option: f"policy.{option}" for option in mail_policy.DEFAULTS},
-                "settings": {option: f"settings.{option}" for option in server_settings.DEFAULTS},
-                "policy_tests": "policy_tests",
-            }
-        return {
-            "policy": {option: self._name(option) for option in mail_policy.DEFAULTS},
-            "settings": {option: f"{ROLE}_{option}" for option in server_settings.DEFAULTS},
-            "policy_tests": self._name("policy_tests"),
-        }
+            names = {option: f"policy.{option}" for option in mail_policy.DEFAULTS}
+            names.update({option: f"settings.{option}" for option in server_settings.DEFAULTS})
+            return dict(names, policy_tests="policy_tests")
+        names = {option: self._name(option) for option in (*mail_policy.DEFAULTS, "policy_tests")}
+        return dict(names, **{option: f"{ROLE}_{option}" for option in server_settings.DEFAULTS})
 
     def _name(self, option: str) -> str:
         """The role's own variable where it was set, else the shared one that it defaults to."""

@@ -25,8 +25,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     replace_file,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import ask_lists, describe_fault
 from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import parse_dispatcher
+from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import ask_lists, describe_fault
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
@@ -54,7 +54,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     encode,
     read_live,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_notes import new_findings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_notes import (
+    new_findings,
+    switching_notes,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import (
     HostFacts,
     Plan,
@@ -72,9 +75,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     describe_deviations,
     find_deviations,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_readback import read_back
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_readback import Staged, read_back
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import dump_record
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import (
+    OWNED_TABLES,
+    Channels,
+    Settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_tables import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
@@ -122,11 +130,14 @@ def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if changes:
         if arguments.get("diff"):
             result["diff"] = [_diff(one) for one in changes]
-        warnings += new_findings(live.texts, wanted.composed.texts, live.includes)
+        warnings += new_findings(live.texts, wanted.composed.texts)
+        if wanted.settings is not None:
+            external = wanted.settings.channels.external
+            warnings += switching_notes(live.texts, wanted.composed.texts, external, OWNED_TABLES)
         parts = _parts(live.texts, wanted.composed.texts)
         result["activation"] = [f"imsimta {' '.join(words)}" for words in activations(parts)]
         if wanted.settings is not None and wanted.composed.texts.mappings != live.texts.mappings:
-            _ask_product(product, live, wanted)
+            _ask_product(product, live, wanted, wanted.settings.channels)
         if not check_mode:
             changes.append(_record_change(wanted.composed))
             result["backup"] = transaction.apply(STATE, product, changes, {"parts": sorted(parts)})
@@ -175,7 +186,9 @@ def _present(arguments: dict[str, Any], live: Live) -> Wanted:
     if composed.unknown and settings.unknown_entries == "stop":
         raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
     policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
-    cases = chain(policy_cases(policy, _server(policy, settings, composed.texts)), cases_of_tests(tests, policy.domains))
+    cases = chain(
+        policy_cases(policy, _server(policy, settings, composed.texts)), cases_of_tests(tests, policy.domains)
+    )
     return Wanted(composed, tuple(cases), settings, tuple(warnings))
 
 
@@ -215,8 +228,9 @@ def _unusable_lists(
     """Block lists that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
     in_use = live.texts.mappings.lower() + live.texts.dispatcher_cnf.lower()
     new = {one.zone: index for index, one in enumerate(policy.block_lists) if f"{one.zone}." not in in_use}
+    path = names.get("dnsbls", "mailhost_dnsbls")
     problems = {
-        zone: f"{names.get('dnsbls', 'mailhost_dnsbls')}[{new[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
+        zone: f"{path}[{new[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
         for zone, answers in ask_lists(new).items()
         for why in [describe_fault(answers)]
         if why
@@ -264,14 +278,15 @@ def _note_proven(wanted: Wanted, live: Live) -> None:
         replace_file(PROVEN, proven, _PRIVATE)
 
 
-def _ask_product(product: Product, live: Live, wanted: Wanted) -> None:
+def _ask_product(product: Product, live: Live, wanted: Wanted, channels: Channels) -> None:
     """Have the product's own tool read the staged mapping file; what it says must be what was evaluated."""
     with tempfile.TemporaryDirectory(prefix="mailhost-hardening-") as folder:
         # The tool may read its files as the mail server's own user.
         os.chmod(folder, 0o755)  # noqa: S103 (the folder of a file that is world readable in its place as well)
         path = os.path.join(folder, "mappings")
         replace_file(path, encode(wanted.composed.texts.mappings), _PUBLIC)
-        read_back(product, path, wanted.composed.texts.mappings, live.includes, wanted.cases)
+        staged = Staged(path, wanted.composed.texts.mappings, live.includes, channels)
+        read_back(product, staged, [case.session["client"] for case in wanted.cases])
 
 
 # Files

@@ -8,7 +8,7 @@ Private to this collection.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
@@ -22,10 +22,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels 
 ACCEPTED = frozenset({"large-table", "long-pattern", "long-template", "missing-catch-all"})
 
 
-def new_findings(before: Texts, after: Texts, includes: Mapping[str, str]) -> list[str]:
+def new_findings(before: Texts, after: Texts) -> list[str]:
     """What the lints find in the new texts and did not find in the old ones."""
-    old = set(_findings(before, includes))
-    return [f"{place}: {message}" for place, message in _findings(after, includes) if (place, message) not in old]
+    old = set(_findings(before))
+    return [f"{place}: {message}" for place, message in _findings(after) if (place, message) not in old]
 
 
 def switching_notes(before: Texts, after: Texts, channel: str, owned: tuple[str, ...]) -> list[str]:
@@ -35,8 +35,8 @@ def switching_notes(before: Texts, after: Texts, channel: str, owned: tuple[str,
         return []
     needles = (f"|{fold(channel)}|", f"{fold(channel)}|", f"in-chan={fold(channel)};")
     return [
-        f"table {table.name}, line {entry.line.number}, names {channel}; mail from inside and after login now enters by "
-        "other channels: write tcp_* there if the entry is meant for all of them"
+        f"table {table.name}, line {entry.line.number}, names {channel}; mail from inside and after login now "
+        "enters by other channels: write tcp_* there if the entry is meant for all of them"
         for table in parse_mappings(after.mappings).tables
         if table.name.upper() not in owned
         for entry in table.entries
@@ -44,9 +44,9 @@ def switching_notes(before: Texts, after: Texts, channel: str, owned: tuple[str,
     ]
 
 
-def _findings(texts: Texts, includes: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for one in lint_mappings(texts.mappings, includes=dict(includes)):
+def _findings(texts: Texts) -> Iterator[tuple[str, str]]:
+    for one in lint_mappings(texts.mappings):
         if one.code not in ACCEPTED:
             yield "mappings", f"{one.message} ({one.hint})"
-    for one in lint_imta(texts.imta_cnf, includes=dict(includes)):
+    for one in lint_imta(texts.imta_cnf):
         yield "imta.cnf", f"{one.message} ({one.hint})"

@@ -9,21 +9,19 @@ Private to this collection.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings, load_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import PORT_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import Case
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_product import Product
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import (
     SEND_TABLE,
     Channels,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import STRANGER, TARGET
-from ansible_collections.mailhost.hardening.plugins.module_utils._strangers import sample
 
 #: Flags that decide; others (a tag, a header line) say nothing about who may pass.
 DECIDING = frozenset("YNF")
@@ -32,16 +30,25 @@ DECIDING = frozenset("YNF")
 CLIENTS = 3
 
 
-def read_back(product: Product, path: str, text: str, includes: Mapping[str, str], clients: Iterable[str], channels: Channels) -> int:
+class Staged(NamedTuple):
+    """A staged mapping file: its path, its text, the texts it includes, and the channels in use."""
+
+    path: str
+    text: str
+    includes: Mapping[str, str]
+    channels: Channels
+
+
+def read_back(product: Product, staged: Staged, clients: Iterable[str]) -> int:
     """Compare the tool's answers with ours; returns how many. Raises StepError where they differ."""
-    mappings = load_mappings(text, "mappings", tuple(sorted(includes.items())))
+    mappings = load_mappings(staged.text, "mappings", tuple(sorted(staged.includes.items())))
     count = 0
-    for table, probe in _probes(list(dict.fromkeys(clients)), channels):
+    for table, probe in _probes(list(dict.fromkeys(clients)), staged.channels):
         wanted = _ours(mappings, table, probe)
         if wanted is None:
             continue
         count += 1
-        said = product.test_mapping(table, probe, path)
+        said = product.test_mapping(table, probe, staged.path)
         flags = said.flags & DECIDING
         same = flags == wanted[0] and (flags.isdisjoint("NF") or said.output.strip() == wanted[1].strip())
         if not same:
@@ -72,7 +79,24 @@ def _ours(mappings: Mappings, table: str, probe: str) -> tuple[frozenset[str], s
     def outside(_image: str, _routine: str, argument: str) -> None:
         asked.append(argument)
 
-    result = mappings.probe(table, probe, surroundings("", {}, outside))
-    if asked or "${" in "".join(entry.template for entry in mappings_entries(mappings, table)):
+    result = mappings.probe(table, probe, surroundings("", _Database(asked), outside))
+    if asked:
         return None
     return frozenset(result.flags) & DECIDING, result.output
+
+
+class _Database(dict[str, str]):
+    """An empty general database that remembers what was asked."""
+
+    def __init__(self, asked: list[str]) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def __bool__(self) -> bool:
+        """An empty one is not none."""
+        return True
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Nothing is there."""
+        self._asked.append(key)
+        return default

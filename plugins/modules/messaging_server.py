@@ -95,7 +95,8 @@ files:
   elements: str
   sample: [/opt/SUNWmsgsr/config/mappings]
 evaluated:
-  description: How many sessions were evaluated on the new files. Zero where these files and this policy were evaluated in an earlier run.
+  description: How many sessions were evaluated on the new files. Zero where these files and this policy were evaluated
+    in an earlier run.
   returned: success, unless O(state=previous)
   type: int
   sample: 214
