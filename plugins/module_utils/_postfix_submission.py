@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Submission: users who log in, over TLS, and send from addresses that are theirs.
+
+Private to this collection. What the lines of master.cf need stands in main.cf as parameters of our own, so that no
+value has to be quoted for master.cf.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_access import Access
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import REGEXP, literal
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import ADDRESS, PREFIX
+
+#: Since Postfix 3.10; the header checks below do the same before.
+HIDE = "smtpd_hide_client_session"
+
+#: What a mail program says of itself and of the user's address.
+_TELLTALES = "/^(User-Agent|X-Mailer|X-Originating-IP|X-MimeOLE):/"
+
+
+def build_submission(access: Access) -> dict[str, str]:
+    """Parameters of main.cf for submission and submissions."""
+    settings = access.settings
+    table = access.maps.add("submission-login.regexp", REGEXP, [("/^/", "530 5.7.0 Authentication required")])
+    blocked = [f"check_client_access {table}" for table in access.blocked]
+    restrictions = {
+        "client": [*blocked, "permit"],
+        "sender": [
+            "reject_authenticated_sender_login_mismatch",
+            "permit_sasl_authenticated",
+            f"check_sender_access {table}",
+            "reject",
+        ],
+        "relay": ["permit_sasl_authenticated", "reject"],
+        "recipient": [
+            "reject_non_fqdn_recipient",
+            "reject_unknown_recipient_domain",
+            "permit_sasl_authenticated",
+            "reject",
+        ],
+    }
+    for stage, found in restrictions.items():
+        access.parameter(f"submission_{stage}_restrictions", ", ".join(found))
+    _header_checks(access)
+    return {
+        "smtpd_sasl_type": "dovecot",
+        "smtpd_sasl_path": settings.sasl_path,
+        "smtpd_sasl_security_options": "noanonymous",
+        "smtpd_sasl_tls_security_options": "noanonymous",
+        "smtpd_sender_login_maps": access.maps.add("sender-logins.regexp", REGEXP, _owners(access)),
+        **{name: value for name, value in access.own.items() if name.startswith(f"{PREFIX}submission")},
+    }
+
+
+def _owners(access: Access) -> list[tuple[str, str]]:
+    """Whose an address is: logins that the inventory names, and that of the same name, with or without a detail."""
+    settings = access.settings
+    own = settings.login_form == ADDRESS
+    rows = [
+        (f"/^{literal(sender)}$/", ", ".join([*logins, sender if own else sender.partition("@")[0]]))
+        for sender, logins in settings.sender_logins.items()
+    ]
+    if own:
+        return [*rows, ("/^([^@+]+)(\\+[^@]*)@(.+)$/", "${1}@${3}, ${1}${2}@${3}"), ("/^(.+)$/", "${1}")]
+    for domain in access.policy.domains:
+        end = f"@{literal(domain)}$/"
+        rows += [(f"/^([^@+]+)(\\+[^@]*){end}", "${1}, ${1}${2}"), (f"/^([^@]+){end}", "${1}")]
+    return rows or [("/^$/", "nobody")]
+
+
+def _header_checks(access: Access) -> None:
+    """Where a user writes from is nobody's business; the site's own header checks stay in force."""
+    rows = [(_TELLTALES, "IGNORE")]
+    if not access.facts.knows(HIDE):
+        access.notes.append(f"{HIDE} is unknown to the installed Postfix; header checks hide the client instead")
+        received = "/^Received: from .*[[:space:]](by [^[:space:]]+ \\([^()]*\\) with ESMTPS?A id .*)$/"
+        rows.append((received, "REPLACE Received: ${1}"))
+    table = access.maps.add("submission-headers.regexp", REGEXP, rows)
+    site = access.facts.site.get("header_checks", "")
+    access.parameter("submission_header_checks", f"{table}, {site}" if site else table)
