@@ -36,7 +36,6 @@ def build_submission(access: Access) -> dict[str, str]:
         "relay": ["permit_sasl_authenticated", "reject"],
         "recipient": [
             "reject_non_fqdn_recipient",
-            "reject_unknown_recipient_domain",
             "permit_sasl_authenticated",
             "reject",
         ],

@@ -25,6 +25,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision 
     load_config,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_config, read_session
+from ansible_collections.mailhost.hardening.tests.decision_differences import as_messaging_server
 from ansible_collections.mailhost.hardening.tests.decision_sessions import make_policy, make_sessions
 from ansible_collections.mailhost.hardening.tests.decision_table import (
     ABSENT,
@@ -58,21 +59,6 @@ DISPATCHER = "[SERVICE=SMTP]\nPORT=25\nIMAGE=IMTA_BIN:tcp_smtp_server\n\n"
 CHANNEL_HOSTS = {"l": "mail.example", "tcp_local": "tcp-daemon"}
 
 NO_RECORD = Record({}, {}, {}, (), (), {})
-
-
-def as_asked(policy: dict[str, Any], session: Session) -> Session:
-    """The session as this product sees it: it has no port for submissions, and its list look-ups know neither return
-    codes nor IPv6."""
-    session = session._replace(port=25 if session.port == 25 else 587)
-    if ":" in session.client:
-        return session._replace(listed={})
-    codes = {one["zone"]: one.get("return_codes", ["127.0.0.2"])[0].partition("-")[0] for one in policy["dnsbls"]}
-    return session._replace(
-        listed={
-            zone: answer if isinstance(answer, str) else [codes[zone].partition("/")[0]] * bool(answer)
-            for zone, answer in session.listed.items()
-        }
-    )
 
 
 def load(policy: dict[str, Any], **settings: Any) -> LoadedConfig:
@@ -120,7 +106,7 @@ def test_the_files_decide_as_the_policy_means(seed: int) -> None:
     policy = make_policy(chance)
     config = load(policy)
     for session in make_sessions(chance, policy, SESSIONS):
-        asked = as_asked(policy, session)
+        asked = as_messaging_server(policy, session)
         wanted: Verdict = decide(policy, asked)
         stage, trace = outcome(config, policy, session._replace(port=asked.port))
         assert stage == wanted.stage, (policy, session, wanted, trace)
