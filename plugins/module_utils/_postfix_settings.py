@@ -174,7 +174,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         extra_restrictions=reader.extra_restrictions(),
         extra_settings=reader.extra_settings(),
     )
-    reader.check_tls(settings)
+    reader.check_tls()
     reader.problems.raise_if_any()
     return settings
 
@@ -324,9 +324,9 @@ class _Reader:
             found[str(name)] = str(text)
         return found
 
-    def check_tls(self, settings: Settings) -> None:
+    def check_tls(self) -> None:
         for one, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
-            if getattr(settings, one) and not getattr(settings, other):
+            if self.value(one) and not self.value(other):
                 self.problems.add(self.path(other), f"is missing, and {self.path(one)} is set; set both or none")
 
 

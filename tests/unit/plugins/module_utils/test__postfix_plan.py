@@ -1,0 +1,344 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What becomes of a policy for Postfix, where a live Postfix cannot show it: other versions, refusals, hostile texts."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import PostfixFacts, read_facts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapError, Maps
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan, compile_plan, read_wanted
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "postfix.json").read_text())
+RELEASES = ("debian_12", "debian_13")
+
+POLICY: dict[str, Any] = {
+    "domains": ["example.org"],
+    "internal_networks": ["192.0.2.80-192.0.2.99"],
+    "blocked_networks": ["203.0.113.0/24", "198.18.0.1"],
+    "relay_exceptions": [{"networks": ["198.51.100.5"], "sender_domains": ["partner.example"]}],
+    "dnsbls": [
+        {"zone": "one.bl.example", "stage": "mail", "return_codes": ["127.0.0.2"]},
+        {"zone": "two.bl.example", "stage": "connect", "return_codes": ["127.0.0.4"]},
+    ],
+    "dnsbl_exempt_networks": ["198.51.100.128/25"],
+    "sender_domain_check": True,
+}
+
+
+def facts(release: str = "debian_12", without: tuple[str, ...] = (), **changes: Any) -> PostfixFacts:
+    found = {**VECTORS[release], **changes}
+    known = {name: value for name, value in found["parameters"].items() if name not in without}
+    return read_facts({**found, "parameters": known})
+
+
+def plan(policy: dict[str, Any] | None = None, settings: dict[str, Any] | None = None, **changes: Any) -> Plan:
+    return compile_plan(*read_wanted(POLICY if policy is None else policy, settings or {}), facts(**changes))
+
+
+def problems(policy: dict[str, Any] | None = None, settings: dict[str, Any] | None = None, **changes: Any) -> list[str]:
+    with pytest.raises(PolicyError) as caught:
+        plan(policy, settings, **changes)
+    return list(caught.value.problems)
+
+
+def services(found: Plan) -> set[tuple[str, str, str]]:
+    return {(one.name, one.type, one.command) for one in found.services}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_nothing_that_the_installed_program_does_not_know(release: str) -> None:
+    found = plan(release=release)
+    unknown = [name for name in found.main if name not in VECTORS[release]["parameters"]]
+    assert all(name.startswith("mailhost_") for name in unknown)
+    options = {name for service in found.services for name, _value in service.options}
+    assert options <= set(VECTORS[release]["parameters"]) | {
+        *("syslog_name", "smtpd_tls_wrappermode", "cleanup_service_name", "milter_macro_daemon_name", "header_checks")
+    }
+
+
+def test_every_parameter_of_ours_is_used() -> None:
+    """postconf warns about parameters that nothing refers to, and a warning stops a run."""
+    found = plan()
+    text = "\n".join(
+        [*found.main.values(), *(one.lines() for one in found.services), *(one.text for one in found.maps.values())]
+    )
+    for name in found.main:
+        if name.startswith("mailhost_"):
+            assert re.search(rf"\b{name}\b", text), name
+
+
+@pytest.mark.parametrize(
+    ("without", "expected", "note"),
+    [
+        ((), {"smtpd_forbid_bare_newline": "normalize", "smtpd_forbid_unauth_pipelining": "yes"}, ""),
+        (
+            ("smtpd_forbid_bare_newline_reject_code",),
+            {"smtpd_forbid_bare_newline": "yes"},
+            "smtpd_forbid_bare_newline of the installed Postfix does not know normalize; it is set to yes",
+        ),
+        (
+            ("smtpd_forbid_bare_newline", "smtpd_forbid_unauth_pipelining"),
+            {"smtpd_discard_ehlo_keywords": "chunking, silent-discard", "smtpd_data_restrictions": "reject_unauth_pipelining"},
+            "smtpd_forbid_bare_newline is unknown to the installed Postfix; unauthorised pipelining is refused instead",
+        ),
+    ],
+)  # fmt: skip
+def test_older_versions(without: tuple[str, ...], expected: dict[str, str], note: str) -> None:
+    found = plan(without=without)
+    assert expected.items() <= found.main.items()
+    assert not set(without) & set(found.main)
+    assert [one for one in found.notes if "hide" not in one] == ([note] if note else [])
+
+
+def test_names_of_older_versions() -> None:
+    parameters = {**VECTORS["debian_12"]["parameters"], "postscreen_blacklist_action": "ignore"}
+    del parameters["postscreen_denylist_action"]
+    main = plan(parameters=parameters).main
+    assert main["postscreen_blacklist_action"] == "drop"
+    assert "postscreen_denylist_action" not in main
+
+
+def test_protocols_in_the_form_of_older_versions() -> None:
+    parameters = {**VECTORS["debian_12"]["parameters"], "smtpd_tls_mandatory_protocols": "!SSLv2, !SSLv3"}
+    found = plan(parameters=parameters)
+    assert found.main["smtpd_tls_mandatory_protocols"] == "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1"
+
+
+def test_a_version_without_what_the_policy_needs() -> None:
+    assert problems(without=("smtpd_relay_restrictions", "smtpd_client_auth_rate_limit")) == [
+        "Postfix: does not know smtpd_relay_restrictions, smtpd_client_auth_rate_limit; it is too old for this collection"
+    ]
+
+
+def test_who_hides_the_client_of_a_submission() -> None:
+    old, new = plan(), plan(release="debian_13")
+    hidden = ("smtpd_hide_client_session", "yes")
+    assert not any(hidden in one.options for one in old.services)
+    assert [one.name for one in new.services if hidden in one.options] == ["submission", "submissions"]
+    assert "Received" in old.maps["submission-headers.regexp"].text
+    assert "Received" not in new.maps["submission-headers.regexp"].text
+    assert len(old.notes) == 1
+    assert not new.notes
+
+
+def test_header_checks_of_the_site_stay() -> None:
+    site = {**VECTORS["debian_12"]["site"], "header_checks": "pcre:/etc/postfix/hc"}
+    assert plan(site=site).main["mailhost_submission_header_checks"] == (
+        "regexp:${config_directory}/mailhost/submission-headers.regexp, pcre:/etc/postfix/hc"
+    )
+    assert "header_checks" not in plan(site=site).main
+
+
+def test_postscreen_is_there_when_it_has_something_to_do() -> None:
+    assert ("smtp", "inet", "postscreen") in services(plan())
+    bare = {"domains": ["example.org"]}
+    assert ("smtp", "inet", "smtpd") in services(plan(bare))
+    assert not any(name.startswith("postscreen") for name in plan(bare).main)
+    assert ("smtpd", "pass", "smtpd") in services(plan(bare, {"postscreen": "always"}))
+    assert ("smtp", "inet", "postscreen") in services(plan({"blocked_networks": ["203.0.113.0/24"]}))
+
+
+def test_port_25_has_no_login_and_submission_needs_one() -> None:
+    found = plan()
+    assert found.main["smtpd_sasl_auth_enable"] == "no"
+    assert "sasl" not in found.main["smtpd_relay_restrictions"]
+    for service in found.services:
+        options = dict(service.options)
+        if service.name.startswith("submission"):
+            assert options["smtpd_sasl_auth_enable"] == "yes"
+            assert options["smtpd_tls_security_level"] == "encrypt"
+        else:
+            assert "smtpd_sasl_auth_enable" not in options
+    assert not any(one.name.startswith("submission") for one in plan(settings={"submission": False}).services)
+
+
+def test_submission_is_refused_where_it_could_not_work() -> None:
+    assert problems(site={}) == [
+        "postfix_submission: needs TLS, and main.cf names no certificate; set postfix_tls_certificate, or write false"
+    ]
+    assert problems(sasl_types=["cyrus"]) == [
+        "postfix_submission: needs SASL through Dovecot, which the installed Postfix cannot; write false"
+    ]
+    assert plan(settings={"submission": False}, site={}, sasl_types=[])
+    assert "smtpd_tls_security_level" not in plan(settings={"submission": False}, site={}).main
+
+
+def test_the_certificate_goes_where_main_cf_has_it() -> None:
+    settings = {"tls_certificate": "/c.pem", "tls_key": "/k.pem"}
+    assert plan(settings=settings).main["smtpd_tls_cert_file"] == "/c.pem"
+    assert plan(settings=settings).main["smtpd_tls_key_file"] == "/k.pem"
+    chained = plan(settings=settings, site={"smtpd_tls_chain_files": "/old.pem"}).main
+    assert chained["smtpd_tls_chain_files"] == "/k.pem, /c.pem"
+    assert "smtpd_tls_cert_file" not in chained
+
+
+def test_return_codes_are_mandatory_and_weights_belong_to_lists() -> None:
+    policy = {"dnsbls": [{"zone": "one.bl.example"}, {"zone": "two.bl.example", "stage": "connect"}]}
+    assert problems(policy, {"dnsbl_weights": {"one.bl.example": 2, "two.bl.example": 1}}) == [
+        'mailhost_dnsbls[0].return_codes: is missing; name the answers of one.bl.example that mean listed, as ["127.0.0.2-127.0.0.11"]',
+        'mailhost_dnsbls[1].return_codes: is missing; name the answers of two.bl.example that mean listed, as ["127.0.0.2-127.0.0.11"]',
+        'postfix_dnsbl_weights["one.bl.example"]: is no list of mailhost_dnsbls with stage connect; remove it, or correct the zone',
+    ]  # fmt: skip
+
+
+def test_problems_of_policy_and_settings_come_together() -> None:
+    assert problems({"internal_networks": ["10.0.0.5/8"]}, {"submission": "no"}) == [
+        'mailhost_internal_networks[0]: "10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"',
+        'postfix_submission: "no" is text; write true or false',
+    ]
+
+
+def test_error_answers_are_never_a_match() -> None:
+    for codes in (["127.255.255.254"], ["127.0.0.0/8"], ["127.255.0.0-127.255.255.1"]):
+        policy = {"dnsbls": [{"zone": "one.bl.example", "return_codes": codes}]}
+        assert "127.255.255.0/24" in problems(policy)[0]
+
+
+def test_weights() -> None:
+    found = plan(settings={"dnsbl_threshold": 3, "dnsbl_weights": {"two.bl.example": 2}})
+    assert found.main["postscreen_dnsbl_sites"] == "two.bl.example=127.0.0.4*2"
+    assert plan(settings={"dnsbl_threshold": 3}).main["postscreen_dnsbl_sites"] == "two.bl.example=127.0.0.4*3"
+
+
+def test_the_key_of_a_zone_is_in_no_reply() -> None:
+    key = "abcdefghijklmnopqrstuvwxyz"
+    lists = [
+        {"zone": f"{key}.{stage}.example", "stage": stage, "return_codes": ["127.0.0.2"], **text}
+        for stage in ("mail", "connect")
+        for text in [{}, {"text": "see {client}"}]
+    ]
+    for one in lists:
+        found = plan({"dnsbls": [one]})
+        name = "block-list-replies.txt" if one["stage"] == "mail" else "postscreen-replies.txt"
+        zone, _blank, reply = found.maps[name].text.partition(" ")
+        assert zone == one["zone"]
+        assert key not in reply
+        assert "rbl_reason" not in reply
+        assert "rbl_domain" not in reply
+
+
+def test_long_lists_have_an_index() -> None:
+    policy = {"blocked_networks": ["198.18.0.1", "198.18.0.9", "2001:db8::1", "203.0.113.0/24"]}
+    found = plan(policy, {"indexed_map_from": 3})
+    assert found.maps["blocked-addresses"].type == "hash"
+    assert found.maps["blocked-addresses"].text == "198.18.0.1 REJECT\n198.18.0.9 REJECT\n2001:db8::1 REJECT\n"
+    assert found.maps["blocked.cidr"].text == "203.0.113.0/24 REJECT\n"
+    for name in ("postscreen_access_list", "smtpd_client_restrictions", "mailhost_submission_client_restrictions"):
+        assert "hash:${config_directory}/mailhost/blocked-addresses" in found.main[name]
+        assert "cidr:${config_directory}/mailhost/blocked.cidr" in found.main[name]
+    assert set(plan(policy, {"indexed_map_from": 4}).maps) & {"blocked-addresses", "blocked.cidr"} == {"blocked.cidr"}
+    kept = plan(policy, {"indexed_map_from": 1}, map_types=["cidr", "regexp", "texthash"])
+    assert "blocked-addresses" not in kept.maps
+    assert plan(policy, {"indexed_map_from": 1}, map_types=["cidr", "lmdb"]).maps["blocked-addresses"].type == "lmdb"
+
+
+def test_domains_go_where_they_are_served() -> None:
+    assert plan().main["mydestination"] == "$myhostname, localhost.$mydomain, localhost, example.org"
+    virtual = plan(settings={"domain_class": "virtual"}).main
+    assert virtual["virtual_mailbox_domains"] == "example.org"
+    assert "mydestination" not in virtual
+    relay = plan(settings={"domain_class": "relay"}).main
+    assert relay["relay_domains"] == "example.org"
+    assert "relay_domains" not in relay["parent_domain_matches_subdomains"].split(", ")
+    assert "smtpd_access_maps" in relay["parent_domain_matches_subdomains"].split(", ")
+    unmanaged = plan(settings={"domain_class": "unmanaged"}).main
+    assert not {"mydestination", "virtual_mailbox_domains"} & set(unmanaged)
+    assert unmanaged["relay_domains"] == ""
+    assert "relay_domains" not in plan(site={**VECTORS["debian_12"]["site"], "relay_domains": "x.example"}).main
+
+
+def test_a_mailbox_is_not_smaller_than_a_message() -> None:
+    main = plan(settings={"message_size_limit": 60000000}).main
+    assert "mailbox_size_limit" not in main  # Debian sets it to 0, without limit
+    assert main["virtual_mailbox_limit"] == "60000000"
+    assert "virtual_mailbox_limit" not in plan().main
+
+
+def test_restriction_classes_of_the_site_stay() -> None:
+    site = {**VECTORS["debian_12"]["site"], "smtpd_restriction_classes": "greylist, mailhost_relay_7_senders"}
+    assert plan(site=site).main["smtpd_restriction_classes"].startswith("greylist, mailhost_relay_0_recipients, ")
+
+
+def test_restrictions_of_the_user_stand_behind_ours() -> None:
+    main = plan(settings={"extra_restrictions": {"recipient": ["check_policy_service unix:private/p"]}}).main
+    assert main["smtpd_recipient_restrictions"].endswith(", check_policy_service unix:private/p")
+    assert main["smtpd_recipient_restrictions"].startswith("permit_mynetworks, ")
+
+
+def test_extra_settings() -> None:
+    found = plan(settings={"extra_settings": {"biff": False, "maildrop_destination_recipient_limit": 1}})
+    assert found.main["biff"] == "no"
+    assert found.main["maildrop_destination_recipient_limit"] == "1"
+    assert problems(settings={"extra_settings": {"mynetworks": "static:all", "no_such": "x"}}) == [
+        'postfix_extra_settings["mynetworks"]: is decided by the policy and the variables of the role; remove it',
+        'postfix_extra_settings["no_such"]: is no parameter that the installed Postfix knows; remove it',
+    ]
+
+
+def test_services_stay_in_the_jail_of_the_others() -> None:
+    assert {one.chroot for one in plan().services} == {"y"}
+    assert {one.chroot for one in plan(chroot=False).services} == {"n"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [("a b", "OK"), ("a\nb", "OK"), ("#a", "OK"), ("", "OK"), ("a", "x\ny"), ("a", " x"), ("a", ""), ("a", "\u00e9")],
+)
+def test_no_value_leaves_its_entry(row: tuple[str, str]) -> None:
+    with pytest.raises(MapError):
+        Maps().add("x", "texthash", [row])
+
+
+VISIBLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=60)
+
+
+@given(VISIBLE, VISIBLE)
+def test_texts_add_nothing(rejection: str, text: str) -> None:
+    """Whatever the policy accepts as text stands at the end of one line of a table, and in no parameter."""
+    lists = [{"zone": "one.bl.example", "return_codes": ["127.0.0.2"], "text": text}]
+    try:
+        found = plan({"relay_rejection": rejection, "dnsbls": lists, "domains": ["example.org"]})
+    except PolicyError:
+        return
+    plain = plan({"dnsbls": [{**lists[0], "text": "x"}], "domains": ["example.org"]})
+    assert found.main == plain.main
+    assert found.services == plain.services
+    assert found.maps["relay-rejection.regexp"].text == f"/^/ 550 5.7.1 {rejection}\n"
+    reply = text.replace("{client}", "$client_address")
+    assert found.maps["block-list-replies.txt"].text == f"one.bl.example $rbl_code 5.7.1 {reply}\n"
+
+
+def test_main_cf_has_one_line_for_each_parameter() -> None:
+    for name, value in plan().main.items():
+        assert re.fullmatch(r"[a-z0-9_]+", name)
+        assert value == value.strip()
+        assert "\n" not in value
+        assert "#" not in value
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("x", 'facts: "x" is not a dictionary; write parameters, map_types, sasl_types, chroot, site'),
+        ({"map_types": []}, "facts.parameters: null is not accepted; write a dictionary from parameter to default, as postconf -d prints them"),
+        ({"parameters": {}, "map_types": "cidr"}, 'facts.map_types: "cidr" is not accepted; write a list, as postconf -m prints it'),
+        ({"parameters": {}, "map_types": [], "version": "3"}, 'facts: "version" is not a fact; write one of parameters, map_types, sasl_types, chroot, site'),
+        ({"parameters": {}, "map_types": [], "chroot": "y"}, 'facts.chroot: "y" is not accepted; write true or false'),
+    ],
+)  # fmt: skip
+def test_refused_facts(data: Any, message: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        read_facts(data)
+    assert str(caught.value) == message
