@@ -58,7 +58,7 @@ def make_policy(chance: random.Random, *, return_codes: bool = False) -> dict[st
         "internal_networks": _take(chance, networks, 3),
         "blocked_networks": _take(chance, networks, 2),
         "dnsbl_exempt_networks": _take(chance, networks, 2),
-        "relay_exceptions": [_exception(chance, networks) for _ in range(chance.randint(0, 2))],
+        "relay_exceptions": [_exception(chance, networks) for _number in range(chance.randint(0, 2))],
         "sender_domain_check": chance.random() < 0.5,
         "dnsbls": [
             {
@@ -81,7 +81,7 @@ def make_policy(chance: random.Random, *, return_codes: bool = False) -> dict[st
 def make_sessions(chance: random.Random, policy: dict[str, Any], count: int) -> Iterator[Session]:
     """Sessions for a policy; a listed client is as likely as one that is not."""
     clients = border_clients(policy)
-    for _ in range(count):
+    for _number in range(count):
         sender = _address(chance, policy, null=True)
         port = chance.choice((25, 25, 25, 25, 587, 465))
         yield Session(
@@ -140,13 +140,13 @@ def _within(chance: random.Random, slot: ipaddress.IPv4Network | ipaddress.IPv6N
 
 
 def _take(chance: random.Random, networks: list[str], most: int) -> list[str]:
-    return [networks.pop() for _ in range(chance.randint(0, most)) if networks]
+    return [networks.pop() for _number in range(chance.randint(0, most)) if networks]
 
 
 def _exception(chance: random.Random, networks: list[str]) -> dict[str, Any]:
     kinds = chance.choice((("sender_domains",), ("recipient_domains",), ("sender_domains", "recipient_domains")))
     return {
-        "networks": [networks.pop() for _ in range(chance.randint(1, 2))],
+        "networks": [networks.pop() for _number in range(chance.randint(1, 2))],
         **{kind: chance.sample(PARTNERS, chance.randint(1, 2)) for kind in kinds},
     }
 

@@ -43,7 +43,7 @@ def _split(first: int, last: int, shift: int) -> Iterator[Octets]:
     low, high = first >> shift & 255, last >> shift & 255
     rest = (1 << shift) - 1
     if first & rest == 0 and last & rest == rest:
-        yield ((low, high), *(_ALL for _ in range(shift // 8)))
+        yield ((low, high), *[_ALL] * (shift // 8))
     elif low == high:
         yield from (((low, low), *octets) for octets in _split(first, last, shift - 8))
     else:
@@ -52,7 +52,7 @@ def _split(first: int, last: int, shift: int) -> Iterator[Octets]:
         if middle > low:
             yield from _split(first, first | rest, shift)
         if middle <= end:
-            yield ((middle, end), *(_ALL for _ in range(shift // 8)))
+            yield ((middle, end), *[_ALL] * (shift // 8))
         if end < high:
             yield from _split(last & ~rest, last, shift)
 

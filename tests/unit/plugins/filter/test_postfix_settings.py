@@ -56,10 +56,12 @@ def test_the_result_is_plain_data() -> None:
     [
         ("'x' | mailhost.hardening.postfix_settings({}, facts)", 'policy: "x" is not a dictionary; write the variables without mailhost_'),
         ("{} | mailhost.hardening.postfix_settings('x', facts)", 'settings: "x" is not a dictionary; write the variables without postfix_'),
-        ("{} | mailhost.hardening.postfix_settings({}, {'map_types': []})", "facts.parameters: null is not accepted; write a dictionary from parameter to default, as postconf -d prints them"),
+        ("{} | mailhost.hardening.postfix_settings({}, {'map_types': []})", "facts.parameters: null is not accepted; "
+         "write a dictionary from parameter to default, as postconf -d prints them"),
         ("{'domains': 'x'} | mailhost.hardening.postfix_settings({}, facts)", 'domains: "x" is not a list; write a list, as ["example.com"]'),
         ("{} | mailhost.hardening.postfix_settings({'helo_check': 'x'}, facts)", 'settings.helo_check: "x" is not accepted; write "fqdn" or "syntax" or "off"'),
-        ("{} | mailhost.hardening.postfix_settings({'extra_settings': {'mynetworks': 'x'}}, facts)", 'settings.extra_settings["mynetworks"]: is decided by the policy and the variables of the role; remove it'),
+        ("{} | mailhost.hardening.postfix_settings({'extra_settings': {'mynetworks': 'x'}}, facts)", 'settings.extra_settings["mynetworks"]: '
+         'is decided by the policy and the variables of the role; remove it'),
     ],
 )  # fmt: skip
 def test_refused_input(expression: str, message: str) -> None:

@@ -34,7 +34,8 @@ REFUSED: list[tuple[Any, str]] = [
     ({"sender_logins": {"a@example.com": "ann"}}, 'postfix_sender_logins["a@example.com"]: "ann" is not a list; write a list, as [ann, bob]'),
     ({"sender_logins": {"a@example.com": ["ann bob"]}}, f'postfix_sender_logins["a@example.com"][0]: "ann bob" is not a login; {LOGIN}'),
     ({"sender_logins": {"a@example.com": ["${1}"]}}, f'postfix_sender_logins["a@example.com"][0]: "${{1}}" is not a login; {LOGIN}'),
-    ({"tls_certificate": "mail.pem", "tls_key": "/k"}, 'postfix_tls_certificate: "mail.pem" is not the path of a file; write one as "/etc/ssl/private/mail.pem"'),
+    ({"tls_certificate": "mail.pem", "tls_key": "/k"}, 'postfix_tls_certificate: "mail.pem" is not the path of a file; '
+     'write one as "/etc/ssl/private/mail.pem"'),
     ({"tls_certificate": "/a, /b", "tls_key": "/k"}, 'postfix_tls_certificate: "/a, /b" is not the path of a file; write one as "/etc/ssl/private/mail.pem"'),
     ({"tls_certificate": "/a"}, "postfix_tls_key: is missing, and postfix_tls_certificate is set; set both or none"),
     ({"tls_key": "/a"}, "postfix_tls_certificate: is missing, and postfix_tls_key is set; set both or none"),
@@ -51,8 +52,10 @@ REFUSED: list[tuple[Any, str]] = [
     ({"connections_per_minute": True}, "postfix_connections_per_minute: true is not accepted; write a whole number from 0 to 1000000"),
     ({"recipient_limit": 50}, "postfix_recipient_limit: 50 is not accepted; write a whole number from 100 to 100000"),
     ({"message_size_limit": 0}, "postfix_message_size_limit: 0 is not accepted; write a whole number from 10240 to 2147483647"),
-    ({"extra_restrictions": {"relay": ["permit"]}}, 'postfix_extra_restrictions: "relay" is no stage with restrictions; write one of client, helo, sender, recipient, data, end_of_data'),
-    ({"extra_restrictions": {"helo": "permit"}}, "postfix_extra_restrictions.helo: \"permit\" is not a list; write a list, as ['reject_unknown_client_hostname']"),
+    ({"extra_restrictions": {"relay": ["permit"]}}, 'postfix_extra_restrictions: "relay" is no stage with restrictions; '
+     'write one of client, helo, sender, recipient, data, end_of_data'),
+    ({"extra_restrictions": {"helo": "permit"}}, "postfix_extra_restrictions.helo: \"permit\" is not a list; "
+     "write a list, as ['reject_unknown_client_hostname']"),
     ({"extra_restrictions": {"helo": ["a, b"]}}, f'postfix_extra_restrictions.helo[0]: "a, b" is not one restriction; {ONE}'),
     ({"extra_restrictions": {"helo": ["a\nb = c"]}}, f'postfix_extra_restrictions.helo[0]: "a\\nb = c" is not one restriction; {ONE}'),
     ({"extra_settings": {"a b": "c"}}, 'postfix_extra_settings["a b"]: is not the name of a parameter; write one as biff'),
