@@ -191,8 +191,8 @@ def _look_ups(access: Access) -> list[str]:
     lists = [one for _index, one in access.policy.lists(MAIL)]
     if not lists:
         return []
-    entries = [f"{one.zone}={pattern}" for one in lists for pattern in answer_patterns(one.return_codes)]
-    asked = access.parameter("block_lists", _joined(f"reject_rbl_client {entry}" for entry in entries))
+    entries = [f"reject_rbl_client {entry}" for one in lists for entry in _patterns(one)]
+    asked = access.parameter("block_lists", _joined(entries))
     if access.policy.exempt:
         rows = [*((str(one), GO_ON) for one in access.policy.exempt), *((str(one), asked) for one in _EVERYBODY)]
         table = access.maps.add("looked-up.cidr", "cidr", rows)
@@ -202,10 +202,24 @@ def _look_ups(access: Access) -> list[str]:
 
 
 def _replies(access: Access) -> dict[str, str]:
-    """The text of each list of stage mail."""
+    """The text of each list of stage mail.
+
+    Newer versions look for it under the zone, older ones under the zone with its pattern. What is found under neither
+    must not show a zone, as it may hold a key.
+    """
     lists = [one for _index, one in access.policy.lists(MAIL)]
-    rows = [(one.zone, list_reply(one)) for one in lists]
-    return {"rbl_reply_maps": access.maps.add("block-list-replies.txt", TEXT, rows) if rows else ""}
+    if not lists:
+        return {}
+    rows = [(key, list_reply(one)) for one in lists for key in (one.zone, *_patterns(one))]
+    return {
+        "rbl_reply_maps": access.maps.add("block-list-replies.txt", TEXT, rows),
+        "default_rbl_reply": "$rbl_code 5.7.1 Your host $client_address is on a block list",
+    }
+
+
+def _patterns(one: BlockList) -> list[str]:
+    """A list as reject_rbl_client names it."""
+    return [f"{one.zone}={pattern}" for pattern in answer_patterns(one.return_codes)]
 
 
 def list_reply(one: BlockList) -> str:

@@ -62,7 +62,10 @@ def _sites(access: Access) -> str:
 def _replies(access: Access) -> str:
     """What postscreen says behind ``client [address] blocked using``; there is no macro for the address here."""
     rows = [
-        (one.zone, f"{shown_zone(one.zone)}; {one.text.replace(CLIENT_IN_TEXT, 'address')}" if one.text else shown)
+        (
+            one.zone,
+            f"{shown_zone(one.zone)}; {one.text.replace(CLIENT_IN_TEXT, 'at this address')}" if one.text else shown,
+        )
         for one in access.connect_lists
         for shown in [shown_zone(one.zone)]
     ]
