@@ -1,0 +1,150 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""main.cf and master.cf as texts: reading them, and changing what is ours without touching anything else.
+
+Private to this collection. Sources: postconf(5), master(5). A line that begins with a blank continues the one before;
+empty lines and comments may lie between the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+_PARAMETER = re.compile(r"([^\s=]+)\s*=\s*(.*)", re.DOTALL)
+
+
+class Entry(NamedTuple):
+    """A logical line: the numbers of its physical lines from 0, and its text with single blanks."""
+
+    numbers: tuple[int, ...]
+    text: str
+
+
+class LiveService(NamedTuple):
+    """A service of master.cf as it stands there: eight columns, and the arguments of its command."""
+
+    name: str
+    type: str
+    columns: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+class FileError(ValueError):
+    """A file that cannot be changed safely."""
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """The logical lines of either file. Raises FileError for a first line that continues nothing."""
+    numbers: list[int] = []
+    words: list[str] = []
+    for number, line in enumerate(_lines(text)):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        if not line[0].isspace() and numbers:
+            yield Entry(tuple(numbers), " ".join(words))
+            numbers, words = [], []
+        elif line[0].isspace() and not numbers:
+            raise FileError(f"line {number + 1} continues a line, and there is none before it")
+        numbers.append(number)
+        words += line.split()
+    if numbers:
+        yield Entry(tuple(numbers), " ".join(words))
+
+
+def read_main(text: str) -> dict[str, str]:
+    """What main.cf sets; of a parameter that is set twice the last one counts."""
+    found = {}
+    for entry in entries(text):
+        match = _PARAMETER.fullmatch(entry.text)
+        if match is None:
+            raise FileError(f"line {entry.numbers[0] + 1} is no setting: {entry.text[:80]!r}")
+        found[match.group(1)] = match.group(2)
+    return found
+
+
+def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
+    """main.cf with the parameters as wanted, None for not set.
+
+    A parameter keeps its place, a new one comes last. One that has its value already keeps its line, byte for byte.
+    """
+    found = read_main(text)
+    replaced: dict[int, str] = {}
+    dropped: set[int] = set()
+    placed = set()
+    for entry in entries(text):
+        name = entry.text.partition("=")[0].strip()
+        if name not in wanted:
+            continue
+        value = wanted[name]
+        again = name in placed
+        placed.add(name)
+        if not again and value is not None and found[name] == _folded(value) == _value(entry):
+            continue
+        dropped.update(entry.numbers)
+        if not again and value is not None:
+            replaced[entry.numbers[0]] = _setting(name, value)
+    new = [_setting(name, value) for name, value in wanted.items() if value is not None and name not in placed]
+    return _edited(text, replaced, dropped, new)
+
+
+def read_master(text: str) -> tuple[LiveService, ...]:
+    """The services of master.cf, in order."""
+    found = []
+    for entry in entries(text):
+        words = entry.text.split()
+        if len(words) < 8:
+            raise FileError(f"line {entry.numbers[0] + 1} is no service: {entry.text[:80]!r}")
+        found.append(LiveService(words[0], words[1], tuple(words[:8]), tuple(words[8:])))
+    return tuple(found)
+
+
+def set_services(text: str, wanted: Mapping[tuple[str, str], str | None]) -> str:
+    """master.cf with services by name and type, as the lines that are wanted or None for none."""
+    read_master(text)
+    replaced: dict[int, str] = {}
+    dropped: set[int] = set()
+    placed = set()
+    for entry in entries(text):
+        name, kind = entry.text.split()[:2]
+        if (name, kind) not in wanted:
+            continue
+        lines = wanted[name, kind]
+        again = (name, kind) in placed
+        placed.add((name, kind))
+        if not again and lines is not None and lines.split() == entry.text.split():
+            continue
+        dropped.update(entry.numbers)
+        if not again and lines is not None:
+            replaced[entry.numbers[0]] = lines
+    new = [lines for key, lines in wanted.items() if lines is not None and key not in placed]
+    return _edited(text, replaced, dropped, new)
+
+
+def _lines(text: str) -> list[str]:
+    """The physical lines with their ends; nothing but a newline ends one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def _folded(value: str) -> str:
+    return " ".join(value.split())
+
+
+def _value(entry: Entry) -> str:
+    return entry.text.partition("=")[2].strip()
+
+
+def _setting(name: str, value: str) -> str:
+    if "\n" in value or value != value.strip():
+        raise FileError(f"{name}: {value!r} cannot stand in one line")
+    return f"{name} = {value}\n" if value else f"{name} =\n"
+
+
+def _edited(text: str, replaced: Mapping[int, str], dropped: set[int], new: Iterable[str]) -> str:
+    lines = _lines(text)
+    if lines and not lines[-1].endswith("\n"):
+        lines[-1] += "\n"
+    kept = [replaced.get(number, "") if number in dropped else line for number, line in enumerate(lines)]
+    return "".join([*kept, *new])
