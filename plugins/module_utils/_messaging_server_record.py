@@ -22,10 +22,14 @@ class RecordError(ValueError):
 
 
 class OwnedTable(NamedTuple):
-    """Entries of a table: those found when it was first taken over (None: there was none), and those we put there."""
+    """Entries of a table: those found when it was first taken over (None: there was none), and those we put there.
+
+    ``lines`` are the former entries as they were written.
+    """
 
     before: tuple[Pair, ...] | None
     ours: tuple[Pair, ...]
+    lines: tuple[str, ...] = ()
 
 
 class OwnedWords(NamedTuple):
