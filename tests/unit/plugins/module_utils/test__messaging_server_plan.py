@@ -234,11 +234,16 @@ def test_who_may_relay(changes: dict[str, Any], accepted: bool) -> None:
 @pytest.mark.parametrize(
     ("client", "blocked"),
     [
-        ("203.0.113.63", False), ("203.0.113.64", True), ("203.0.113.127", True), ("203.0.113.128", False),
-        ("2001:db8:65:ffff:ffff:ffff:ffff:ffff", False), ("2001:db8:66::", True),
-        ("2001:db8:66:ffff:ffff:ffff:ffff:ffff", True), ("2001:db8:67::", False),
+        ("203.0.113.63", False),
+        ("203.0.113.64", True),
+        ("203.0.113.127", True),
+        ("203.0.113.128", False),
+        ("2001:db8:65:ffff:ffff:ffff:ffff:ffff", False),
+        ("2001:db8:66::", True),
+        ("2001:db8:66:ffff:ffff:ffff:ffff:ffff", True),
+        ("2001:db8:67::", False),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("port", [25, 587])
 def test_blocked_networks_may_not_connect(client: str, blocked: bool, port: int) -> None:
     result = decide(standard(), client, "u@example.com", port=port, authenticated=True)
@@ -613,7 +618,18 @@ def test_tables_that_no_policy_needs_are_left_alone() -> None:
 
 # No policy makes a stranger relay
 
-FORMS = ("v@e.example", "v%e.example@d.example", "e.example!v@d.example", '"v@e.example"@d.example', "@d.example:v@e.example", "v@[198.51.100.9]", "v@E.EXAMPLE.", "v%e.example@tcp_intranet-daemon", "v%e.example@inside.example", "v@pipe-daemon")  # fmt: skip
+FORMS = (
+    "v@e.example",
+    "v%e.example@d.example",
+    "e.example!v@d.example",
+    '"v@e.example"@d.example',
+    "@d.example:v@e.example",
+    "v@[198.51.100.9]",
+    "v@E.EXAMPLE.",
+    "v%e.example@tcp_intranet-daemon",
+    "v%e.example@inside.example",
+    "v@pipe-daemon",
+)
 SENDERS = (
     "a@b.example",
     "",
@@ -621,7 +637,18 @@ SENDERS = (
     "a@friend.example",
     "postmaster@example.com",
 )
-ADDRESSES = st.sampled_from(["192.0.2.1", "192.0.2.128/25", "10.0.0.0/8", "198.51.100.0/29", "198.51.100.8-198.51.100.20", "2001:db8:1::/48", "fd00::/8", "203.0.113.9"])  # fmt: skip
+ADDRESSES = st.sampled_from(
+    [
+        "192.0.2.1",
+        "192.0.2.128/25",
+        "10.0.0.0/8",
+        "198.51.100.0/29",
+        "198.51.100.8-198.51.100.20",
+        "2001:db8:1::/48",
+        "fd00::/8",
+        "203.0.113.9",
+    ]
+)
 DOMAINS = st.sampled_from(["example.com", "friend.example", "inside.example", "d.example"])
 POLICIES = st.fixed_dictionaries(
     {},
@@ -669,10 +696,18 @@ def networks_of(policy: dict[str, Any]) -> list[Any]:
 @settings(deadline=None, max_examples=60)
 @given(
     policy=POLICIES,
-    client=st.one_of(st.ip_addresses(), st.sampled_from([ipaddress.ip_address(a) for a in ("198.51.100.21", "198.51.100.7", "192.0.2.127", "2001:db8:2::", "::ffff:10.0.0.1")])),
+    client=st.one_of(
+        st.ip_addresses(),
+        st.sampled_from(
+            [
+                ipaddress.ip_address(a)
+                for a in ("198.51.100.21", "198.51.100.7", "192.0.2.127", "2001:db8:2::", "::ffff:10.0.0.1")
+            ]
+        ),
+    ),
     form=st.sampled_from(["keyword", "mapping"]),
     text_database=st.booleans(),
-)  # fmt: skip
+)
 def test_no_policy_makes_a_stranger_relay(policy: Any, client: Any, form: str, text_database: bool) -> None:
     try:
         wanted = {"sender_domain_check_form": form, "general_database_from": 1}
