@@ -96,7 +96,7 @@ class Dialogue:
 
 def unverified() -> ssl.SSLContext:
     """TLS with a server whose certificate nobody signed."""
-    return ssl._create_unverified_context()  # noqa: S323, SLF001
+    return ssl._create_unverified_context()  # noqa: S323
 
 
 def main() -> None:

@@ -66,9 +66,10 @@ def _ensure(engine: Engine, hosts: list[Host]) -> None:
         print(f"  host {host.name}: {', '.join(f'{port.ip4}, {port.ip6}' for port in host.ports)}", flush=True)
     for host in missing:
         containers.wait_until_ready(engine, host)
-    if missing or not access.INVENTORY.exists():
+    if missing:
         access.close_connections()
-        access.write_access(engine, direct=reached_directly())
+    # Always, as an inventory of an older checkout lacks hosts.
+    access.write_access(engine, direct=reached_directly())
 
 
 def remove(name: str) -> None:

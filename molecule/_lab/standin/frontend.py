@@ -115,7 +115,7 @@ class Decisions:
         """Take a login only where the channel does."""
         return MISSING if self.offers_authentication() else "503 5.5.1 AUTH is not available"
 
-    def check_password(  # noqa: PLR0917 - aiosmtpd's signature
+    def check_password(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: LoginPassword
     ) -> AuthResult:
         """Look a user up, and switch the channel when it is one."""
