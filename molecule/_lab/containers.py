@@ -36,7 +36,7 @@ def identity(host: Host, image: str) -> str:
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=None)
 def standin_files(name: str) -> tuple[tuple[str, int, str], ...]:
     """Return what a stand-in puts into its host, as (path, mode, text): its folder, and the engine it decides with.
 
