@@ -7,7 +7,7 @@ import io
 import json
 import tarfile
 import time
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from access import authorized_keys, host_key
@@ -36,7 +36,7 @@ def identity(host: Host, image: str) -> str:
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
 
 
-@lru_cache(maxsize=None)
+@cache
 def standin_files(name: str) -> tuple[tuple[str, int, str], ...]:
     """Return what a stand-in puts into its host, as (path, mode, text): its folder, and the engine it decides with.
 

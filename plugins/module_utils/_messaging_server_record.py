@@ -87,7 +87,7 @@ def load_record(text: bytes | None) -> Record:
             raise RecordError(f"it is of version {data['version']}; this release reads version {VERSION}")
         return Record(
             tables={
-                name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or ())
+                name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or (), tuple(map(str, one["lines"])))
                 for name, one in data["tables"].items()
             },
             keywords={(place[0], place[1]): _words(place[2]) for place in data["keywords"]},

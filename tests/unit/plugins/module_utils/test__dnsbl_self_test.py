@@ -44,7 +44,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_tes
             ["127.0.0.2"],
             "it lists 127.0.0.1 (127.0.0.2), as a list does that has closed and lists everybody",
         ),
-        ([], [], "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt"),
+        (
+            [],
+            [],
+            "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt",
+        ),
         (None, None, "the host's resolver gets no answer from it (time-out or server failure)"),
         (["127.0.0.2"], None, "the host's resolver gets no answer from it (time-out or server failure)"),
         (None, ["127.0.0.2"], "it lists 127.0.0.1 (127.0.0.2), as a list does that has closed and lists everybody"),
