@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from addresses import HOSTS, INSIDE, MAILHOST, Host
+from addresses import HOSTS, INSIDE, RENEWED, Host
 from engine import PROJECT, STATE, Engine, LabError
 
 KEYS = STATE / "ssh"
@@ -58,9 +58,10 @@ def write_access(engine: Engine, *, direct: bool) -> None:
 
 
 def inventory(engine: Engine, *, direct: bool) -> str:
-    """Return the inventory: the group mailhosts with the mail host, the group lab_probes with all others."""
-    probes = [host for host in HOSTS.values() if host != MAILHOST]
-    groups: dict[str, list[Host]] = {"mailhosts": [MAILHOST], "lab_probes": probes}
+    """Return the inventory: each host in its group."""
+    groups: dict[str, list[Host]] = {}
+    for host in HOSTS.values():
+        groups.setdefault(host.group, []).append(host)
     lines = ["# Written by molecule/_lab/lab.py.", "all:", "  children:"]
     for group, hosts in groups.items():
         lines += [f"    {group}:", "      hosts:"]
@@ -72,12 +73,12 @@ def inventory(engine: Engine, *, direct: bool) -> str:
 
 
 def _variables(engine: Engine, host: Host, direct: bool) -> dict[str, object]:
-    # The mail host is managed from inside, its other leg faces the world.
+    # A mail host is managed from inside, its other leg faces the world.
     port = host.ports[-1]
     options = ["-F", "/dev/null", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
     options += ["-o", f"UserKnownHostsFile={KNOWN_HOSTS}", "-o", "GlobalKnownHostsFile=/dev/null"]
     if not direct:
-        door = INSIDE if host == MAILHOST else host
+        door = INSIDE if host in RENEWED else host
         options += ["-o", f"'ProxyCommand={engine.name} exec -i {door.container} nc {port.ip4} 22'"]
     return {
         "ansible_host": port.ip4,

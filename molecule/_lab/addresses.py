@@ -46,6 +46,8 @@ class Host:
     """A container of the lab.
 
     `extra4` and `extra6` are further addresses on its first leg, used only where a test asks for them as the source.
+    `group` is its group in the inventory. A host of a group other than lab_probes is one that a scenario may choose to
+    have made anew; `standin` is the folder with what is in it besides Debian, and such a host is there on demand only.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Host:
     extra4: tuple[str, ...] = ()
     extra6: tuple[str, ...] = ()
     domains: tuple[str, ...] = field(default=())
+    group: str = "lab_probes"
+    standin: str = ""
 
     @property
     def container(self) -> str:
@@ -88,6 +92,18 @@ HOSTS = {
                 Port("inside", "198.51.100.74", "2001:db8:200::10", "02:00:c6:33:64:74"),
             ),
             mail=True,
+            group="mailhosts",
+        ),
+        Host(
+            "messaging",
+            "messaging.example",
+            (
+                Port("outside", "198.51.100.11", "2001:db8:100::11", "02:00:c6:33:64:11"),
+                Port("inside", "198.51.100.75", "2001:db8:200::11", "02:00:c6:33:64:75"),
+            ),
+            mail=False,
+            group="messaging_hosts",
+            standin="standin",
         ),
         Host(
             "outside",
@@ -114,9 +130,16 @@ HOSTS = {
 }
 
 MAILHOST = HOSTS["mailhost"]
+MESSAGING = HOSTS["messaging"]
 OUTSIDE = HOSTS["outside"]
 REMOTE = HOSTS["remote"]
 INSIDE = HOSTS["inside"]
+STANDING = tuple(host for host in HOSTS.values() if not host.standin)
+"""The hosts that are always there."""
+
+RENEWED = tuple(host for host in HOSTS.values() if host.group != "lab_probes")
+"""The hosts of which a scenario chooses one and gets it anew."""
+
 NAMES = tuple((host.fqdn, ip) for host in HOSTS.values() for port in host.ports for ip in (port.ip4, port.ip6))
 """What stands in /etc/hosts everywhere, for the look-ups that a mail server makes of its clients."""
 

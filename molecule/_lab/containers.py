@@ -7,10 +7,12 @@ import io
 import json
 import tarfile
 import time
+from functools import cache
+from pathlib import Path
 
 from access import authorized_keys, host_key
-from addresses import MAILHOST, NAMES, NETWORKS, UNREACHABLE, Host
-from engine import LABEL, Engine, LabError, limits
+from addresses import NAMES, NETWORKS, UNREACHABLE, Host
+from engine import LABEL, PROJECT, Engine, LabError, limits
 from images import PACKAGES, image_name
 
 # What a mail host's root has on a real machine and a container's root has not: NET_ADMIN and NET_RAW to filter
@@ -29,7 +31,33 @@ state=$(timeout 30 systemctl is-system-running --wait 2>/dev/null) || true
 
 def identity(host: Host, image: str) -> str:
     """Return what tells this lab's host from one with other keys or an older image, made from another checkout say."""
-    return hashlib.sha256("\n".join([image, authorized_keys(), *host_key(host)]).encode()).hexdigest()[:16]
+    content = [image, authorized_keys(), *host_key(host)]
+    content += [f"{path} {mode} {text}" for path, mode, text in standin_files(host.standin)]
+    return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+
+
+@cache
+def standin_files(name: str) -> tuple[tuple[str, int, str], ...]:
+    """Return what a stand-in puts into its host, as (path, mode, text): its folder, and the engine it decides with.
+
+    Under root lies the tree of the product as on the host, under units what systemd starts.
+    """
+    if not name:
+        return ()
+    folder = Path(__file__).with_name(name)
+    files = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
+        place = path.relative_to(folder)
+        prefix = {"root": "", "units": "etc/systemd/system/"}.get(place.parts[0])
+        mode = 0o755 if path.parent.name == "sbin" else 0o644
+        if prefix is None:
+            files.append((f"opt/messaging-standin/{place}", mode, path.read_text()))
+        else:
+            files.append((f"{prefix}{'/'.join(place.parts[1:])}", mode, path.read_text()))
+    engine = Path("ansible_collections/mailhost/hardening/plugins/module_utils")
+    for path in sorted((PROJECT / "plugins" / "module_utils").glob("_*.py")):
+        files.append((f"opt/messaging-standin/{engine / path.name}", 0o644, path.read_text()))
+    return tuple(files)
 
 
 def exists(engine: Engine, host: Host) -> bool:
@@ -56,9 +84,7 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
         f"--label={LABEL}.id={identity(host, image)}",
         *(f"--cap-add={capability}" for capability in CAPABILITIES),
         *limits(),
-        # No packet can go there, so a look-up fails at once instead of keeping a mail server waiting; the hosts of the
-        # lab know each other by name all the same.
-        f"--dns={UNREACHABLE}",
+        *_resolver(host),
         "--tmpfs=/tmp",
     ]
     if engine.podman:
@@ -86,6 +112,17 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
     engine.run(*engine.runtime, "start", host.container)
 
 
+def _resolver(host: Host) -> list[str]:
+    """Return the options for the host's resolv.conf.
+
+    The stand-in has DNS of its own. From the others no packet can go to the server, so a look-up fails at once instead
+    of keeping a mail server waiting; the hosts of the lab know each other by name all the same.
+    """
+    if host.standin:
+        return ["--dns=127.0.0.1", "--dns-option=timeout:2", "--dns-option=attempts:1"]
+    return [f"--dns={UNREACHABLE}"]
+
+
 def _files(engine: Engine, host: Host) -> bytes:
     """Return as a tar archive what makes the image this very host."""
     private, public = host_key(host)
@@ -97,16 +134,22 @@ def _files(engine: Engine, host: Host) -> bytes:
     if engine.podman:
         names = "".join(f"{address} {name}\n" for name, address in NAMES)
         files.append(("etc/hosts", 0o644, f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host.name}\n{names}"))
+    files += standin_files(host.standin)
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for path, mode, text in files:
             entry = tarfile.TarInfo(path)
-            entry.mode, entry.size = mode, len(text)
+            entry.mode, entry.size, entry.mtime = mode, len(text.encode()), int(time.time())
             archive.addfile(entry, io.BytesIO(text.encode()))
         for service in () if host.mail else ("postfix.service", "postfix@-.service", "dovecot.service"):
             entry = tarfile.TarInfo(f"etc/systemd/system/{service}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "/dev/null"
             archive.addfile(entry)
+        for path, _mode, text in files:
+            if path.startswith("etc/systemd/system/") and "WantedBy=" in text:
+                entry = tarfile.TarInfo(f"etc/systemd/system/multi-user.target.wants/{Path(path).name}")
+                entry.type, entry.linkname = tarfile.SYMTYPE, f"../{Path(path).name}"
+                archive.addfile(entry)
     return content.getvalue()
 
 
@@ -157,10 +200,10 @@ def remove_all(engine: Engine) -> None:
         engine.run("rm", "--force", *(["--time=0"] if engine.podman else []), *found)
 
 
-def release_of_mailhost(engine: Engine) -> str:
-    """Return which Debian the mail host is now."""
+def release_of(engine: Engine, host: Host) -> str:
+    """Return which Debian a host is now."""
     template = f'{{{{index .Config.Labels "{LABEL}.release"}}}}'
-    return engine.run("inspect", "--type=container", f"--format={template}", MAILHOST.container).stdout.strip()
+    return engine.run("inspect", "--type=container", f"--format={template}", host.container).stdout.strip()
 
 
 def restart(engine: Engine, host: Host) -> None:

@@ -19,7 +19,9 @@ COMMON = (
     "dovecot-imapd dovecot-pop3d procps util-linux kmod sudo tcpdump netcat-openbsd ca-certificates"
 )
 PACKAGES = {
-    "bookworm": (COMMON + " python3-scapy swaks").split(),
+    # The second line is for the stand-in of Messaging Server and its DNS.
+    "bookworm": f"""{COMMON} python3-scapy swaks
+        python3-aiosmtpd python3-dnspython rbldnsd dnsmasq-base""".split(),
     "trixie": COMMON.split(),
 }
 HELPER_RELEASE = "bookworm"

@@ -1,6 +1,7 @@
 """Starts, renews and removes the lab: `lab.py up`, `reset`, `restart`, `remove`, `status`, `exec`, `down`.
 
-The demo, every Molecule scenario and the benchmarks use the same lab; only the mail host is made anew between them.
+The demo, every Molecule scenario and the benchmarks use the same lab; only the host that they try is made anew between
+them: the mail host, or the one with the stand-in for Messaging Server.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import time
 
 import access
 import containers
-from addresses import HOSTS, MAILHOST, NETWORKS, Host, find_host
+from addresses import HOSTS, MAILHOST, NETWORKS, RENEWED, STANDING, Host, find_host
 from engine import STATE, Engine, LabError, find_engine
 from images import HELPER_RELEASE, PACKAGES, ensure_image, image_name, remove_images
 from networks import ensure_networks, reached_directly, remove_networks
@@ -34,20 +35,22 @@ def up() -> None:
     """Bring the lab up; what is there and works is left alone."""
     started = time.monotonic()
     engine = known_engine()
-    _ensure(engine, list(HOSTS.values()))
+    _ensure(engine, list(STANDING))
     print(f"  lab is up ({engine.name}, {time.monotonic() - started:.1f} s)", flush=True)
 
 
-def reset(release: str) -> None:
-    """Make the mail host anew, with the same addresses and the same SSH host key; the other hosts stay."""
+def reset(release: str, host: Host = MAILHOST) -> None:
+    """Make a host anew, with the same addresses and the same SSH host key; the other hosts stay."""
     engine = known_engine()
-    _ensure(engine, [host for host in HOSTS.values() if host != MAILHOST])
+    if host.standin and release != HELPER_RELEASE:
+        raise LabError(f"{host.name} is {HELPER_RELEASE} only, whose image has what the stand-in needs")
+    _ensure(engine, [other for other in STANDING if other not in RENEWED])
     image = ensure_image(engine, release)
     started = time.monotonic()
     access.close_connections()
-    containers.start(engine, MAILHOST, image, release)
-    containers.wait_until_ready(engine, MAILHOST)
-    print(f"  mail host is new ({release}, {time.monotonic() - started:.1f} s)", flush=True)
+    containers.start(engine, host, image, release)
+    containers.wait_until_ready(engine, host)
+    print(f"  host {host.name} is new ({release}, {time.monotonic() - started:.1f} s)", flush=True)
 
 
 def _ensure(engine: Engine, hosts: list[Host]) -> None:
@@ -63,9 +66,10 @@ def _ensure(engine: Engine, hosts: list[Host]) -> None:
         print(f"  host {host.name}: {', '.join(f'{port.ip4}, {port.ip6}' for port in host.ports)}", flush=True)
     for host in missing:
         containers.wait_until_ready(engine, host)
-    if missing or not access.INVENTORY.exists():
+    if missing:
         access.close_connections()
-        access.write_access(engine, direct=reached_directly())
+    # Always, as an inventory of an older checkout lacks hosts.
+    access.write_access(engine, direct=reached_directly())
 
 
 def remove(name: str) -> None:
@@ -94,9 +98,7 @@ def status() -> None:
         print(f"network   {network.name:<10}{network.subnet4}, {network.subnet6}{'' if there else ' (not there)'}")
     for host in HOSTS.values():
         running = containers.exists(engine, host)
-        print(f"host      {host.name:<10}{'running' if running else 'not running'}")
-    if containers.exists(engine, MAILHOST):
-        print(f"mail host is {containers.release_of_mailhost(engine)}")
+        print(f"host      {host.name:<10}{containers.release_of(engine, host) if running else 'not running'}")
 
 
 def down() -> None:
@@ -119,7 +121,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="lab.py", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="bring the lab up; quick if it is")
-    again = commands.add_parser("reset", help="make the mail host anew")
+    again = commands.add_parser("reset", help="make the mail host or another host anew")
+    names = [host.name for host in RENEWED]
+    again.add_argument("host", nargs="?", choices=names, default=MAILHOST.name, help="default: %(default)s")
     again.add_argument("--release", choices=list(PACKAGES), default=HELPER_RELEASE)
     commands.add_parser("restart", help="reboot a host").add_argument("host", choices=list(HOSTS))
     commands.add_parser("remove", help="remove a host").add_argument("host", choices=list(HOSTS))
@@ -133,7 +137,7 @@ def main() -> int:
         if options.command == "up":
             up()
         elif options.command == "reset":
-            reset(options.release)
+            reset(options.release, find_host(options.host))
         elif options.command == "restart":
             restart(options.host)
         elif options.command == "remove":

@@ -6,9 +6,10 @@ from typing import Callable
 
 import plays
 import pytest
-from addresses import HOSTS
+from addresses import MESSAGING, STANDING
 from containers import exists
 from lab import known_engine
+from messaging import Messaging
 from probes import Lab
 
 
@@ -16,7 +17,7 @@ from probes import Lab
 def lab() -> Lab:
     """Return the running lab; see probes.Lab for what it can do."""
     engine = known_engine()
-    missing = [host.name for host in HOSTS.values() if not exists(engine, host)]
+    missing = [host.name for host in STANDING if not exists(engine, host)]
     if missing:
         pytest.exit(f"the lab is not up, {', '.join(missing)} missing: make lab", returncode=3)
     return Lab(engine)
@@ -26,3 +27,11 @@ def lab() -> Lab:
 def harden(lab: Lab) -> Callable[..., plays.Run]:  # noqa: ARG001 - without a lab there is nothing to harden
     """Return what runs the playbook: `harden(firewall_scope="host").changed`; see plays.harden."""
     return plays.harden
+
+
+@pytest.fixture(scope="session")
+def messaging(lab: Lab) -> Messaging:
+    """Return the host with the stand-in for Messaging Server; see messaging.Messaging for what it can do."""
+    if not exists(lab.engine, MESSAGING):
+        pytest.exit("the host messaging is not there: python molecule/_lab/lab.py reset messaging", returncode=3)
+    return Messaging(lab)

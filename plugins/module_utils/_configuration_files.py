@@ -114,11 +114,6 @@ def sync_folder(path: str) -> None:
         os.close(handle)
 
 
-def same_attributes(one: Attributes | None, other: Attributes | None) -> bool:
-    """Whether owner, mode and extended attributes agree; the time may differ."""
-    return one is not None and other is not None and one[:4] == other[:4]
-
-
 def _xattrs(path: str | int) -> dict[str, bytes]:
     if not hasattr(os, "listxattr"):
         return {}

@@ -83,7 +83,7 @@ def run_tool(step: str, command: Sequence[str], register: str = "", seconds: flo
                 clear_register(register)
         text = _read(output)
     if code:
-        raise StepError(step, f"{text}\n(exit status {code})".lstrip() if text.strip() else f"exit status {code}")
+        raise StepError(step, f"{text.rstrip()}\n(exit status {code})" if text.strip() else f"exit status {code}")
     return text
 
 

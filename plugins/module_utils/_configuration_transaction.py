@@ -34,7 +34,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     read_attributes,
     read_file,
     remove,
-    same_attributes,
     sync_folder,
     write_copy,
 )
@@ -349,7 +348,7 @@ def _restore(state: str, name: str, entry: backup.Entry) -> bool:
         return False
     if not entry.stored:
         remove(entry.path)
-    elif digest(live) != entry.before or not same_attributes(read_attributes(entry.path), entry.attributes):
+    elif digest(live) != entry.before or read_attributes(entry.path) != entry.attributes:
         spare = beside(entry.path, SPARE)
         if digest(read_file(spare)) != entry.before:
             data = backup.stored_content(state, name, entry)

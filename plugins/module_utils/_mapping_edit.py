@@ -22,7 +22,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     Pairs = Sequence[tuple[str, str]]
 
@@ -35,30 +35,37 @@ class EditError(ValueError):
     """An edit that cannot be made without touching something else."""
 
 
-def set_table(text: str, name: str, entries: Pairs, release: str = "6-2005q4") -> str:
+def set_table(
+    text: str,
+    name: str,
+    entries: Pairs,
+    release: str = "6-2005q4",
+    lines: Mapping[tuple[str, str], str] | None = None,
+) -> str:
     """Give a table exactly these entries; it is added at the end when it is not there.
 
-    Entries that stay keep their lines as they are, and comments stay where they stand.
+    Entries that stay keep their lines as they are, and comments stay where they stand. ``lines`` says how some
+    entries are to be written.
     """
     parsed = parse_mappings(text)
     ending = line_ending(text)
-    lines = [format_entry(pattern, template, release, ending) for pattern, template in entries]
-    if not lines:
+    if not entries:
         raise EditError(f"table {name}: no entries; remove the table instead")
+    written = [(lines or {}).get(pair) or format_entry(*pair, release, ending) for pair in entries]
     index = _index(parsed, name)
     if index is None:
-        return _checked(text, _append(text, [f"{name}{ending}", ending, *lines], ending), name, entries)
+        return _checked(text, _append(text, [f"{name}{ending}", ending, *written], ending), name, entries)
     if _pairs(parsed, index) == list(entries):
         return text
     raws = [["".join(node.line.raw)] for node in parsed.nodes]
     own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
     if own:
-        _exchange(raws, own, _differences(_pairs(parsed, index), list(entries)), lines, ending)
+        _exchange(raws, own, _differences(_pairs(parsed, index), list(entries)), written, ending)
     else:
         last = max(number for number, node in enumerate(parsed.nodes) if node.table == index)
         head = "".join(raws[last])
         gap = [] if parsed.nodes[last].kind != "name" else [ending]
-        raws[last] = [head if content(head) != head else head + ending, *gap, *lines]
+        raws[last] = [head if content(head) != head else head + ending, *gap, *written]
     return _checked(text, _joined(raws), name, entries)
 
 

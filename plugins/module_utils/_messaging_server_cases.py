@@ -114,13 +114,19 @@ def _case(  # noqa: PLR0913 - the parts of a session
 
 def _stranger(client: str, server: Server, own: list[str]) -> Iterator[Case]:
     for form in relay_forms(server.domain, server.address, server.channel_hosts):
-        yield _case(f"stranger {client}: {form.name}", NO_RELAY, client, form.mail_from, form.rcpt_to)
+        recipient = _completed(form.rcpt_to, server.domain)
+        yield _case(f"stranger {client}: {form.name}", NO_RELAY, client, form.mail_from, recipient)
     for recipient in own:
         yield _case(f"stranger {client} to our own domain", ACCEPT, client, STRANGER, recipient, local=True)
     yield _case(f"stranger {client}, bounce to our own domain", ACCEPT, client, "", own[0], local=True)
     if server.submission:
         yield _case(f"stranger {client} at submission", REFUSE, client, STRANGER, TARGET, port=587)
         yield _case(f"stranger {client} at submission, to us", REFUSE, client, STRANGER, own[0], port=587, local=True)
+
+
+def _completed(recipient: str, domain: str) -> str:
+    """A recipient as the server completes it: an address without a domain is one of its own."""
+    return recipient if "@" in recipient else f"{recipient}@{domain}"
 
 
 def _logged_in(client: str, server: Server) -> Iterator[Case]:
@@ -159,7 +165,8 @@ def _friends(policy: MailPolicy, claimed: Claimed, foreign: list[str]) -> Iterat
         for client in foreign:
             yield _case(f"stranger {client} as a friendly relay", NO_RELAY, client, *pair)
             for form in relay_forms(senders[0], "192.0.2.25"):
-                yield _case(f"stranger {client} as a friend, {form.name}", NO_RELAY, client, pair[0], form.rcpt_to)
+                recipient = _completed(form.rcpt_to, senders[0])
+                yield _case(f"stranger {client} as a friend, {form.name}", NO_RELAY, client, pair[0], recipient)
 
 
 def _blocked(policy: MailPolicy, own: list[str]) -> Iterator[Case]:

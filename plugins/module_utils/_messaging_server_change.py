@@ -91,6 +91,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session i
 #: Digest of the texts and sessions that were last evaluated without a deviation.
 PROVEN = f"{STATE}/proven"
 
+#: The service of port 587 in dispatcher.cnf, folded.
+SUBMIT = "smtp_submit"
+
 #: A template of PORT_ACCESS that may refuse a connection.
 _MAY_REFUSE = re.compile(r"\$[NnFf\[]")
 
@@ -197,10 +200,12 @@ def host_facts(live: Live) -> HostFacts:
     channels = parse_imta(live.texts.imta_cnf, includes=live.includes).channels
     dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
     images = dispatcher.values("SMTP", "IMAGE")
+    # A service that was made here is still to be made: the plan has to say all of it again.
+    made_here = any(fold(place[0]) == SUBMIT and words.before is None for place, words in live.record.options.items())
     return HostFacts(
         text_database=live.text_database,
         channel_hosts={fold(one.name): one.hosts[0] for one in channels if one.hosts},
-        port_access_service=any(fold(service) == "smtp_submit" for service in dispatcher.services),
+        port_access_service=not made_here and any(fold(service) == SUBMIT for service in dispatcher.services),
         smtp_image=images[0] if images else "",
     )
 

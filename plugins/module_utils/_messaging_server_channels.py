@@ -8,9 +8,13 @@ Private to this collection. Sources: messaging-server.md sections 5 and 6.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Any
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import ZONE_OPTION
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import Problems, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_keywords import MAX_CHANNEL_NAME
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import DISPATCHER, MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import (
@@ -29,6 +33,25 @@ ALL_CHANNELS = "defaults"
 
 SMTP_SERVICE, SUBMISSION_SERVICE = "SMTP", "SMTP_SUBMIT"
 SUBMISSION_PORT = "587"
+
+
+_NAME = re.compile(rf"[!-~]{{1,{MAX_CHANNEL_NAME}}}")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f.:]+\]")
+
+
+def read_hosts(value: Any, path: str = "hosts") -> dict[str, str]:
+    """Official host names by folded channel name, from a dictionary that may be left out. Raises PolicyError."""
+    problems = Problems()
+    if value is not None and not isinstance(value, Mapping):
+        problems.add(path, f"{shown(value)} is not a dictionary; write one, as {{tcp_local: tcp-daemon}}")
+        value = None
+    for name, host in (value or {}).items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            problems.add(path, f"{shown(name)} is not the name of a channel")
+        elif not isinstance(host, str) or not _HOST.fullmatch(host):
+            problems.add(f"{path}.{name}", f"{shown(host)} is no host name; write the second line of the channel")
+    problems.raise_if_any()
+    return {fold(name): host for name, host in (value or {}).items()}
 
 
 def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...]:

@@ -111,11 +111,11 @@ def describe_unknown(unknown: Iterable[Unknown]) -> str:
 # Mapping tables
 
 
-def entries_of(text: str, table: str) -> tuple[Pair, ...] | None:
-    """The entries of a table, or None when there is no such table."""
+def _lines_of(text: str, table: str) -> dict[Pair, str] | None:
+    """The entries of a table with their lines as they are written, or None when there is no such table."""
     for one in parse_mappings(text).tables:
         if one.name.upper() == table.upper():
-            return tuple((entry.pattern, entry.template) for entry in one.entries)
+            return {(entry.pattern, entry.template): "".join(entry.line.raw) for entry in one.entries}
     return None
 
 
@@ -126,11 +126,12 @@ def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Own
         if table not in plan.tables:
             text = _give_back(text, table, known)
     for table, wanted in plan.tables.items():
-        live = entries_of(text, table)
-        before = record.tables[table] if table in record.tables else OwnedTable(live, ())
-        unknown += _unknown(table, live or (), wanted, before.ours)
+        lines = _lines_of(text, table)
+        live = tuple(lines) if lines is not None else None
+        known = record.tables.get(table) or OwnedTable(live, (), tuple((lines or {}).values()))
+        unknown += _unknown(table, live or (), wanted, known.ours)
         text = set_table(text, table, wanted)
-        owned[table] = OwnedTable(before.before, tuple(wanted))
+        owned[table] = known._replace(ours=tuple(wanted))
     return text, owned, unknown
 
 
@@ -144,12 +145,12 @@ def _unknown(table: str, live: tuple[Pair, ...], wanted: Iterable[Pair], ours: I
 
 def _give_back(text: str, table: str, known: OwnedTable) -> str:
     """A table as it was before it was ours; what somebody else has added since stays, in front."""
-    live = entries_of(text, table) or ()
+    live = _lines_of(text, table) or {}
     before = known.before or ()
     since = [pair for pair in live if pair not in known.ours and pair not in before]
     entries = [*since, *before]
     if entries:
-        return set_table(text, table, entries)
+        return set_table(text, table, entries, lines=dict(zip(before, known.lines)))
     return remove_table(text, table) if known.before is None else text
 
 
@@ -224,12 +225,13 @@ def _dispatcher(text: str, plan: Plan, record: Record) -> tuple[str, dict[tuple[
     for (service, name), known in record.options.items():
         if (fold(service), fold(name)) not in wanted and _values(text, service, name) == known.ours:
             text = set_option(text, service, name, list(known.before or ()))
-            if known.before is None:
-                text = remove_section(text, service)
+            # A service that was not there before goes with its last option.
+            text = remove_section(text, service) if known.before is None else text
     options: dict[tuple[str, str], OwnedWords] = {}
+    found = text
     for service, name, values in plan.options:
         place = (service, name)
-        live = _values(text, service, name)
+        live = _values(found, service, name)
         before = record.options[place].before if place in record.options else live
         if place in record.options or live != values:
             options[place] = OwnedWords(before, tuple(values))

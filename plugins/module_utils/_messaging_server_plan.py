@@ -31,7 +31,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     build_keywords,
     build_options,
     build_rules,
+    read_hosts,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import DEFAULTS as SETTINGS
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import (
     Extra,
     Pair,
@@ -98,6 +100,17 @@ class Plan(NamedTuple):
         if any(name == "DNS_VERIFY_DOMAIN" for _service, name, _values in self.options):
             codes.add("missing-catch-all")
         return frozenset(codes)
+
+
+#: Names of the options in the errors of filters, which get them as two dictionaries.
+FILTER_NAMES = {**{option: option for option in DEFAULTS}, **{option: f"settings.{option}" for option in SETTINGS}}
+
+
+def plan_of_dictionaries(policy: Any, settings: Any, hosts: Any = None, *, submission: bool = False) -> Plan:
+    """The plan of a filter: from its input and parameters, as if the host were not known. Raises PolicyError."""
+    facts = HostFacts(channel_hosts=read_hosts(hosts), port_access_service=submission)
+    found = read_wanted(policy, {} if settings is None else settings, FILTER_NAMES)
+    return compile_plan(*found, facts, FILTER_NAMES)
 
 
 def read_wanted(policy: Any, settings: Any, names: Mapping[str, str] | None = None) -> tuple[MailPolicy, Settings]:

@@ -22,10 +22,14 @@ class RecordError(ValueError):
 
 
 class OwnedTable(NamedTuple):
-    """Entries of a table: those found when it was first taken over (None: there was none), and those we put there."""
+    """Entries of a table: those found when it was first taken over (None: there was none), and those we put there.
+
+    ``lines`` are the former entries as they were written.
+    """
 
     before: tuple[Pair, ...] | None
     ours: tuple[Pair, ...]
+    lines: tuple[str, ...] = ()
 
 
 class OwnedWords(NamedTuple):
@@ -83,7 +87,7 @@ def load_record(text: bytes | None) -> Record:
             raise RecordError(f"it is of version {data['version']}; this release reads version {VERSION}")
         return Record(
             tables={
-                name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or ())
+                name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or (), tuple(map(str, one["lines"])))
                 for name, one in data["tables"].items()
             },
             keywords={(place[0], place[1]): _words(place[2]) for place in data["keywords"]},

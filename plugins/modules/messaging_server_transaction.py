@@ -60,7 +60,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import MtaTextError
 
 
 def main():
@@ -80,12 +79,15 @@ def main():
         )
     step = change.rollback if module.params["step"] == "rollback" else change.change
     try:
-        module.exit_json(invocation=short, **step(module.params["arguments"], module.check_mode))
+        result = step(module.params["arguments"], module.check_mode)
+        for warning in result.pop("warnings"):
+            module.warn(warning)
+        module.exit_json(invocation=short, **result)
     except StepError as error:
         module.fail_json(
             msg=str(error), step=error.step, output=error.output, put_back=error.put_back, invocation=short
         )
-    except (PolicyError, MtaTextError, OSError) as error:
+    except (PolicyError, ValueError, OSError) as error:  # MtaTextError and the editors' errors are ValueErrors
         module.fail_json(msg=str(error), invocation=short)
 
 

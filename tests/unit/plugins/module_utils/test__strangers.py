@@ -55,7 +55,7 @@ def test_nobody_is_left() -> None:
         ("192.0.2.0/25", ["192.0.2.128/25"], ("192.0.2.0", "192.0.2.127"), ("192.0.1.255",)),
         ("2001:db8::/32", [], ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"),
          ("2001:db7:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::")),
-        ("0.0.0.0/8", [], ("0.0.0.0", "0.255.255.255"), ("1.0.0.0",)),
+        ("240.0.0.0/4", [], ("240.0.0.0", "255.255.255.255"), ("239.255.255.255",)),
     ],
 )  # fmt: skip
 def test_ends(network: str, also: list[str], inside: tuple[str, ...], outside: tuple[str, ...]) -> None:

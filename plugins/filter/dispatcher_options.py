@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: dispatcher_options
+short_description: Options of dispatcher.cnf for a mail policy
+version_added: 1.0.0
+author:
+  - The mailhost.hardening developers
+description:
+  - Returns the options of C(dispatcher.cnf) that a policy needs, which are C(DNS_VERIFY_DOMAIN) for the lists of stage
+    C(dispatcher), at most five, and the service for submission.
+  - The Dispatcher asks its lists only for connections that no entry of C(PORT_ACCESS) matches. So they are refused
+    together with lists of stage C(connect), and P(mailhost.hardening.dnsbl_entries#filter) returns the table that fits.
+  - All problems of the input are named in one error, each with its key, its value and the accepted form.
+positional: _input
+options:
+  submission_exists:
+    description: Whether C(dispatcher.cnf) has the service C(SMTP_SUBMIT). A new one also gets its port, V(587).
+    type: bool
+    default: false
+extends_documentation_fragment:
+  - mailhost.hardening.mail_policy
+"""
+
+EXAMPLES = r"""
+- name: Lists of the Dispatcher
+  ansible.builtin.debug:
+    msg: "{{ policy | mailhost.hardening.dispatcher_options(submission_exists=true) }}"
+  vars:
+    policy:
+      dnsbls:
+        - {zone: bl.example, stage: dispatcher}
+    # => {'SMTP': {'DNS_VERIFY_DOMAIN': ['bl.example.']}, 'SMTP_SUBMIT': {'PARAMETER': ['CHANNEL=tcp_submit']}}
+"""
+
+RETURN = r"""
+_value:
+  description: By service, then by option, the list of its values.
+  type: dict
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import plan_of_dictionaries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FQCN = "mailhost.hardening.dispatcher_options"
+
+
+def dispatcher_options(
+    policy: Any, settings: Any = None, submission_exists: Any = False
+) -> dict[str, dict[str, list[str]]]:
+    """Values by service and option."""
+    if not isinstance(submission_exists, bool):
+        value = shown(submission_exists)
+        raise AnsibleFilterError(f"parameter submission_exists of filter {FQCN}: {value}; write true or false")
+    try:
+        plan = plan_of_dictionaries(policy, settings, submission=submission_exists)
+    except PolicyError as error:
+        raise AnsibleFilterError(f"input of filter {FQCN}:\n{error}") from error
+    options: dict[str, dict[str, list[str]]] = {}
+    for service, option, values in plan.options:
+        options.setdefault(service, {})[option] = list(values)
+    return options
+
+
+class FilterModule:
+    """Ansible's way to find the filter."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Name and function."""
+        return {"dispatcher_options": dispatcher_options}
