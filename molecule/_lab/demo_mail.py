@@ -20,7 +20,7 @@ OURS, THEIRS = "user@mail.example", "victim@remote.example"
 STRANGER = "someone@stranger.example"
 RELAY = "550 5.7.1 Relaying not permitted"
 ACCEPTED = "250"
-WIDTH = 44
+WIDTH = 50
 
 
 @dataclass(frozen=True)
