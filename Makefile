@@ -41,7 +41,7 @@ sanity: .venv/.stamp ## ansible-test sanity alone
 	@scripts/sanity
 
 unit: .venv/.stamp ## Unit tests
-	@cd $(COLLECTION) && python -m pytest -n 2 -o cache_dir=$(ROOT)/.cache/pytest tests/unit
+	@cd $(COLLECTION) && python -m pytest -n 4 -o cache_dir=$(ROOT)/.cache/pytest tests/unit
 
 molecule: .venv/.stamp ## All scenarios, or one: make molecule SCENARIO=default
 	@scripts/lab-engine

@@ -125,7 +125,7 @@ class Messaging:
 
     @contextlib.contextmanager
     def dns_outage(self) -> Iterator[None]:
-        """Have no resolver while the block runs: questions are refused by the host itself, at once."""
+        """Have no resolver while the block runs: nobody answers, which a client notices after its own time-out."""
         self.run("systemctl", "stop", "messaging-dns.service")
         try:
             yield

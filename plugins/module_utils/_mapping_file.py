@@ -12,6 +12,7 @@ stops at the first, and printing gives the text back in both cases.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
@@ -29,7 +30,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_STOP = re.compile(r"\$.|[ \t]+", re.DOTALL)
+_FIELD = re.compile(r"(?:[^$ \t]+|\$.?)*", re.DOTALL)
 
 
 class Entry(NamedTuple):
@@ -86,9 +87,15 @@ def parse_mappings(text: str, file: str = "mappings", includes: Mapping[str, str
     """Read a mapping file.
 
     ``includes`` gives the texts of included files by the name that stands behind ``<``; their lines count where the
-    include stands. Without a text the include is kept, named in ``missing`` and not followed.
+    include stands. Without a text the include is kept, named in ``missing`` and not followed. The last few texts are
+    remembered, as editors and lints read the same one again and again.
     """
-    reader = _Reader(includes or {})
+    return _parse(text, file, tuple(sorted((includes or {}).items())))
+
+
+@lru_cache(maxsize=4)
+def _parse(text: str, file: str, includes: tuple[tuple[str, str], ...]) -> MappingFile:
+    reader = _Reader(dict(includes))
     reader.read(text, file, ())
     tables = tuple(Table(name, line, tuple(entries)) for (name, line), entries in zip(reader.names, reader.entries))
     return MappingFile(tuple(reader.nodes), tables, tuple(reader.faults), tuple(reader.includes.missing))
@@ -111,10 +118,8 @@ def read_entry(line: LogicalLine) -> Entry:
 
 
 def _field_end(text: str, start: int) -> int:
-    for stop in _STOP.finditer(text, start):
-        if not stop.group().startswith("$"):
-            return stop.start()
-    return len(text)
+    found = _FIELD.match(text, start)
+    return found.end() if found else start
 
 
 class _Reader:

@@ -115,7 +115,7 @@ def _case(  # noqa: PLR0913 - the parts of a session
 def _stranger(client: str, server: Server, own: list[str]) -> Iterator[Case]:
     for form in relay_forms(server.domain, server.address, server.channel_hosts):
         recipient = _completed(form.rcpt_to, server.domain)
-        yield _case(f"stranger {client}: {form.name}", NO_RELAY, client, form.mail_from, recipient)
+        yield _case(f"stranger {client}: {form.name}", REFUSE, client, form.mail_from, recipient)
     for recipient in own:
         yield _case(f"stranger {client} to our own domain", ACCEPT, client, STRANGER, recipient, local=True)
     yield _case(f"stranger {client}, bounce to our own domain", ACCEPT, client, "", own[0], local=True)

@@ -111,6 +111,7 @@ class Wanted(NamedTuple):
     composed: Composed
     cases: tuple[Case, ...]
     settings: Settings | None
+    accepted: frozenset[str]
     warnings: tuple[str, ...]
 
 
@@ -133,7 +134,7 @@ def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if changes:
         if arguments.get("diff"):
             result["diff"] = [_diff(one) for one in changes]
-        warnings += new_findings(live.texts, wanted.composed.texts)
+        warnings += new_findings(live.texts, wanted.composed.texts, wanted.accepted)
         if wanted.settings is not None:
             external = wanted.settings.channels.external
             warnings += switching_notes(live.texts, wanted.composed.texts, external, OWNED_TABLES)
@@ -175,7 +176,7 @@ def rollback(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 
 
 def _absent(live: Live) -> Wanted:
-    return Wanted(compose(live.texts, NO_PLAN, live.record), (), None, ())
+    return Wanted(compose(live.texts, NO_PLAN, live.record), (), None, NO_PLAN.accepted_findings(), ())
 
 
 def _present(arguments: dict[str, Any], live: Live) -> Wanted:
@@ -185,14 +186,15 @@ def _present(arguments: dict[str, Any], live: Live) -> Wanted:
     facts = host_facts(live)
     skipped, warnings = _unusable_lists(policy, settings, live, names)
     facts = facts._replace(skipped_zones=frozenset(skipped))
-    composed = compose(live.texts, compile_plan(policy, settings, facts, names), live.record)
+    plan = compile_plan(policy, settings, facts, names)
+    composed = compose(live.texts, plan, live.record)
     if composed.unknown and settings.unknown_entries == "stop":
         raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
     policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
     cases = chain(
         policy_cases(policy, _server(policy, settings, composed.texts)), cases_of_tests(tests, policy.domains)
     )
-    return Wanted(composed, tuple(cases), settings, tuple(warnings))
+    return Wanted(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
 
 
 def host_facts(live: Live) -> HostFacts:

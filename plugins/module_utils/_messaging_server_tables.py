@@ -244,10 +244,10 @@ def _never_open(sources: Sources) -> Iterator[tuple[str, str]]:
     settings, hosts = sources.settings, sources.hosts
     channels = settings.channels
     inward = [channels.internal, channels.authenticated, channels.submission]
-    # A host that takes our mail may follow a route in the local part: percent sign, bang path, second at sign.
-    for destination in ["tcp_*", *(name for name in inward if not fold(name).startswith("tcp_"))]:
-        for route in ("*$%*", "*!*", "*@*@*"):
-            yield channels.external, f"{destination}|{route}"
+    # Whoever takes the mail next, the local channel too, may follow a route: source route, percent sign, bang path,
+    # second at sign. Strangers have no reason to name one (RFC 5321 appendix C, RFC 1123 section 5.2.16).
+    for route in ("@*", "*$%*", "*!*", "*@*@*"):
+        yield channels.external, f"*|{route}"
     for name in inward[1:]:
         if not hosts or fold(name) in hosts or name != channels.submission or settings.submission:
             yield channels.external, f"{name}|*"

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worked examples of the documentation give what they say, and the filters document themselves."""
+"""The worked examples of the documentation give what they say, inventories in it are accepted, messages in it are real,
+and the filters document themselves."""
 
 from __future__ import annotations
 
@@ -15,8 +16,29 @@ import jinja2
 import pytest
 import yaml
 
+from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import Answers
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import DEFAULTS as POLICY
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import Live
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import DEFAULTS as SETTINGS
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
+
 REPOSITORY = Path(__file__).parents[4]
-PAGE = (REPOSITORY / "docs" / "messaging-server-files.md").read_text(encoding="utf-8")
+INSTALLED = REPOSITORY / "molecule" / "_lab" / "standin" / "root" / "opt" / "SUNWmsgsr" / "config"
+
+
+def read_page(name: str) -> str:
+    return (REPOSITORY / name).read_text(encoding="utf-8")
+
+
+PAGE = read_page("docs/messaging-server-files.md")
+OPERATORS = read_page("docs/messaging-server.md")
+GENERATING = ["internal_ip", "relay_block", "dnsbl_entries", "channel_keywords", "dispatcher_options"]
 NAMES = [
     "mapping_match",
     "mapping_probe",
@@ -27,10 +49,12 @@ NAMES = [
     "dispatcher_lint",
 ]
 MODULES = {
-    name: importlib.import_module(f"ansible_collections.mailhost.hardening.plugins.filter.{name}") for name in NAMES
+    name: importlib.import_module(f"ansible_collections.mailhost.hardening.plugins.filter.{name}")
+    for name in [*NAMES, *GENERATING]
 }
 TEXTS = dict(re.findall(r"With `(\w+)` being\n\n```text\n(.*?)```", PAGE, re.DOTALL))
-WORKED = re.findall(r"```jinja\n\{\{ (.*?) \}\}\n```\n```json\n(.*?)```", PAGE, re.DOTALL)
+TEXTS["policy"] = yaml.safe_load(OPERATORS.partition("With `policy` being")[2].split("```")[1].removeprefix("yaml"))
+WORKED = re.findall(r"```jinja\n\{\{ (.*?) \}\}\n```\n```json\n(.*?)```", PAGE + OPERATORS, re.DOTALL)
 
 
 def evaluate(expression: str, **variables: Any) -> Any:
@@ -46,8 +70,104 @@ def test_worked_examples(expression: str, expected: str) -> None:
 
 
 def test_every_filter_has_a_worked_example() -> None:
-    for name in NAMES:
+    for name in MODULES:
         assert any(f"mailhost.hardening.{name}" in expression for expression, _expected in WORKED)
+
+
+def inventories() -> list[tuple[str, dict[str, Any]]]:
+    """The inventory variables in the pages, with the page and the first variable of each example."""
+    found = []
+    for name in ("README.md", "docs/policy.md", "docs/messaging-server.md"):
+        for text in re.findall(r"```yaml\n(.*?)```", read_page(name), re.DOTALL):
+            data = yaml.safe_load(text)
+            data = data["mailhosts"]["vars"] if "mailhosts" in data else data
+            if any(key.startswith(("mailhost_", "messaging_server_")) for key in data):
+                found.append((f"{name}: {next(iter(data))}", data))
+    return found
+
+
+INVENTORIES = inventories()
+
+
+def options_of(variables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+    """Policy, settings and policy tests of an example; what it has beside these must be known by name."""
+    others = {"mailhost_mail_server", "mailhost_services", "mailhost_policy_tests", "messaging_server_state"}
+    policy = {key[9:]: value for key, value in variables.items() if key[9:] in POLICY}
+    settings = {key[17:]: value for key, value in variables.items() if key[17:] in SETTINGS}
+    assert len(policy) + len(settings) + len(others & set(variables)) == len(variables)
+    return policy, settings, variables.get("mailhost_policy_tests", [])
+
+
+@pytest.mark.parametrize(("name", "variables"), INVENTORIES, ids=[name for name, _variables in INVENTORIES])
+def test_inventories_are_accepted(name: str, variables: dict[str, Any]) -> None:
+    policy, settings, tests = options_of(variables)
+    read_wanted(policy, settings)
+    assert len(read_policy_tests(tests)) == len(tests)
+    assert name
+
+
+def host() -> Live:
+    """A host as the installer leaves it."""
+    files = ("imta.cnf", "mappings", "dispatcher.cnf", "general.txt")
+    texts = Texts(*((INSTALLED / name).read_text(encoding="latin-1") for name in files))
+    return Live(texts, True, {}, {}, NOTHING)
+
+
+def first_run(monkeypatch: pytest.MonkeyPatch, answer: str, **more: str) -> change.Wanted:
+    """What the operator's page asks for on such a host, with block lists that give this answer."""
+    monkeypatch.setattr(change, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
+    policy, settings, tests = options_of(
+        next(data for name, data in INVENTORIES if name.startswith("docs/messaging-server.md: mailhost_mail_server"))
+    )
+    arguments = {"policy": policy, "settings": {**settings, **more}, "policy_tests": tests}
+    return change._present(arguments, host())
+
+
+def messages() -> list[str]:
+    return re.findall(r"```text\n(.*?)\n```", OPERATORS, re.DOTALL)
+
+
+def test_the_message_of_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StepError) as caught:
+        first_run(monkeypatch, "127.0.0.2")
+    assert str(caught.value) == messages()[0]
+
+
+def test_the_message_of_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PolicyError) as caught:
+        first_run(monkeypatch, "127.255.255.254")
+    assert str(caught.value) == messages()[1]
+
+
+def test_the_policy_tests_of_the_page_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(change, "PROVEN", str(tmp_path / "proven"))
+    wanted = first_run(monkeypatch, "127.0.0.2", unknown_entries="replace")
+    assert sum(case.name.startswith("policy test") for case in wanted.cases) == 4
+    assert change._evaluate(wanted, host()) == len(list(wanted.cases))
+
+
+def test_closed_lists_are_refused_as_the_policy_page_says() -> None:
+    with pytest.raises(PolicyError) as caught:
+        read_wanted({"dnsbls": [{"zone": "dnsbl.sorbs.net"}]}, {})
+    assert f"`{caught.value}`" in read_page("docs/policy.md")
+
+
+def test_every_variable_is_in_the_policy_page() -> None:
+    page = read_page("docs/policy.md")
+    assert [option for option in [*POLICY, "policy_tests"] if f"| `mailhost_{option}` |" not in page] == []
+
+
+def test_links_lead_somewhere() -> None:
+    pages = ["README.md", *(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)[^):]*\)", read_page(page))]
+    assert len(links) > 10
+    assert [one for one in links if not (REPOSITORY / one[0]).parent.joinpath(one[1]).exists()] == []
+
+
+def test_the_scenarios_of_the_page_exist() -> None:
+    named = set(re.findall(r"`((?:messaging_server|firewall)_\w+)` \|$", OPERATORS, re.MULTILINE))
+    assert len(named) >= 3
+    assert [name for name in named if not (REPOSITORY / "molecule" / name / "molecule.yml").exists()] == []
 
 
 def run_example(task: dict[str, Any]) -> Any:

@@ -1,0 +1,314 @@
+"""From the first run, which stops, to a site whose inventory says everything, and back. One story, in its order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from adoption import (
+    AFTER,
+    BEFORE,
+    CONFIG,
+    ELSEWHERE,
+    OWNED,
+    ROLLBACK,
+    STATE,
+    TEXTS,
+    Site,
+    Snapshot,
+    entries,
+    lines,
+    removed_and_added,
+    result,
+    run,
+    sections,
+    told,
+    words,
+)
+from messaging import IMAGE
+
+if TYPE_CHECKING:
+    from plays import Run
+
+FOREIGN = b"  $(203.0.113.64/28)  $Y\n"
+"""What an administrator adds by hand."""
+
+OLD_CHANNELS = (
+    b"\t\tpool SMTP_POOL maytlsserver missingrecipientpolicy 0\n",
+    b"tcp_lan smtp mx single_sys dequeue_removeroute maxjobs 7 maytlsserver missingrecipientpolicy 4\n",
+    b"tcp_login  smtp  mx  single_sys  mustsaslserver  missingrecipientpolicy 4\n",
+)
+NEW_CHANNELS = (
+    OLD_CHANNELS[0][:-1] + b" switchchannel maysaslserver saslswitchchannel tcp_login\n",
+    OLD_CHANNELS[1][:-1] + b" allowswitchchannel\n",
+    OLD_CHANNELS[2][:-1] + b" noswitchchannel\n",
+)
+NEW_RULE = b"[]\t$E$R${INTERNAL_IP,$L}$U%[$L]@tcp_lan-daemon\n"
+
+
+class Story:
+    """What the chapters hand on."""
+
+    before: Snapshot
+    extra: dict[str, Any]
+    adopted: Snapshot
+    done: Run
+
+
+@pytest.fixture(scope="module")
+def story(site: Site) -> Story:
+    """Return the story, which begins with the installation as the site left it."""
+    story = Story()
+    story.before = site.install()
+    assert told(site.verdicts()) == BEFORE
+    site.messaging.clear()
+    return story
+
+
+def pasted(message: str) -> dict[str, Any]:
+    """What a message says is to be put into the inventory, read as an inventory is."""
+    _head, found, rest = message.partition("messaging_server_extra_entries:\n")
+    assert found, message
+    return dict(yaml.safe_load(found + rest)["messaging_server_extra_entries"])
+
+
+def product(snapshot: Snapshot) -> Snapshot:
+    """All but what is ours."""
+    return {path: found for path, found in snapshot.items() if not path.startswith(STATE)}
+
+
+def test_the_first_run_stops_and_shows_what_it_does_not_know(site: Site, story: Story) -> None:
+    foreseen, done = run(check=True), run()
+    assert foreseen.rc != 0
+    assert done.rc != 0
+    assert foreseen.message == done.message
+    assert "nothing was changed" in done.message
+    story.extra = pasted(done.message)
+    tables = dict(sections(story.before[ELSEWHERE].content))
+    unknown = {
+        "INTERNAL_IP": [pair for pair in map(words, entries(tables["INTERNAL_IP"])) if pair[0][:2] == "$("],
+        "ORIG_SEND_ACCESS": [words(entry) for entry in entries(tables["ORIG_SEND_ACCESS"])],
+    }
+    assert [len(pairs) for pairs in unknown.values()] == [4, 3]
+    assert story.extra == {table: {"before": [list(pair) for pair in pairs]} for table, pairs in unknown.items()}
+    assert product(site.look()) == product(story.before)
+    assert site.activations() == []
+
+
+def test_check_mode_says_what_the_run_does_and_touches_nothing(site: Site, story: Story) -> None:
+    before = site.look()
+    foreseen = run(check=True, messaging_server_extra_entries=story.extra)
+    assert foreseen.rc == 0, foreseen
+    assert site.look() == before
+    assert {call.line.split(" ")[0] for call in site.messaging.calls()} <= {"test"}
+    story.done = run(messaging_server_extra_entries=story.extra)
+    assert story.done.rc == 0, story.done
+    assert (foreseen.changed, story.done.changed) == (True, True)
+    story.adopted = site.look()
+    old, new = site.texts(before), site.texts(story.adopted)
+    shown = {
+        diff["before_header"]: (diff["before"].encode("latin-1"), diff["after"].encode("latin-1"))
+        for diff in foreseen.diff
+    }
+    assert shown == {f"{CONFIG}/{name}": (old[name], new[name]) for name in TEXTS if old[name] != new[name]}
+    assert foreseen.diff == story.done.diff
+    assert result(foreseen)["activation"] == result(story.done)["activation"]
+    assert [f"imsimta {line}" for line in site.activations()] == result(story.done)["activation"]
+
+
+def test_nothing_foreign_changes_in_the_mapping_file(site: Site, story: Story) -> None:
+    old, new = site.texts(story.before)["mappings"], site.texts(story.adopted)["mappings"]
+    gone, come = removed_and_added(old, new)
+    assert gone == []
+    assert come != []
+    before, after = sections(old), sections(new)
+    assert [name for name, _found in after] == [*(name for name, _found in before), "ORIG_MAIL_ACCESS"]
+    for (name, was), (_name, now) in zip(before, after):
+        if name not in OWNED and name != "X-SITE-NIGHT":
+            assert now == was, name
+    # Behind the last table of the site comes a blank line, which parts it from the new one.
+    assert dict(after)["X-SITE-NIGHT"] == [*dict(before)["X-SITE-NIGHT"], b"\n"]
+    site_entries = entries(dict(before)["ORIG_SEND_ACCESS"])
+    assert entries(dict(after)["ORIG_SEND_ACCESS"])[: len(site_entries)] == site_entries
+
+
+def test_nothing_foreign_changes_in_the_channels(site: Site, story: Story) -> None:
+    old, new = site.texts(story.before)["imta.cnf"], site.texts(story.adopted)["imta.cnf"]
+    gone, come = removed_and_added(old, new)
+    assert tuple(gone) == OLD_CHANNELS
+    assert come[:4] == [NEW_RULE, *NEW_CHANNELS]
+    assert come[4] == b"\n"
+    assert come[5].startswith(b"tcp_submit ")
+    assert come[6:] == [b"tcp_submit-daemon\n"]
+    found = lines(new)
+    assert found[found.index(NEW_RULE) + 1].split()[0] == b"[]"
+
+
+def test_nothing_foreign_changes_in_the_other_files(site: Site, story: Story) -> None:
+    old, new = site.texts(story.before), site.texts(story.adopted)
+    assert new["dispatcher.cnf"].startswith(old["dispatcher.cnf"])
+    added = new["dispatcher.cnf"].removeprefix(old["dispatcher.cnf"])
+    assert added == added.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    assert added.split() == [
+        b"[SERVICE=SMTP_SUBMIT]",
+        b"PORT=587",
+        b"IMAGE=/opt/SUNWmsgsr/lib/tcp_smtp_server",
+        b"PARAMETER=CHANNEL=tcp_submit",
+    ]
+    changed = {f"{CONFIG}/imta.cnf", f"{CONFIG}/dispatcher.cnf", ELSEWHERE, IMAGE}
+    touched = {path for path, found in product(story.adopted).items() if found != story.before.get(path)}
+    folders = {path.rpartition("/")[0] for path in changed}
+    assert changed <= touched <= changed | folders
+    assert product(story.adopted).keys() == product(story.before).keys()
+
+
+def test_owner_mode_link_and_attributes_are_kept(site: Site, story: Story) -> None:
+    for path, was in product(story.before).items():
+        assert story.adopted[path].kept == was.kept, path
+    assert story.adopted[f"{CONFIG}/mappings"].link == "../../../srv/mail/mappings.site"
+    assert {story.adopted[path].mode & 0o777 for path in (ELSEWHERE, f"{CONFIG}/imta.cnf")} == {0o640, 0o600}
+    if site.has_xattrs:
+        assert story.adopted[f"{CONFIG}/dispatcher.cnf"].xattrs == {"user.site.ticket": b"4711".hex()}
+
+
+def test_entries_that_name_the_left_channel_are_told(site: Site, story: Story) -> None:
+    found = lines(site.texts(story.adopted)["mappings"])
+    numbers = [number for number, line in enumerate(found, 1) if b"IN-CHAN=tcp_local;" in line]
+    assert len(numbers) == 2
+    warnings = result(story.done)["warnings"]
+    assert len(warnings) == 2, warnings
+    for number, warning in zip(numbers, warnings):
+        assert warning.startswith(f"table CONVERSIONS, line {number}, names tcp_local; ")
+        assert "tcp_*" in warning
+
+
+def test_the_former_files_are_in_the_backup(site: Site, story: Story) -> None:
+    folder = result(story.done)["backup"]
+    assert folder.startswith(f"{STATE}/messaging-server/")
+    stored = {found.content for path, found in story.adopted.items() if path.startswith(f"{folder}/")}
+    for name in ("mappings", "imta.cnf", "dispatcher.cnf"):
+        assert site.texts(story.before)[name] in stored, name
+    assert story.before[IMAGE].content in stored
+    assert story.adopted[f"{STATE}/messaging-server"].mode & 0o777 == 0o700
+
+
+def test_the_mail_of_the_site_goes_on(site: Site) -> None:
+    assert told(site.verdicts()) == AFTER
+
+
+def test_the_second_run_touches_nothing(site: Site, story: Story) -> None:
+    site.messaging.clear()
+    again = run(messaging_server_extra_entries=story.extra)
+    assert (again.rc, again.changed) == (0, False), again
+    assert again.diff == []
+    assert result(again)["warnings"] == []
+    assert product(site.look()) == product(story.adopted)
+    assert site.messaging.calls() == []
+
+
+def test_a_network_is_a_line_and_a_reload(site: Site, story: Story) -> None:
+    site.messaging.clear()
+    networks = ["198.51.100.64/26", "2001:db8:200::/64", "10.40.0.0/16"]
+    done = run(messaging_server_extra_entries=story.extra, mailhost_internal_networks=networks)
+    assert (done.rc, done.changed) == (0, True), done
+    old, new = site.texts(story.adopted), site.texts()
+    assert removed_and_added(old["mappings"], new["mappings"]) == ([], [b"  $(10.40.0.0/16)  $Y\n"])
+    assert {name for name in TEXTS if old[name] != new[name]} == {"mappings"}
+    assert site.activations() == ["reload"]
+
+
+def test_a_table_is_taken_over_when_the_policy_first_needs_it(site: Site, story: Story) -> None:
+    """A blocked network needs PORT_ACCESS; the entries of the site there are asked about then, and not before."""
+    site.messaging.clear()
+    blocked = {"mailhost_blocked_networks": ["198.51.100.21/32"]}
+    stopped = run(messaging_server_extra_entries=story.extra, **blocked)
+    assert stopped.rc != 0, stopped
+    extra = pasted(stopped.message)
+    assert extra == {
+        "PORT_ACCESS": {
+            "before": [["TCP|*|25|$(203.0.113.16/28)|*", "$YPARTNER"]],
+            "after": [["TCP|*|2525|*|*", "$YEXTERNAL"]],
+        }
+    }
+    assert site.activations() == []
+    story.extra = {**story.extra, **extra}
+    done = run(messaging_server_extra_entries=story.extra, **blocked)
+    assert (done.rc, done.changed) == (0, True), done
+    refused = b"  TCP|*|*|$(198.51.100.21/32)|*  $N500$ 5.7.1$ Access$ denied\n"
+    assert removed_and_added(site.texts(story.adopted)["mappings"], site.texts()["mappings"]) == ([], [refused])
+    assert site.activations()[-1] == "restart dispatcher"
+    verdicts = told(site.verdicts())
+    assert (verdicts["relay"], verdicts["to us"]) == ("500 5.7.1 Access denied", "500 5.7.1 Access denied")
+    assert verdicts["outward"] == "accepted"
+
+
+def test_a_keyword_is_a_restart_of_smtp(site: Site, story: Story) -> None:
+    done = run(messaging_server_extra_entries=story.extra)
+    assert (done.rc, done.changed) == (0, True), done
+    before = site.texts()
+    site.messaging.clear()
+    done = run(messaging_server_extra_entries=story.extra, mailhost_sender_domain_check=True)
+    assert (done.rc, done.changed) == (0, True), done
+    after = site.texts()
+    assert {name for name in TEXTS if before[name] != after[name]} == {"imta.cnf"}
+    gone, come = removed_and_added(before["imta.cnf"], after["imta.cnf"])
+    assert (gone, come) == ([NEW_CHANNELS[0]], [NEW_CHANNELS[0][:-1] + b" mailfromdnsverify\n"])
+    assert site.activations() == ["restart smtp"]
+
+
+def test_an_entry_added_by_hand_stops_the_next_run(site: Site, story: Story) -> None:
+    site.edit("mappings", b"! nobody else\n", FOREIGN + b"! nobody else\n")
+    before = site.look()
+    stopped = run(messaging_server_extra_entries=story.extra, mailhost_sender_domain_check=True)
+    assert stopped.rc != 0, stopped
+    assert pasted(stopped.message) == {"INTERNAL_IP": {"after": [["$(203.0.113.64/28)", "$Y"]]}}
+    assert product(site.look()) == product(before)
+
+
+def test_absent_leaves_the_site_as_it_was_and_what_came_since(site: Site, story: Story) -> None:
+    foreseen = run(check=True, messaging_server_state="absent")
+    done = run(messaging_server_state="absent")
+    assert (foreseen.rc, done.rc, foreseen.changed, done.changed) == (0, 0, True, True), done
+    assert foreseen.diff == done.diff
+    left = site.look()
+    old, new = site.texts(story.before), site.texts(left)
+    assert removed_and_added(old["mappings"], new["mappings"]) == ([], [FOREIGN])
+    tables = dict(sections(new["mappings"]))
+    assert FOREIGN in entries(tables["INTERNAL_IP"])
+    for name in TEXTS[1:]:
+        assert new[name] == old[name], name
+    for path, was in product(story.before).items():
+        assert left[path].kept == was.kept, path
+    assert told(site.verdicts()) == BEFORE
+
+
+def test_rollback_leads_back_and_forward_again(site: Site, story: Story) -> None:
+    """The last change was that of absent; going back brings the policy into force again."""
+    site.messaging.clear()
+    out = site.texts()
+    back = run(ROLLBACK)
+    assert (back.rc, back.changed) == (0, True), back
+    policy = site.texts()
+    assert removed_and_added(site.texts(story.adopted)["mappings"], policy["mappings"]) == ([], [FOREIGN])
+    assert told(site.verdicts()) == AFTER
+    again = run(ROLLBACK)
+    assert (again.rc, again.changed) == (0, True), again
+    assert site.texts() == out
+    assert told(site.verdicts()) == BEFORE
+
+
+@pytest.mark.usefixtures("story")
+def test_unknown_entries_are_replaced_when_told_to(site: Site) -> None:
+    before = site.texts()
+    done = run(messaging_server_unknown_entries="replace")
+    assert (done.rc, done.changed) == (0, True), done
+    gone, _come = removed_and_added(before["mappings"], site.texts()["mappings"])
+    tables = dict(sections(before["mappings"]))
+    unknown = [entry for entry in entries(tables["INTERNAL_IP"]) if words(entry)[0][:2] == "$("]
+    unknown += entries(tables["ORIG_SEND_ACCESS"])
+    assert len(unknown) == 8
+    assert b"".join(gone) == b"".join(unknown)
+    # What was dropped comes back with absent, as it was written.
+    assert run(messaging_server_state="absent").rc == 0
+    assert site.texts() == before
