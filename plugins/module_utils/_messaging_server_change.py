@@ -65,6 +65,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     read_wanted,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_product import (
+    GENERAL,
     MAPPINGS,
     PORT_ACCESS,
     Product,
@@ -95,7 +96,7 @@ PROVEN = f"{STATE}/proven"
 SUBMIT = "smtp_submit"
 
 #: A template of PORT_ACCESS that may refuse a connection.
-_MAY_REFUSE = re.compile(r"\$[NnFf\[]")
+_MAY_REFUSE = re.compile(r"\$[NnFf\[{]")
 
 
 #: What is left when our part is to leave.
@@ -338,22 +339,24 @@ def _record(composed: Composed) -> bytes | None:
 def _parts(before: Texts, after: Texts) -> set[str]:
     """What the change is about, for the least activation that suffices.
 
-    INTERNAL_IP counts as PORT_ACCESS where that table asks it before it refuses somebody.
+    INTERNAL_IP counts as PORT_ACCESS where that table asks it and may refuse somebody, and so does the general database
+    where one of these tables asks it: the Dispatcher has copies of its own.
     """
     parts = {part for field, part in PARTS.items() if getattr(before, field) != getattr(after, field)}
-    if MAPPINGS not in parts:
+    if not parts & {MAPPINGS, GENERAL}:
         return parts
     tables = [parse_mappings(text).tables for text in (before.mappings, after.mappings)]
     old, new = [{t.name.upper(): [(e.pattern, e.template) for e in t.entries] for t in found} for found in tables]
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     templates = [template for _pattern, template in new.get(PORT_ACCESS, [])]
-    asks = any(INTERNAL_TABLE in template.upper() for template in templates)
-    dispatcher = PORT_ACCESS in changed
-    if INTERNAL_TABLE in changed and asks and any(_MAY_REFUSE.search(template) for template in templates):
-        dispatcher = True
-    if changed <= {PORT_ACCESS}:
-        parts.discard(MAPPINGS)
-    return parts | ({PORT_ACCESS} if dispatcher else set())
+    asked = {PORT_ACCESS}
+    refuses = any(_MAY_REFUSE.search(template) for template in templates)
+    if refuses and any(INTERNAL_TABLE in template.upper() for template in templates):
+        asked.add(INTERNAL_TABLE)
+        templates += [template for _pattern, template in new.get(INTERNAL_TABLE, [])]
+    if changed & asked or (GENERAL in parts and any("${" in template for template in templates)):
+        parts.add(PORT_ACCESS)
+    return parts - {MAPPINGS} if changed <= {PORT_ACCESS} else parts
 
 
 def _diff(one: transaction.Change) -> dict[str, str]:
