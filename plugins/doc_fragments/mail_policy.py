@@ -24,8 +24,8 @@ options:
         without C(recipient_domains), any domain will do; one of them is needed.
       - C(dnsbls), list of C({zone, stage, return_codes, text}). C(stage) is C(connect), C(mail) (the default) or
         C(dispatcher). The routines of Messaging Server cannot mask return codes, so every answer of a list counts as
-        listed; C(return_codes) is for the self-test of the role and for other mail servers. C({client}) in C(text)
-        stands for the client's address. Lists that are known to be closed are refused.
+        listed; C(return_codes) is only checked here, and counts for other mail servers. C({client}) in C(text) stands
+        for the client's address. Lists that are known to be closed are refused.
       - C(dnsbl_exempt_networks), list of networks that are never looked up.
       - C(sender_domain_check), whether the domain of a sender must exist, by default V(false).
     type: dict
