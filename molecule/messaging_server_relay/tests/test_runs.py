@@ -1,0 +1,177 @@
+"""Runs that change the policy: what would open the relay stops, and what leaves the inventory leaves the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+import pytest
+from addresses import INSIDE, MESSAGING, OUTSIDE
+from dialogues import Dialogue, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from messaging import Messaging
+    from plays import Run
+    from probes import Lab
+
+Apply = Callable[..., "Run"]
+
+TEXT = "Relaying is not for you, see https://mail.example/relay"
+BLOCKED = "500 5.7.1 Access denied"
+ELSEWHERE, US = "bob@remote.example", "post@mail.example"
+NO_RELAY = f"550 5.7.1 {TEXT}: {ELSEWHERE}"
+
+# Calls that leave the image and the running server alone.
+HARMLESS = ("test", "version", "cnbuild -noimage_file")
+
+
+def says(src: str, rcpt_to: str, *, family: int = 4, **more: Any) -> Dialogue:
+    """What a host says to the server, up to its recipient."""
+    server = MESSAGING.address("inside" if src == INSIDE.name else "outside", family)
+    return Dialogue(src, server, **{"mail_from": "eve@stranger.example", "rcpt_to": (rcpt_to,), **more})
+
+
+def friend(family: int = 4) -> Dialogue:
+    """What the friend may."""
+    source = "198.51.100.21" if family == 4 else "2001:db8:100::21"
+    return says(OUTSIDE.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
+
+
+def ends(lab: Lab, *dialogues: Dialogue) -> list[str]:
+    """How dialogues end."""
+    return [talk.verdict for talk in hold(lab, dialogues)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _policy_is_back(apply: Apply) -> Iterator[None]:
+    yield
+    assert apply().rc == 0
+
+
+@pytest.fixture
+def stopped(messaging: Messaging, apply: Apply) -> Apply:
+    """Return a run that must stop, in check mode with the same words, and leave everything as it was."""
+
+    def run(**variables: Any) -> Run:
+        before = messaging.state()
+        messaging.clear()
+        foreseen, done = apply(check=True, **variables), apply(**variables)
+        assert done.rc != 0, done
+        assert not done.changed
+        assert (foreseen.rc, foreseen.message) == (done.rc, done.message)
+        assert messaging.state() == before
+        assert [call.line for call in messaging.calls() if not call.line.startswith(HARMLESS)] == []
+        return done
+
+    return run
+
+
+def test_a_policy_test_that_fails_stops_the_run(lab: Lab, stopped: Apply, policy: dict[str, Any]) -> None:
+    wrong = {
+        "client": "198.51.100.20",
+        "mail_from": "sales@agency.example",
+        "rcpt_to": ELSEWHERE,
+        "expect": "accept",
+        "comment": "the agency sends for us",
+    }
+    done = stopped(
+        mailhost_policy_tests=[*policy["mailhost_policy_tests"], wrong], mailhost_relay_rejection="Another text"
+    )
+    name = f"policy test the agency sends for us: 198.51.100.20, port 25, from <sales@agency.example> to <{ELSEWHERE}>"
+    assert f"{name}: refused at RCPT TO with '550 5.7.1 Another text: {ELSEWHERE}'" in done.message
+    assert done.message.count("policy test") == 1, "those that pass are named too"
+    # The trace has the probe and the entry that decided.
+    assert f"tcp_local|sales@agency.example|tcp_local|{ELSEWHERE}" in done.message
+    assert "ORIG_SEND_ACCESS" in done.message
+    assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
+
+
+def test_an_entry_that_opens_the_relay_stops_the_run(lab: Lab, stopped: Apply) -> None:
+    entry = ["tcp_local|*|tcp_local|*", "$Y"]
+    # The relay exceptions have a second lock, in ORIG_MAIL_ACCESS: without them this entry opens everything.
+    done = stopped(
+        mailhost_relay_exceptions=[], messaging_server_extra_entries={"ORIG_SEND_ACCESS": {"before": [entry]}}
+    )
+    assert "relayed to channel tcp_local; the policy says: no relay" in done.message
+    assert "stranger " in done.message
+    assert entry[0] in done.message
+    assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
+
+
+def test_a_harmless_entry_goes_in_and_out(messaging: Messaging, apply: Apply) -> None:
+    before = messaging.read("mappings")
+    entry = ["tcp_*|*|l|nobody@mail.example", "$NNobody$ reads$ that"]
+    done = apply(messaging_server_extra_entries={"ORIG_SEND_ACCESS": {"before": [entry]}})
+    assert (done.rc, done.changed) == (0, True), done
+    with_it = messaging.read("mappings").splitlines()
+    assert [line.split() for line in with_it if line not in before.splitlines()] == [[entry[0], entry[1]]] or (
+        f"  {entry[0]}  {entry[1]}" in with_it
+    )
+    assert apply().changed
+    assert messaging.read("mappings") == before
+
+
+def test_a_long_list_goes_to_the_general_database(lab: Lab, messaging: Messaging, apply: Apply) -> None:
+    files = messaging.read("general.txt"), messaging.read("mappings")
+    inside, blocked = ([f"{net}.{last}" for last in range(1, 240, 2)] for net in ("192.0.2", "203.0.113"))
+    done = apply(
+        mailhost_internal_networks=[*inside, "198.51.100.84", "2001:db8:200::84"],
+        messaging_server_blocked_networks=[*blocked, "198.51.100.40"],
+        mailhost_policy_tests=[
+            {"client": inside[-1], "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "accept"},
+            {"client": "192.0.2.2", "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "refuse"},
+            {"client": blocked[-1], "mail_from": US, "rcpt_to": US, "expect": "refuse"},
+        ],
+    )
+    assert (done.rc, done.changed) == (0, True), done
+    general = messaging.read("general.txt")
+    assert general.startswith(files[0]), "what others have in the file is there no more"
+    own = general[len(files[0]) :].split()
+    for address in (*inside, *blocked, "198.51.100.84", "198.51.100.40"):
+        assert sum(word.endswith(f"|{address}") for word in own) == 1
+    for start in ("192.0.2.", "203.0.113.", "198.51.100.84", "198.51.100.40"):
+        assert start not in messaging.read("mappings")
+    assert ends(
+        lab,
+        says(INSIDE.name, ELSEWHERE),
+        says(INSIDE.name, ELSEWHERE, family=6),
+        says(OUTSIDE.name, US, source="198.51.100.40"),
+        # What the lists have no more.
+        says(OUTSIDE.name, ELSEWHERE, source="198.51.100.22"),
+        says(OUTSIDE.name, US, source="198.51.100.43"),
+        says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
+    ) == ["accepted", "accepted", BLOCKED, NO_RELAY, "accepted", "accepted"]
+    back = apply()
+    assert (back.rc, back.changed) == (0, True), back
+    assert (messaging.read("general.txt"), messaging.read("mappings")) == files
+    assert ends(
+        lab,
+        says(OUTSIDE.name, ELSEWHERE, source="198.51.100.22"),
+        says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
+    ) == ["accepted", BLOCKED]
+
+
+def test_what_leaves_the_inventory_leaves_the_server(
+    lab: Lab, messaging: Messaging, apply: Apply, policy: dict[str, Any]
+) -> None:
+    asked = [
+        *(says(INSIDE.name, ELSEWHERE, family=family) for family in (4, 6)),
+        *(friend(family) for family in (4, 6)),
+        says(OUTSIDE.name, US, source="198.51.100.40"),
+        says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
+    ]
+    assert ends(lab, *asked) == ["accepted"] * 4 + [BLOCKED] * 2
+    kept = [one for one in policy["mailhost_internal_networks"] if one != "198.51.100.64/26"]
+    done = apply(
+        mailhost_internal_networks=kept,
+        mailhost_relay_exceptions=[],
+        messaging_server_blocked_networks=[],
+        mailhost_policy_tests=[],
+    )
+    assert (done.rc, done.changed) == (0, True), done
+    to_partner = f"550 5.7.1 {TEXT}: pat@partner.example"
+    assert ends(lab, *asked) == [NO_RELAY, "accepted", to_partner, to_partner, "accepted", "accepted"]
+    left = messaging.read("mappings")
+    for gone in ("198.51.100.64", "198.51.100.40", "2001:db8:100::40", "friend.example", "ORIG_MAIL_ACCESS"):
+        assert gone not in left
