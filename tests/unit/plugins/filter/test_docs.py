@@ -52,8 +52,13 @@ MODULES = {
     name: importlib.import_module(f"ansible_collections.mailhost.hardening.plugins.filter.{name}")
     for name in [*NAMES, *GENERATING]
 }
-TEXTS = dict(re.findall(r"With `(\w+)` being\n\n```text\n(.*?)```", PAGE, re.DOTALL))
-TEXTS["policy"] = yaml.safe_load(OPERATORS.partition("With `policy` being")[2].split("```")[1].removeprefix("yaml"))
+TEXTS = {
+    **dict(re.findall(r"With `(\w+)` being\n\n```text\n(.*?)```", PAGE, re.DOTALL)),
+    **{
+        name: yaml.safe_load(text)
+        for name, text in re.findall(r"With `(\w+)` being\n\n```yaml\n(.*?)```", OPERATORS, re.DOTALL)
+    },
+}
 WORKED = re.findall(r"```jinja\n\{\{ (.*?) \}\}\n```\n```json\n(.*?)```", PAGE + OPERATORS, re.DOTALL)
 
 
