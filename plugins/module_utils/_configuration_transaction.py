@@ -150,7 +150,9 @@ def plan_rollback(state: str, driver: Driver) -> RollbackPlan:
             if entry.built:
                 continue
             live = read_file(entry.path)
-            if digest(live) not in (entry.after, entry.before):
+            # Files of the state folder are ours alone, and may be written between two changes.
+            ours = os.path.dirname(entry.path) == os.path.realpath(state)
+            if digest(live) not in (entry.after, entry.before) and not ours:
                 edited.append(entry.path)
             old = backup.stored_content(state, names[-1], entry)
             changes.append(Change(entry.path, live, old, entry.attributes))
@@ -160,6 +162,17 @@ def plan_rollback(state: str, driver: Driver) -> RollbackPlan:
     return RollbackPlan(names[-1], manifest.made, tuple(changes), details, tuple(edited))
 
 
+def refuse_edited(state: str, plan: RollbackPlan) -> None:
+    """Raise StepError where a rollback would lose what somebody else has changed since."""
+    if plan.edited:
+        raise StepError(
+            "rollback",
+            f"changed by somebody else since the backup {plan.name} was made, and would be lost: "
+            f"{', '.join(plan.edited)}; the former files are in {backup.backup_folder(state, plan.name)}",
+            UNTOUCHED,
+        )
+
+
 def rollback(state: str, driver: Driver, *, force: bool = False) -> str:
     """Put back the files of the newest backup and build anew; returns the folder of the backup made on the way.
 
@@ -167,13 +180,8 @@ def rollback(state: str, driver: Driver, *, force: bool = False) -> str:
     getting its former built files: those may hold other files of the product as they were then.
     """
     plan = plan_rollback(state, driver)
-    if plan.edited and not force:
-        raise StepError(
-            "rollback",
-            f"changed by somebody else since the backup {plan.name} was made, and would be lost: "
-            f"{', '.join(plan.edited)}",
-            UNTOUCHED,
-        )
+    if not force:
+        refuse_edited(state, plan)
     return apply(state, driver, plan.changes, plan.details)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network
+from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network, parse_address
 from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import (
     STRANGER,
     STRANGER_DOMAIN,
@@ -24,6 +24,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._strangers impo
 
 if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import BlockList, MailPolicy
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import Service
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest
 
 ACCEPT, REFUSE, NO_RELAY = "accept", "refuse", "no relay"
@@ -53,30 +54,46 @@ class Case(NamedTuple):
 
 
 class Server(NamedTuple):
-    """What the cases need to know of the server: a name of its own, its address, names of its channels."""
+    """What the cases need to know of the server: a name of its own, its address, names of its channels, and where a
+    stranger may come in beside the usual ways (see `_messaging_server_surface`).
+    """
 
     domain: str
     address: str
     channel_hosts: tuple[str, ...]
     submission: bool
+    services: tuple[Service, ...] = ()
+    literal_clients: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
 
 
 def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
     """All sessions for a policy."""
     friends = [network for exception in policy.relay_exceptions for network in exception.networks]
-    claimed = Claimed([*policy.internal, *policy.blocked, *policy.exempt, *friends, *LOOPBACK])
+    owners = [*policy.internal, *policy.blocked, *friends, *LOOPBACK]
+    # Who is exempt from block lists is a stranger all the same where relaying is concerned.
+    claimed, known = Claimed(owners), Claimed([*owners, *policy.exempt])
     foreign = [address for version in (4, 6) for address in islice(strangers(claimed, version), 1)]
+    unlisted = [address for version in (4, 6) for address in islice(strangers(known, version), 1)]
     own = [f"postbox@{domain}" for domain in policy.domains[:DOMAINS] or (server.domain,)]
     for client in foreign:
         yield from _stranger(client, server, own)
         yield from _logged_in(client, server)
+        yield from _other_ways(client, server)
+    for client in server.literal_clients:
+        if parse_address(client) not in claimed:
+            yield from _basic(f"stranger {client}, for whom there is a rewrite rule", client, server)
+    for network in sample(policy.exempt, SAMPLE):
+        for client in ends(network, Claimed(())).inside:
+            if parse_address(client) not in claimed:
+                yield from _basic(f"exempt {client}", client, server)
     yield from _internal(policy, claimed, own)
     yield from _friends(policy, claimed, foreign)
     yield from _blocked(policy, own)
     for block_list in policy.block_lists:
-        yield from _listed(policy, block_list, foreign, own[0])
+        yield from _listed(policy, block_list, unlisted, own[0])
     if policy.sender_domain_check:
-        yield from _sender_domain(foreign, own[0])
+        yield from _sender_domain(unlisted, own[0])
 
 
 def cases_of_tests(tests: tuple[PolicyTest, ...], domains: tuple[str, ...]) -> Iterator[Case]:
@@ -122,6 +139,23 @@ def _stranger(client: str, server: Server, own: list[str]) -> Iterator[Case]:
     if server.submission:
         yield _case(f"stranger {client} at submission", REFUSE, client, STRANGER, TARGET, port=587)
         yield _case(f"stranger {client} at submission, to us", REFUSE, client, STRANGER, own[0], port=587, local=True)
+
+
+def _basic(name: str, client: str, server: Server, **more: Any) -> Iterator[Case]:
+    """The plain forms, for one more way in: the others differ in the recipient, which every way treats alike."""
+    for sender, told in ((STRANGER, "plain"), ("", "null sender"), (f"postmaster@{server.domain}", "spoofed sender")):
+        yield _case(f"{name}: {told}", REFUSE, client, sender, TARGET, **more)
+
+
+def _other_ways(client: str, server: Server) -> Iterator[Case]:
+    """Behind TLS, at every port of the Dispatcher, and with the senders that entries of the site's own let pass."""
+    yield from _basic(f"stranger {client} with TLS", client, server, tls=True)
+    for service in server.services:
+        for tls in {service.tls, True}:
+            name = f"stranger {client} at port {service.port} (service {service.name}{', TLS' if tls else ''})"
+            yield from _basic(name, client, server, port=service.port, service_channel=service.channel, tls=tls)
+    for sender in server.senders:
+        yield _case(f"stranger {client} with the sender of an extra entry", REFUSE, client, sender, TARGET)
 
 
 def _completed(recipient: str, domain: str) -> str:

@@ -8,6 +8,7 @@ Private to this collection. The order is the promise: compose, evaluate, ask the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import (
     Attributes,
+    new_attributes,
     read_attributes,
     read_file,
     replace_file,
@@ -83,6 +85,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Channels,
     Settings,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
+    literal_clients,
+    senders_of_entries,
+    services_of,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_tables import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
@@ -102,8 +109,9 @@ _MAY_REFUSE = re.compile(r"\$[NnFf\[{]")
 #: What is left when our part is to leave.
 NO_PLAN = Plan({}, (), (), (), (), {})
 
+INTERRUPTED = "a run was killed in the middle of its change; the next real run puts the former files back first"
+
 _PRIVATE = Attributes(0, 0, 0o600, {})
-_PUBLIC = Attributes(0, 0, 0o644, {})
 
 
 class Wanted(NamedTuple):
@@ -123,10 +131,10 @@ def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """
     product = discover(arguments["root"])
     if check_mode and transaction.interrupted(STATE):
-        told = "a run was killed in the middle of its change; the next real run puts the former files back first"
-        return {"changed": True, "files": [], "evaluated": 0, "warnings": [told]}
+        return {"changed": True, "files": [], "evaluated": 0, "warnings": [INTERRUPTED]}
     notice = "" if check_mode else transaction.recover(STATE, product)
     live = read_live(product)
+    _require_includes(live)
     wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
     evaluated = _evaluate(wanted, live)
     changes = _changes(product, live, wanted.composed)
@@ -149,7 +157,8 @@ def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     elif not check_mode:
         _note_record(wanted.composed)
     if not check_mode:
-        _note_proven(wanted, live)
+        with contextlib.suppress(OSError):  # what is live is live; the next run evaluates it once more
+            _note_proven(wanted, live)
     result["warnings"] = warnings
     return result
 
@@ -157,13 +166,19 @@ def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
 def rollback(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
     product = discover(arguments["root"])
+    if check_mode and transaction.interrupted(STATE):
+        return {"changed": True, "files": [], "warnings": [INTERRUPTED]}
     notice = "" if check_mode else transaction.recover(STATE, product)
+    if notice:
+        # What was live before the last change is live again: another step back would go too far.
+        return {"changed": True, "files": [], "warnings": [notice]}
     plan = transaction.plan_rollback(STATE, product)
+    transaction.refuse_edited(STATE, plan)
     changes = [one for one in plan.changes if one.before != one.after and one.path != RECORD]
     result: dict[str, Any] = {
         "changed": bool(changes),
         "files": [one.path for one in changes],
-        "warnings": [notice] if notice else [],
+        "warnings": [],
     }
     if arguments.get("diff"):
         result["diff"] = [_diff(one) for one in changes]
@@ -193,9 +208,25 @@ def _present(arguments: dict[str, Any], live: Live) -> Wanted:
         raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
     policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
     cases = chain(
-        policy_cases(policy, _server(policy, settings, composed.texts)), cases_of_tests(tests, policy.domains)
+        policy_cases(policy, _server(policy, settings, composed.texts, live.includes)),
+        cases_of_tests(tests, policy.domains),
     )
     return Wanted(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
+
+
+def _require_includes(live: Live) -> None:
+    """Rules and tables that cannot be read cannot be evaluated."""
+    missing = [
+        *parse_imta(live.texts.imta_cnf, includes=live.includes).missing,
+        *parse_mappings(live.texts.mappings, includes=live.includes).missing,
+    ]
+    if missing:
+        raise StepError(
+            "read",
+            f"included files cannot be read: {', '.join(dict.fromkeys(missing))}; "
+            "put them in place, or remove the lines",
+            transaction.UNTOUCHED,
+        )
 
 
 def host_facts(live: Live) -> HostFacts:
@@ -213,13 +244,22 @@ def host_facts(live: Live) -> HostFacts:
     )
 
 
-def _server(policy: MailPolicy, settings: Settings, texts: Texts) -> Server:
-    imta = parse_imta(texts.imta_cnf)
+def _server(policy: MailPolicy, settings: Settings, texts: Texts, includes: Mapping[str, str]) -> Server:
+    imta = parse_imta(texts.imta_cnf, includes=includes)
     local = imta.channel(settings.channels.local)
     own = policy.domains or (local.hosts if local else ()) or ("localhost.localdomain",)
     hosts = [imta.channel(name) for name in settings.channels]
     names = tuple(dict.fromkeys(one.hosts[0] for one in hosts if one is not None and one.hosts and one is not local))
-    return Server(own[0], DEFAULT_SERVER, names, settings.submission)
+    extra = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
+    return Server(
+        own[0],
+        DEFAULT_SERVER,
+        names,
+        settings.submission,
+        services_of(parse_dispatcher(texts.dispatcher_cnf)),
+        literal_clients(imta),
+        senders_of_entries(extra, settings.channels.external),
+    )
 
 
 def _describe_unknown(composed: Composed) -> str:
@@ -234,8 +274,13 @@ def _unusable_lists(
     policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
 ) -> tuple[set[str], list[str]]:
     """Block lists that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
-    in_use = live.texts.mappings.lower() + live.texts.dispatcher_cnf.lower()
-    new = {one.zone: index for index, one in enumerate(policy.block_lists) if f"{one.zone}." not in in_use}
+    templates = [template for table in live.record.tables.values() for _pattern, template in table.ours]
+    zones = [value for words in live.record.options.values() for value in words.ours]
+    new = {
+        one.zone: index
+        for index, one in enumerate(policy.block_lists)
+        if f"{one.zone}." not in zones and not any(f",{one.zone}.," in template for template in templates)
+    }
     path = names.get("dnsbls", "mailhost_dnsbls")
     problems = {
         zone: f"{path}[{new[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
@@ -288,11 +333,12 @@ def _note_proven(wanted: Wanted, live: Live) -> None:
 
 def _ask_product(product: Product, live: Live, wanted: Wanted, channels: Channels) -> None:
     """Have the product's own tool read the staged mapping file; what it says must be what was evaluated."""
+    live_file = product.files[MAPPINGS]
     with tempfile.TemporaryDirectory(prefix="mailhost-hardening-") as folder:
-        # The tool may read its files as the mail server's own user.
-        os.chmod(folder, 0o755)  # noqa: S103 (the folder of a file that is world readable in its place as well)
+        os.chmod(folder, 0o711)  # noqa: S103 (the tool may read its files as the mail server's own user)
         path = os.path.join(folder, "mappings")
-        replace_file(path, encode(wanted.composed.texts.mappings), _PUBLIC)
+        attributes = read_attributes(live_file) or new_attributes(live_file)
+        replace_file(path, encode(wanted.composed.texts.mappings), attributes)
         staged = Staged(path, wanted.composed.texts.mappings, live.includes, channels)
         read_back(product, staged, [case.session["client"] for case in wanted.cases])
 
