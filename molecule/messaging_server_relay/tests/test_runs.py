@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
@@ -9,8 +10,6 @@ from addresses import INSIDE, MESSAGING, OUTSIDE
 from dialogues import Dialogue, hold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from messaging import Messaging
     from plays import Run
     from probes import Lab
@@ -41,12 +40,6 @@ def friend(family: int = 4) -> Dialogue:
 def ends(lab: Lab, *dialogues: Dialogue) -> list[str]:
     """How dialogues end."""
     return [talk.verdict for talk in hold(lab, dialogues)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _policy_is_back(apply: Apply) -> Iterator[None]:
-    yield
-    assert apply().rc == 0
 
 
 @pytest.fixture
@@ -93,27 +86,21 @@ def test_an_entry_that_opens_the_relay_stops_the_run(lab: Lab, stopped: Apply) -
     done = stopped(
         mailhost_relay_exceptions=[], messaging_server_extra_entries={"ORIG_SEND_ACCESS": {"before": [entry]}}
     )
-    assert "relayed to channel tcp_local; the policy says: no relay" in done.message
-    assert "stranger " in done.message
+    assert re.search("stranger [0-9.]+: plain: relayed to channel tcp_local; the policy says: ", done.message)
+    # The trace has the entry to blame.
     assert entry[0] in done.message
     assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
 
 
-def test_a_harmless_entry_goes_in_and_out(messaging: Messaging, apply: Apply) -> None:
-    before = messaging.read("mappings")
-    entry = ["tcp_*|*|l|nobody@mail.example", "$NNobody$ reads$ that"]
-    done = apply(messaging_server_extra_entries={"ORIG_SEND_ACCESS": {"before": [entry]}})
-    assert (done.rc, done.changed) == (0, True), done
-    with_it = messaging.read("mappings").splitlines()
-    assert [line.split() for line in with_it if line not in before.splitlines()] == [[entry[0], entry[1]]] or (
-        f"  {entry[0]}  {entry[1]}" in with_it
-    )
-    assert apply().changed
-    assert messaging.read("mappings") == before
+@pytest.fixture(scope="module")
+def first(messaging: Messaging) -> dict[str, str]:
+    """Return the files as the scenario's policy made them."""
+    return {name: messaging.read(name) for name in ("mappings", "general.txt", "imta.cnf", "dispatcher.cnf")}
 
 
-def test_a_long_list_goes_to_the_general_database(lab: Lab, messaging: Messaging, apply: Apply) -> None:
-    files = messaging.read("general.txt"), messaging.read("mappings")
+def test_a_long_list_goes_to_the_general_database(
+    lab: Lab, messaging: Messaging, apply: Apply, first: dict[str, str]
+) -> None:
     inside, blocked = ([f"{net}.{last}" for last in range(1, 240, 2)] for net in ("192.0.2", "203.0.113"))
     done = apply(
         mailhost_internal_networks=[*inside, "198.51.100.84", "2001:db8:200::84"],
@@ -125,13 +112,13 @@ def test_a_long_list_goes_to_the_general_database(lab: Lab, messaging: Messaging
         ],
     )
     assert (done.rc, done.changed) == (0, True), done
-    general = messaging.read("general.txt")
-    assert general.startswith(files[0]), "what others have in the file is there no more"
-    own = general[len(files[0]) :].split()
+    general, mappings = messaging.read("general.txt"), messaging.read("mappings")
+    assert general.startswith(first["general.txt"]), "what others had in the file is there no more"
+    own = general[len(first["general.txt"]) :].split()
     for address in (*inside, *blocked, "198.51.100.84", "198.51.100.40"):
         assert sum(word.endswith(f"|{address}") for word in own) == 1
     for start in ("192.0.2.", "203.0.113.", "198.51.100.84", "198.51.100.40"):
-        assert start not in messaging.read("mappings")
+        assert start not in mappings
     assert ends(
         lab,
         says(INSIDE.name, ELSEWHERE),
@@ -142,18 +129,10 @@ def test_a_long_list_goes_to_the_general_database(lab: Lab, messaging: Messaging
         says(OUTSIDE.name, US, source="198.51.100.43"),
         says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
     ) == ["accepted", "accepted", BLOCKED, NO_RELAY, "accepted", "accepted"]
-    back = apply()
-    assert (back.rc, back.changed) == (0, True), back
-    assert (messaging.read("general.txt"), messaging.read("mappings")) == files
-    assert ends(
-        lab,
-        says(OUTSIDE.name, ELSEWHERE, source="198.51.100.22"),
-        says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
-    ) == ["accepted", BLOCKED]
 
 
 def test_what_leaves_the_inventory_leaves_the_server(
-    lab: Lab, messaging: Messaging, apply: Apply, policy: dict[str, Any]
+    lab: Lab, messaging: Messaging, apply: Apply, policy: dict[str, Any], first: dict[str, str]
 ) -> None:
     asked = [
         *(says(INSIDE.name, ELSEWHERE, family=family) for family in (4, 6)),
@@ -161,7 +140,6 @@ def test_what_leaves_the_inventory_leaves_the_server(
         says(OUTSIDE.name, US, source="198.51.100.40"),
         says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
     ]
-    assert ends(lab, *asked) == ["accepted"] * 4 + [BLOCKED] * 2
     kept = [one for one in policy["mailhost_internal_networks"] if one != "198.51.100.64/26"]
     done = apply(
         mailhost_internal_networks=kept,
@@ -175,3 +153,9 @@ def test_what_leaves_the_inventory_leaves_the_server(
     left = messaging.read("mappings")
     for gone in ("198.51.100.64", "198.51.100.40", "2001:db8:100::40", "friend.example", "ORIG_MAIL_ACCESS"):
         assert gone not in left
+    assert messaging.read("general.txt") == first["general.txt"]
+    # What comes into it again comes back, every file to the byte.
+    back = apply()
+    assert (back.rc, back.changed) == (0, True), back
+    assert {name: messaging.read(name) for name in first} == first
+    assert ends(lab, *asked) == ["accepted"] * 4 + [BLOCKED] * 2
