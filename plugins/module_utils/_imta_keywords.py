@@ -53,8 +53,19 @@ SASL_SWITCH = ("saslswitchchannel", "nosaslswitchchannel")
 TLS_SWITCH = ("tlsswitchchannel",)
 SENDER_CHECK = ("mailfromdnsverify", "nomailfromdnsverify")
 
+IDENT = (
+    "identnone",
+    "identnonelimited",
+    "identnonenumeric",
+    "identnonesymbolic",
+    "identtcp",
+    "identtcplimited",
+    "identtcpnumeric",
+    "identtcpsymbolic",
+)
+
 #: Keywords of which the last one counts.
-GROUPS = (SWITCH, SASL_SERVER, SASL_SWITCH, TLS_SWITCH, SENDER_CHECK)
+GROUPS = (SWITCH, SASL_SERVER, SASL_SWITCH, TLS_SWITCH, SENDER_CHECK, IDENT)
 
 #: What counts for switching when neither the channel nor the defaults say anything (section 5.3).
 SWITCH_DEFAULT = "allowswitchchannel"

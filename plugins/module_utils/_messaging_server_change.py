@@ -139,6 +139,8 @@ def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     evaluated = _evaluate(wanted, live)
     changes = _changes(product, live, wanted.composed)
     warnings = [*([notice] if notice else []), *wanted.warnings]
+    if live.record.empty and f"{{{INTERNAL_TABLE},$L}}" in live.texts.imta_cnf and read_file(PROVEN) is not None:
+        warnings.append(f"{RECORD} is missing: what the files have of ours counts as found, and absent leaves it")
     result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "evaluated": evaluated}
     if changes:
         if arguments.get("diff"):
@@ -202,8 +204,12 @@ def _present(arguments: dict[str, Any], live: Live) -> Wanted:
     facts = host_facts(live)
     skipped, warnings = _unusable_lists(policy, settings, live, names)
     facts = facts._replace(skipped_zones=frozenset(skipped))
+    _check_submission(settings, live, names)
     plan = compile_plan(policy, settings, facts, names)
+    _refuse_included(live, plan)
     composed = compose(live.texts, plan, live.record)
+    if composed.texts.general and (live.record.general_made or not live.has_general):
+        composed = composed._replace(record=composed.record._replace(general_made=True))
     if composed.unknown and settings.unknown_entries == "stop":
         raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
     policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
@@ -212,6 +218,28 @@ def _present(arguments: dict[str, Any], live: Live) -> Wanted:
         cases_of_tests(tests, policy.domains),
     )
     return Wanted(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
+
+
+def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) -> None:
+    """Port 587 must be free or that of the service of submission, whose parameters must be ours to set."""
+    if not settings.submission:
+        return
+    dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
+    path = names.get("submission", "messaging_server_submission")
+    owner = dispatcher.service_of_port(587)
+    if owner is not None and fold(owner) != SUBMIT:
+        raise PolicyError(
+            [f"{path}: port 587 is that of [SERVICE={owner}] in dispatcher.cnf; rename it SMTP_SUBMIT, or write false"]
+        )
+    wanted = f"CHANNEL={settings.channels.submission}"
+    others = [value for value in dispatcher.by_name.get((SUBMIT, "parameter"), []) if value != wanted]
+    if any(not fold(value).startswith("channel=") for value in others):
+        raise PolicyError(
+            [
+                f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which ours would replace; "
+                "remove it, or write false"
+            ]
+        )
 
 
 def _require_includes(live: Live) -> None:
@@ -229,6 +257,18 @@ def _require_includes(live: Live) -> None:
         )
 
 
+def _refuse_included(live: Live, plan: Plan) -> None:
+    """A table of ours in an included file would be there twice."""
+    for table in parse_mappings(live.texts.mappings, includes=live.includes).tables:
+        if table.name.upper() in plan.tables and table.line.file in live.includes:
+            raise StepError(
+                "read",
+                f"table {table.name} stands in the included file {table.line.file}, which the role does not edit; "
+                "move it into the mapping file",
+                transaction.UNTOUCHED,
+            )
+
+
 def host_facts(live: Live) -> HostFacts:
     """What the plan has to know of the host."""
     channels = parse_imta(live.texts.imta_cnf, includes=live.includes).channels
@@ -239,7 +279,7 @@ def host_facts(live: Live) -> HostFacts:
     return HostFacts(
         text_database=live.text_database,
         channel_hosts={fold(one.name): one.hosts[0] for one in channels if one.hosts},
-        port_access_service=not made_here and any(fold(service) == SUBMIT for service in dispatcher.services),
+        submission_service=not made_here and any(fold(service) == SUBMIT for service in dispatcher.services),
         smtp_image=images[0] if images else "",
     )
 
@@ -353,7 +393,7 @@ def _changes(product: Product, live: Live, composed: Composed) -> list[transacti
         if before == after:
             continue
         was_there = field != "general" or live.has_general
-        gone = field == "general" and not after
+        gone = field == "general" and not after and live.record.general_made
         path = product.files[part]
         like = None if was_there else read_attributes(product.files[MAPPINGS])
         changes.append(

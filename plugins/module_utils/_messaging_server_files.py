@@ -53,6 +53,9 @@ KEY_PREFIX = "MAILHOST-"
 
 DEFAULTS = "defaults"
 
+#: How long an entry may be at most; the plan holds to the release that the user named.
+LENGTHS = "6.3"
+
 
 class Texts(NamedTuple):
     """The files that the role edits. An empty general text stands for a file that is not there, too."""
@@ -130,7 +133,7 @@ def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Own
         live = tuple(lines) if lines is not None else None
         known = record.tables.get(table) or OwnedTable(live, (), tuple((lines or {}).values()))
         unknown += _unknown(table, live or (), wanted, known.ours)
-        text = set_table(text, table, wanted)
+        text = set_table(text, table, wanted, LENGTHS)
         owned[table] = known._replace(ours=tuple(wanted))
     return text, owned, unknown
 
@@ -150,7 +153,7 @@ def _give_back(text: str, table: str, known: OwnedTable) -> str:
     since = [pair for pair in live if pair not in known.ours and pair not in before]
     entries = [*since, *before]
     if entries:
-        return set_table(text, table, entries, lines=dict(zip(before, known.lines)))
+        return set_table(text, table, entries, LENGTHS, lines=dict(zip(before, known.lines)))
     return remove_table(text, table) if known.before is None else text
 
 

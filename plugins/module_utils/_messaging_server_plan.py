@@ -62,14 +62,14 @@ class HostFacts(NamedTuple):
     """What only the host knows. The defaults stand for a host of which nothing is known.
 
     ``text_database``: the option USE_TEXT_DATABASES has bit 0, so that general.txt is used. ``channel_hosts``: the
-    official host name of each channel of the live imta.cnf, by folded channel name. ``port_access_service``: whether
+    official host name of each channel of the live imta.cnf, by folded channel name. ``submission_service``: whether
     dispatcher.cnf has [SERVICE=SMTP_SUBMIT]. ``skipped_zones``: block lists that are left out. ``smtp_image``: the
     option IMAGE of [SERVICE=SMTP].
     """
 
     text_database: bool = False
     channel_hosts: Mapping[str, str] = {}
-    port_access_service: bool = False
+    submission_service: bool = False
     skipped_zones: frozenset[str] = frozenset()
     smtp_image: str = ""
 
@@ -108,7 +108,7 @@ FILTER_NAMES = {**{option: option for option in DEFAULTS}, **{option: f"settings
 
 def plan_of_dictionaries(policy: Any, settings: Any, hosts: Any = None, *, submission: bool = False) -> Plan:
     """The plan of a filter: from its input and parameters, as if the host were not known. Raises PolicyError."""
-    facts = HostFacts(channel_hosts=read_hosts(hosts), port_access_service=submission)
+    facts = HostFacts(channel_hosts=read_hosts(hosts), submission_service=submission)
     found = read_wanted(policy, {} if settings is None else settings, FILTER_NAMES)
     return compile_plan(*found, facts, FILTER_NAMES)
 
@@ -167,7 +167,7 @@ def compile_plan(
         blocks=build_blocks(settings, hosts),
         keywords=build_keywords(policy, settings),
         rules=build_rules(settings, hosts),
-        options=build_options(policy, settings, facts.port_access_service, facts.smtp_image),
+        options=build_options(policy, settings, facts.submission_service, facts.smtp_image),
         general=tables.general,
     )
 

@@ -44,7 +44,7 @@ class Record(NamedTuple):
 
     ``keywords`` is filed under channel and keyword, ``options`` under service and option. ``defaults`` holds for each
     keyword what stood in its place in each line of defaults (empty: nothing; no line at all: the line is ours).
-    ``proven`` is the digest of the texts and the policy that were last evaluated.
+    ``general_made`` says that there was no general.txt before.
     """
 
     tables: dict[str, OwnedTable]
@@ -53,6 +53,7 @@ class Record(NamedTuple):
     rules: tuple[Pair, ...]
     channels: tuple[str, ...]
     options: dict[tuple[str, str], OwnedWords]
+    general_made: bool = False
 
     @property
     def empty(self) -> bool:
@@ -73,6 +74,7 @@ def dump_record(record: Record) -> bytes:
         "rules": record.rules,
         "channels": record.channels,
         "options": [[*place, words._asdict()] for place, words in record.options.items()],
+        "general_made": record.general_made,
     }
     return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
 
@@ -90,11 +92,12 @@ def load_record(text: bytes | None) -> Record:
                 name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or (), tuple(map(str, one["lines"])))
                 for name, one in data["tables"].items()
             },
-            keywords={(place[0], place[1]): _words(place[2]) for place in data["keywords"]},
+            keywords={(str(place[0]), str(place[1])): _words(place[2]) for place in data["keywords"]},
             defaults={str(name): tuple(map(str, words)) for name, words in data["defaults"].items()},
             rules=_pairs(data["rules"]) or (),
             channels=tuple(map(str, data["channels"])),
-            options={(place[0], place[1]): _words(place[2]) for place in data["options"]},
+            options={(str(place[0]), str(place[1])): _words(place[2]) for place in data["options"]},
+            general_made=data["general_made"] is True,
         )
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise RecordError(f"{type(error).__name__}: {error}") from error
@@ -106,4 +109,6 @@ def _pairs(data: Any) -> tuple[Pair, ...] | None:
 
 def _words(data: Any) -> OwnedWords:
     before = data["before"]
+    if not data["ours"]:
+        raise RecordError("it names a place that is ours without what we put there")
     return OwnedWords(None if before is None else tuple(map(str, before)), tuple(map(str, data["ours"])))

@@ -86,6 +86,7 @@ _CHOICES = {
 _CHANNEL = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{MAX_CHANNEL_NAME - 1}}}")
 _RESERVED = ("defaults", "nodefaults")
 _LIBRARY = re.compile(r"(?:/|[A-Za-z][A-Za-z0-9_]*:)[A-Za-z0-9_./-]*[A-Za-z0-9]")
+_ONE_NETWORK = re.compile(r"\$\([0-9./]+\)|\$<[0-9./]+>|\$\{[0-9A-Fa-f:./]+\}|[0-9.]+|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*")
 _EXAMPLE = "{ORIG_SEND_ACCESS: {before: [['tcp_local|*|tcp_local|*@example.com', '$Y']]}}"
 
 
@@ -136,6 +137,7 @@ class _Reader:
 
     def choice(self, option: str) -> str:
         value = self.value(option)
+        value = str(value) if isinstance(value, float) else value  # the release 6.3 without quotes
         if isinstance(value, str) and value in _CHOICES[option]:
             return str(value)
         accepted = " or ".join(f'"{choice}"' for choice in _CHOICES[option])
@@ -229,8 +231,27 @@ class _Reader:
             except QuoteError as error:
                 self.problems.add(where, f"is not an entry: {str(error)[:200]}")
                 continue
+            loose = _loose(table, item[0], item[1])
+            if loose:
+                self.problems.add(where, f"{shown(item[0])} {loose}")
+            if any(ord(char) > 255 for char in item[0] + item[1]):
+                self.problems.add(where, f"{shown(item[0])} has characters beyond Latin-1; write those of the file")
             wide = [one for one in lint_mappings(f"{table}\n\n{line}") if one.code == "wide-network"]
             if wide:
                 self.problems.add(where, f"{wide[0].message}; {wide[0].hint}")
             found.append((item[0], item[1]))
         return tuple(found)
+
+
+def _loose(table: str, pattern: str, template: str) -> str:
+    """What makes an entry that accepts take more than it seems to; empty when it does not, or refuses."""
+    if re.search(r"\$[NnFf]", template):
+        return ""
+    if table == INTERNAL_TABLE and pattern != "*" and not _ONE_NETWORK.fullmatch(pattern) and "${" not in template:
+        return 'is no network; write $(192.0.2.0/24), ${2001:db8::/32} or one address, as "192.0.2.7"'
+    fields = pattern.split("|")
+    limited = table == MAIL_TABLE and len(fields) > 5 and fields[3] not in {"*", "%"} and not fields[3].startswith("$[")
+    if limited and any(field in {"*", "%"} for field in fields[1:3]):
+        # HELO and sender are text of strangers and may have bars in them, so such a star finds the address there.
+        return "takes an address from the text of the client; write TCP|$[0-9A-Fa-f.:]*|$D*| in front of it"
+    return ""

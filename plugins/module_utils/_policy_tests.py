@@ -10,6 +10,7 @@ that fails stops the deployment.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._networks impor
 PATH = "mailhost_policy_tests"
 EXPECTATIONS = ("accept", "refuse")
 PORTS = (25, 465, 587)
+LONGEST = 320
+"""Characters of an address (RFC 5321, section 4.5.3.1: 64 of the local part, 255 of the domain)."""
 KEYS = ("client", "authenticated", "mail_from", "rcpt_to", "expect", "port", "comment")
 
 
@@ -69,7 +72,7 @@ def _read(problems: Problems, path: str, item: Mapping[object, object]) -> Polic
     if expect not in EXPECTATIONS:
         problems.add(f"{path}.expect", f"{shown(expect)} is not accepted; write {' or '.join(EXPECTATIONS)}")
     port = item.get("port", 25)
-    if isinstance(port, bool) or port not in PORTS:
+    if isinstance(port, bool) or not isinstance(port, int) or port not in PORTS:
         problems.add(f"{path}.port", f"{shown(port)} is not accepted; write {', '.join(map(str, PORTS))}")
     return PolicyTest(
         client=_client(problems, f"{path}.client", item.get("client")),
@@ -95,7 +98,8 @@ def _address(problems: Problems, path: str, value: object, *, null: bool) -> str
     """An address in a path; anything may be asked for but what would leave its line or field."""
     accepted = 'write an address without angle brackets, as "a@example.org"' + (', or "" for none' if null else "")
     text = value if isinstance(value, str) else None
-    broken = text is None or any(not 32 < ord(char) < 127 or char == "|" for char in text.replace(" ", ""))
+    whole = re.fullmatch(r"(.+@[^@]+)?", text or "") and len(text or "") <= LONGEST
+    broken = text is None or not whole or any(not 32 < ord(char) < 127 or char == "|" for char in text.replace(" ", ""))
     if broken or (not text and not null) or str(text).startswith("<"):
         problems.add(path, f"{shown(value)} is not accepted; {accepted}")
         return ""

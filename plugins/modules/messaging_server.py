@@ -39,7 +39,8 @@ options:
     type: dict
     default: {}
   settings:
-    description: How the policy is put into this server's files, as the filter takes it.
+    description: How the policy is put into this server's files, as the filter P(mailhost.hardening.relay_block#filter)
+      takes it.
     type: dict
     default: {}
   policy_tests:
@@ -106,6 +107,18 @@ activation:
   type: list
   elements: str
   sample: [imsimta reload]
+step:
+  description: The step that failed, as C(evaluate) or C(imsimta cnbuild).
+  returned: on failure of a step
+  type: str
+output:
+  description: What the tool or the evaluation said.
+  returned: on failure of a step
+  type: str
+put_back:
+  description: What was put back, or that nothing was changed.
+  returned: on failure of a step
+  type: str
 backup:
   description: Folder with the files and the compiled image as they were before the change.
   returned: when changed, not in check mode

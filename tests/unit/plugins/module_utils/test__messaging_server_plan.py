@@ -547,6 +547,7 @@ def test_keywords() -> None:
     expected = [
         ("defaults", "noswitchchannel", ()),
         ("tcp_local", "switchchannel", ()),
+        ("tcp_local", "identnonenumeric", ()),
         ("tcp_local", "maysaslserver", ()),
         ("tcp_local", "saslswitchchannel", ("tcp_auth",)),
         ("tcp_local", "mailfromdnsverify", ()),
@@ -557,14 +558,14 @@ def test_keywords() -> None:
         ("tcp_submit", "noswitchchannel", ()),
     ]
     assert list(plan_for({"sender_domain_check": True}).keywords) == expected
-    assert list(plan_for({}, {"submission": False}).keywords) == [*expected[:4], *expected[5:8]]
+    assert list(plan_for({}, {"submission": False}).keywords) == [*expected[:5], *expected[6:9]]
 
 
 def test_dispatcher_options() -> None:
     parameter = ("SMTP_SUBMIT", "PARAMETER", ("CHANNEL=tcp_submit",))
     assert plan_for({}).options == (("SMTP_SUBMIT", "PORT", ("587",)), parameter)
     assert plan_for({}, smtp_image="IMTA_BIN:x").options[1] == ("SMTP_SUBMIT", "IMAGE", ("IMTA_BIN:x",))
-    assert plan_for({}, port_access_service=True).options == (parameter,)
+    assert plan_for({}, submission_service=True).options == (parameter,)
     assert plan_for({}, {"submission": False}).options == ()
 
 
@@ -600,16 +601,18 @@ def test_long_lists_go_into_the_general_database() -> None:
 def test_entries_of_the_user_stand_around_ours() -> None:
     extra = {
         table: {"before": [["first", "$Y"]], "after": [["last", "$N500$ x"]]}
-        for table in ("PORT_ACCESS", "INTERNAL_IP", "ORIG_SEND_ACCESS", "ORIG_MAIL_ACCESS")
+        for table in ("PORT_ACCESS", "ORIG_SEND_ACCESS", "ORIG_MAIL_ACCESS")
     }
+    extra["INTERNAL_IP"] = {"before": [["192.0.2.7", "$Y"]], "after": [["$(192.0.2.8/29)", "$Y"]]}
     tables = plan_for({}, {"extra_entries": extra}).tables
     assert {name: (entries[0][0], entries[-1][0]) for name, entries in tables.items()} == {
         "PORT_ACCESS": ("first", "*"),
-        "INTERNAL_IP": ("first", "*"),
+        "INTERNAL_IP": ("192.0.2.7", "*"),
         "ORIG_SEND_ACCESS": ("first", "last"),
         "ORIG_MAIL_ACCESS": ("first", "last"),
     }
-    assert tables["PORT_ACCESS"][-2] == tables["INTERNAL_IP"][-2] == ("last", "$N500$ x")
+    assert tables["PORT_ACCESS"][-2] == ("last", "$N500$ x")
+    assert tables["INTERNAL_IP"][-2] == ("$(192.0.2.8/29)", "$Y")
 
 
 def test_tables_that_no_policy_needs_are_left_alone() -> None:

@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an installation has of its own and the policy knows nothing of: the proof has to find the relay it opens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import parse_dispatcher
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import Server, policy_cases
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts, compose
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import (
+    HostFacts,
+    compile_plan,
+    read_wanted,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import find_deviations
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
+    Service,
+    literal_clients,
+    senders_of_entries,
+    services_of,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
+
+IMTA = """\
+mail.example  $U%$D@mail.example
+[]  $U%[$L]@tcp-daemon
+.   $U%$H@tcp-daemon
+
+defaults noswitchchannel
+
+l
+mail.example
+
+tcp_local smtp mx maytlsserver
+tcp-daemon
+
+tcp_intranet smtp mx maytlsserver
+tcp_intranet-daemon
+
+tcp_submit submit smtp mx maytlsserver
+tcp_submit-daemon
+
+tcp_auth smtp mx
+tcp_auth-daemon
+
+tcp_tas smtp mx allowswitchchannel
+tcp_tas-daemon
+"""
+DISPATCHER = "[SERVICE=SMTP]\nPORT=25\nIMAGE=/opt/SUNWmsgsr/lib/tcp_smtp_server\n"
+POLICY: dict[str, Any] = {"domains": ["mail.example"], "internal_networks": ["192.0.2.0/24"]}
+
+
+def deviations(
+    imta: str = IMTA, dispatcher: str = DISPATCHER, extra: dict[str, Any] | None = None, **more: Any
+) -> list[str]:
+    """The names of the sessions that end otherwise than they have to, with the role's part in the files."""
+    policy, settings = read_wanted({**POLICY, **more}, {"extra_entries": extra or {}})
+    hosts = {fold(channel.name): channel.hosts[0] for channel in parse_imta(imta).channels}
+    plan = compile_plan(policy, settings, HostFacts(channel_hosts=hosts))
+    texts = compose(Texts(imta, "", dispatcher, ""), plan, NOTHING).texts
+    entries = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
+    server = Server(
+        "mail.example",
+        "192.0.2.25",
+        ("tcp-daemon", "tcp_intranet-daemon"),
+        submission=True,
+        services=services_of(parse_dispatcher(texts.dispatcher_cnf)),
+        literal_clients=literal_clients(parse_imta(texts.imta_cnf)),
+        senders=senders_of_entries(entries, "tcp_local"),
+    )
+    config = load_config(Config(texts.imta_cnf, texts.mappings, texts.dispatcher_cnf, "", {}, 0))
+    count, found = find_deviations(policy_cases(policy, server), config, settings.channels)
+    assert count > 100
+    return [one.case.name for one in found]
+
+
+def test_nothing_is_found_where_nothing_is_open() -> None:
+    assert deviations() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"imta": IMTA.replace("tcp_local smtp", "tcp_local tlsswitchchannel tcp_tas smtp")}, "with TLS"),
+        ({"imta": IMTA.replace("defaults", "defaults tlsswitchchannel tcp_tas")}, "with TLS"),
+        ({"imta": IMTA.replace("[]", "[8.8.]  $U%[$D$L]@tcp_intranet-daemon\n[]", 1)}, "8.8.77.77"),
+        ({"imta": IMTA.replace("[]", "[8.8.4.4]  $U%[$D$L]@tcp_intranet-daemon\n[]", 1)}, "8.8.4.4"),
+        ({"dispatcher": DISPATCHER + "\n[SERVICE=X]\nPORT=2525\nPARAMETER=CHANNEL=tcp_intranet\n"}, "port 2525"),
+        ({"dispatcher": DISPATCHER + "\n[SERVICE=X]\nTLS_PORT=465\nPARAMETER=CHANNEL=tcp_tas\n"}, "port 465"),
+        ({"extra": {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*@partner.example|tcp_local|*", "$Y"]]}}}, "sender"),
+        ({"extra": {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*.com|tcp_local|*", "$Y"]]}}}, "sender"),
+        ({"extra": {"ORIG_SEND_ACCESS": {"before": [["*", "$Y"]]}}}, "plain"),
+    ],
+)
+def test_what_the_site_has_of_its_own_opens_nothing_unseen(change: dict[str, Any], told: str) -> None:
+    found = deviations(**change)
+    assert any(told in name for name in found), found
+
+
+def test_who_is_exempt_from_block_lists_is_a_stranger() -> None:
+    everybody = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]
+    assert deviations(dnsbl_exempt_networks=everybody) == []
+    assert deviations(dnsbl_exempt_networks=everybody, extra={"ORIG_SEND_ACCESS": {"before": [["*", "$Y"]]}})
+
+
+def test_a_service_on_the_loopback_is_nobodys_way_in() -> None:
+    inner = "\n[SERVICE=SCAN]\nPORT=10025\nINTERFACE_ADDRESS=127.0.0.1\nPARAMETER=CHANNEL=tcp_intranet\n"
+    assert deviations(dispatcher=DISPATCHER + inner) == []
+
+
+def test_services() -> None:
+    text = (
+        DISPATCHER
+        + "\n[SERVICE=S]\nPORT=465, 587\nTLS_PORT=466\nPARAMETER=CHANNEL=tcp_submit\n[SERVICE=POP]\n"
+        + ("PORT=110\nIMAGE=/opt/lib/popd\n")
+    )
+    assert services_of(parse_dispatcher(text)) == (
+        Service("SMTP", 25, "tcp_local", tls=False),
+        Service("S", 465, "tcp_submit", tls=False),
+        Service("S", 587, "tcp_submit", tls=False),
+        Service("S", 466, "tcp_submit", tls=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "entry", "problem"),
+    [
+        (
+            "INTERNAL_IP",
+            ["*.1", "$Y"],
+            '"*.1" is no network; write $(192.0.2.0/24), ${2001:db8::/32} or one address, as "192.0.2.7"',
+        ),
+        (
+            "ORIG_MAIL_ACCESS",
+            ["TCP|*|*|192.0.2.99|*|*|*|*|*|*|*", "$Y$E"],
+            '"TCP|*|*|192.0.2.99|*|*|*|*|*|*|*" takes an address from the text of the client; '
+            "write TCP|$[0-9A-Fa-f.:]*|$D*| in front of it",
+        ),
+    ],
+)
+def test_entries_that_take_more_than_they_seem_to(table: str, entry: list[str], problem: str) -> None:
+    with pytest.raises(PolicyError) as caught:
+        read_wanted(POLICY, {"extra_entries": {table: {"before": [entry]}}})
+    assert caught.value.problems == [f"messaging_server_extra_entries.{table}.before[0]: {problem}"]
