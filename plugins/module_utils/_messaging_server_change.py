@@ -234,12 +234,8 @@ def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) 
     wanted = f"CHANNEL={settings.channels.submission}"
     others = [value for value in dispatcher.by_name.get((SUBMIT, "parameter"), []) if value != wanted]
     if any(not fold(value).startswith("channel=") for value in others):
-        raise PolicyError(
-            [
-                f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which ours would replace; "
-                "remove it, or write false"
-            ]
-        )
+        told = f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which ours would replace"
+        raise PolicyError([f"{told}; remove it, or write false"])
 
 
 def _require_includes(live: Live) -> None:

@@ -137,8 +137,8 @@ class _Reader:
 
     def choice(self, option: str) -> str:
         value = self.value(option)
-        value = str(value) if isinstance(value, float) else value  # the release 6.3 without quotes
-        if isinstance(value, str) and value in _CHOICES[option]:
+        # The release 6.3 without quotes is a number.
+        if isinstance(value, (str, float)) and str(value) in _CHOICES[option]:
             return str(value)
         accepted = " or ".join(f'"{choice}"' for choice in _CHOICES[option])
         self.problems.add(self.path(option), f"{shown(value)} is not accepted; write {accepted}")

@@ -61,7 +61,7 @@ REFUSED: list[tuple[Any, str]] = [
         'messaging_server_channels.internal: "TCP_Local" is the external channel; name two different ones',
     ),
     ({"submission": "no"}, 'messaging_server_submission: "no" is text; write true or false'),
-    ({"release": 6.3}, 'messaging_server_release: 6.3 is not accepted; write "6-2005q4" or "6.3"'),
+    ({"release": 6.2}, 'messaging_server_release: 6.2 is not accepted; write "6-2005q4" or "6.3"'),
     (
         {"sender_domain_check_form": "both"},
         'messaging_server_sender_domain_check_form: "both" is not accepted; write "keyword" or "mapping"',
