@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shlex
 import statistics
 import subprocess
@@ -23,19 +24,24 @@ CLOSED = ["imap", "imaps", "pop3", "pop3s"]
 """What Debian's dovecot serves beside the policy of the measurements."""
 
 
-def play(playbook: str, **variables: Any) -> float:
-    """Return the seconds of one run of a playbook against the mail host; it must succeed."""
+def play(playbook: str, *options: str, inventory: Path = INVENTORY, **variables: Any) -> float:
+    """Return the seconds of one run of a playbook; it must succeed."""
+    return timed(playbook, *options, inventory=inventory, **variables)[0]
+
+
+def timed(playbook: str, *options: str, inventory: Path = INVENTORY, **variables: Any) -> tuple[float, str]:
+    """Return the seconds of one run of a playbook and what it printed; it must succeed."""
     command = [
         str(Path(sys.executable).with_name("ansible-playbook")),
         str(HERE / playbook),
-        *("--inventory", str(INVENTORY), "--extra-vars", json.dumps(variables)),
+        *("--inventory", str(inventory), "--extra-vars", json.dumps(variables), *options),
     ]
     started = time.monotonic()
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=600, cwd=PROJECT, check=False, env=environment()
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return time.monotonic() - started
+    return time.monotonic() - started, done.stdout
 
 
 def environment() -> dict[str, str]:
@@ -48,6 +54,14 @@ def role(changed: bool, **variables: Any) -> float:
     assert run.rc == 0, str(run)
     assert run.changed is changed, str(run)
     return run.seconds
+
+
+def server_role(*options: str, changed: bool, hosts: int = 1, inventory: Path = INVENTORY, **variables: Any) -> float:
+    """Return the seconds of one run of the role messaging_server, which must have changed all hosts or none."""
+    seconds, printed = timed("messaging_server.yml", *options, inventory=inventory, **variables)
+    counts = re.findall(r" ok=\d+ +changed=(\d+)", printed)
+    assert counts == ["1" if changed else "0"] * hosts, printed
+    return seconds
 
 
 def median(measured: Callable[[], float], rounds: int = ROUNDS) -> float:
