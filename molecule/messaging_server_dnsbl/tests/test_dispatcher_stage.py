@@ -1,0 +1,74 @@
+"""Block lists that the Dispatcher asks by itself (M8); they work only as long as PORT_ACCESS lets it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from clients import client, letter
+from messaging import USER
+
+if TYPE_CHECKING:
+    from dialogues import Talk
+    from messaging import Messaging
+
+LookedUp = Callable[[], "list[tuple[str, str, str]]"]
+
+CODES, GOOD = "codes.dnsbl.example", "good.dnsbl.example"
+LISTED = "500 5.7.1 access_control: host 198.51.100.20 found on DNS list and rejected"
+"""The vendor's text, which cannot be changed (messaging-server.md, section 6)."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _policy(deploy: Callable[..., Any]) -> None:
+    lists = [{"zone": CODES, "stage": "dispatcher"}, {"zone": GOOD, "stage": "dispatcher"}]
+    deploy(mailhost_dnsbls=lists, mailhost_dnsbl_exempt_networks=["198.51.100.21"])
+
+
+def test_nothing_of_the_other_stages_is_left(messaging: Messaging) -> None:
+    mappings = messaging.read("mappings")
+    assert "dns_verify_domain" not in mappings
+    assert "dnsbl.example" not in mappings
+    options = [line for line in messaging.read("dispatcher.cnf").splitlines() if line.startswith("DNS_VERIFY_DOMAIN")]
+    assert options == [f"DNS_VERIFY_DOMAIN={CODES}.", f"DNS_VERIFY_DOMAIN={GOOD}."]
+
+
+def test_who_is_listed_gets_the_vendors_text(talk: Callable[..., list[Talk]], looked_up: LookedUp) -> None:
+    (one,) = talk(client("198.51.100.20"))
+    assert [step.line for step in one.steps] == [LISTED]
+    assert looked_up() == [("TXT", "198.51.100.20", CODES)]
+
+
+def test_everybody_else_gets_in(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
+    found = verdicts(
+        {
+            "not listed": letter("198.51.100.30"),
+            "the null sender": letter("198.51.100.30", mail_from=""),
+            "listed and exempt": letter("198.51.100.21"),
+            "listed and inside": letter("198.51.100.84", rcpt_to=("b@remote.example",)),
+            "inside over IPv6": letter("2001:db8:200::84"),
+            "over IPv6": letter("2001:db8:100::20"),
+            "listed, on 587": letter("198.51.100.20", dport=587, login=USER, rcpt_to=("b@remote.example",)),
+        }
+    )
+    assert set(found.values()) == {"accepted"}
+    # Two connections of one client; inside, exempt, and on 587 nobody is looked up.
+    once = [(kind, "198.51.100.30", zone) for kind in ("A", "TXT") for zone in (CODES, GOOD)]
+    assert looked_up() == sorted([*once, *once])
+
+
+def test_an_entry_that_lets_everybody_in_would_hide_the_lists(
+    verdicts: Callable[..., dict[str, str]], looked_up: LookedUp, other_mappings: Callable[[str, str], None]
+) -> None:
+    other_mappings("PORT_ACCESS\n\n", "PORT_ACCESS\n\n  *  $YEXTERNAL\n")
+    assert verdicts({"listed": letter("198.51.100.20")}) == {"listed": "accepted"}
+    assert looked_up() == []
+
+
+def test_an_outage_of_the_dns_lets_connections_through(
+    messaging: Messaging, verdicts: Callable[..., dict[str, str]]
+) -> None:
+    with messaging.dns_outage():
+        assert verdicts({"listed": letter("198.51.100.20")}) == {"listed": "accepted"}
+    assert verdicts({"listed": letter("198.51.100.20")}) == {"listed": LISTED}
