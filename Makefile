@@ -32,7 +32,7 @@ demo: .venv/.stamp ## Harden a real mail host in containers and show what packet
 	@scripts/with-lab python molecule/_lab/demo.py
 
 test: .venv/.stamp ## Everything that must pass: lint, unit, molecule, demo
-	@scripts/stages lint unit molecule demo
+	@scripts/stages lint+unit molecule demo
 
 lint: .venv/.stamp ## Linters, types, specs, changelog and ansible-test sanity
 	@scripts/lint
