@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plays
 import pytest
-from addresses import INSIDE, MESSAGING
+from addresses import MESSAGING
 from dialogues import Dialogue, hold
 from messaging import CONFIG, IMAGE
 
@@ -157,7 +158,8 @@ class Site:
 
     def verdicts(self) -> dict[str, str]:
         """What becomes of one mail of each kind."""
-        return {name: talk.verdict for name, talk in zip(MAILS, hold(self.messaging.lab, list(MAILS.values())))}
+        talks = hold(self.messaging.lab, list(MAILS.values()))
+        return {name: re.sub("^broken: .*", "broken", talk.verdict) for name, talk in zip(MAILS, talks)}
 
 
 def as_shipped(path: Path) -> bytes:
@@ -204,22 +206,11 @@ BEFORE = {
 AFTER = {
     **BEFORE,
     "relay": "550 5.7.1 Relaying not permitted: victim@remote.example",
-    "listed": "listed",
+    "listed": "550 5.7.1 198.51.100.20 is listed, see http://good.dnsbl.example/: user@mail.example",
     "submission": "accepted",
 }
-
-
-def told(verdicts: dict[str, str]) -> dict[str, str]:
-    """Verdicts without the words of the system and of the block list."""
-    short = {**verdicts, "submission": verdicts["submission"].partition(":")[0]}
-    if "listed by good.dnsbl.example" in short["listed"]:
-        short["listed"] = "listed"
-    return short
-
-
-def inside_address() -> str:
-    """The address of the lab's client inside."""
-    return INSIDE.address("inside", 4)
+BLOCKED = {**AFTER, **dict.fromkeys(("relay", "to us", "press"), "500 5.7.1 Access denied")}
+"""With the stranger's address blocked."""
 
 
 # Runs
