@@ -151,7 +151,7 @@ def _other_ways(client: str, server: Server) -> Iterator[Case]:
     """Behind TLS, at every port of the Dispatcher, and with the senders that entries of the site's own let pass."""
     yield from _basic(f"stranger {client} with TLS", client, server, tls=True)
     for service in server.services:
-        for tls in {service.tls, True}:
+        for tls in (True,) if service.tls else (False, True):
             name = f"stranger {client} at port {service.port} (service {service.name}{', TLS' if tls else ''})"
             yield from _basic(name, client, server, port=service.port, service_channel=service.channel, tls=tls)
     for sender in server.senders:

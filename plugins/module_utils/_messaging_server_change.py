@@ -48,6 +48,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import (
     ACCESS_ERRORS,
+    ACCESS_ORCPT,
     PARTS,
     RECORD,
     STATE,
@@ -198,6 +199,13 @@ def _absent(live: Live) -> Wanted:
 
 
 def _present(arguments: dict[str, Any], live: Live) -> Wanted:
+    if live.options.get(ACCESS_ORCPT):
+        raise StepError(
+            "read",
+            "ACCESS_ORCPT is set in option.dat: the recipient tables are then asked with a further field, for which "
+            "this role has no entries; remove the option",
+            transaction.UNTOUCHED,
+        )
     names = arguments.get("names") or {}
     policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
     tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))

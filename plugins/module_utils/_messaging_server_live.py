@@ -40,6 +40,9 @@ PARTS = {"imta_cnf": IMTA, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER, "
 TEXT_DATABASES = "USE_TEXT_DATABASES"
 ACCESS_ERRORS = "ACCESS_ERRORS"
 
+#: With this option the recipient tables are asked with one field more, which is the stranger's text (section 4.1).
+ACCESS_ORCPT = "ACCESS_ORCPT"
+
 
 class Live(NamedTuple):
     """Texts, whether there is a general.txt, the texts of included files by their name, options, and the record."""
