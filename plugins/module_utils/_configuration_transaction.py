@@ -95,6 +95,9 @@ class Driver(Protocol):
     def activate(self, run: Runner, details: Mapping[str, Any]) -> None:
         """Have the running service use the files; may be repeated."""
 
+    def start(self, run: Runner) -> None:
+        """Start the service, which does not answer."""
+
     def alive(self) -> bool:
         """Whether the service answers now; takes a few seconds at most."""
 
@@ -333,8 +336,11 @@ def _put_back(state: str, driver: Driver) -> str:
                 edited.append(entry.path)
         except OSError as error:
             problems.append(str(error))
+    run = _runner(state)
     try:
-        driver.activate(_runner(state), manifest.details)
+        if manifest.alive and not driver.alive():
+            driver.start(run)  # a service that is down cannot be told to read its files again
+        driver.activate(run, manifest.details)
         _wait_alive(driver, manifest.alive)
     except (StepError, OSError) as error:
         problems.append(str(error))

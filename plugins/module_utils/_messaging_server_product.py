@@ -153,7 +153,11 @@ class Product:
                 raise StepError(step, f"{shown(text)} cannot be given as {what}")
         command = [self.imsimta, "test", "-mapping", "-noimage_file", f"-mapping_file={mapping_file}"]
         command += [f"-table={table}", *([f"-flags={input_flags}"] if input_flags else []), probe]
-        return read_mapping_result(run_tool(step, command))
+        try:
+            return read_mapping_result(run_tool(step, command))
+        except StepError as error:
+            # A question, asked before anything is touched.
+            raise StepError(step, error.output, "nothing was changed") from error
 
     # The driver of the transaction
 
@@ -175,6 +179,10 @@ class Product:
         """Do what suffices for these parts."""
         for words in activations(details["parts"]):
             run(f"imsimta {' '.join(words)}", [self.imsimta, *words])
+
+    def start(self, run: Runner) -> None:
+        """Start the Dispatcher, and with it its SMTP servers."""
+        run("imsimta restart dispatcher", [self.imsimta, "restart", "dispatcher"])
 
     def alive(self) -> bool:
         """Whether port 25 on the loopback gives a 220 banner."""

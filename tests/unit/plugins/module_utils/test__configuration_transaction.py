@@ -160,6 +160,31 @@ def test_a_service_that_does_not_answer_any_more(host: Installation, monkeypatch
     assert error.put_back == transaction.RESTORED
 
 
+def test_a_service_that_is_down_is_started_with_the_former_files(
+    host: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "ALIVE_SECONDS", 0.2)
+    answers = host.root / "answers"
+
+    class Dies(Stub):
+        def activate(self, run: tool.Runner, details: Any) -> None:
+            if not self.alive():
+                raise StepError("imsimta reload", "no server is running")
+            super().activate(run, details)
+            if b"EXTERNAL" in Path(self.root, "running").read_bytes():
+                answers.unlink()
+
+        def start(self, run: tool.Runner) -> None:
+            super().start(run)
+            answers.touch()
+
+    found = host.driver()
+    error = refused(host, Dies(found.root, found.imsimta, found.tailor))
+    assert (error.step, error.put_back) == ("answer", transaction.RESTORED)
+    assert answers.exists()
+    assert b"EXTERNAL" not in (host.root / "running").read_bytes()
+
+
 def test_a_service_that_did_not_answer_before_need_not_answer(host: Installation) -> None:
     (host.root / "answers").unlink()
     apply(host)
