@@ -1,0 +1,187 @@
+"""Whatever ends a run from outside, or gets in its way, the former policy stays in force or comes back."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import lab as lab_tool
+import plays
+import pytest
+from host_runs import COMMON, NEW, OLD, STATE, from_controller
+from messaging import CONFIG, IMAGE
+from test_steps import RESTORED, UNTOUCHED
+
+if TYPE_CHECKING:
+    from host_runs import Host
+
+EDIT = "! a line that somebody wrote in the meantime\n"
+MAPPINGS, IMTA = f"{CONFIG}/mappings", f"{CONFIG}/imta.cnf"
+
+KILL = """
+import glob, os, signal, sys
+held = set()
+for path in glob.glob("/proc/[0-9]*/fd/*"):
+    try:
+        if os.readlink(path) == sys.argv[1]:
+            held.add(int(path.split("/")[2]))
+    except OSError:
+        pass
+# The guardian began later than the run.
+victims = sorted(held)[:int(sys.argv[2])]
+for process in reversed(victims):
+    os.kill(process, signal.SIGKILL)
+print(len(held))
+"""
+
+# The same folder, on a disk of its own with so many bytes free.
+FILL = """
+mkdir -p /mnt/full
+mount -t tmpfs -o size=1m tmpfs /mnt/full
+cp -a "$0/." /mnt/full
+chown --reference="$0" /mnt/full
+chmod --reference="$0" /mnt/full
+mount --bind /mnt/full "$0"
+umount /mnt/full
+cat /dev/zero > "$0/filler" 2>/dev/null
+truncate --size="-$1" "$0/filler"
+"""
+
+SHORT_PATIENCE = """
+import json, sys
+sys.path.insert(0, "/opt/messaging-standin")
+from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
+transaction.ALIVE_SECONDS = 1
+try:
+    change.change(json.loads(sys.argv[1]), False)
+except transaction.StepError as error:
+    print(error)
+"""
+
+
+def start_on_host(host: Host) -> None:
+    """Start the host's part of a run with the new policy, and do not wait for it."""
+    host.messaging.run("sh", "-c", 'setsid python3 "$0" < /dev/null > /dev/null 2>&1 &', NEW.path)
+
+
+def kill_holders(host: Host, count: int) -> None:
+    """Kill who holds the lock: the run alone (1), or its guardian as well (2), which is killed first."""
+    assert host.messaging.run("python3", "-c", KILL, f"{STATE}/lock", str(count)).stdout.strip() == "2"
+
+
+def wait_for_the_lock(host: Host) -> None:
+    """Wait until neither a run nor a guardian is there."""
+    host.messaging.run("flock", "--timeout", "30", f"{STATE}/lock", "true")
+
+
+def test_the_controller_is_killed(host: Host) -> None:
+    host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
+    with from_controller():
+        with plays.start_harden(**COMMON, **NEW.variables) as running:
+            tool = host.wait_for_hang()
+            running.kill()
+        # The host's part is alone. Its tool comes to an end, by somebody's hand rather than after five minutes.
+        host.messaging.run("kill", "-9", str(tool))
+        wait_for_the_lock(host)
+        host.assert_in_force(OLD)
+        assert not host.left()
+        again = plays.harden(**COMMON, **NEW.variables)
+    assert (again.rc, again.changed) == (0, True), again
+    host.assert_in_force(NEW)
+
+
+def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
+    host.messaging.set_faults({"cnbuild": {"do": "hang", "call": 1}})
+    start_on_host(host)
+    tool = host.wait_for_hang()
+    kill_holders(host, 2)
+    # Half of the change is on disk, and its tool still runs.
+    assert host.differences(OLD) >= {MAPPINGS, IMTA}
+    assert host.messaging.run("kill", "-0", str(tool), check=False).returncode == 0
+    assert host.heard(OLD) == OLD.name
+    again = host.succeed(OLD)
+    assert not again["changed"]
+    assert RESTORED in str(again["warnings"])
+    assert host.messaging.run("kill", "-0", str(tool), check=False).returncode != 0
+    host.assert_in_force(OLD)
+
+
+def test_the_power_fails(host: Host) -> None:
+    host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
+    start_on_host(host)
+    host.wait_for_hang()
+    host.messaging.clear_faults()
+    host.messaging.lab.engine.run("kill", host.messaging.host.container)
+    lab_tool.restart(host.messaging.host.name)
+    assert host.differences(OLD) >= {MAPPINGS, IMTA, IMAGE}
+    assert f"{STATE}/journal.json" in host.left()
+    again = host.succeed(OLD)
+    assert not again["changed"]
+    assert RESTORED in str(again["warnings"])
+    host.assert_in_force(OLD)
+
+
+@pytest.mark.parametrize(("folder", "free"), [(STATE, 12288), (CONFIG, 8192)])
+def test_a_full_disk(host: Host, folder: str, free: int) -> None:
+    host.messaging.run("sh", "-c", FILL, folder, str(free))
+    try:
+        failed = host.fail(NEW)
+        host.messaging.run("rm", f"{folder}/filler")
+        assert "No space left on device" in failed["msg"]
+        assert failed["msg"].endswith(f"\n{UNTOUCHED}")
+        assert "imsimta cnbuild" not in {call.line for call in host.messaging.calls()}
+        host.assert_in_force(OLD)
+        assert not host.left()
+    finally:
+        host.messaging.run("umount", folder)
+
+
+def test_a_file_is_edited_before_the_swap(host: Host) -> None:
+    former = host.messaging.read(IMTA)
+    host.messaging.set_faults({"test -mapping *": {"do": "hang", "seconds": 1, "call": 1}})
+    failed = host.fail(NEW, f"echo '{EDIT.strip()}' >> {IMTA}")
+    assert failed["msg"] == f"read: {IMTA} was changed by somebody else in the meantime; run again\n{UNTOUCHED}"
+    assert "cnbuild" not in {call.line for call in host.messaging.calls()}
+    assert host.messaging.read(IMTA) == former + EDIT
+    assert not host.left()
+    host.messaging.write(IMTA, former)
+    host.assert_in_force(OLD)
+
+
+def test_a_file_is_edited_after_the_swap(host: Host) -> None:
+    host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
+    start_on_host(host)
+    host.wait_for_hang()
+    edited = host.messaging.read(MAPPINGS) + EDIT
+    host.messaging.write(MAPPINGS, edited)
+    kill_holders(host, 1)
+    wait_for_the_lock(host)
+    try:
+        assert host.messaging.read(MAPPINGS) == edited
+        assert host.differences(OLD) == {MAPPINGS}
+        assert host.heard(OLD) == OLD.name
+        again = host.run(NEW)
+        assert again.code == 0, again
+        kept = f"somebody else changed {MAPPINGS} in the meantime, which stays as it is"
+        assert kept in str(again.result["warnings"])
+        assert host.messaging.read(MAPPINGS) == edited
+        assert host.heard(NEW) == NEW.name
+    finally:
+        host.messaging.write(MAPPINGS, edited.removesuffix(EDIT))
+
+
+def test_the_front_end_does_not_answer_after_its_activation(host: Host) -> None:
+    # The product's code with a second's patience instead of a minute's. The front end stops while the tool that has
+    # restarted it is still there, so nothing but port 25 can tell.
+    host.messaging.set_faults({"restart dispatcher": {"do": "hang", "when": "after", "seconds": 1, "call": 1}})
+    prefix = "messaging_server_"
+    settings = {name.removeprefix(prefix): value for name, value in COMMON.items() if name.startswith(prefix)}
+    policy = {key.removeprefix("mailhost_"): value for key, value in NEW.variables.items()}
+    policy["domains"] = COMMON["mailhost_domains"]
+    arguments = {"state": "present", "root": "", "policy": policy, "settings": settings, "policy_tests": []}
+    done = host.start("systemctl stop messaging-standin.service", "-c", SHORT_PATIENCE, json.dumps(arguments))
+    assert done.stdout.startswith("answer: Messaging Server does not answer any more after its activation\n")
+    assert done.stdout.endswith(f"\n{RESTORED}\n")
+    host.assert_in_force(OLD)
+    assert not host.left()
