@@ -17,7 +17,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_quote 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
     content,
     ends_in_continuation,
-    is_blank,
     line_ending,
 )
 
@@ -183,8 +182,8 @@ def _append(text: str, lines: list[str], ending: str) -> str:
         return "".join(lines)
     if content(text) == text:
         text += ending
-    last = content(text[text.rfind("\n", 0, len(text) - 1) + 1 :])
-    return text + ("" if is_blank(last) else ending) + "".join(lines)
+    # Always a blank line of our own, which goes with the table again.
+    return text + ending + "".join(lines)
 
 
 def _checked(before: str, after: str, name: str, entries: Pairs | None) -> str:
