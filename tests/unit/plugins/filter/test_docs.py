@@ -86,7 +86,7 @@ def inventories() -> list[tuple[str, dict[str, Any]]]:
         for text in re.findall(r"```yaml\n(.*?)```", read_page(name), re.DOTALL):
             data = yaml.safe_load(text)
             data = data["mailhosts"]["vars"] if "mailhosts" in data else data
-            if any(key.startswith(("mailhost_", "messaging_server_")) for key in data):
+            if isinstance(data, dict) and any(key.startswith(("mailhost_", "messaging_server_")) for key in data):
                 found.append((f"{name}: {next(iter(data))}", data))
     return found
 
@@ -149,6 +149,40 @@ def test_the_policy_tests_of_the_page_hold(monkeypatch: pytest.MonkeyPatch, tmp_
     wanted = first_run(monkeypatch, "127.0.0.2", unknown_entries="replace")
     assert sum(case.name.startswith("policy test") for case in wanted.cases) == 4
     assert change._evaluate(wanted, host()) == len(list(wanted.cases))
+
+
+def test_the_play_of_the_page_has_the_role() -> None:
+    plays = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(- hosts:.*?)```", OPERATORS, re.DOTALL)]
+    assert [play[0]["roles"] for play in plays] == [["mailhost.hardening.messaging_server"]]
+
+
+FAX = ("\ntcp_fax smtp mx\ntcp_fax-daemon\n", "\n[SERVICE=FAX]\nPORT=2525\nPARAMETER=CHANNEL=tcp_fax\n")
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_the_entries_of_the_page_pass_the_proof(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed: bool) -> None:
+    """Backup MX, and a service that relays until the page's entry closes it."""
+    monkeypatch.setattr(change, "PROVEN", str(tmp_path / "proven"))
+    extras = [
+        data["messaging_server_extra_entries"]
+        for _name, data in INVENTORIES
+        if len(data) == 1 and "_extra_" in str(data)
+    ]
+    entries = [pair for extra in extras for pair in extra["ORIG_SEND_ACCESS"]["before"]]
+    assert len(entries) == 2
+    live = host()
+    texts = live.texts._replace(
+        imta_cnf=live.texts.imta_cnf + FAX[0], dispatcher_cnf=live.texts.dispatcher_cnf + FAX[1]
+    )
+    live = live._replace(texts=texts)
+    settings = {"unknown_entries": "replace", "extra_entries": {"ORIG_SEND_ACCESS": {"before": entries[: 1 + closed]}}}
+    arguments = {"policy": {"domains": ["example.org"]}, "settings": settings, "policy_tests": []}
+    wanted = change._present(arguments, live)
+    if closed:
+        assert change._evaluate(wanted, live) > 100
+    else:
+        with pytest.raises(StepError, match="port 2525"):
+            change._evaluate(wanted, live)
 
 
 def test_closed_lists_are_refused_as_the_policy_page_says() -> None:
