@@ -65,6 +65,7 @@ class Server(NamedTuple):
     services: tuple[Service, ...] = ()
     literal_clients: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
+    inner_hosts: tuple[str, ...] = ()
 
 
 def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
@@ -154,6 +155,8 @@ def _other_ways(client: str, server: Server) -> Iterator[Case]:
         for tls in (True,) if service.tls else (False, True):
             name = f"stranger {client} at port {service.port} (service {service.name}{', TLS' if tls else ''})"
             yield from _basic(name, client, server, port=service.port, service_channel=service.channel, tls=tls)
+    for host in server.inner_hosts:
+        yield _case(f"stranger {client}, at the channel's name {host}", REFUSE, client, STRANGER, f"victim@{host}")
     for sender in server.senders:
         yield _case(f"stranger {client} with the sender of an extra entry", REFUSE, client, sender, TARGET)
 

@@ -87,6 +87,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Settings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
+    inner_hosts,
     literal_clients,
     senders_of_entries,
     services_of,
@@ -134,12 +135,23 @@ def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if check_mode and transaction.interrupted(STATE):
         return {"changed": True, "files": [], "evaluated": 0, "warnings": [INTERRUPTED]}
     notice = "" if check_mode else transaction.recover(STATE, product)
+    try:
+        result = _change(product, arguments, check_mode)
+    except StepError as error:
+        # What was put back of an earlier run is told once only, so not by the next run.
+        told = f"{notice}\n{error.output}" if notice else error.output
+        raise StepError(error.step, told, error.put_back) from error
+    result["warnings"] = [*([notice] if notice else []), *result["warnings"]]
+    return result
+
+
+def _change(product: Product, arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     live = read_live(product)
     _require_includes(live)
     wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
     evaluated = _evaluate(wanted, live)
     changes = _changes(product, live, wanted.composed)
-    warnings = [*([notice] if notice else []), *wanted.warnings]
+    warnings = list(wanted.warnings)
     if live.record.empty and f"{{{INTERNAL_TABLE},$L}}" in live.texts.imta_cnf and read_file(PROVEN) is not None:
         warnings.append(f"{RECORD} is missing: what the files have of ours counts as found, and absent leaves it")
     result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "evaluated": evaluated}
@@ -303,6 +315,7 @@ def _server(policy: MailPolicy, settings: Settings, texts: Texts, includes: Mapp
         services_of(parse_dispatcher(texts.dispatcher_cnf)),
         literal_clients(imta),
         senders_of_entries(extra, settings.channels.external),
+        inner_hosts(imta, settings.channels.local),
     )
 
 

@@ -84,6 +84,12 @@ def literal_clients(imta: ImtaFile) -> tuple[str, ...]:
     return tuple(found)[:MOST]
 
 
+def inner_hosts(imta: ImtaFile, local: str) -> tuple[str, ...]:
+    """Official host names that are names of channels alone, without a dot: nobody outside has a reason to use them."""
+    others = [one for one in imta.channels if one.hosts and fold(one.name) != fold(local)]
+    return tuple(one.hosts[0] for one in others if "." not in one.hosts[0])[:MOST]
+
+
 def senders_of_entries(entries: Iterable[tuple[str, str]], external: str) -> tuple[str, ...]:
     """Senders whom entries of the site's own let pass from outside to outside, however they are meant."""
     found: dict[str, None] = {}
