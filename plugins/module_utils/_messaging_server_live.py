@@ -10,7 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import read_file
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import (
+    Attributes,
+    read_file,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import parse_dispatcher
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
@@ -32,6 +35,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 
 STATE = "/var/lib/mailhost-hardening/messaging-server"
 RECORD = f"{STATE}/record.json"
+
+#: Files of the state folder are root's alone.
+PRIVATE = Attributes(0, 0, 0o600, {})
 
 #: The file of the product for each text.
 PARTS = {"imta_cnf": IMTA, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER, "general": GENERAL}

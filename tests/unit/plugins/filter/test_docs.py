@@ -16,7 +16,8 @@ import jinja2
 import pytest
 import yaml
 
-from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
+from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_evaluation as evaluation
+from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_wanted as aim
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import Answers
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
@@ -118,14 +119,14 @@ def host() -> Live:
     return Live(texts, True, {}, {}, NOTHING)
 
 
-def first_run(monkeypatch: pytest.MonkeyPatch, answer: str, **more: str) -> change.Wanted:
+def first_run(monkeypatch: pytest.MonkeyPatch, answer: str, **more: str) -> aim.Wanted:
     """What the operator's page asks for on such a host, with block lists that give this answer."""
-    monkeypatch.setattr(change, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
+    monkeypatch.setattr(aim, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
     policy, settings, tests = options_of(
         next(data for name, data in INVENTORIES if name.startswith("docs/messaging-server.md: mailhost_mail_server"))
     )
     arguments = {"policy": policy, "settings": {**settings, **more}, "policy_tests": tests}
-    return change._present(arguments, host())
+    return aim.present(arguments, host())
 
 
 def messages() -> list[str]:
@@ -145,10 +146,10 @@ def test_the_message_of_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_policy_tests_of_the_page_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(change, "PROVEN", str(tmp_path / "proven"))
+    monkeypatch.setattr(evaluation, "PROVEN", str(tmp_path / "proven"))
     wanted = first_run(monkeypatch, "127.0.0.2", unknown_entries="replace")
     assert sum(case.name.startswith("policy test") for case in wanted.cases) == 4
-    assert change._evaluate(wanted, host()) == len(list(wanted.cases))
+    assert evaluation.evaluate(wanted, host()) == len(list(wanted.cases))
 
 
 def test_the_play_of_the_page_has_the_role() -> None:
@@ -162,7 +163,7 @@ FAX = ("\ntcp_fax smtp mx\ntcp_fax-daemon\n", "\n[SERVICE=FAX]\nPORT=2525\nPARAM
 @pytest.mark.parametrize("closed", [True, False])
 def test_the_entries_of_the_page_pass_the_proof(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed: bool) -> None:
     """Backup MX, and a service that relays until the page's entry closes it."""
-    monkeypatch.setattr(change, "PROVEN", str(tmp_path / "proven"))
+    monkeypatch.setattr(evaluation, "PROVEN", str(tmp_path / "proven"))
     extras = [
         data["messaging_server_extra_entries"]
         for _name, data in INVENTORIES
@@ -177,12 +178,12 @@ def test_the_entries_of_the_page_pass_the_proof(monkeypatch: pytest.MonkeyPatch,
     live = live._replace(texts=texts)
     settings = {"unknown_entries": "replace", "extra_entries": {"ORIG_SEND_ACCESS": {"before": entries[: 1 + closed]}}}
     arguments = {"policy": {"domains": ["example.org"]}, "settings": settings, "policy_tests": []}
-    wanted = change._present(arguments, live)
+    wanted = aim.present(arguments, live)
     if closed:
-        assert change._evaluate(wanted, live) > 100
+        assert evaluation.evaluate(wanted, live) > 100
     else:
         with pytest.raises(StepError, match="port 2525"):
-            change._evaluate(wanted, live)
+            evaluation.evaluate(wanted, live)
 
 
 def test_closed_lists_are_refused_as_the_policy_page_says() -> None:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_change import host_facts
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import (
     Composed,
     Texts,
@@ -32,6 +31,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     dump_record,
     load_record,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_wanted import host_facts
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__messaging_server_plan import (
     DISPATCHER,
     IMTA,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
+from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_wanted as wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import Live
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import compile_plan, read_wanted
@@ -41,7 +42,7 @@ def commands(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, .
     live = INSTALLED
     texts = []
     for policy in (before, after):
-        plan = compile_plan(*read_wanted(policy, {}), change.host_facts(live))
+        plan = compile_plan(*read_wanted(policy, {}), wanted.host_facts(live))
         composed = compose(live.texts, plan, live.record)
         texts.append(composed.texts)
         live = live._replace(texts=composed.texts, record=composed.record)

@@ -1,0 +1,218 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run on the host aims at: from policy, settings and live files to wanted files and the sessions to evaluate.
+
+Private to this collection. Everything that can be refused by reading alone is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import parse_dispatcher
+from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import ask_lists, describe_fault
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import (
+    Case,
+    Server,
+    cases_of_tests,
+    policy_cases,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import (
+    Composed,
+    Texts,
+    compose,
+    describe_unknown,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import (
+    ACCESS_ORCPT,
+    Live,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import (
+    HostFacts,
+    Plan,
+    compile_plan,
+    read_wanted,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import (
+    Settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
+    inner_hosts,
+    literal_clients,
+    senders_of_entries,
+    services_of,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_tables import shown_zone
+from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import DEFAULT_SERVER
+
+#: The service of port 587 in dispatcher.cnf, folded.
+SUBMIT = "smtp_submit"
+
+#: What is left when our part is to leave.
+NO_PLAN = Plan({}, (), (), (), (), {})
+
+
+class Wanted(NamedTuple):
+    """What a run aims at. Without settings our part is to leave, and there are no cases."""
+
+    composed: Composed
+    cases: tuple[Case, ...]
+    settings: Settings | None
+    accepted: frozenset[str]
+    warnings: tuple[str, ...]
+
+
+def absent(live: Live) -> Wanted:
+    return Wanted(compose(live.texts, NO_PLAN, live.record), (), None, NO_PLAN.accepted_findings(), ())
+
+
+def present(arguments: dict[str, Any], live: Live) -> Wanted:
+    if live.options.get(ACCESS_ORCPT):
+        raise StepError(
+            "read",
+            "ACCESS_ORCPT is set in option.dat: the recipient tables are then asked with a further field, for which "
+            "this role has no entries; remove the option",
+            transaction.UNTOUCHED,
+        )
+    names = arguments.get("names") or {}
+    policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
+    tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))
+    facts = host_facts(live)
+    skipped, warnings = _unusable_lists(policy, settings, live, names)
+    facts = facts._replace(skipped_zones=frozenset(skipped))
+    _check_submission(settings, live, names)
+    plan = compile_plan(policy, settings, facts, names)
+    _refuse_included(live, plan)
+    composed = compose(live.texts, plan, live.record)
+    if composed.texts.general and (live.record.general_made or not live.has_general):
+        composed = composed._replace(record=composed.record._replace(general_made=True))
+    if composed.unknown and settings.unknown_entries == "stop":
+        raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
+    policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    cases = chain(
+        policy_cases(policy, _server(policy, settings, composed.texts, live.includes)),
+        cases_of_tests(tests, policy.domains),
+    )
+    return Wanted(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
+
+
+def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) -> None:
+    """Port 587 must be free or that of the service of submission, whose parameters must be ours to set."""
+    if not settings.submission:
+        return
+    dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
+    path = names.get("submission", "messaging_server_submission")
+    owner = dispatcher.service_of_port(587)
+    if owner is not None and fold(owner) != SUBMIT:
+        raise PolicyError(
+            [f"{path}: port 587 is that of [SERVICE={owner}] in dispatcher.cnf; rename it SMTP_SUBMIT, or write false"]
+        )
+    wanted = f"CHANNEL={settings.channels.submission}"
+    others = [value for value in dispatcher.by_name.get((SUBMIT, "parameter"), []) if value != wanted]
+    if any(not fold(value).startswith("channel=") for value in others):
+        told = f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which ours would replace"
+        raise PolicyError([f"{told}; remove it, or write false"])
+
+
+def require_includes(live: Live) -> None:
+    """Rules and tables that cannot be read cannot be evaluated."""
+    missing = [
+        *parse_imta(live.texts.imta_cnf, includes=live.includes).missing,
+        *parse_mappings(live.texts.mappings, includes=live.includes).missing,
+    ]
+    if missing:
+        raise StepError(
+            "read",
+            f"included files cannot be read: {', '.join(dict.fromkeys(missing))}; "
+            "put them in place, or remove the lines",
+            transaction.UNTOUCHED,
+        )
+
+
+def _refuse_included(live: Live, plan: Plan) -> None:
+    """A table of ours in an included file would be there twice."""
+    for table in parse_mappings(live.texts.mappings, includes=live.includes).tables:
+        if table.name.upper() in plan.tables and table.line.file in live.includes:
+            raise StepError(
+                "read",
+                f"table {table.name} stands in the included file {table.line.file}, which the role does not edit; "
+                "move it into the mapping file",
+                transaction.UNTOUCHED,
+            )
+
+
+def host_facts(live: Live) -> HostFacts:
+    """What the plan has to know of the host."""
+    channels = parse_imta(live.texts.imta_cnf, includes=live.includes).channels
+    dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
+    images = dispatcher.values("SMTP", "IMAGE")
+    # A service that was made here is still to be made: the plan has to say all of it again.
+    made_here = any(fold(place[0]) == SUBMIT and words.before is None for place, words in live.record.options.items())
+    return HostFacts(
+        text_database=live.text_database,
+        channel_hosts={fold(one.name): one.hosts[0] for one in channels if one.hosts},
+        submission_service=not made_here and any(fold(service) == SUBMIT for service in dispatcher.services),
+        smtp_image=images[0] if images else "",
+    )
+
+
+def _server(policy: MailPolicy, settings: Settings, texts: Texts, includes: Mapping[str, str]) -> Server:
+    imta = parse_imta(texts.imta_cnf, includes=includes)
+    local = imta.channel(settings.channels.local)
+    own = policy.domains or (local.hosts if local else ()) or ("localhost.localdomain",)
+    hosts = [imta.channel(name) for name in settings.channels]
+    names = tuple(dict.fromkeys(one.hosts[0] for one in hosts if one is not None and one.hosts and one is not local))
+    extra = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
+    return Server(
+        own[0],
+        DEFAULT_SERVER,
+        names,
+        settings.submission,
+        services_of(parse_dispatcher(texts.dispatcher_cnf)),
+        literal_clients(imta),
+        senders_of_entries(extra, settings.channels.external),
+        inner_hosts(imta, settings.channels.local),
+    )
+
+
+def _describe_unknown(composed: Composed) -> str:
+    return (
+        "these entries stand in tables that the policy fills, and neither the inventory nor an earlier run knows them. "
+        "Put those that are to stay into the inventory, and remove the others from the file, or write "
+        "messaging_server_unknown_entries: replace\n" + describe_unknown(composed.unknown)
+    )
+
+
+def _unusable_lists(
+    policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
+) -> tuple[set[str], list[str]]:
+    """Block lists that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
+    templates = [template for table in live.record.tables.values() for _pattern, template in table.ours]
+    zones = [value for words in live.record.options.values() for value in words.ours]
+    new = {
+        one.zone: index
+        for index, one in enumerate(policy.block_lists)
+        if f"{one.zone}." not in zones and not any(f",{one.zone}.," in template for template in templates)
+    }
+    path = names.get("dnsbls", "mailhost_dnsbls")
+    problems = {
+        zone: f"{path}[{new[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
+        for zone, answers in ask_lists(new).items()
+        for why in [describe_fault(answers)]
+        if why
+    }
+    if problems and settings.unusable_block_lists == "stop":
+        hint = "or write messaging_server_unusable_block_lists: skip to go on without it"
+        raise PolicyError([f"{problem}; {hint}" for problem in problems.values()])
+    return set(problems), [f"{problem}; it is left out" for problem in problems.values()]
