@@ -6,8 +6,12 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 from ansible.plugins.loader import init_plugin_loader
 
 init_plugin_loader([str(Path(__file__).resolve().parents[2] / ".venv" / "collections")])
+
+# A run under nohup hands an ignored SIGHUP on to everything, and the tests of the transaction end sessions.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
