@@ -22,6 +22,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._networks impor
     parse_networks,
     read_list,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._options import Known, OptionReader
 
 CONNECT, MAIL, DISPATCHER = "connect", "mail", "dispatcher"
 STAGES = (CONNECT, MAIL, DISPATCHER)
@@ -130,9 +131,7 @@ def read_mail_policy(options: Any, names: Mapping[str, str] | None = None) -> Ma
         problems.add("policy", f"{shown(options)} is not a dictionary; write the variables without mailhost_")
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    for key in options:
-        if key not in DEFAULTS:
-            reader.problems.add("policy", f"{shown(key)} is not an option; write one of {', '.join(sorted(DEFAULTS))}")
+    reader.refuse_unknown("policy")
     policy = MailPolicy(
         domains=reader.domains(reader.path("domains"), reader.value("domains")),
         internal=reader.inside(reader.path("internal_networks"), reader.value("internal_networks")),
@@ -154,26 +153,10 @@ def read_mail_policy(options: Any, names: Mapping[str, str] | None = None) -> Ma
     return policy
 
 
-class _Reader:
+class _Reader(OptionReader):
     """Reads one option after the other and keeps the problems."""
 
-    def __init__(self, options: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        self.problems = Problems()
-        self.options = options
-        self.names = names
-
-    def path(self, option: str) -> str:
-        return self.names.get(option, f"mailhost_{option}")
-
-    def value(self, option: str) -> Any:
-        return self.options.get(option, DEFAULTS[option])
-
-    def boolean(self, option: str) -> bool:
-        value = self.value(option)
-        if not isinstance(value, bool):
-            word = "text" if isinstance(value, str) else "not accepted"
-            self.problems.add(self.path(option), f"{shown(value)} is {word}; write true or false")
-        return bool(value)
+    known = Known("mailhost", DEFAULTS, {})
 
     def items(self, path: str, value: Any, example: str) -> Sequence[Any]:
         if isinstance(value, (list, tuple)):

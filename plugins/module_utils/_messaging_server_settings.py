@@ -18,6 +18,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE, lint_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_quote import LIMITS, QuoteError, format_entry
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._options import Known, OptionReader
 
 Pair = tuple[str, str]
 
@@ -101,10 +102,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         problems.add("settings", f"{shown(options)} is not a dictionary; write the variables without messaging_server_")
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    for key in options:
-        if key not in DEFAULTS:
-            accepted = ", ".join(sorted(DEFAULTS))
-            reader.problems.add("settings", f"{shown(key)} is not an option; write one of {accepted}")
+    reader.refuse_unknown("settings")
     release = reader.choice("release")
     settings = Settings(
         channels=reader.channels(),
@@ -121,35 +119,10 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
     return settings
 
 
-class _Reader:
+class _Reader(OptionReader):
     """Reads one option after the other and keeps the problems."""
 
-    def __init__(self, options: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        self.problems = Problems()
-        self.options = options
-        self.names = names
-
-    def path(self, option: str) -> str:
-        return self.names.get(option, f"messaging_server_{option}")
-
-    def value(self, option: str) -> Any:
-        return self.options.get(option, DEFAULTS[option])
-
-    def choice(self, option: str) -> str:
-        value = self.value(option)
-        # The release 6.3 without quotes is a number.
-        if isinstance(value, (str, float)) and str(value) in _CHOICES[option]:
-            return str(value)
-        accepted = " or ".join(f'"{choice}"' for choice in _CHOICES[option])
-        self.problems.add(self.path(option), f"{shown(value)} is not accepted; write {accepted}")
-        return _CHOICES[option][0]
-
-    def boolean(self, option: str) -> bool:
-        value = self.value(option)
-        if not isinstance(value, bool):
-            word = "text" if isinstance(value, str) else "not accepted"
-            self.problems.add(self.path(option), f"{shown(value)} is {word}; write true or false")
-        return bool(value)
+    known = Known("messaging_server", DEFAULTS, _CHOICES)
 
     def number(self, option: str) -> int:
         value = self.value(option)

@@ -21,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._networks impor
     read_list,
     without_nested,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._options import Known, OptionReader, either
 from ansible_collections.mailhost.hardening.plugins.module_utils._services import (
     EVERY,
     HOST,
@@ -112,26 +113,10 @@ _RANGES = {
 _FLOW_KEYS = ("service", "direction", "peers", "comment", "new_connections_per_minute")
 
 
-class _Reader:
+class _Reader(OptionReader):
     """Reads one option after the other and keeps the problems."""
 
-    def __init__(self, options: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        self.problems = Problems()
-        self.options = options
-        self.names = names
-
-    def path(self, option: str) -> str:
-        return self.names.get(option, f"firewall_{option}")
-
-    def value(self, option: str) -> Any:
-        return self.options.get(option, DEFAULTS[option])
-
-    def choice(self, option: str) -> str:
-        value = self.value(option)
-        if not isinstance(value, str) or value not in _CHOICES[option]:
-            self.problems.add(self.path(option), f"{shown(value)} is not accepted; write {_either(_CHOICES[option])}")
-            return _CHOICES[option][0]
-        return str(value)
+    known = Known("firewall", DEFAULTS, _CHOICES)
 
     def number(self, option: str, path: str | None = None, value: Any = None) -> int:
         if path is None:
@@ -143,12 +128,6 @@ class _Reader:
             )
             return low
         return int(value)
-
-    def boolean(self, option: str) -> bool:
-        value = self.value(option)
-        if not isinstance(value, bool):
-            self.problems.add(self.path(option), f"{shown(value)} is {_not_accepted(value)}; write true or false")
-        return bool(value)
 
     def networks(self, option: str, allow_any: bool) -> list[Network]:
         return read_list(self.problems, self.path(option), self.value(option), allow_any)
@@ -234,7 +213,7 @@ class _Reader:
         direction = item.get("direction")
         if direction not in (SERVER, CLIENT):
             self.problems.add(
-                f"{path}.direction", f"{shown(direction)} is not accepted; write {_either((SERVER, CLIENT))}"
+                f"{path}.direction", f"{shown(direction)} is not accepted; write {either((SERVER, CLIENT))}"
             )
         peers = self._peers(path, item)
         comment = self._comment(path, item.get("comment"))
@@ -292,10 +271,6 @@ def _not_accepted(value: object) -> str:
     return "text" if isinstance(value, str) else "not accepted"
 
 
-def _either(choices: Sequence[str]) -> str:
-    return " or ".join(f'"{choice}"' for choice in choices)
-
-
 def _overlap(one: tuple[Network, ...] | None, other: tuple[Network, ...] | None) -> bool:
     if one is None or other is None:
         return True
@@ -321,9 +296,7 @@ def read_firewall_policy(
         )
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    for key in options:
-        if key not in DEFAULTS:
-            reader.problems.add("policy", f"{shown(key)} is not an option; write one of {', '.join(sorted(DEFAULTS))}")
+    reader.refuse_unknown("policy")
     per_minute = reader.number("new_connections_per_minute")
     blocked = reader.networks("blocked_networks", allow_any=False)
     from_files = [

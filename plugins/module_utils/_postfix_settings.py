@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network, read_list
+from ansible_collections.mailhost.hardening.plugins.module_utils._options import Known, OptionReader
 
 LOCAL, VIRTUAL, RELAY, UNMANAGED = "local", "virtual", "relay", "unmanaged"
 OFF, SYNTAX, FQDN = "off", "syntax", "fqdn"
@@ -143,10 +144,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         problems.add("settings", f"{shown(options)} is not a dictionary; write the variables without postfix_")
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    for key in options:
-        if key not in DEFAULTS:
-            accepted = ", ".join(sorted(DEFAULTS))
-            reader.problems.add("settings", f"{shown(key)} is not an option; write one of {accepted}")
+    reader.refuse_unknown("settings")
     settings = Settings(
         domain_class=reader.choice("domain_class"),
         submission=reader.boolean("submission"),
@@ -179,34 +177,10 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
     return settings
 
 
-class _Reader:
+class _Reader(OptionReader):
     """Reads one option after the other and keeps the problems."""
 
-    def __init__(self, options: Mapping[str, Any], names: Mapping[str, str]) -> None:
-        self.problems = Problems()
-        self.options = options
-        self.names = names
-
-    def path(self, option: str) -> str:
-        return self.names.get(option, f"postfix_{option}")
-
-    def value(self, option: str) -> Any:
-        return self.options.get(option, DEFAULTS[option])
-
-    def choice(self, option: str) -> str:
-        value = self.value(option)
-        if isinstance(value, str) and value in _CHOICES[option]:
-            return str(value)
-        accepted = " or ".join(f'"{choice}"' for choice in _CHOICES[option])
-        self.problems.add(self.path(option), f"{shown(value)} is not accepted; write {accepted}")
-        return _CHOICES[option][0]
-
-    def boolean(self, option: str) -> bool:
-        value = self.value(option)
-        if not isinstance(value, bool):
-            word = "text" if isinstance(value, str) else "not accepted"
-            self.problems.add(self.path(option), f"{shown(value)} is {word}; write true or false")
-        return bool(value)
+    known = Known("postfix", DEFAULTS, _CHOICES)
 
     def number(self, option: str, where: str = "", value: Any = None) -> int:
         path, value = (where, value) if where else (self.path(option), self.value(option))

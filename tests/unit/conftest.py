@@ -13,5 +13,7 @@ from ansible.plugins.loader import init_plugin_loader
 
 init_plugin_loader([str(Path(__file__).resolve().parents[2] / ".venv" / "collections")])
 
-# A run under nohup hands an ignored SIGHUP on to everything, and the tests of the transaction end sessions.
+# A shell that starts this in the background, and nohup, hand ignored signals on to everything; the tests of the
+# transaction end sessions by them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
