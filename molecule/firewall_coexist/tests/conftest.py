@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable
 
 import pytest
-from containers import release_of_mailhost
+from addresses import MAILHOST
+from containers import release_of
 from hostview import PacketFilter, files, packet_filter
 from lab import reset
 
@@ -25,7 +26,7 @@ def variant(lab: Lab) -> str:
 @pytest.fixture(scope="module")
 def new_host(lab: Lab, variant: str) -> None:
     """Make the mail host anew: the role has never run there."""
-    reset(release_of_mailhost(lab.engine))
+    reset(release_of(lab.engine, MAILHOST))
     for tables in ("iptables", "ip6tables"):
         lab.run("mailhost", ["update-alternatives", "--set", tables, f"/usr/sbin/{tables}-{variant}"])
     assert not packet_filter(lab).ours
