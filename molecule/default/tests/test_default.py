@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from probes import Lab, Probe
 
@@ -40,6 +42,6 @@ def test_only_the_mail_server_opens_smtp_connections(lab: Lab, family: int) -> N
     assert set(verdicts[1:]) <= {"rejected", "filtered"}
 
 
-def test_services_run(host) -> None:
+def test_services_run(host: Any) -> None:
     for service in ("postfix", "dovecot", "ssh"):
         assert host.service(service).is_running

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 PER_MINUTE = 10
 PACKETS = 60
-FLOW = {"port": 465, "prefix": "mailhost submissions-in:"}
+PORT = 465
+PREFIX = "mailhost submissions-in:"
 
 
 def logged(lab: Lab, family: int) -> int:
     """Return how many packets were logged with the flow's prefix."""
     saved = lab.run("mailhost", ["iptables-save" if family == 4 else "ip6tables-save", "-c"]).stdout
-    counts = re.findall(rf'^\[(\d+):\d+\] .*--log-prefix "{FLOW["prefix"]} *"', saved, re.MULTILINE)
+    counts = re.findall(rf'^\[(\d+):\d+\] .*--log-prefix "{PREFIX} *"', saved, re.MULTILINE)
     assert counts, "nothing logs under the name of the flow"
     return sum(map(int, counts))
 
@@ -37,10 +38,10 @@ def test_refusals_are_logged_within_the_limit(lab: Lab, family: int) -> None:
     started = time.monotonic()
     # Other tests may have used the allowance up; it grows by one in six seconds.
     while logged(lab, family) == before and time.monotonic() < started + 15:
-        assert lab.craft("outside", target, FLOW["port"], timeout=0.2) is None
+        assert lab.craft("outside", target, PORT, timeout=0.2) is None
     first = logged(lab, family)
     assert first > before
-    assert lab.batch([Craft("outside", target, FLOW["port"], timeout=0.2)] * PACKETS) == [None] * PACKETS
+    assert lab.batch([Craft("outside", target, PORT, timeout=0.2)] * PACKETS) == [None] * PACKETS
     minutes = (time.monotonic() - started) / 60
     assert logged(lab, family) - before <= PER_MINUTE * (1 + minutes)
 
@@ -61,9 +62,9 @@ def test_the_kernel_writes_the_name_of_the_flow(lab: Lab, family: int) -> None:
     try:
         with lab.kernel_log() as log:
             while logged(lab, family) == before and time.monotonic() < started + 15:
-                lab.craft("outside", target, FLOW["port"], timeout=0.2)
+                lab.craft("outside", target, PORT, timeout=0.2)
     except LabError as error:
         pytest.skip(str(error))
-    found = [line for line in log.lines if FLOW["prefix"] in line]
+    found = [line for line in log.lines if PREFIX in line]
     assert found
-    assert all(f"DPT={FLOW['port']}" in line for line in found)
+    assert all(f"DPT={PORT}" in line for line in found)

@@ -11,7 +11,6 @@ from adoption import (
     AFTER,
     BEFORE,
     BLOCKED,
-    CONFIG,
     ELSEWHERE,
     OWNED,
     ROLLBACK,
@@ -27,7 +26,7 @@ from adoption import (
     sections,
     words,
 )
-from messaging import IMAGE
+from messaging import CONFIG, IMAGE
 
 if TYPE_CHECKING:
     from plays import Run

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from adoption import CONFIG, ROLE, STATE, Site, playbook, run
 from adoption import POLICY as SITE
+from adoption import ROLE, STATE, Site, playbook, run
 from hostview import until
+from messaging import CONFIG
 from messaging import STATE as STANDIN
 from plays import start_harden
 

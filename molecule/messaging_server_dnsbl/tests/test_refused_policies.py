@@ -17,7 +17,7 @@ CLOSED = {
 }
 
 
-def refusals(role: Callable[..., Run], lists: list[dict[str, Any]]) -> list[str]:
+def refusals(role: Callable[..., Run], lists: list[Any]) -> list[str]:
     """Return what is said of lists that are refused although the host cannot be reached."""
     done = role(mailhost_dnsbls=lists, ansible_host=UNREACHABLE)
     assert [line["outcome"] for line in done.results[-1:]] == ["failed"], str(done)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STATE = "/var/lib/mailhost-hardening/messaging-server"
 PLAYBOOK = "molecule/messaging_server_faults/role.yml"
 
-COMMON = {
+COMMON: dict[str, Any] = {
     "mailhost_mail_server": "messaging_server",
     "mailhost_domains": ["mail.example"],
     "messaging_server_unknown_entries": "replace",
