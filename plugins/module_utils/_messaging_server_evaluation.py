@@ -32,15 +32,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     MAPPINGS,
     Product,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import (
-    describe_deviations,
-    find_deviations,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import find_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_readback import Staged, read_back
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import (
     Channels,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_wanted import Wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
 

@@ -8,14 +8,11 @@ Private to this collection.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import (
-    ACCEPT,
-    NO_RELAY,
-    Case,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import ACCEPT, NO_RELAY, Case
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import Deviation
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import decide_session
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_session
 
@@ -24,17 +21,6 @@ if TYPE_CHECKING:
 
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import Channels
     from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import LoadedConfig, Outcome
-
-#: Deviations that are shown with their trace, and by their name.
-TRACED, NAMED = 1, 12
-
-
-class Deviation(NamedTuple):
-    """A session that ended otherwise than it has to."""
-
-    case: Case
-    got: str
-    trace: tuple[str, ...]
 
 
 def find_deviations(cases: Iterable[Case], config: LoadedConfig, channels: Channels) -> tuple[int, list[Deviation]]:
@@ -48,21 +34,6 @@ def find_deviations(cases: Iterable[Case], config: LoadedConfig, channels: Chann
         if not _as_expected(case, got):
             found.append(Deviation(case, got, outcome.trace))
     return count, found
-
-
-def describe_deviations(found: list[Deviation]) -> str:
-    """What deviates, with the trace of the first."""
-    lines = []
-    for number, deviation in enumerate(found[:NAMED]):
-        session = deviation.case.session
-        lines.append(f"{deviation.case.name}: {deviation.got}; the policy says: {deviation.case.expect}")
-        if number < TRACED:
-            path = f"<{session['mail_from']}> to <{session['rcpt_to'][0]}>"
-            lines.append(f"  client {session['client']}, port {session.get('port', 25)}, {path}")
-            lines += [f"  {step}" for step in deviation.trace]
-    if len(found) > NAMED:
-        lines.append(f"... and {len(found) - NAMED} more sessions")
-    return "\n".join(lines)
 
 
 def _decide(case: Case, config: LoadedConfig, channels: Channels) -> Outcome:

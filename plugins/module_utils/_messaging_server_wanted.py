@@ -20,12 +20,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._errors import 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import (
-    Case,
-    Server,
-    cases_of_tests,
-    policy_cases,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import Server, policy_cases
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import (
     Composed,
     Texts,
@@ -53,6 +48,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_tables import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case, cases_of_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import DEFAULT_SERVER
 

@@ -11,24 +11,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import (
-    ACCEPT,
-    NO_RELAY,
-    REFUSE,
-    Case,
-    Server,
-    policy_cases,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import Server, policy_cases
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import read_wanted
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import (
-    Deviation,
-    describe_deviations,
-    find_deviations,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import find_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import Channels
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import inner_hosts
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import ACCEPT, NO_RELAY, REFUSE, Case
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import Deviation, describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__messaging_server_plan import (
