@@ -46,8 +46,9 @@ class Host:
     """A container of the lab.
 
     `extra4` and `extra6` are further addresses on its first leg, used only where a test asks for them as the source.
+    `domains` are those whose mail it takes, for any address, into one mailbox.
     `group` is its group in the inventory. A host of a group other than lab_probes is one that a scenario may choose to
-    have made anew; `standin` is the folder with what is in it besides Debian, and such a host is there on demand only.
+    have made anew; `folders` have what is in it besides Debian (host_files.py); such a host is there on demand only.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Host:
     extra6: tuple[str, ...] = ()
     domains: tuple[str, ...] = field(default=())
     group: str = "lab_probes"
-    standin: str = ""
+    folders: tuple[str, ...] = ()
 
     @property
     def container(self) -> str:
@@ -103,7 +104,18 @@ HOSTS = {
             ),
             mail=False,
             group="messaging_hosts",
-            standin="standin",
+            folders=("resolver", "standin"),
+        ),
+        Host(
+            "postfix",
+            "postfix.example",
+            (
+                Port("outside", "198.51.100.12", "2001:db8:100::12", "02:00:c6:33:64:12"),
+                Port("inside", "198.51.100.76", "2001:db8:200::12", "02:00:c6:33:64:76"),
+            ),
+            mail=True,
+            group="postfix_hosts",
+            folders=("resolver", "mailboxes"),
         ),
         Host(
             "outside",
@@ -118,7 +130,7 @@ HOSTS = {
             "remote.example",
             (Port("outside", "198.51.100.30", "2001:db8:100::30", "02:00:c6:33:64:30"),),
             mail=True,
-            domains=("remote.example",),
+            domains=("remote.example", "partner.example"),
         ),
         Host(
             "inside",
@@ -131,10 +143,11 @@ HOSTS = {
 
 MAILHOST = HOSTS["mailhost"]
 MESSAGING = HOSTS["messaging"]
+POSTFIX = HOSTS["postfix"]
 OUTSIDE = HOSTS["outside"]
 REMOTE = HOSTS["remote"]
 INSIDE = HOSTS["inside"]
-STANDING = tuple(host for host in HOSTS.values() if not host.standin)
+STANDING = tuple(host for host in HOSTS.values() if not host.folders)
 """The hosts that are always there."""
 
 RENEWED = tuple(host for host in HOSTS.values() if host.group != "lab_probes")

@@ -7,18 +7,21 @@ import io
 import json
 import tarfile
 import time
-from functools import cache
 from pathlib import Path
 
 from access import authorized_keys, host_key
 from addresses import NAMES, NETWORKS, UNREACHABLE, Host
-from engine import LABEL, PROJECT, Engine, LabError, limits
+from engine import LABEL, Engine, LabError, limits
+from host_files import UNITS, host_files
 from images import PACKAGES, image_name
 
 # What a mail host's root has on a real machine and a container's root has not: NET_ADMIN and NET_RAW to filter
 # packets and to craft them, SYS_ADMIN for the network namespace in which the role proves its rules, AUDIT_WRITE for
 # sshd's login records.
 CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "AUDIT_WRITE")
+
+COLLECTED = Path("/var/mail/collected")
+"""Where a host with `domains` keeps their mail, a Maildir."""
 
 START_SECONDS = 60
 READY = """
@@ -32,32 +35,9 @@ state=$(timeout 30 systemctl is-system-running --wait 2>/dev/null) || true
 def identity(host: Host, image: str) -> str:
     """Return what tells this lab's host from one with other keys or an older image, made from another checkout say."""
     content = [image, authorized_keys(), *host_key(host)]
-    content += [f"{path} {mode} {text}" for path, mode, text in standin_files(host.standin)]
+    content += [f"{path} {mode} {text}" for path, mode, text in host_files(host)]
+    content += _settling(host)
     return hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
-
-
-@cache
-def standin_files(name: str) -> tuple[tuple[str, int, str], ...]:
-    """Return what a stand-in puts into its host, as (path, mode, text): its folder, and the engine it decides with.
-
-    Under root lies the tree of the product as on the host, under units what systemd starts.
-    """
-    if not name:
-        return ()
-    folder = Path(__file__).with_name(name)
-    files = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"):
-        place = path.relative_to(folder)
-        prefix = {"root": "", "units": "etc/systemd/system/"}.get(place.parts[0])
-        mode = 0o755 if path.parent.name == "sbin" else 0o644
-        if prefix is None:
-            files.append((f"opt/messaging-standin/{place}", mode, path.read_text()))
-        else:
-            files.append((f"{prefix}{'/'.join(place.parts[1:])}", mode, path.read_text()))
-    engine = Path("ansible_collections/mailhost/hardening/plugins/module_utils")
-    for path in sorted((PROJECT / "plugins" / "module_utils").glob("_*.py")):
-        files.append((f"opt/messaging-standin/{engine / path.name}", 0o644, path.read_text()))
-    return tuple(files)
 
 
 def exists(engine: Engine, host: Host) -> bool:
@@ -115,10 +95,10 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
 def _resolver(host: Host) -> list[str]:
     """Return the options for the host's resolv.conf.
 
-    The stand-in has DNS of its own. From the others no packet can go to the server, so a look-up fails at once instead
-    of keeping a mail server waiting; the hosts of the lab know each other by name all the same.
+    Some have the lab's DNS. From the others no packet can go to the server, so a look-up fails at once instead of
+    keeping a mail server waiting; the hosts of the lab know each other by name all the same.
     """
-    if host.standin:
+    if "resolver" in host.folders:
         return ["--dns=127.0.0.1", "--dns-option=timeout:2", "--dns-option=attempts:1"]
     return [f"--dns={UNREACHABLE}"]
 
@@ -134,7 +114,7 @@ def _files(engine: Engine, host: Host) -> bytes:
     if engine.podman:
         names = "".join(f"{address} {name}\n" for name, address in NAMES)
         files.append(("etc/hosts", 0o644, f"127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {host.name}\n{names}"))
-    files += standin_files(host.standin)
+    files += host_files(host)
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for path, mode, text in files:
@@ -142,12 +122,12 @@ def _files(engine: Engine, host: Host) -> bytes:
             entry.mode, entry.size, entry.mtime = mode, len(text.encode()), int(time.time())
             archive.addfile(entry, io.BytesIO(text.encode()))
         for service in () if host.mail else ("postfix.service", "postfix@-.service", "dovecot.service"):
-            entry = tarfile.TarInfo(f"etc/systemd/system/{service}")
+            entry = tarfile.TarInfo(f"{UNITS}/{service}")
             entry.type, entry.linkname = tarfile.SYMTYPE, "/dev/null"
             archive.addfile(entry)
         for path, _mode, text in files:
-            if path.startswith("etc/systemd/system/") and "WantedBy=" in text:
-                entry = tarfile.TarInfo(f"etc/systemd/system/multi-user.target.wants/{Path(path).name}")
+            if path.startswith(f"{UNITS}/") and "WantedBy=" in text:
+                entry = tarfile.TarInfo(f"{UNITS}/multi-user.target.wants/{Path(path).name}")
                 entry.type, entry.linkname = tarfile.SYMTYPE, f"../{Path(path).name}"
                 archive.addfile(entry)
     return content.getvalue()
@@ -167,14 +147,32 @@ def wait_until_ready(engine: Engine, host: Host) -> None:
 
 
 def _settle(engine: Engine, host: Host) -> None:
-    """Do what needs a running system: further addresses, and the domains for which a host takes mail."""
+    """Do what needs a running system."""
+    steps = _settling(host)
+    if steps:
+        engine.run("exec", host.container, "sh", "-ec", "\n".join(steps))
+
+
+def _settling(host: Host) -> list[str]:
+    """Return what needs a running system: further addresses, and the domains for which a host takes mail."""
     steps = [f"ip address replace {address}/26 dev eth0" for address in host.extra4]
     steps += [f"ip address replace {address}/64 dev eth0 nodad preferred_lft 0" for address in host.extra6]
     if host.domains:
-        steps.append(f"postconf -e 'mydestination = {', '.join(host.domains)}, localhost' 'myhostname = {host.fqdn}'")
-        steps.append("postfix reload 2>&1")
-    if steps:
-        engine.run("exec", host.container, "sh", "-ec", "\n".join(steps))
+        settings = {
+            "myhostname": host.fqdn,
+            "mydestination": "localhost",
+            "virtual_mailbox_domains": ", ".join(host.domains),
+            # Every address of these domains, one file for each message.
+            "virtual_mailbox_maps": f"static:{COLLECTED.name}/",
+            "virtual_mailbox_base": str(COLLECTED.parent),
+            # The user mail, the only one who may write below /var/mail.
+            "virtual_minimum_uid": "8",
+            "virtual_uid_maps": "static:8",
+            "virtual_gid_maps": "static:8",
+        }
+        words = " ".join(f"'{name} = {value}'" for name, value in settings.items())
+        steps += [f"postconf -e {words}", "postfix reload 2>&1"]
+    return steps
 
 
 def journal(engine: Engine, host: Host) -> str:

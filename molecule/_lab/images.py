@@ -19,10 +19,10 @@ COMMON = (
     "dovecot-imapd dovecot-pop3d procps util-linux kmod sudo tcpdump netcat-openbsd ca-certificates"
 )
 PACKAGES = {
-    # The second line is for the stand-in of Messaging Server and its DNS.
+    # The second line is for the stand-in of Messaging Server, and for the lab's DNS.
     "bookworm": f"""{COMMON} python3-scapy swaks
         python3-aiosmtpd python3-dnspython rbldnsd dnsmasq-base""".split(),
-    "trixie": COMMON.split(),
+    "trixie": f"{COMMON} rbldnsd dnsmasq-base".split(),
 }
 HELPER_RELEASE = "bookworm"
 """The image of the hosts around the mail host; it has the tools for tests as well."""

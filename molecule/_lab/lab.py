@@ -1,7 +1,7 @@
 """Starts, renews and removes the lab: `lab.py up`, `reset`, `restart`, `remove`, `status`, `exec`, `down`.
 
 The demo, every Molecule scenario and the benchmarks use the same lab; only the host that they try is made anew between
-them: the mail host, or the one with the stand-in for Messaging Server.
+them: the mail host, the one with the stand-in for Messaging Server, or the one with Postfix and its mailboxes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def up() -> None:
 def reset(release: str, host: Host = MAILHOST) -> None:
     """Make a host anew, with the same addresses and the same SSH host key; the other hosts stay."""
     engine = known_engine()
-    if host.standin and release != HELPER_RELEASE:
+    if "standin" in host.folders and release != HELPER_RELEASE:
         raise LabError(f"{host.name} is {HELPER_RELEASE} only, whose image has what the stand-in needs")
     _ensure(engine, [other for other in STANDING if other not in RENEWED])
     image = ensure_image(engine, release)

@@ -6,10 +6,11 @@ from typing import Callable
 
 import plays
 import pytest
-from addresses import MESSAGING, STANDING
+from addresses import MESSAGING, POSTFIX, RENEWED, STANDING
 from containers import exists
 from lab import known_engine
 from messaging import Messaging
+from postfix import Postfix
 from probes import Lab
 
 
@@ -17,7 +18,8 @@ from probes import Lab
 def lab() -> Lab:
     """Return the running lab; see probes.Lab for what it can do."""
     engine = known_engine()
-    missing = [host.name for host in STANDING if not exists(engine, host)]
+    # The others come and go with the scenarios, which may run side by side.
+    missing = [host.name for host in STANDING if host not in RENEWED and not exists(engine, host)]
     if missing:
         pytest.exit(f"the lab is not up, {', '.join(missing)} missing: make lab", returncode=3)
     return Lab(engine)
@@ -35,3 +37,11 @@ def messaging(lab: Lab) -> Messaging:
     if not exists(lab.engine, MESSAGING):
         pytest.exit("the host messaging is not there: python molecule/_lab/lab.py reset messaging", returncode=3)
     return Messaging(lab)
+
+
+@pytest.fixture(scope="session")
+def postfix(lab: Lab) -> Postfix:
+    """Return the host with Postfix; see postfix.Postfix for what it can do."""
+    if not exists(lab.engine, POSTFIX):
+        pytest.exit("the host postfix is not there: python molecule/_lab/lab.py reset postfix", returncode=3)
+    return Postfix(lab)

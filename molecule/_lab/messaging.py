@@ -5,17 +5,16 @@ The product itself is not in the lab; molecule/_lab/standin is a stand-in for it
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import lab_dns
 from addresses import MESSAGING
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from probes import Lab
 
@@ -24,7 +23,6 @@ CONFIG = f"{ROOT}/config"
 IMAGE = f"{ROOT}/imta/lib/config_data"
 STATE = "/var/lib/messaging-standin"
 SPOOL = "/var/spool/messaging-standin"
-QUERIES = "/var/log/messaging-dns.log"
 USER = ("user@mail.example", "correct horse")
 """Who may log in."""
 
@@ -108,7 +106,8 @@ class Messaging:
     def clear(self) -> None:
         """Forget the calls, the messages and the questions of the DNS, and take the faults away."""
         self.clear_faults()
-        self.run("sh", "-c", f"rm -f {STATE}/calls {SPOOL}/*.json; : > {QUERIES}")
+        self.run("sh", "-c", f"rm -f {STATE}/calls {SPOOL}/*.json")
+        lab_dns.forget(self.lab, self.host.name)
 
     # Messages
 
@@ -121,16 +120,11 @@ class Messaging:
 
     def queries(self) -> list[tuple[str, str]]:
         """What was asked of the host's resolver since `clear`: (type, name)."""
-        return re.findall(r"query\[(\w+)\] (\S+) from", self.read(QUERIES))
+        return lab_dns.queries(self.lab, self.host.name)
 
-    @contextlib.contextmanager
-    def dns_outage(self) -> Iterator[None]:
-        """Have no resolver while the block runs: nobody answers, which a client notices after its own time-out."""
-        self.run("systemctl", "stop", "messaging-dns.service")
-        try:
-            yield
-        finally:
-            self.run("systemctl", "start", "messaging-dns.service")
+    def dns_outage(self) -> AbstractContextManager[None]:
+        """Have no resolver while the block runs."""
+        return lab_dns.outage(self.lab, self.host.name)
 
 
 LIST_MESSAGES = """

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import lab_dns
 import plays
 import pytest
 import yaml
@@ -62,12 +63,11 @@ def deploy(role: Callable[..., plays.Run], first: dict[str, str]) -> Callable[..
 @pytest.fixture(scope="session", autouse=True)
 def _key(messaging: Messaging) -> None:
     """Have the list of a paying user in the lab's DNS."""
-    conf = "/opt/messaging-standin/dns/dnsmasq.conf"
     records = "".join(f"host-record={address}.{KEYED},127.0.0.2\n" for address in ("2.0.0.127", "21.100.51.198"))
-    text = messaging.read(conf)
+    text = messaging.read(lab_dns.SETTINGS)
     if records not in text:
-        messaging.write(conf, text + records)
-        messaging.run("systemctl", "restart", "messaging-dns.service")
+        messaging.write(lab_dns.SETTINGS, text + records)
+        messaging.run("systemctl", "restart", lab_dns.UNIT)
 
 
 @pytest.fixture
