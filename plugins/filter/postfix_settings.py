@@ -143,6 +143,16 @@ options:
         description: Further parameters of main.cf, none that the policy decides.
         type: dict
         default: {}
+      unknown_entries:
+        description: Read by the role alone.
+        type: str
+        choices: [stop, replace]
+        default: stop
+      unusable_block_lists:
+        description: Read by the role alone.
+        type: str
+        choices: [stop, skip]
+        default: stop
   facts:
     description: What the installed Postfix says of itself.
     type: dict

@@ -37,6 +37,20 @@ class Attributes(NamedTuple):
     modified: int = 0
 
 
+PRIVATE = Attributes(0, 0, 0o600, {})
+"""Of the files in a state folder, which are root's alone."""
+
+
+def decode(content: bytes) -> str:
+    """A file's bytes as text that gives the same bytes back."""
+    return content.decode("latin-1")
+
+
+def encode(text: str) -> bytes:
+    """The bytes of a text read by `decode`."""
+    return text.encode("latin-1")
+
+
 def read_file(path: str) -> bytes | None:
     """Return the content of a file, None where there is none; OSError where it is something else."""
     try:

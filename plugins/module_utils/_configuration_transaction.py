@@ -20,7 +20,7 @@ import fcntl
 import functools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_backup as backup
@@ -29,6 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     STAGED,
     Attributes,
     beside,
+    decode,
     digest,
     new_attributes,
     read_attributes,
@@ -59,13 +60,19 @@ class Change(NamedTuple):
     """One file: what it contained when it was read and what it is to contain, None for no file.
 
     ``attributes`` are for a file that does not exist yet, else it keeps its own; without them the folder's owner
-    and mode 0644.
+    and mode 0644. ``age`` in seconds: how old the new file is to look, for a program that waits for a file to settle.
     """
 
     path: str
     before: bytes | None
     after: bytes | None
     attributes: Attributes | None = None
+    age: int = 0
+
+    def diff(self) -> dict[str, str]:
+        """The change as Ansible shows it."""
+        before, after = decode(self.before or b""), decode(self.after or b"")
+        return {"before_header": self.path, "after_header": self.path, "before": before, "after": after}
 
 
 class Driver(Protocol):
@@ -102,11 +109,19 @@ class Driver(Protocol):
         """Whether the service answers now; takes a few seconds at most."""
 
 
+Confirm = Callable[[], None]
+_Work = tuple[Sequence[Change], Mapping[str, Any], "Confirm | None"]
+
 # What the module calls
 
 
-def apply(state: str, driver: Driver, changes: Sequence[Change], details: Mapping[str, Any]) -> str:
-    """Make all changes or none; returns the folder of the backup, nothing where there was nothing to do."""
+def apply(
+    state: str, driver: Driver, changes: Sequence[Change], details: Mapping[str, Any], confirm: Confirm | None = None
+) -> str:
+    """Make all changes or none; returns the folder of the backup, nothing where there was nothing to do.
+
+    ``confirm`` asks the service, where it answered before, whether it does what it should; StepError where not.
+    """
     wanted = [
         change._replace(path=os.path.realpath(change.path)) for change in changes if change.before != change.after
     ]
@@ -114,7 +129,7 @@ def apply(state: str, driver: Driver, changes: Sequence[Change], details: Mappin
         return ""
     with _locked(state) as lock:
         _settle(state, driver)
-        return _guarded(state, driver, wanted, details, lock)
+        return _guarded(state, driver, (wanted, details, confirm), lock)
 
 
 def recover(state: str, driver: Driver) -> str:
@@ -191,16 +206,17 @@ def rollback(state: str, driver: Driver, *, force: bool = False) -> str:
 # The steps
 
 
-def _guarded(state: str, driver: Driver, wanted: Sequence[Change], details: Mapping[str, Any], lock: int) -> str:
+def _guarded(state: str, driver: Driver, work: _Work, lock: int) -> str:
     guardian = Guardian(functools.partial(_rescue, state, driver), [lock])
     guardian.start()
     try:
-        return _apply(state, driver, wanted, details)
+        return _apply(state, driver, work)
     finally:
         guardian.dismiss()
 
 
-def _apply(state: str, driver: Driver, wanted: Sequence[Change], details: Mapping[str, Any]) -> str:
+def _apply(state: str, driver: Driver, work: _Work) -> str:
+    wanted, details, confirm = work
     run = _runner(state)
     name = backup.next_name(state)
     journal = backup.Journal(name, backup.STAGING)
@@ -227,6 +243,8 @@ def _apply(state: str, driver: Driver, wanted: Sequence[Change], details: Mappin
         driver.activate(run, details)
         step = "answer"
         _wait_alive(driver, manifest.alive)
+        if confirm is not None and manifest.alive:
+            confirm()
         step = "commit"
         backup.commit(state, journal)
     except BaseException as error:
@@ -263,7 +281,8 @@ def _stage(state: str, name: str, manifest: backup.Manifest, wanted: Sequence[Ch
     for change in wanted:
         if change.after is not None:
             attributes = read_attributes(change.path) or change.attributes or new_attributes(change.path)
-            write_copy(beside(change.path, STAGED), change.after, attributes._replace(modified=0))
+            modified = time.time_ns() - change.age * 10**9 if change.age else 0
+            write_copy(beside(change.path, STAGED), change.after, attributes._replace(modified=modified))
     for entry in manifest.entries:
         if os.path.isdir(os.path.dirname(entry.path)):
             sync_folder(entry.path)

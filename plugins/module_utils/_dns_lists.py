@@ -15,6 +15,15 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
 
 _ZONE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 
+#: A first label of this length is the key of a paying user, which strangers must not see.
+KEY_LENGTH = 26
+
+
+def shown_zone(zone: str) -> str:
+    """A zone as strangers may see it: without the key of a paying user."""
+    key, _dot, rest = zone.partition(".")
+    return rest if len(key) >= KEY_LENGTH else zone
+
 
 def closed_list(zone: str) -> str:
     """When the list of a zone closed and what became of it, or empty when it is not known to be closed."""

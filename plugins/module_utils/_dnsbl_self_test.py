@@ -14,8 +14,11 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_lists import shown_zone
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     #: Addresses of a name; an empty list when it does not exist, None when there is no definite answer.
     Ask = Callable[[str], "Sequence[str] | None"]
@@ -29,6 +32,8 @@ ERROR_CODES = {
     "127.255.255.255": "this resolver has asked too often; the list wants an agreement",
 }
 ERROR_PREFIX = "127.255.255."
+ERRORS_LIST = ". Messaging Server would take that for a listing and refuse all mail"
+"""What such an answer does where answers cannot be told apart."""
 
 
 class Answers(NamedTuple):
@@ -67,12 +72,33 @@ def ask_lists(zones: Iterable[str], ask: Ask = ask_resolver, patience: float = P
     return {zone: Answers(known.get((zone, 2)), known.get((zone, 1))) for zone, octet in names if octet == 2}
 
 
-def describe_fault(answers: Answers) -> str:
+def unusable_lists(
+    zones: Mapping[str, int], names: Mapping[str, str], role: str, skip: bool, consequence: str = ""
+) -> tuple[set[str], list[str]]:
+    """Lists that fail their self-test, each with a warning; PolicyError where they are not to be skipped.
+
+    ``zones``: the place of each list in the inventory. ``names``: the inventory variable to name for an option.
+    ``consequence``: what an answer that is an error would do.
+    """
+    path = names.get("dnsbls", "mailhost_dnsbls")
+    problems = {
+        zone: f"{path}[{zones[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
+        for zone, answers in ask_lists(zones).items()
+        for why in [describe_fault(answers, consequence)]
+        if why
+    }
+    if problems and not skip:
+        hint = f"or write {role}_unusable_block_lists: skip to go on without it"
+        raise PolicyError([f"{problem}; {hint}" for problem in problems.values()])
+    return set(problems), [f"{problem}; it is left out" for problem in problems.values()]
+
+
+def describe_fault(answers: Answers, consequence: str = "") -> str:
     """Why a list cannot be relied on, or nothing when it works."""
     for found in (*(answers.listed or ()), *(answers.unlisted or ())):
         if found.startswith(ERROR_PREFIX):
             why = ERROR_CODES.get(found, "an error, not a listing")
-            return f"it answers {found}: {why}. Messaging Server would take that for a listing and refuse all mail"
+            return f"it answers {found}: {why}{consequence}"
     if answers.unlisted:
         return f"it lists 127.0.0.1 ({', '.join(answers.unlisted)}), as a list does that has closed and lists everybody"
     if answers.listed is None or answers.unlisted is None:

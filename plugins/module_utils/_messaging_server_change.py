@@ -15,6 +15,8 @@ from typing import Any
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import (
+    PRIVATE,
+    encode,
     read_attributes,
     read_file,
     replace_file,
@@ -34,12 +36,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import (
     PARTS,
-    PRIVATE,
     RECORD,
     STATE,
     Live,
-    decode,
-    encode,
     read_live,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_notes import (
@@ -102,7 +101,7 @@ def _change(product: Product, arguments: dict[str, Any], check_mode: bool) -> di
     result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "evaluated": evaluated}
     if changes:
         if arguments.get("diff"):
-            result["diff"] = [_diff(one) for one in changes]
+            result["diff"] = [one.diff() for one in changes]
         warnings += new_findings(live.texts, wanted.composed.texts, wanted.accepted)
         if wanted.settings is not None:
             external = wanted.settings.channels.external
@@ -141,7 +140,7 @@ def rollback(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
         "warnings": [],
     }
     if arguments.get("diff"):
-        result["diff"] = [_diff(one) for one in changes]
+        result["diff"] = [one.diff() for one in changes]
     if not check_mode:
         result["backup"] = transaction.rollback(STATE, product)
         result["activation"] = [f"imsimta {' '.join(words)}" for words in activations(plan.details["parts"])]
@@ -208,12 +207,3 @@ def _parts(before: Texts, after: Texts) -> set[str]:
     if changed & asked or (GENERAL in parts and any("${" in template for template in templates)):
         parts.add(PORT_ACCESS)
     return parts - {MAPPINGS} if changed <= {PORT_ACCESS} else parts
-
-
-def _diff(one: transaction.Change) -> dict[str, str]:
-    return {
-        "before_header": one.path,
-        "after_header": one.path,
-        "before": decode(one.before or b""),
-        "after": decode(one.after or b""),
-    }

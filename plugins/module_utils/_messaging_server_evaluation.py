@@ -15,6 +15,8 @@ import tempfile
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import (
+    PRIVATE,
+    encode,
     new_attributes,
     read_attributes,
     read_file,
@@ -23,10 +25,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import (
     ACCESS_ERRORS,
-    PRIVATE,
     STATE,
     Live,
-    encode,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_product import (
     MAPPINGS,

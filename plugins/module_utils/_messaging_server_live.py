@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import (
-    Attributes,
+    decode,
     read_file,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
@@ -35,9 +35,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 
 STATE = "/var/lib/mailhost-hardening/messaging-server"
 RECORD = f"{STATE}/record.json"
-
-#: Files of the state folder are root's alone.
-PRIVATE = Attributes(0, 0, 0o600, {})
 
 #: The file of the product for each text.
 PARTS = {"imta_cnf": IMTA, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER, "general": GENERAL}
@@ -83,16 +80,6 @@ def read_live(product: Product) -> Live:
         _options(decode(read_file(product.files[OPTIONS]) or b"")),
         record,
     )
-
-
-def decode(content: bytes) -> str:
-    """A file's bytes as text that gives the same bytes back."""
-    return content.decode("latin-1")
-
-
-def encode(text: str) -> bytes:
-    """The bytes of a text read by `decode`."""
-    return text.encode("latin-1")
 
 
 def _includes(texts: Texts, product: Product) -> dict[str, str]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_lists import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import (
     CONNECT,
     DISPATCHER,
@@ -57,9 +58,6 @@ BLOCKED = "$N" + quote("500 5.7.1 Access denied", "text")
 
 #: What stands for the client's address in the text of a list.
 CLIENT_IN_TEXT = "{client}"
-
-#: A first label of this length is the key of a paying user, which strangers must not see.
-KEY_LENGTH = 26
 
 _LOOPBACK = (Network(4, 0x7F000001, 32), Network(6, 1, 128))
 
@@ -199,12 +197,6 @@ def _list_call(settings: Settings, routine: str, client: str, one: BlockList) ->
     text = quote(text, "callout").replace(CLIENT_IN_TEXT, client)
     # The dot keeps the resolver's search list out (section 7).
     return f"$[{settings.dns_library},{routine},{client},{one.zone}.,{text}]"
-
-
-def shown_zone(zone: str) -> str:
-    """A zone as strangers may see it: without the key of a paying user."""
-    key, _dot, rest = zone.partition(".")
-    return rest if len(key) >= KEY_LENGTH else zone
 
 
 # ORIG_SEND_ACCESS

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import parse_dispatcher
-from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import ask_lists, describe_fault
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import ERRORS_LIST, unusable_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
@@ -46,7 +46,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     senders_of_entries,
     services_of,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_tables import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case, cases_of_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
@@ -201,14 +200,4 @@ def _unusable_lists(
         for index, one in enumerate(policy.block_lists)
         if f"{one.zone}." not in zones and not any(f",{one.zone}.," in template for template in templates)
     }
-    path = names.get("dnsbls", "mailhost_dnsbls")
-    problems = {
-        zone: f"{path}[{new[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
-        for zone, answers in ask_lists(new).items()
-        for why in [describe_fault(answers)]
-        if why
-    }
-    if problems and settings.unusable_block_lists == "stop":
-        hint = "or write messaging_server_unusable_block_lists: skip to go on without it"
-        raise PolicyError([f"{problem}; {hint}" for problem in problems.values()])
-    return set(problems), [f"{problem}; it is left out" for problem in problems.values()]
+    return unusable_lists(new, names, "messaging_server", settings.unusable_block_lists == "skip", ERRORS_LIST)

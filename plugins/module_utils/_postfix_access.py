@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_lists import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import (
     MAIL,
     BlockList,
@@ -37,9 +38,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settin
 
 #: Senders must be able to ask why they are refused.
 ALWAYS_REACHABLE = ("postmaster", "abuse")
-
-#: A first label of this length is the key of a paying user, which strangers must not see.
-KEY_LENGTH = 26
 
 #: What stands for the client's address in the text of a list.
 CLIENT_IN_TEXT = "{client}"
@@ -230,9 +228,3 @@ def list_reply(one: BlockList) -> str:
 def list_text(one: BlockList) -> str:
     """The text of a list, or what is said without one."""
     return one.text or f"Your host {CLIENT_IN_TEXT} is listed by {shown_zone(one.zone)}"
-
-
-def shown_zone(zone: str) -> str:
-    """A zone as strangers may see it: without the key of a paying user."""
-    key, _dot, rest = zone.partition(".")
-    return rest if len(key) >= KEY_LENGTH else zone

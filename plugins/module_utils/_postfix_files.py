@@ -32,6 +32,12 @@ class LiveService(NamedTuple):
     arguments: tuple[str, ...]
 
 
+class Lines(str):
+    """Lines that are put into a file as they are, with their ends."""
+
+    __slots__ = ()
+
+
 class FileError(ValueError):
     """A file that cannot be changed safely."""
 
@@ -65,8 +71,28 @@ def read_main(text: str) -> dict[str, str]:
     return found
 
 
+def parameter_lines(text: str) -> dict[str, Lines]:
+    """The lines of main.cf that set each parameter, as they stand there, without comments between them."""
+    lines = _lines(text)
+    found: dict[str, Lines] = {}
+    for entry in entries(text):
+        name = entry.text.partition("=")[0].strip()
+        found[name] = Lines(found.get(name, "") + _ended(lines[number] for number in entry.numbers))
+    return found
+
+
+def service_lines(text: str) -> dict[tuple[str, str], Lines]:
+    """The lines of master.cf of each service by name and type, as they stand there."""
+    lines = _lines(text)
+    found: dict[tuple[str, str], Lines] = {}
+    for entry in entries(text):
+        name, kind = (*entry.text.split(), "", "")[:2]
+        found[name, kind] = Lines(found.get((name, kind), "") + _ended(lines[number] for number in entry.numbers))
+    return found
+
+
 def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
-    """main.cf with the parameters as wanted, None for not set.
+    """main.cf with the parameters as wanted, a value, Lines, or None for not set.
 
     A parameter keeps its place, a new one comes last. One that has its value already keeps its line, byte for byte.
     """
@@ -136,7 +162,13 @@ def _value(entry: Entry) -> str:
     return entry.text.partition("=")[2].strip()
 
 
+def _ended(lines: Iterable[str]) -> str:
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
 def _setting(name: str, value: str) -> str:
+    if isinstance(value, Lines):
+        return value
     if "\n" in value or value != value.strip():
         raise FileError(f"{name}: {value!r} cannot stand in one line")
     return f"{name} = {value}\n" if value else f"{name} =\n"

@@ -8,10 +8,10 @@ Private to this collection. Source: POSTSCREEN_README.
 
 from __future__ import annotations
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_lists import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_access import (
     CLIENT_IN_TEXT,
     Access,
-    shown_zone,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_answers import answer_patterns
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import TEXT

@@ -21,6 +21,7 @@ OFF, SYNTAX, FQDN = "off", "syntax", "fqdn"
 AUTO, ALWAYS = "auto", "always"
 NORMALIZE, REJECT = "normalize", "reject"
 ADDRESS, LOCAL_PART = "address", "local part"
+STOP, REPLACE, SKIP = "stop", "replace", "skip"
 
 PREGREET, PIPELINING, NON_SMTP_COMMAND, BARE_NEWLINE = "pregreet", "pipelining", "non_smtp_command", "bare_newline"
 TESTS = (PREGREET, PIPELINING, NON_SMTP_COMMAND, BARE_NEWLINE)
@@ -48,7 +49,8 @@ class Settings(NamedTuple):
 
     ``sender_logins``: the logins that own an address, beside the one of the same name. ``dnsbl_weights``: points of a
     block list by zone; one without counts for as much as it takes to be refused. ``indexed_map_from``: the number of
-    blocked single addresses from which they go into an indexed map.
+    blocked single addresses from which they go into an indexed map. ``unknown_entries``: what becomes of restrictions,
+    networks and domains of main.cf that the inventory does not have.
     """
 
     domain_class: str
@@ -72,6 +74,8 @@ class Settings(NamedTuple):
     indexed_map_from: int
     extra_restrictions: dict[str, tuple[str, ...]]
     extra_settings: dict[str, str]
+    unknown_entries: str
+    unusable_block_lists: str
 
 
 DEFAULTS: dict[str, Any] = {
@@ -100,6 +104,8 @@ DEFAULTS: dict[str, Any] = {
     "indexed_map_from": 1000,
     "extra_restrictions": {},
     "extra_settings": {},
+    "unknown_entries": STOP,
+    "unusable_block_lists": STOP,
 }
 """Options of the settings and their defaults. 51200000 is Postfix's own limit of a mailbox, which must not be less."""
 
@@ -109,6 +115,8 @@ _CHOICES = {
     "helo_check": (FQDN, SYNTAX, OFF),
     "postscreen": (AUTO, ALWAYS),
     "bare_newline": (NORMALIZE, REJECT),
+    "unknown_entries": (STOP, REPLACE),
+    "unusable_block_lists": (STOP, SKIP),
 }
 _MAX = 2147483647
 _RANGES = {
@@ -171,6 +179,8 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         indexed_map_from=reader.number("indexed_map_from"),
         extra_restrictions=reader.extra_restrictions(),
         extra_settings=reader.extra_settings(),
+        unknown_entries=reader.choice("unknown_entries"),
+        unusable_block_lists=reader.choice("unusable_block_lists"),
     )
     reader.check_tls()
     reader.problems.raise_if_any()

@@ -53,13 +53,10 @@ backup:
   type: str
 """
 
-import os
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
-from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._host_module import run_step
 
 
 def main():
@@ -71,24 +68,7 @@ def main():
         supports_check_mode=True,
         no_log=True,  # a list of a million networks does not belong into syslog
     )
-    # For the same reason the arguments do not travel back.
-    short = {"module_args": {"step": module.params["step"]}}
-    if os.geteuid() != 0:
-        module.fail_json(
-            msg="Messaging Server can be changed by root alone; set ansible_become: true", invocation=short
-        )
-    step = change.rollback if module.params["step"] == "rollback" else change.change
-    try:
-        result = step(module.params["arguments"], module.check_mode)
-        for warning in result.pop("warnings"):
-            module.warn(warning)
-        module.exit_json(invocation=short, **result)
-    except StepError as error:
-        module.fail_json(
-            msg=str(error), step=error.step, output=error.output, put_back=error.put_back, invocation=short
-        )
-    except (PolicyError, ValueError, OSError) as error:  # MtaTextError and the editors' errors are ValueErrors
-        module.fail_json(msg=str(error), invocation=short)
+    run_step(module, "Messaging Server", {"apply": change.change, "rollback": change.rollback})
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import (
+    ERRORS_LIST,
     Answers,
     ask_lists,
     describe_fault,
@@ -55,7 +56,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_tes
     ],
 )
 def test_faults(listed: Sequence[str] | None, unlisted: Sequence[str] | None, fault: str) -> None:
-    assert describe_fault(Answers(listed, unlisted)) == fault
+    assert describe_fault(Answers(listed, unlisted), ERRORS_LIST) == fault
 
 
 def test_asks_for_both_test_entries_of_every_list() -> None:

@@ -1,0 +1,260 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of the role on the host: from the policy to a Postfix that works by it, or back.
+
+Private to this collection. The order is the promise: compose, have Postfix read the result, ask a private Postfix of
+it, and only then touch anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import (
+    PRIVATE,
+    Attributes,
+    decode,
+    encode,
+    read_file,
+    replace_file,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import unusable_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import describe_deviations
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest, read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import (
+    Staged,
+    check_staged,
+    prove,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import (
+    RECORD,
+    STATE,
+    Live,
+    read_live,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import FOLDER
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_unknown import (
+    describe_unknown,
+    find_unknown,
+)
+
+#: Digest of the files and questions of the last proof without a deviation.
+PROVEN = f"{STATE}/proven"
+
+#: Of a new table.
+PUBLIC = Attributes(0, 0, 0o644, {})
+
+#: Postfix waits for a file that has changed within the last seconds.
+SETTLED = 5
+
+INTERRUPTED = "a run was killed in the middle of its change; the next real run puts the former files back first"
+
+
+class Wanted(NamedTuple):
+    """What a run aims at; without a policy our part is to leave. ``notes``: what the installed version cannot do."""
+
+    composed: Composed
+    policy: MailPolicy | None
+    settings: Settings | None
+    tests: tuple[PolicyTest, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Bring the files into the wanted state; returns the module's result.
+
+    Raises PolicyError, StepError, FileError, OSError.
+    """
+    product = discover()
+    if check_mode and transaction.interrupted(STATE):
+        return {"changed": True, "files": [], "evaluated": 0, "warnings": [INTERRUPTED]}
+    notice = "" if check_mode else transaction.recover(STATE, product)
+    try:
+        result = _change(product, arguments, check_mode)
+    except StepError as error:
+        # What was put back of an earlier run is told once only, so not by the next run.
+        told = f"{notice}\n{error.output}" if notice else error.output
+        raise StepError(error.step, told, error.put_back) from error
+    result["warnings"] = [*([notice] if notice else []), *result["warnings"]]
+    return result
+
+
+def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    live = read_live(product)
+    wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
+    changes = _changes(product, live, wanted.composed)
+    staged = Staged(wanted.composed.main, wanted.composed.master, wanted.composed.maps, product.folder, product.queue)
+    warnings = list(wanted.warnings)
+    if changes:
+        warnings += [*check_staged(staged), *wanted.composed.warnings]
+    evaluated, notes = _prove(staged, wanted, live)
+    result: dict[str, Any] = {
+        "changed": bool(changes),
+        "files": [one.path for one in changes],
+        "evaluated": evaluated,
+        "notes": [*wanted.notes, *notes],
+    }
+    if changes and arguments.get("diff"):
+        result["diff"] = [one.diff() for one in changes]
+    if changes and not check_mode:
+        result["backup"] = _apply(product, live, wanted, changes)
+        result["activation"] = ["postfix reload"]
+    elif not check_mode:
+        _note_record(wanted.composed.record)
+    if not check_mode and wanted.policy is not None:
+        with contextlib.suppress(OSError):  # what is live is live; the next run proves it once more
+            _note(PROVEN, _digest(wanted, live).encode())
+    result["warnings"] = warnings
+    return result
+
+
+def _absent(live: Live) -> Wanted:
+    return Wanted(compose(live.main, live.master, NO_PLAN, live.record), None, None, (), (), ())
+
+
+def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
+    names = arguments.get("names") or {}
+    policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
+    tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))
+    skipped, warnings = _unusable_lists(policy, settings, live, names)
+    policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    plan = compile_plan(policy, settings, live.facts, names)
+    if settings.unknown_entries == STOP:
+        host_name = live.facts.site.get("myhostname", live.facts.parameters.get("myhostname", ""))
+        unknown = describe_unknown(
+            find_unknown(live.facts.site, plan, live.record, policy=policy, settings=settings, host_name=host_name)
+        )
+        if unknown:
+            raise StepError(
+                "unknown entries",
+                "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
+                "are to stay into the inventory, and remove the others from main.cf, or write "
+                f"postfix_unknown_entries: replace\n{unknown}",
+                transaction.UNTOUCHED,
+            )
+    composed = compose(live.main, live.master, plan, live.record)
+    return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes)
+
+
+def _unusable_lists(
+    policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
+) -> tuple[set[str], list[str]]:
+    """Lists that are not in use yet are tested."""
+    used = " ".join(owned.ours or "" for owned in live.record.main.values())
+    new = {one.zone: index for index, one in enumerate(policy.block_lists) if f"{one.zone}=" not in used}
+    return unusable_lists(new, names, "postfix", settings.unusable_block_lists == SKIP)
+
+
+# The proof
+
+
+def _prove(staged: Staged, wanted: Wanted, live: Live) -> tuple[int, list[str]]:
+    """Ask a private Postfix, unless exactly this was asked before; returns the number of sessions, and notes."""
+    if wanted.policy is None or wanted.settings is None:
+        return 0, []
+    if _digest(wanted, live).encode() == read_file(PROVEN):
+        return 0, []
+    proof = prove(staged, wanted.policy, wanted.settings, wanted.tests)
+    if proof.deviations:
+        raise StepError("canary", describe_deviations(proof.deviations), transaction.UNTOUCHED)
+    return proof.count, list(proof.notes)
+
+
+def _digest(wanted: Wanted, live: Live) -> str:
+    composed = wanted.composed
+    version = live.facts.parameters.get("mail_version", "")
+    whole = [composed.main, composed.master, composed.maps, wanted.policy, wanted.settings, wanted.tests, version]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+# Files
+
+
+def _changes(product: Postfix, live: Live, composed: Composed) -> list[transaction.Change]:
+    found = [
+        transaction.Change(path, encode(before), encode(after), age=SETTLED)
+        for path, before, after in (
+            (product.main_cf, live.main, composed.main),
+            (product.master_cf, live.master, composed.master),
+        )
+    ]
+    for name in sorted({*live.record.maps, *composed.maps}):
+        path = product.table(name)
+        after = encode(composed.maps[name].text) if name in composed.maps else None
+        found.append(transaction.Change(path, read_file(path), after, PUBLIC, SETTLED))
+    return [one for one in found if one.before != one.after]
+
+
+def _apply(product: Postfix, live: Live, wanted: Wanted, changes: list[transaction.Change]) -> str:
+    product.aim(live.main, wanted.composed.main, [one.path for one in changes])
+    record = None if wanted.composed.record.empty else dump_record(wanted.composed.record)
+    folder = os.path.join(product.folder, FOLDER)
+    confirm = None
+    if wanted.policy is not None and wanted.settings is not None:
+        confirm = functools.partial(ask_live, wanted.policy, wanted.settings.submission)
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    try:
+        own = transaction.Change(RECORD, read_file(RECORD), record, PRIVATE)
+        return transaction.apply(STATE, product, [*changes, own], {}, confirm)
+    finally:
+        with contextlib.suppress(OSError):  # it stays where there is something in it
+            os.rmdir(folder)
+
+
+def _note_record(record: Record) -> None:
+    """Nothing changes on the host, but what was there already is ours from now on."""
+    if not record.empty:
+        _note(RECORD, dump_record(record))
+
+
+def _note(path: str, content: bytes) -> None:
+    if read_file(path) != content:
+        os.makedirs(STATE, mode=0o700, exist_ok=True)
+        replace_file(path, content, PRIVATE)
+
+
+# The way back
+
+
+def rollback(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
+    product = discover()
+    if check_mode and transaction.interrupted(STATE):
+        return {"changed": True, "files": [], "warnings": [INTERRUPTED]}
+    notice = "" if check_mode else transaction.recover(STATE, product)
+    if notice:
+        # What was live before the last change is live again: another step back would go too far.
+        return {"changed": True, "files": [], "warnings": [notice]}
+    plan = transaction.plan_rollback(STATE, product)
+    transaction.refuse_edited(STATE, plan)
+    changes = [one for one in plan.changes if one.before != one.after and one.path != RECORD]
+    result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "warnings": []}
+    if arguments.get("diff"):
+        result["diff"] = [one.diff() for one in changes]
+    if not check_mode:
+        texts = {one.path: decode(one.after or b"") for one in changes}
+        now = decode(read_file(product.main_cf) or b"")
+        product.aim(now, texts.get(os.path.realpath(product.main_cf), now), list(texts))
+        os.makedirs(os.path.join(product.folder, FOLDER), mode=0o755, exist_ok=True)
+        result["backup"] = transaction.rollback(STATE, product)
+        result["activation"] = ["postfix reload"]
+        with contextlib.suppress(OSError):
+            os.rmdir(os.path.join(product.folder, FOLDER))
+    return result

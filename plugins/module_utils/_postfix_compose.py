@@ -1,0 +1,183 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Puts a plan into main.cf and master.cf: what is the site's stays, what is no longer wanted leaves.
+
+Private to this collection. Source: master(5), for the options of a service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
+    Lines,
+    LiveService,
+    parameter_lines,
+    read_main,
+    read_master,
+    service_lines,
+    set_parameters,
+    set_services,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapFile
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Owned, Place, Record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_services import Service
+
+#: The plan of a host from which our part is to leave.
+NO_PLAN = Plan({}, (), {}, ())
+
+PORTS = {
+    **dict.fromkeys(("smtp", "25"), 25),
+    **dict.fromkeys(("submission", "587"), 587),
+    **dict.fromkeys(("submissions", "smtps", "urd", "465"), 465),
+}
+"""Names that a service of our ports may have in master.cf (/etc/services)."""
+
+
+class Composed(NamedTuple):
+    """Texts of main.cf and master.cf, the tables, the record that belongs to them, and what a person should know."""
+
+    main: str
+    master: str
+    maps: dict[str, MapFile]
+    record: Record
+    warnings: tuple[str, ...]
+
+
+def compose(main: str, master: str, plan: Plan, record: Record) -> Composed:
+    """The files with the plan in them. Raises StepError, FileError."""
+    new_main, owned_main = _compose_main(main, plan, record)
+    new_master, owned_services, warnings = _compose_master(master, plan, record)
+    maps = dict(plan.maps)
+    return Composed(new_main, new_master, maps, Record(owned_main, owned_services, tuple(sorted(maps))), warnings)
+
+
+def _compose_main(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Owned]]:
+    live, lines = read_main(text), parameter_lines(text)
+    wanted: dict[str, str | None] = dict(plan.main)
+    for name, owned in record.main.items():
+        # What somebody has changed since stays his.
+        if name not in wanted and live.get(name) == _folded(owned.ours or ""):
+            wanted[name] = owned.before
+    found = {
+        name: Owned(record.main[name].before if name in record.main else lines.get(name), value)
+        for name, value in plan.main.items()
+    }
+    return set_parameters(text, wanted), found
+
+
+def _compose_master(text: str, plan: Plan, record: Record) -> tuple[str, dict[Place, Owned], tuple[str, ...]]:
+    live, lines = read_master(text), service_lines(text)
+    wanted: dict[Place, str | None] = {}
+    places: dict[Place, Place] = {}
+    found: dict[Place, Owned] = {}
+    warnings: list[str] = []
+    before = {(one.name, one.type): _former(one, live, lines, record, places) for one in plan.services}
+    for service in plan.services:
+        place = (service.name, service.type)
+        merged, dropped = _with_site_options(service, before, plan)
+        warnings += [
+            f"master.cf: {service.name} {service.type}: {word} is decided by the policy, and left out"
+            for word in dropped
+        ]
+        wanted[places.get(place, place)] = merged
+        found[place] = Owned(before[place], merged)
+    for place, owned in record.services.items():
+        if place not in found and _words(lines.get(place)) == _words(owned.ours):
+            wanted[place] = owned.before
+    return set_services(text, wanted), found, tuple(warnings)
+
+
+def _former(
+    service: Service,
+    live: tuple[LiveService, ...],
+    lines: Mapping[Place, Lines],
+    record: Record,
+    places: dict[Place, Place],
+) -> Lines | None:
+    """What stood in the place of a service before us. A service of the same port under another name gives its place."""
+    place = (service.name, service.type)
+    others = [one for one in live if _same_port(one, service)]
+    addressed = [one for one in others if ":" in one.name]
+    if addressed:
+        raise StepError(
+            "read",
+            f"master.cf: {addressed[0].name} inet listens at one address of port {PORTS[service.name]}, which is to be "
+            f"{service.name} inet; remove the address there, and set inet_interfaces in main.cf instead",
+            "nothing was changed",
+        )
+    if place in record.services:
+        return record.services[place].before
+    if place not in lines and others:
+        places[place] = (others[0].name, others[0].type)
+        return lines[others[0].name, others[0].type]
+    return lines.get(place)
+
+
+def _same_port(one: LiveService, service: Service) -> bool:
+    """Whether a live service listens where one of ours does, under another name."""
+    if one.type != "inet" or service.type != "inet" or one.name == service.name:
+        return False
+    return PORTS.get(one.name.rpartition(":")[2]) == PORTS[service.name]
+
+
+# Options
+
+
+def _with_site_options(service: Service, before: Mapping[Place, Lines | None], plan: Plan) -> tuple[str, list[str]]:
+    """A service of ours with the site's own options, as a content filter; those that the policy decides are dropped.
+
+    Postscreen hands over to smtpd, which then gets the options of what listened at port 25.
+    """
+    sources = [(service.name, service.type)]
+    if (service.name, service.type) == ("smtpd", "pass"):
+        sources.insert(0, ("smtp", "inet"))
+    decided = {*plan.main, *(name for name, _value in service.options)}
+    kept: list[str] = []
+    dropped: list[str] = []
+    for source in sources:
+        former = before.get(source)
+        if former is None:
+            continue
+        (one,) = read_master(former)[-1:]
+        if one.columns[7] != service.command:
+            continue
+        if service.limit == "-":
+            service = service._replace(limit=one.columns[6])
+        for name, words in read_options(one.arguments):
+            (dropped if name in decided or name.endswith("_restrictions") else kept).append(words)
+    return service.lines() + "".join(f"  {words}\n" for words in dict.fromkeys(kept)), _without_ours(dropped, service)
+
+
+def _without_ours(dropped: list[str], service: Service) -> list[str]:
+    """What is dropped only to be said again in the same words is not worth a warning."""
+    ours = {f"-o {name}={value}" for name, value in service.options}
+    return [words for words in dropped if words not in ours]
+
+
+def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Arguments of a service as pairs of the parameter that is set (empty: none) and the words that do it."""
+    found: list[tuple[str, str]] = []
+    rest = list(arguments)
+    while rest:
+        words = [rest.pop(0)]
+        if words == ["-o"] and rest:
+            words.append(rest.pop(0))
+            while words[1].startswith("{") and not words[-1].endswith("}") and rest:
+                words.append(rest.pop(0))
+        text = " ".join(words)
+        setting = text[2:].strip(" {}") if text.startswith("-o") else ""
+        found.append((setting.partition("=")[0].strip(), text))
+    return found
+
+
+def _words(text: str | None) -> list[str] | None:
+    return None if text is None else text.split()
+
+
+def _folded(value: str) -> str:
+    return " ".join(value.split())

@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks the live Postfix after a change, before it is final: over real connections, and never further than RCPT.
+
+Private to this collection. A connection to an address of the host's own comes from that address, so that the host can
+be a stranger to itself wherever that address is not inside.
+"""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv6Address
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._networks import parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import STRANGER, relay_forms
+
+STEP = "ask the live Postfix"
+SECONDS = 30.0
+"""For one answer; postscreen makes a stranger wait for some seconds."""
+SMTP, SUBMISSION = 25, 587
+LOOPBACK = "127.0.0.1"
+FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
+
+
+def ask_live(policy: MailPolicy, submission: bool) -> None:
+    """Raise StepError where the live Postfix relays for a stranger, or has AUTH where it must not be."""
+    told = [*_loopback(submission), *_stranger(policy)]
+    if told:
+        raise StepError(STEP, "\n".join(told))
+
+
+def _loopback(submission: bool) -> Iterator[str]:
+    """What is wrong with what the ports offer."""
+    for port in (SMTP, SUBMISSION) if submission else (SMTP,):
+        try:
+            with smtplib.SMTP(LOOPBACK, port, local_hostname="localhost.localdomain", timeout=SECONDS) as session:
+                session.ehlo()
+                if session.has_extn("auth"):
+                    yield f"port {port} offers AUTH without TLS"
+                code, text = session.docmd("MAIL", f"FROM:<{STRANGER}>")
+                if port == SUBMISSION and code < 400:
+                    yield f"port {port} takes a sender who has not logged in: {code} {_text(text)}"
+        except (OSError, smtplib.SMTPException) as error:
+            if port == SUBMISSION:
+                yield f"port {port} does not answer: {error}"
+
+
+def _stranger(policy: MailPolicy) -> Iterator[str]:
+    """Relay forms that are accepted from an address of the host's own which is a stranger by the policy."""
+    domain = policy.domains[0] if policy.domains else "localhost.localdomain"
+    for address in _outside(policy, own_addresses()):
+        forms = relay_forms(domain, address)
+        try:
+            with smtplib.SMTP(address, SMTP, local_hostname="stranger.example", timeout=SECONDS) as session:
+                session.ehlo()
+                if session.has_extn("auth"):
+                    yield f"{address} offers AUTH at port {SMTP}"
+                for form in forms:
+                    session.docmd("RSET")
+                    # A sender whose domain cannot be looked up must not spare the recipient.
+                    if session.docmd("MAIL", f"FROM:<{form.mail_from}>")[0] >= 400:
+                        session.docmd("MAIL", "FROM:<>")
+                    code, text = session.docmd("RCPT", f"TO:<{form.rcpt_to}>")
+                    if code < 400 and not _stays_here(form.rcpt_to, policy):
+                        told = f"{form.name}, RCPT TO:<{form.rcpt_to}>: {code} {_text(text)}"
+                        yield f"a stranger ({address}) may relay: {told}"
+        except (OSError, smtplib.SMTPException):
+            continue  # not every address listens, and postscreen may cut a stranger off
+
+
+def _stays_here(recipient: str, policy: MailPolicy) -> bool:
+    """Whether an address is a mailbox of a domain of ours, and no route."""
+    mailbox, _at, domain = recipient.rpartition("@")
+    return domain.lower() in policy.domains and not set(mailbox) & set("%!@:")
+
+
+def _outside(policy: MailPolicy, addresses: Iterable[str]) -> list[str]:
+    """One address of each family that nothing in the policy speaks of."""
+    named = [*policy.internal, *policy.blocked, *(n for one in policy.relay_exceptions for n in one.networks)]
+    found: dict[int, str] = {}
+    for text in addresses:
+        version, value = parse_address(text)
+        if not any(one.version == version and one.value <= value <= one.last for one in named):
+            found.setdefault(version, text)
+    return list(found.values())
+
+
+def own_addresses() -> list[str]:
+    """Addresses of the host, without those of the loopback and of single links (proc(5))."""
+    return [*_own_ipv4(_read(FIB)), *_own_ipv6(_read(IF_INET6))]
+
+
+def _own_ipv4(lines: list[str]) -> list[str]:
+    found: dict[str, None] = {}
+    for above, line in zip(lines, lines[1:]):
+        if line.strip() == "/32 host LOCAL" and "--" in above:
+            address = above.split()[-1]
+            if not address.startswith(("127.", "169.254.")):
+                found[address] = None
+    return list(found)
+
+
+def _own_ipv6(lines: list[str]) -> list[str]:
+    addresses = [IPv6Address(int(line.split()[0], 16)) for line in lines if line.split()]
+    return [str(one) for one in addresses if not one.is_loopback and not one.is_link_local]
+
+
+def _read(path: str) -> list[str]:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def _text(data: bytes) -> str:
+    return data.decode("ascii", "replace").replace("\n", " / ")

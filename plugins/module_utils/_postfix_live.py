@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live files of a Postfix as texts, with what is known of the host.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import decode, read_file
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import PostfixFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
+    FileError,
+    read_main,
+    read_master,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import (
+    Postfix,
+    ask_parameters,
+    ask_words,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import (
+    Record,
+    RecordError,
+    load_record,
+)
+
+STATE = "/var/lib/mailhost-hardening/postfix"
+RECORD = f"{STATE}/record.json"
+
+
+class Live(NamedTuple):
+    """Texts of main.cf and master.cf, the record of what is ours in them, and the facts."""
+
+    main: str
+    master: str
+    record: Record
+    facts: PostfixFacts
+
+
+def read_live(product: Postfix) -> Live:
+    """Read what is on the host. Raises StepError, OSError."""
+    main, master = (decode(read_file(path) or b"") for path in (product.main_cf, product.master_cf))
+    try:
+        record = load_record(read_file(RECORD))
+    except RecordError as error:
+        raise StepError("read", f"{RECORD} cannot be read: {error}; it says which settings are ours") from error
+    for path, read, text in ((product.main_cf, read_main, main), (product.master_cf, read_master, master)):
+        try:
+            read(text)
+        except FileError as error:
+            raise StepError("read", f"{path}: {error}", "nothing was changed") from error
+    facts = PostfixFacts(
+        parameters=ask_parameters(),
+        map_types=ask_words("-m"),
+        sasl_types=ask_words("-a"),
+        chroot=_in_jail(master),
+        site=site_settings(main, record),
+    )
+    return Live(main, master, record, facts)
+
+
+def site_settings(main: str, record: Record) -> Mapping[str, str]:
+    """What main.cf would set without us; what somebody has changed since is his."""
+    site = read_main(main)
+    for name, owned in record.main.items():
+        if site.get(name, "") != " ".join((owned.ours or "").split()):
+            continue
+        site.pop(name, None)
+        if owned.before is not None:
+            site.update(read_main(owned.before))
+    return site
+
+
+def _in_jail(master: str) -> bool:
+    """Whether the smtpd of port 25 runs in the queue directory."""
+    servers = [one for one in read_master(master) if one.columns[7] == "smtpd"]
+    first = [one for one in servers if one.name.rpartition(":")[2] in ("smtp", "25", "smtpd")] or servers
+    return bool(first) and first[0].columns[4] == "y"

@@ -1,0 +1,175 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An installed Postfix: where its files are, what it says of itself, and how a change of it goes live.
+
+Private to this collection. Sources: postconf(1), postfix(1), postmap(1), master(5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import remove
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import (
+    Runner,
+    StepError,
+    run_tool,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import INDEXED, read_parameters
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import FOLDER
+
+#: What postmap adds to the name of a table.
+INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
+
+SMTP_PORT, ANSWER_SECONDS = 25, 5.0
+
+_OURS_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}}/{FOLDER}/([\w.-]+)")
+_WORD = re.compile(r"[a-z][a-z0-9_-]*")
+_LITERAL = re.compile(r"\[?([0-9a-fA-F.:]+)\]?")
+
+
+class Postfix:
+    """An installation. The driver of its transactions.
+
+    ``rebuild``: paths of indexed tables whose source changes; ``tables``: indexed tables of ours and their types, after
+    the change and before it.
+    """
+
+    name = "Postfix"
+    everything: Mapping[str, Any] = {}
+
+    def __init__(self, folder: str, queue: str, interfaces: str = "all") -> None:
+        self.folder, self.queue = folder, queue
+        self.addresses = _addresses(interfaces)
+        self.rebuild: frozenset[str] = frozenset()
+        self.tables: dict[str, str] = {}
+        self.former: dict[str, str] = {}
+
+    # Places
+
+    @property
+    def main_cf(self) -> str:
+        """The path of main.cf."""
+        return os.path.join(self.folder, "main.cf")
+
+    @property
+    def master_cf(self) -> str:
+        """The path of master.cf."""
+        return os.path.join(self.folder, "master.cf")
+
+    def table(self, name: str) -> str:
+        """The path of a table of ours."""
+        return os.path.join(self.folder, FOLDER, name)
+
+    def aim(self, before: str, after: str, changed: Iterable[str]) -> None:
+        """Prepare for a change: main.cf before and after it, and the paths that change."""
+        self.former = {self.table(name): kind for name, kind in indexed_tables(before).items()}
+        self.tables = {self.table(name): kind for name, kind in indexed_tables(after).items()}
+        self.rebuild = frozenset(changed)
+
+    # The driver of the transaction
+
+    def built(self) -> Sequence[str]:
+        """Return the indexes of our tables, before and after the change."""
+        return [_index(path, kind) for path, kind in (*self.former.items(), *self.tables.items())]
+
+    def check(self, run: Runner) -> None:
+        """Have Postfix look at its files and folders."""
+        run("postfix check", ["postfix", "-c", self.folder, "check"])
+
+    def build(self, run: Runner) -> None:
+        """Make the indexes of tables that changed, and remove those of tables that are gone."""
+        for path, kind in self.tables.items():
+            if path in self.rebuild or self.former.get(path) != kind or not os.path.exists(_index(path, kind)):
+                run("postmap", ["postmap", "-c", self.folder, f"{kind}:{path}"])
+        wanted = {_index(path, kind) for path, kind in self.tables.items()}
+        for path, kind in self.former.items():
+            if _index(path, kind) not in wanted:
+                remove(_index(path, kind))
+
+    def activate(self, run: Runner, details: Mapping[str, Any]) -> None:  # noqa: ARG002 (one way suffices for all)
+        """Have the running Postfix read its files: each process ends after its client. Sessions are not cut."""
+        try:
+            run("postfix status", ["postfix", "-c", self.folder, "status"])
+        except StepError:
+            return  # it does not run, and reads them when it starts
+        run("postfix reload", ["postfix", "-c", self.folder, "reload"])
+
+    def start(self, run: Runner) -> None:
+        """Start Postfix."""
+        if os.path.isdir("/run/systemd/system"):
+            # restart: the unit of Debian counts as running when its instance does not.
+            run("systemctl restart postfix", ["systemctl", "restart", "postfix"])
+        else:
+            run("postfix start", ["postfix", "-c", self.folder, "start"])
+
+    def alive(self) -> bool:
+        """Whether port 25 gives a 220 banner at an address of the host's own."""
+        return any(_answers(address) for address in self.addresses)
+
+
+def _addresses(interfaces: str) -> tuple[str, ...]:
+    found = [match[1] for word in interfaces.replace(",", " ").split() if (match := _LITERAL.fullmatch(word))]
+    return ("127.0.0.1", "::1", *found)
+
+
+def _answers(address: str) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((address, SMTP_PORT), ANSWER_SECONDS) as session:
+        session.settimeout(ANSWER_SECONDS)
+        banner = b""
+        while len(banner) < 4:
+            data = session.recv(512)
+            if not data:
+                return False
+            banner += data
+        if banner[:3] == b"220":
+            with contextlib.suppress(OSError):
+                session.sendall(b"QUIT\r\n")
+                session.recv(512)  # else Postfix writes of a lost connection
+            return True
+    return False
+
+
+def _index(path: str, kind: str) -> str:
+    return path + INDEX_ENDS[kind]
+
+
+def indexed_tables(main: str) -> dict[str, str]:
+    """The indexed tables of ours that a main.cf names, with their types."""
+    return {match[2]: match[1] for match in _OURS_INDEXED.finditer(main)}
+
+
+# Discovery
+
+
+def discover() -> Postfix:
+    """Return the installed Postfix; StepError says what is missing."""
+    names = ("config_directory", "queue_directory", "inet_interfaces")
+    try:
+        # Warnings about main.cf stand in the same output, and are no lines of this form.
+        found = read_parameters(run_tool("discover", ["postconf", *names]).splitlines())
+    except StepError as error:
+        raise StepError("discover", f"Postfix cannot be asked: {error.output}", "nothing was changed") from error
+    folder = found.get("config_directory", "")
+    product = Postfix(folder, found.get("queue_directory", ""), found.get("inet_interfaces", ""))
+    for path in (product.main_cf, product.master_cf):
+        if not os.path.isfile(path):
+            raise StepError("discover", f"there is no file {path}", "nothing was changed")
+    return product
+
+
+def ask_parameters() -> dict[str, str]:
+    """Every parameter that the installed program knows, with its default."""
+    return read_parameters(run_tool("postconf -d", ["postconf", "-d"]).splitlines())
+
+
+def ask_words(option: str) -> frozenset[str]:
+    """What ``postconf`` lists for an option: -m types of tables, -a kinds of SASL."""
+    words = run_tool(f"postconf {option}", ["postconf", option]).split()
+    return frozenset(word for word in words if _WORD.fullmatch(word))

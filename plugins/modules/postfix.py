@@ -1,0 +1,126 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This is a virtual module: it runs on the controller as an action plugin.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postfix
+short_description: Brings the access configuration of Postfix into the state of a policy, as one transaction
+version_added: 1.0.0
+description:
+  - Edits C(main.cf) and C(master.cf) of an installed Postfix, keeps lookup tables of its own beside them, and reloads it.
+    One call to the host does it all.
+  - Before anything is swapped, Postfix reads the new files, and a private Postfix of these files answers real SMTP
+    dialogues, for a stranger in more than 40 forms of asking for relay, for every class of the policy, and for the
+    user's own tests. A deviation stops the run and shows the dialogue. After the reload the live Postfix is asked again.
+  - When a step fails or the run is killed, the old files are put back and made live again.
+author:
+  - The mailhost.hardening developers (@mailhost-hardening)
+options:
+  state:
+    description:
+      - Whether our part is in the files. V(absent) takes exactly our part away. V(previous) puts back what was live
+        before the last change; twice, it goes forward again.
+    type: str
+    choices: [present, absent, previous]
+    default: present
+  policy:
+    description:
+      - The policy, as the filter P(mailhost.hardening.postfix_settings#filter) takes it.
+      - Every problem of the policy is reported at once, before the host is asked for anything.
+    type: dict
+    default: {}
+  settings:
+    description: What concerns Postfix alone, as the filter P(mailhost.hardening.postfix_settings#filter)
+      takes it.
+    type: dict
+    default: {}
+  policy_tests:
+    description: List of sessions (C(client), C(authenticated), C(mail_from), C(rcpt_to), C(expect), C(port),
+      C(comment)) with their expected end.
+    type: raw
+    default: []
+requirements:
+  - root on the host
+  - an installed Postfix, 3.7 or newer, on the host
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    details: The private Postfix is asked in check mode as well.
+    support: full
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
+      mode.
+    support: full
+  platform:
+    description: Target OS/families that can be operated against.
+    details: Proven on Debian 12 and 13.
+    support: full
+    platforms: linux
+seealso:
+  - plugin: mailhost.hardening.postfix_settings
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Let the own networks and authenticated users relay, and nobody else
+  mailhost.hardening.postfix:
+    policy:
+      domains: [example.org]
+      internal_networks: [192.0.2.0/24, "2001:db8:7::/48"]
+      dnsbls:
+        - {zone: zen.spamhaus.org, stage: mail, return_codes: [127.0.0.2-127.0.0.11]}
+    policy_tests:
+      - {client: 203.0.113.9, mail_from: a@example.net, rcpt_to: b@example.com, expect: refuse}
+
+- name: Go back to what was live before the last change
+  mailhost.hardening.postfix:
+    state: previous
+"""
+
+RETURN = r"""
+files:
+  description: Files that were changed, or in check mode would be.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/postfix/main.cf, /etc/postfix/mailhost/internal.cidr]
+evaluated:
+  description: How many sessions the private Postfix answered. Zero where these files and this policy were proven in an
+    earlier run.
+  returned: success, unless O(state=previous)
+  type: int
+  sample: 214
+activation:
+  description: What was done to make the change live.
+  returned: when changed
+  type: list
+  elements: str
+  sample: [postfix reload]
+notes:
+  description: What the installed version cannot do and what stands in for it, and what could not be asked.
+  returned: success, unless O(state=previous)
+  type: list
+  elements: str
+step:
+  description: The step that failed, as C(canary) or C(postfix check).
+  returned: on failure of a step
+  type: str
+output:
+  description: What the program or the dialogue said.
+  returned: on failure of a step
+  type: str
+put_back:
+  description: What was put back, or that nothing was changed.
+  returned: on failure of a step
+  type: str
+backup:
+  description: Folder with the files as they were before the change.
+  returned: when changed, not in check mode
+  type: str
+"""

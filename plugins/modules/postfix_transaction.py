@@ -1,0 +1,75 @@
+#!/usr/bin/python
+
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: postfix_transaction
+short_description: The host's part of mailhost.hardening.postfix
+version_added: 1.0.0
+description:
+  - Changes the configuration of an installed Postfix as one transaction, or puts the previous one back.
+  - A run that fails or is killed leads back to the former files and the former indexes of tables.
+  - This module is called by the action M(mailhost.hardening.postfix), which makes its arguments.
+    It is not meant for playbooks, and its options may change at any time.
+author:
+  - The mailhost.hardening developers (@mailhost-hardening)
+options:
+  step:
+    description: What to do.
+    type: str
+    required: true
+    choices:
+      apply: Bring the configuration to what the arguments ask for.
+      rollback: Put back the configuration that was there before the latest change.
+  arguments:
+    description: What the step needs.
+    type: dict
+    default: {}
+requirements:
+  - root
+  - an installed Postfix
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Harden Postfix (this calls the module)
+  mailhost.hardening.postfix:
+    policy:
+      domains: [example.com]
+      internal_networks: [192.0.2.0/24]
+"""
+
+RETURN = r"""
+backup:
+  description: The folder that keeps the former files.
+  returned: when something was changed
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_change as change
+from ansible_collections.mailhost.hardening.plugins.module_utils._host_module import run_step
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "step": {"type": "str", "required": True, "choices": ["apply", "rollback"]},
+            "arguments": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+        no_log=True,  # a list of a million networks does not belong into syslog
+    )
+    run_step(module, "Postfix", {"apply": change.change, "rollback": change.rollback})
+
+
+if __name__ == "__main__":
+    main()
