@@ -8,7 +8,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import DEFAULTS
 from ansible_collections.mailhost.hardening.plugins.plugin_utils._mail_server_action import MailServerAction
 
-
 OPTIONS = {"root": {"type": "str", "default": ""}}
 
 

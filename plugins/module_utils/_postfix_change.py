@@ -29,7 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import unusable_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import describe_deviations
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest, read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import (
     Staged,

@@ -173,11 +173,11 @@ def _domains(items: Iterable[str], policy: MailPolicy, host_name: str) -> tuple[
     domains, unread = [], []
     for item in items:
         name = item.lower()
-        if "$" in name or "." not in name.strip(".") or name.startswith("localhost.") or name == host_name.lower():
-            continue
-        if re.search(r"[^a-z0-9.-]", name):
+        if "$" not in name and re.search(r"[^a-z0-9.-]", name):
             unread.append(item)
-        elif name not in policy.domains:
+            continue
+        of_the_host = "$" in name or "." not in name or name.startswith("localhost.") or name == host_name.lower()
+        if not of_the_host and name not in policy.domains:
             domains.append(name)
     return domains, unread
 

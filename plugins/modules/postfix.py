@@ -13,11 +13,11 @@ module: postfix
 short_description: Brings the access configuration of Postfix into the state of a policy, as one transaction
 version_added: 1.0.0
 description:
-  - Edits C(main.cf) and C(master.cf) of an installed Postfix, keeps lookup tables of its own beside them, and reloads it.
-    One call to the host does it all.
+  - Edits C(main.cf) and C(master.cf) of an installed Postfix, keeps lookup tables of its own beside them, and
+    reloads it. One call to the host does it all.
   - Before anything is swapped, Postfix reads the new files, and a private Postfix of these files answers real SMTP
     dialogues, for a stranger in more than 40 forms of asking for relay, for every class of the policy, and for the
-    user's own tests. A deviation stops the run and shows the dialogue. After the reload the live Postfix is asked again.
+    user's own tests. A deviation stops the run and shows the dialogue. After the reload the live Postfix is asked.
   - When a step fails or the run is killed, the old files are put back and made live again.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)

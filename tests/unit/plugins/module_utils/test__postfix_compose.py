@@ -1,0 +1,194 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan in files of a site: what is the site's stays, and absent gives every byte back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import (
+    NO_PLAN,
+    Composed,
+    compose,
+    read_options,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import read_facts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
+    parameter_lines,
+    read_main,
+    read_master,
+    service_lines,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import site_settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan, compile_plan, read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import (
+    NOTHING,
+    Record,
+    RecordError,
+    dump_record,
+    load_record,
+)
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "postfix.json").read_text())
+POLICY = {
+    "domains": ["mail.example"],
+    "internal_networks": ["198.51.100.64/26"],
+    "dnsbls": [{"zone": "bl.example", "stage": "mail", "return_codes": ["127.0.0.2"]}],
+}
+MAIN = """\
+# the site's own
+smtpd_banner=$myhostname ESMTP $mail_name (Debian)
+biff = no
+mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104
+# a comment within
+   [::1]/128
+smtpd_tls_cert_file=/etc/ssl/mail.pem
+smtpd_tls_key_file=/etc/ssl/mail.key
+alias_maps = hash:/etc/aliases
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+"""
+MASTER = """\
+# service type
+smtp      inet  n       -       y       -       50       smtpd
+  -o content_filter=smtp-amavis:[127.0.0.1]:10024
+  -o smtpd_helo_required=no
+  -o { smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8892 }
+  -v
+smtps     inet  n       -       y       -       -       smtpd
+  -o smtpd_tls_wrappermode=yes
+  -o receive_override_options=no_address_mappings
+pickup    unix  n       -       y       60      1       pickup
+127.0.0.1:10025 inet n  -       n       -       -       smtpd
+  -o smtpd_relay_restrictions=permit_mynetworks,reject
+"""
+
+
+def facts(site: dict[str, str], release: str = "debian_12") -> Any:
+    return read_facts({**VECTORS[release], "site": site, "chroot": True})
+
+
+def plan(site: dict[str, str], **changes: Any) -> Plan:
+    settings = changes.pop("settings", {})
+    policy, read = read_wanted({**POLICY, **changes}, settings)
+    return compile_plan(policy, read, facts(site))
+
+
+def adopt(main: str = MAIN, master: str = MASTER, record: Record = NOTHING, **changes: Any) -> Composed:
+    return compose(main, master, plan(dict(site_settings(main, record)), **changes), record)
+
+
+def test_the_second_run_changes_nothing() -> None:
+    first = adopt()
+    second = adopt(first.main, first.master, first.record)
+    assert second == first
+
+
+def test_absent_gives_every_byte_back() -> None:
+    first = adopt()
+    again = adopt(first.main, first.master, first.record, blocked_networks=["203.0.113.0/24"])
+    left = compose(again.main, again.master, NO_PLAN, again.record)
+    assert left.master == MASTER
+    # A comment within a value cannot keep its place, as the value has left it for a while.
+    assert sorted(left.main.splitlines()) == sorted(MAIN.splitlines())
+    assert left.main.replace("# a comment within\n", "") == MAIN.replace("# a comment within\n", "")
+    assert left.record.empty
+    assert not left.maps
+
+
+def test_what_the_policy_does_not_speak_of_stays() -> None:
+    first = adopt()
+    before, after = parameter_lines(MAIN), parameter_lines(first.main)
+    for name in ("biff", "alias_maps", "smtpd_tls_cert_file", "smtpd_tls_key_file"):
+        assert after[name] == before[name]
+    places = service_lines(MASTER)
+    for place in (("pickup", "unix"), ("127.0.0.1:10025", "inet")):
+        assert service_lines(first.master)[place] == places[place]
+
+
+def test_the_site_keeps_its_options_and_the_policy_its_own() -> None:
+    first = adopt()
+    (smtp,) = [one for one in read_master(first.master) if one.name == "smtp"]
+    assert smtp.columns[6:] == ("50", "smtpd")
+    assert [words for _name, words in read_options(smtp.arguments)] == [
+        "-o content_filter=smtp-amavis:[127.0.0.1]:10024",
+        "-o { smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8892 }",
+        "-v",
+    ]
+    assert first.warnings == ("master.cf: smtp inet: -o smtpd_helo_required=no is decided by the policy, and left out",)
+
+
+def test_postscreen_hands_the_options_of_the_site_to_smtpd() -> None:
+    first = adopt(blocked_networks=["203.0.113.0/24"])
+    services = {(one.name, one.type): one for one in read_master(first.master)}
+    assert services["smtp", "inet"].columns[7] == "postscreen"
+    assert services["smtp", "inet"].arguments == ()
+    assert services["smtpd", "pass"].columns[6] == "50"
+    assert "content_filter=smtp-amavis:[127.0.0.1]:10024" in services["smtpd", "pass"].arguments
+    back = adopt(first.main, first.master, first.record)
+    assert back.master == adopt().master
+
+
+def test_another_name_of_a_port_gives_its_place() -> None:
+    first = adopt()
+    names = [one.name for one in read_master(first.master)]
+    assert names.index("submissions") == 1
+    assert "smtps" not in names
+    (service,) = [one for one in read_master(first.master) if one.name == "submissions"]
+    assert "receive_override_options=no_address_mappings" in service.arguments
+
+
+def test_one_address_of_a_port_is_refused() -> None:
+    with pytest.raises(StepError, match=r"198\.51\.100\.12:smtp inet listens at one address of port 25"):
+        adopt(master="198.51.100.12:smtp inet n - y - - smtpd\n")
+
+
+def test_what_somebody_changed_is_set_again_and_absent_leaves_it() -> None:
+    first = adopt()
+    changed = first.main.replace("disable_vrfy_command = yes", "disable_vrfy_command = no")
+    assert changed != first.main
+    assert adopt(changed, first.master, first.record).main == first.main
+    left = compose(changed, first.master, NO_PLAN, first.record)
+    assert read_main(left.main)["disable_vrfy_command"] == "no"
+
+
+def test_what_leaves_the_policy_leaves_the_files() -> None:
+    first = adopt(settings={"extra_settings": {"biff": "yes", "mailbox_size_limit": "99999999"}})
+    assert read_main(first.main)["biff"] == "yes"
+    second = adopt(first.main, first.master, first.record)
+    assert parameter_lines(second.main)["biff"] == "biff = no\n"
+    assert "mailbox_size_limit" not in read_main(second.main)
+    assert "mailbox_size_limit" not in second.record.main
+
+
+def test_site_settings_are_without_ours() -> None:
+    first = adopt()
+    assert site_settings(first.main, first.record) == read_main(MAIN)
+
+
+def test_the_record_is_what_was_written() -> None:
+    record = adopt().record
+    assert load_record(dump_record(record)) == record
+    for text in (b"{}", b"[]", b'{"version": 9}', b"\xff"):
+        with pytest.raises(RecordError):
+            load_record(text)
+
+
+VALUES = st.sampled_from(["", "no", "permit_mynetworks, reject", "$myhostname", "a\n  b", "hash:/etc/postfix/x"])
+NAMES = st.sampled_from(["biff", "mynetworks", "smtpd_banner", "smtpd_helo_restrictions", "relay_domains", "x_y"])
+
+
+@given(st.lists(st.tuples(NAMES, VALUES, st.sampled_from(["", "# note\n", "\n"])), unique_by=lambda one: one[0]))
+def test_any_site_gets_its_file_back(settings: list[tuple[str, str, str]]) -> None:
+    main = "".join(f"{note}{name} = {value}\n" for name, value, note in settings)
+    first = compose(main, MASTER, plan({}, settings={"submission": False}), NOTHING)
+    left = compose(first.main, first.master, NO_PLAN, first.record)
+    assert (left.main, left.master) == (main, MASTER)
