@@ -16,6 +16,7 @@ import jinja2
 import pytest
 import yaml
 
+from ansible_collections.mailhost.hardening.plugins.module_utils import _dnsbl_self_test
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_evaluation as evaluation
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_wanted as aim
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
@@ -121,7 +122,7 @@ def host() -> Live:
 
 def first_run(monkeypatch: pytest.MonkeyPatch, answer: str, **more: str) -> aim.Wanted:
     """What the operator's page asks for on such a host, with block lists that give this answer."""
-    monkeypatch.setattr(aim, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
+    monkeypatch.setattr(_dnsbl_self_test, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
     policy, settings, tests = options_of(
         next(data for name, data in INVENTORIES if name.startswith("docs/messaging-server.md: mailhost_mail_server"))
     )
