@@ -44,8 +44,12 @@ class StepError(Exception):
         super().__init__(f"{step}: {self.output or 'failed without output'}" + (f"\n{put_back}" if put_back else ""))
 
 
-def run_tool(step: str, command: Sequence[str], register: str = "", seconds: float = TOOL_SECONDS) -> str:
+def run_tool(
+    step: str, command: Sequence[str], register: str = "", seconds: float = TOOL_SECONDS, *, whole: bool = False
+) -> str:
     """Run a command without input and return what it printed; StepError unless it returns 0 in time.
+
+    Of a long output the middle is left out, unless ``whole``.
 
     The output goes to a file, not a pipe: services that a tool starts keep it open.
     """
@@ -81,7 +85,7 @@ def run_tool(step: str, command: Sequence[str], register: str = "", seconds: flo
         finally:
             if register:
                 clear_register(register)
-        text = _read(output)
+        text = _read(output, whole=whole and not code)
     if code:
         raise StepError(step, f"{text.rstrip()}\n(exit status {code})" if text.strip() else f"exit status {code}")
     return text
@@ -164,10 +168,10 @@ def _scratch() -> IO[bytes]:
     return tempfile.TemporaryFile()
 
 
-def _read(output: IO[bytes]) -> str:
+def _read(output: IO[bytes], *, whole: bool = False) -> str:
     size = output.seek(0, os.SEEK_END)
     output.seek(0)
-    if size <= SHOWN_HEAD + SHOWN_TAIL:
+    if whole or size <= SHOWN_HEAD + SHOWN_TAIL:
         data = output.read()
     else:
         data = output.read(SHOWN_HEAD) + b"\n[...]\n"

@@ -166,7 +166,7 @@ def discover() -> Postfix:
 
 def ask_parameters() -> dict[str, str]:
     """Every parameter that the installed program knows, with its default."""
-    return read_parameters(run_tool("postconf -d", ["postconf", "-d"]).splitlines())
+    return read_parameters(run_tool("postconf -d", ["postconf", "-d"], whole=True).splitlines())
 
 
 def ask_words(option: str) -> frozenset[str]:
