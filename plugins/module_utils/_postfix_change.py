@@ -27,6 +27,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     replace_file,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_transaction import UNTOUCHED
 from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import unusable_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import describe_deviations
@@ -49,6 +50,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import proxies, untrusted_hosts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_unknown import (
     describe_unknown,
     find_unknown,
@@ -104,6 +106,7 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
     warnings = list(wanted.warnings)
     if changes:
         warnings += [*check_staged(staged), *wanted.composed.warnings]
+        warnings += proxies(wanted.composed.main, wanted.composed.master)
     evaluated, notes = _prove(staged, wanted, live)
     result: dict[str, Any] = {
         "changed": bool(changes),
@@ -147,9 +150,13 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
                 "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
                 "are to stay into the inventory, and remove the others from main.cf, or write "
                 f"postfix_unknown_entries: replace\n{unknown}",
-                transaction.UNTOUCHED,
+                UNTOUCHED,
             )
     composed = compose(live.main, live.master, plan, live.record)
+    untrusted = untrusted_hosts(composed.main, composed.master, policy.internal)
+    if untrusted:
+        told = "\n".join(untrusted)
+        raise StepError("trust", f"{told}\nwho is named there can say that he is inside, and relay", UNTOUCHED)
     return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes)
 
 
@@ -173,7 +180,7 @@ def _prove(staged: Staged, wanted: Wanted, live: Live) -> tuple[int, list[str]]:
         return 0, []
     proof = prove(staged, wanted.policy, wanted.settings, wanted.tests)
     if proof.deviations:
-        raise StepError("canary", describe_deviations(proof.deviations), transaction.UNTOUCHED)
+        raise StepError("canary", describe_deviations(proof.deviations), UNTOUCHED)
     return proof.count, list(proof.notes)
 
 

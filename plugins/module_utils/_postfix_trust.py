@@ -1,0 +1,69 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of a site by which a client may say who it is: whoever can do so is inside when he likes.
+
+Private to this collection. Sources: XCLIENT_README, postconf(5). No dialogue finds these, as the one who asks is
+himself somebody who may say who he is.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Iterator
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import read_options
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, read_master
+
+XCLIENT = "smtpd_authorized_xclient_hosts"
+PROXIES = ("smtpd_upstream_proxy_protocol", "postscreen_upstream_proxy_protocol")
+
+
+def untrusted_hosts(main: str, master: str, internal: Iterable[Network]) -> list[str]:
+    """What lets somebody who is not inside name another client's address, each with its place."""
+    inside = [ipaddress.ip_network(str(one)) for one in internal]
+    parameters = read_main(main)
+    found = []
+    for place, value in _values(main, master, XCLIENT):
+        for host in re.split(r"[\s,]+", value.replace("$mynetworks", " ")):
+            if host and not host.startswith("!") and not _is_inside(host, inside, parameters):
+                found.append(f"{place}: {XCLIENT} has {host}, which is not inside by mailhost_internal_networks")
+    return found
+
+
+def proxies(main: str, master: str) -> list[str]:
+    """Remarks on services that take the client's address from whoever connects."""
+    return [
+        f"{place}: {name} = {value}: whoever reaches this port directly can say that he is inside; let the packet filter "
+        "admit the proxy alone"
+        for name in PROXIES
+        for place, value in _values(main, master, name)
+        if value
+    ]
+
+
+def _values(main: str, master: str, name: str) -> Iterator[tuple[str, str]]:
+    value = read_main(main).get(name)
+    if value:
+        yield "main.cf", value
+    for service in read_master(master):
+        for option, words in read_options(service.arguments):
+            if option == name:
+                yield f"master.cf: {service.name} {service.type}", words.partition("=")[2].strip(" {}")
+
+
+def _is_inside(host: str, inside: list[ipaddress.IPv4Network | ipaddress.IPv6Network], main: dict[str, str]) -> bool:
+    if host == "$mynetworks" or (host.startswith("$") and main.get(host.strip("${}"), "") == ""):
+        return True
+    try:
+        network = ipaddress.ip_network(re.sub(r"[\[\]]", "", host), strict=False)
+    except ValueError:
+        return False  # a name or a table: nobody can tell who that is
+    if network.is_loopback:
+        return True
+    return any(
+        network.version == one.version and int(one[0]) <= int(network[0]) and int(network[-1]) <= int(one[-1])
+        for one in inside
+    )

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who may say that he is another client."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._networks import parse_networks
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import proxies, untrusted_hosts
+
+INTERNAL = [*parse_networks("198.51.100.64/26"), *parse_networks("2001:db8:200::/64")]
+MASTER = "smtp inet n - y - - smtpd\n"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "127.0.0.0/8 [::1]/128",
+        "198.51.100.64/27, 198.51.100.100",
+        "$mynetworks",
+        "[2001:db8:200::7]",
+        "!203.0.113.9, 198.51.100.70",
+    ],
+)
+def test_who_is_inside_may(value: str) -> None:
+    assert not untrusted_hosts(f"smtpd_authorized_xclient_hosts = {value}\n", MASTER, INTERNAL)
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0/0", "198.51.100.0/24", "[::]/0", "static:all", "filter.example", "hash:/etc/postfix/x"]
+)
+def test_who_is_not_inside_may_not(host: str) -> None:
+    told = f"smtpd_authorized_xclient_hosts has {host}, which is not inside by mailhost_internal_networks"
+    assert untrusted_hosts(f"smtpd_authorized_xclient_hosts = 127.0.0.1 {host}\n", MASTER, INTERNAL) == [
+        f"main.cf: {told}"
+    ]
+    master = f"{MASTER}2525 inet n - y - - smtpd\n  -o smtpd_authorized_xclient_hosts={host}\n"
+    assert untrusted_hosts("", master, INTERNAL) == [f"master.cf: 2525 inet: {told}"]
+
+
+def test_a_value_by_another_parameter_is_read() -> None:
+    main = "filters = 203.0.113.0/24\nsmtpd_authorized_xclient_hosts = $filters\n"
+    assert untrusted_hosts(main, MASTER, INTERNAL)
+
+
+def test_a_proxy_is_remarked_on() -> None:
+    (told,) = proxies("smtpd_upstream_proxy_protocol = haproxy\n", MASTER)
+    assert told.startswith("main.cf: smtpd_upstream_proxy_protocol = haproxy: whoever reaches this port directly")
+    assert not proxies("", MASTER)
