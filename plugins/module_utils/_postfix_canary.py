@@ -4,22 +4,37 @@
 """Files of a private Postfix that decides like the staged one and can neither receive mail nor deliver any.
 
 Private to this collection. It listens on the loopback address, where the one who asks says which client he stands for:
-on the ports of SMTP with a line of the PROXY protocol, also through postscreen, on those of submission with XCLIENT.
-Sources: XCLIENT_README, POSTSCREEN_README, postconf(5); the waiting times were measured.
+by a line of the PROXY protocol, also through postscreen, and by XCLIENT who has logged in. Nothing outside is asked:
+restrictions that ask the DNS, lists or policy services say nothing here.
+Sources: XCLIENT_README, POSTSCREEN_README, postconf(5), master(5); the waiting times were measured.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
     LiveService,
+    entries,
     read_main,
     read_master,
     set_parameters,
 )
 
-SMTP, SUBMISSION = "smtp", ("submission", "submissions")
+SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
+
+#: How master.cf may write the ports of ours.
+_ROLES = {
+    "smtp": SMTP,
+    "25": SMTP,
+    "submission": SUBMISSION,
+    "587": SUBMISSION,
+    "submissions": SUBMISSIONS,
+    "smtps": SUBMISSIONS,
+    "465": SUBMISSIONS,
+}
 
 #: The folders of a queue, with mode, and whether their group is that of postdrop.
 QUEUE_FOLDERS = (
@@ -44,84 +59,185 @@ trace unix - - n - 0 bounce
 postlog unix-dgram n - n - 1 postlogd
 """
 
-_BY_PROXY = {
-    "postscreen": ("-o", "postscreen_upstream_proxy_protocol=haproxy"),
-    "smtpd": ("-o", "smtpd_upstream_proxy_protocol=haproxy"),
+_PROXY = {
+    "postscreen": ("postscreen_upstream_proxy_protocol", "haproxy"),
+    "smtpd": ("smtpd_upstream_proxy_protocol", "haproxy"),
 }
-_BY_XCLIENT = ("-o", "smtpd_authorized_xclient_hosts=127.0.0.1")
 
-#: No answer waits, none is remembered, and no message gets further than its recipients.
+#: Who may say that he is logged in: the canary listens where nobody else can come to.
+_XCLIENT = ("smtpd_authorized_xclient_hosts", "static:all")
+
+#: No answer waits, none is remembered, nobody else is asked, and no message gets further than its recipients.
 _PARAMETERS = {
-    "inet_interfaces": "127.0.0.1",
     "multi_instance_enable": "no",
     "multi_instance_directories": "",
+    "multi_instance_wrapper": "",
     "master_service_disable": "",
+    "import_environment": "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME",
     "syslog_name": "postfix-canary",
     "smtpd_milters": "",
     "non_smtpd_milters": "",
+    "smtpd_proxy_filter": "",
     "smtpd_end_of_data_restrictions": "reject",
+    # Room for a whole message is asked for at MAIL FROM already.
+    "message_size_limit": "102400",
+    "queue_minfree": "0",
+    "soft_bounce": "no",
     "in_flow_delay": "0",
     "smtpd_error_sleep_time": "0",
     "smtpd_soft_error_limit": "100000",
     "smtpd_hard_error_limit": "100000",
     "smtpd_junk_command_limit": "100000",
     "smtpd_client_event_limit_exceptions": "static:all",
+    "smtpd_peername_lookup": "no",
+    "smtpd_tls_session_cache_database": "",
+    "smtp_tls_session_cache_database": "",
+    "lmtp_tls_session_cache_database": "",
+    "address_verify_map": "",
     "postscreen_cache_map": "",
-    # Also how long answers of block lists are waited for: what is asked here must not depend on those.
-    "postscreen_greet_wait": "1s",
+    # Without a banner and without lists there is nothing that postscreen waits for.
+    "postscreen_greet_banner": "",
+    "postscreen_dnsbl_sites": "",
     "postscreen_pipelining_enable": "no",
     "postscreen_non_smtp_command_enable": "no",
     "postscreen_bare_newline_enable": "no",
 }
 
+#: Restrictions whose answer comes from elsewhere: from the DNS, a list, another server or a policy service.
+_ASKING = re.compile(
+    r"""(?<![\w$.:/-])(?:
+      (?:reject_rbl_client|reject_rhsbl_\w+|permit_dnswl_client|permit_rhswl_client|check_\w+_(?:a|mx|ns)_access
+        |check_policy_service)[\s,]+(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,{}]+)
+      |reject_unknown_(?:sender_domain|recipient_domain|client_hostname|reverse_client_hostname|forward_client_hostname
+        |helo_hostname|client|hostname|address)
+      |reject_unverified_(?:sender|recipient)|permit_mx_backup
+    )(?![\w.:/-])""",
+    re.VERBOSE,
+)
+_SILENT = "check_client_access,static:DUNNO"
+
+_OPTION = re.compile(r"-o\s*(?:\{\s*([\w-]+)\s*=\s*([^{}]*?)\s*\}|([\w-]+)=(\S*))")
+
+_LOOPBACK = re.compile(r"127(\.\d+){3}|localhost|\[?::1\]?|loopback-only")
+
+
+class Entrance(NamedTuple):
+    """A port of the staged file to which strangers can come.
+
+    ``role``: SMTP, SUBMISSION or SUBMISSIONS for the first of these, empty for others. ``name``: as master.cf has it.
+    ``line``: its line there, from 1. ``wrapped``: TLS comes first. ``port``: the one in the canary.
+    """
+
+    role: str
+    name: str
+    line: int
+    command: str
+    wrapped: bool
+    port: int = 0
+
+
+class Place(NamedTuple):
+    """Where a canary is: folder of queue, data and log; the address it listens on; the socket of its SASL server."""
+
+    folder: str
+    address: str
+    sasl: str
+
 
 class Canary(NamedTuple):
-    """Both files, and the ports that answer, by service."""
+    """Both files, the ways in, and whether something was left out that would ask elsewhere."""
 
     main: str
     master: str
-    ports: dict[str, int]
+    entrances: tuple[Entrance, ...]
+    silenced: tuple[str, ...]
 
 
-def canary_files(main: str, master: str, folder: str, live_queue: str, ports: dict[str, int]) -> Canary:
-    """The canary of staged texts.
+def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
+    """All services with smtpd or postscreen that listen on more than the loopback address; those of ours come first."""
+    settings = read_main(main)
+    interfaces = settings.get("inet_interfaces", "all").replace(",", " ").split()
+    wrapped = settings.get("smtpd_tls_wrappermode", "no")
+    shut = bool(interfaces) and all(_LOOPBACK.fullmatch(one) for one in interfaces)
+    found = []
+    for entry, service in zip(entries(master), read_master(master)):
+        if service.type != "inet" or service.columns[7] not in _PROXY:
+            continue
+        host, _colon, port = service.name.rpartition(":")
+        if host and _LOOPBACK.fullmatch(host):
+            continue
+        role = _ROLES.get(port, "")
+        # Where Postfix listens for itself alone, only what the policy speaks of is looked at.
+        if shut and not host and not role:
+            continue
+        tls = options_of(service.arguments).get("smtpd_tls_wrappermode", wrapped) == "yes"
+        found.append((bool(host), Entrance(role, service.name, entry.numbers[0] + 1, service.columns[7], tls)))
+    ranked = [one for _bound, one in sorted(found, key=lambda pair: pair[0])]
+    taken: set[str] = set()
+    result = []
+    for one in ranked:
+        result.append(one._replace(role="") if one.role in taken else one)
+        taken.add(one.role)
+    order = (SMTP, SUBMISSION, SUBMISSIONS, "")
+    return tuple(sorted(result, key=lambda one: (order.index(one.role), one.line)))
 
-    ``folder``: where its queue, data and log will lie. ``live_queue``: the live queue directory, in which the socket of
-    SASL is. ``ports``: a free port for each of SMTP and SUBMISSION; those that the staged file has are used.
-    """
-    socket = read_main(main).get("smtpd_sasl_path", "smtpd")
-    beside = "/" not in socket or socket.startswith(("/", "inet:"))
+
+def canary_files(main: str, master: str, place: Place, ports: Sequence[int]) -> Canary:
+    """The canary of staged texts. ``ports``: a free one for each of ``find_entrances``."""
     own = {
         **_PARAMETERS,
-        "queue_directory": f"{folder}/queue",
-        "data_directory": f"{folder}/data",
-        "maillog_file": f"{folder}/log",
-        "maillog_file_prefixes": folder,
-        "smtpd_sasl_path": socket if beside else f"{live_queue}/{socket}",
+        "inet_interfaces": place.address,
+        "queue_directory": f"{place.folder}/queue",
+        "data_directory": f"{place.folder}/data",
+        "maillog_file": f"{place.folder}/log",
+        "maillog_file_prefixes": place.folder,
+        "smtpd_sasl_type": "dovecot",
+        "smtpd_sasl_path": place.sasl,
     }
-    services = {(one.name, one.type): one for one in read_master(master)}
+    silenced: dict[str, None] = {}
+    quiet = {name: _silence(value, silenced) for name, value in read_main(main).items()}
+    entrances = tuple(one._replace(port=port) for one, port in zip(find_entrances(main, master), ports))
+    services = {entry.numbers[0] + 1: one for entry, one in zip(entries(master), read_master(master))}
     lines = []
-    used = {}
-    entrance = services.get((SMTP, "inet"))
-    if entrance is not None and entrance.columns[7] in _BY_PROXY:
-        used[SMTP] = ports[SMTP]
-        lines.append(_listening(entrance, ports[SMTP], _BY_PROXY[entrance.columns[7]]))
-    for name in SUBMISSION:
-        service = services.get((name, "inet"))
-        if service is not None:
-            used[name] = ports[name]
-            lines.append(_listening(service, ports[name], _BY_XCLIENT))
+    for entrance in entrances:
+        more = [_PROXY[entrance.command]]
+        if entrance.role in (SUBMISSION, SUBMISSIONS):
+            more.append(_XCLIENT)
+        service = services[entrance.line]
+        name = f"[{place.address}]:{entrance.port}"
+        limit = "1" if entrance.command == "postscreen" else "-"
+        lines.append(_line(service, (name, "n", limit), _arguments(service, own, more, silenced)))
     for service in services.values():
         if service.type == "pass" or service.columns[7] == "cleanup":
-            lines.append(_line(service, service.name, service.columns[2], service.columns[6], ()))
-    return Canary(set_parameters(main, own), "".join([*lines, _HELPERS]), used)
+            columns = (service.name, service.columns[2], service.columns[6])
+            lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
+    return Canary(set_parameters(main, {**quiet, **own}), "".join([*lines, _HELPERS]), entrances, tuple(silenced))
 
 
-def _listening(service: LiveService, port: int, more: tuple[str, ...]) -> str:
-    return _line(service, f"127.0.0.1:{port}", "n", "1" if service.columns[7] == "postscreen" else "-", more)
+def options_of(arguments: Iterable[str]) -> dict[str, str]:
+    """What ``-o`` sets, in any of its spellings; of two the last counts."""
+    found = {}
+    for match in _OPTION.finditer(" ".join(arguments)):
+        name, value = (match.group(1), match.group(2)) if match.group(1) else (match.group(3), match.group(4))
+        found[name] = value
+    return found
 
 
-def _line(service: LiveService, name: str, private: str, limit: str, more: tuple[str, ...]) -> str:
+def _silence(value: str, silenced: dict[str, None]) -> str:
+    silenced.update(dict.fromkeys(match.group(0).split()[0].split(",")[0] for match in _ASKING.finditer(value)))
+    return _ASKING.sub(_SILENT, value)
+
+
+def _arguments(
+    service: LiveService, own: dict[str, str], more: Sequence[tuple[str, str]], silenced: dict[str, None]
+) -> list[str]:
+    """Arguments that decide as staged; what the canary sets in main.cf holds in the service as well."""
+    again = [(name, own[name]) for name in options_of(service.arguments) if name in own]
+    words = _silence(" ".join(service.arguments), silenced).split()
+    return [*words, *(word for name, value in [*again, *more] for word in ("-o", f"{name}={value}"))]
+
+
+def _line(service: LiveService, columns: tuple[str, str, str], arguments: Iterable[str]) -> str:
     """A service outside of the jail, which a new queue directory is not furnished for."""
-    words = [name, service.type, private, "-", "n", "-", limit, service.columns[7], *service.arguments, *more]
-    return " ".join(words) + "\n"
+    name, private, limit = columns
+    return " ".join([name, service.type, private, "-", "n", "-", limit, service.columns[7], *arguments]) + "\n"

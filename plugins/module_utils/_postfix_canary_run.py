@@ -1,51 +1,222 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Place of the private Postfix, which is written elsewhere at this moment; nothing is proven by this file.
+"""Has a private Postfix of the staged files answer for every class of the policy, before anything goes live.
 
 Private to this collection.
 """
 
 from __future__ import annotations
 
+import os
+import socket
+import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import Deviation
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapFile
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import (
+    SMTP,
+    SUBMISSION,
+    Canary,
+    Place,
+    canary_files,
+    find_entrances,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import (
+    Server,
+    canary_cases,
+    cases_of_user,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import FileError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_instance import (
+    CANARY,
+    answers,
+    free_ports,
+    make_folders,
+    sasl_server,
+    started,
+    trouble,
+    watched,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import (
+    Heard,
+    as_expected,
+    hold,
+    is_mistake,
+    no_tls,
+    verdict,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
+    Staged,
+    ask_postconf,
+    build_indexes,
+    private_folder,
+    set_past,
+    write_copy,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_dialogue import has_tls
+
+if TYPE_CHECKING:
+    from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest
+    from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import Settings
+
+#: Seconds for all sessions together.
+SECONDS = 45
+
+_ASKED = (
+    "daemon_directory",
+    "mail_owner",
+    "setgid_group",
+    "inet_protocols",
+    "myhostname",
+    "mydestination",
+    "virtual_mailbox_domains",
+    "virtual_alias_domains",
+    "relay_domains",
+    "smtpd_sasl_path",
+)
+_DOMAINS = ("mydestination", "virtual_mailbox_domains", "virtual_alias_domains", "relay_domains")
 
 
-class Staged(NamedTuple):
-    """Staged texts, the live configuration's folder and queue."""
-
-    main: str
-    master: str
-    maps: Mapping[str, MapFile]
-    folder: str
-    queue: str
-
-
-class Proof(NamedTuple):
-    """What came of the questions."""
+@dataclass(frozen=True)
+class Proof:
+    """The number of sessions held, those that ended otherwise than they have to, and what was not asked and why."""
 
     count: int
     deviations: list[Deviation]
     notes: list[str]
 
 
-def check_staged(staged: Staged) -> list[str]:  # noqa: ARG001
-    """Nothing yet."""
-    return []
+def prove(staged: Staged, policy: MailPolicy, settings: Settings, tests: tuple[PolicyTest, ...]) -> Proof:
+    """Ask a private Postfix of the staged files. Nothing live is touched.
+
+    Raises StepError where Postfix refuses the files, or cannot do what they say.
+    """
+    with private_folder() as folder:
+        config = f"{folder}/etc"
+        write_copy(staged, config)
+        build_indexes(staged, config)
+        known = ask_postconf(config, _ASKED)
+        families = _families(known["inet_protocols"])
+        address = "127.0.0.1" if 4 in families else "::1"
+        try:
+            entrances = find_entrances(staged.main, staged.master)
+            ports = free_ports(address, len(entrances))
+            files = canary_files(staged.main, staged.master, Place(folder, address, f"{folder}/sasl"), ports)
+        except FileError as error:
+            raise StepError(CANARY, str(error), transaction.UNTOUCHED) from error
+        except OSError as error:
+            return Proof(0, [], [f"this host lets nothing listen on {address} ({error}); no session was held"])
+        _replace(config, files)
+        make_folders(folder, known["mail_owner"], known["setgid_group"])
+        server = _server(policy, known, files, address)
+        cases, notes = _askable(policy, settings, tests, (server, families))
+        with sasl_server(f"{folder}/sasl"), started(folder, f"{known['daemon_directory']}/master"):
+            named = {one.name: one for one in files.entrances}
+            found = watched(folder, lambda: hold(cases, named, address, time.monotonic() + SECONDS))
+            log = [line.replace(config, staged.folder) for line in trouble(folder)]
+    notes += _notes(policy, settings, (files, server, families), known["smtpd_sasl_path"], staged.queue)
+    return _judge(found, settings, server.ours, (notes, log))
 
 
-def prove(
-    staged: Staged,  # noqa: ARG001
-    policy: MailPolicy,  # noqa: ARG001
-    settings: Settings,  # noqa: ARG001
-    tests: tuple[PolicyTest, ...],  # noqa: ARG001
+def _replace(config: str, files: Canary) -> None:
+    for name, text in (("main.cf", files.main), ("master.cf", files.master)):
+        with open(f"{config}/{name}", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+            file.write(text)
+    set_past(config)
+
+
+def _families(protocols: str) -> frozenset[int]:
+    """Versions of IP that Postfix and this host speak."""
+    words = protocols.replace(",", " ").lower().split()
+    found = {version for version, name in ((4, "ipv4"), (6, "ipv6")) if name in words or "all" in words}
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        found.discard(6)
+    return frozenset(found or {4})
+
+
+def _server(policy: MailPolicy, known: Mapping[str, str], files: Canary, address: str) -> Server:
+    words = [word.lower() for name in _DOMAINS for word in known[name].replace(",", " ").split()]
+    # Tables and files of domains are not read.
+    plain = [word for word in words if not any(char in word for char in ":/$!")]
+    domain = (*policy.domains, *(word for word in plain if "." in word), "")[0]
+    ours = frozenset([*policy.domains, *plain])
+    return Server(domain or known["myhostname"], ours, address, files.entrances, bool(domain))
+
+
+def _askable(
+    policy: MailPolicy, settings: Settings, tests: tuple[PolicyTest, ...], host: tuple[Server, frozenset[int]]
+) -> tuple[list[Case], list[str]]:
+    """The sessions that can be held on this host, and why others of the user's own cannot."""
+    server, families = host
+    wanted, notes = cases_of_user(tests, policy, settings, server)
+    cases = []
+    for case in [*canary_cases(policy, settings, server), *wanted]:
+        client = case.session["client"]
+        needed = {4, 6} if client.startswith("::ffff:") else {6 if ":" in client else 4}
+        if needed <= families and (has_tls() or not case.session["tls"]):
+            cases.append(case)
+    return cases, notes
+
+
+def _notes(
+    policy: MailPolicy,
+    settings: Settings,
+    host: tuple[Canary, Server, frozenset[int]],
+    socket_path: str,
+    queue: str,
+) -> list[str]:
+    files, server, families = host
+    notes = []
+    for version in (4, 6):
+        if version not in families:
+            notes.append(f"Postfix does not speak IPv{version} here; sessions from IPv{version} were not held")
+    if not has_tls():
+        notes.append("this Python has no TLS; sessions with TLS were not held")
+    if not server.delivers:
+        notes.append("no domain of ours is known; sessions to us were not held")
+    for role, needed in ((SMTP, True), (SUBMISSION, settings.submission)):
+        if needed and server.entrance(role) is None:
+            notes.append(f"master.cf has no service {role}; its sessions were not held")
+    path = socket_path if socket_path.startswith(("/", "inet:")) else os.path.join(queue, socket_path)
+    if settings.submission and not answers(path):
+        notes.append(f"nobody answers at {path} (smtpd_sasl_path); users cannot log in until Dovecot does")
+    if policy.block_lists or policy.sender_domain_check or files.silenced:
+        what = ", ".join(files.silenced)
+        notes.append(f"what asks the DNS, lists or other servers was not asked{f': {what}' if what else ''}")
+    return notes
+
+
+def _judge(
+    found: list[tuple[Case, Heard]], settings: Settings, ours: frozenset[str], told: tuple[list[str], list[str]]
 ) -> Proof:
-    """Nothing yet."""
-    return Proof(0, [], [])
+    notes, log = told
+    strict = not any(settings.extra_restrictions.values())
+    deviations = []
+    count = 0
+    unheard: dict[str, str] = {}
+    for case, heard in found:
+        if case.session["tls"] and no_tls(heard):
+            unheard.setdefault(case.session["service"], heard.text)
+            continue
+        count += 1
+        if as_expected(case, heard, ours, strict=strict):
+            continue
+        trace = (*heard.steps, *(f"log: {line}" for line in log)) if is_mistake(heard) else heard.steps
+        deviations.append(Deviation(case, verdict(case, heard, ours), trace))
+    for service, text in unheard.items():
+        notes.append(f"{service} has no TLS ({text}); its sessions with TLS were not held")
+    mistakes = [one for one in deviations if any(step.startswith("log: ") for step in one.trace)]
+    if mistakes and len(mistakes) == len(deviations):
+        first = mistakes[0]
+        text = "\n".join([f"{first.case.name}: {first.got}", *log])
+        raise StepError(CANARY, text, transaction.UNTOUCHED)
+    return Proof(count, deviations, notes)
