@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import PORTS, read_options
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
     LiveService,
     entries,
@@ -25,16 +26,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files 
 
 SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
 
-#: How master.cf may write the ports of ours.
-_ROLES = {
-    "smtp": SMTP,
-    "25": SMTP,
-    "submission": SUBMISSION,
-    "587": SUBMISSION,
-    "submissions": SUBMISSIONS,
-    "smtps": SUBMISSIONS,
-    "465": SUBMISSIONS,
-}
+_ROLES = {25: SMTP, 587: SUBMISSION, 465: SUBMISSIONS}
 
 #: The folders of a queue, with mode, and whether their group is that of postdrop.
 QUEUE_FOLDERS = (
@@ -116,8 +108,6 @@ _ASKING = re.compile(
 )
 _SILENT = "check_client_access,static:DUNNO"
 
-_OPTION = re.compile(r"-o\s*(?:\{\s*([\w-]+)\s*=\s*([^{}]*?)\s*\}|([\w-]+)=(\S*))")
-
 _LOOPBACK = re.compile(r"127(\.\d+){3}|localhost|\[?::1\]?|loopback-only")
 
 
@@ -166,7 +156,7 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
         host, _colon, port = service.name.rpartition(":")
         if host and _LOOPBACK.fullmatch(host):
             continue
-        role = _ROLES.get(port, "")
+        role = _ROLES.get(PORTS.get(port, 0), "")
         # Where Postfix listens for itself alone, only what the policy speaks of is looked at.
         if shut and not host and not role:
             continue
@@ -216,11 +206,8 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int]) -> 
 
 def options_of(arguments: Iterable[str]) -> dict[str, str]:
     """What ``-o`` sets, in any of its spellings; of two the last counts."""
-    found = {}
-    for match in _OPTION.finditer(" ".join(arguments)):
-        name, value = (match.group(1), match.group(2)) if match.group(1) else (match.group(3), match.group(4))
-        found[name] = value
-    return found
+    pairs = [(name, text[2:].strip(" {}")) for name, text in read_options(tuple(arguments)) if name]
+    return {name: setting.partition("=")[2].strip() for name, setting in pairs}
 
 
 def _silence(value: str, silenced: dict[str, None]) -> str:

@@ -32,11 +32,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_tes
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest, read_policy_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import (
-    Staged,
-    check_staged,
-    prove,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import prove
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import (
@@ -50,6 +46,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import Staged, check_staged
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import proxies, untrusted_hosts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_unknown import (
     describe_unknown,
