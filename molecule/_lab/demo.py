@@ -1,4 +1,4 @@
-"""`make demo`: hardens two mail hosts over SSH and shows what real packets and real mail get afterwards."""
+"""`make demo`: hardens three mail hosts over SSH and shows what real packets and real mail get afterwards."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from access import INVENTORY
-from addresses import MAILHOST, MESSAGING
+from addresses import MAILHOST, MESSAGING, POSTFIX
 from demo_display import COLOURS, title
-from demo_mail import show_mail
+from demo_mail import MESSAGING_SERVER, POSTFIX_SERVER, show_mail
 from demo_packets import show_packets
 from engine import PROJECT, STATE, Engine, LabError
 from images import HELPER_RELEASE
@@ -55,12 +55,12 @@ def harden() -> bool:
 def main() -> int:
     """Bring the lab up, harden the mail hosts, show what packets and mail get."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    title(1, "The lab: a Debian mail host, one with a stand-in for Messaging Server, and hosts around them")
+    title(1, "The lab: Debian mail hosts, one of them with a stand-in for Messaging Server, and hosts around them")
     up()
     engine = known_engine()
-    for host in (MAILHOST, MESSAGING):
+    for host in (MAILHOST, MESSAGING, POSTFIX):
         renew(engine, host)
-    title(2, "The policy goes onto both, over SSH")
+    title(2, "The policy goes onto all of them, over SSH")
     if not harden():
         print("demo: the playbook failed or warned", file=sys.stderr)
         return 1
@@ -68,7 +68,9 @@ def main() -> int:
     title(3, "What real packets get at the mail host")
     wrong = show_packets(lab)
     title(4, "What real mail gets at Messaging Server (a stand-in)")
-    wrong += show_mail(lab)
+    wrong += show_mail(lab, MESSAGING_SERVER)
+    title(5, "What real mail gets at Postfix, by the same policy")
+    wrong += show_mail(lab, POSTFIX_SERVER)
     print("\n   `make demo` again changes nothing; `make clean` removes every trace.")
     return int(wrong > 0)
 

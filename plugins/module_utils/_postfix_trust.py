@@ -36,8 +36,8 @@ def untrusted_hosts(main: str, master: str, internal: Iterable[Network]) -> list
 def proxies(main: str, master: str) -> list[str]:
     """Remarks on services that take the client's address from whoever connects."""
     return [
-        f"{place}: {name} = {value}: whoever reaches this port directly can say that he is inside; let the packet filter "
-        "admit the proxy alone"
+        f"{place}: {name} = {value}: whoever reaches this port directly can say that he is inside; let the packet "
+        "filter admit the proxy alone"
         for name in PROXIES
         for place, value in _values(main, master, name)
         if value
