@@ -32,8 +32,8 @@ def describe_deviations(found: list[Deviation]) -> str:
         session = deviation.case.session
         lines.append(f"{deviation.case.name}: {deviation.got}; the policy says: {deviation.case.expect}")
         if number < TRACED:
-            path = f"<{session['mail_from']}> to <{session['rcpt_to'][0]}>"
-            lines.append(f"  client {session['client']}, port {session.get('port', 25)}, {path}")
+            path = f", <{session['mail_from']}> to <{session['rcpt_to'][0]}>" if session["rcpt_to"][0] else ""
+            lines.append(f"  client {session['client']}, port {session.get('port', 25)}{path}")
             lines += [f"  {step}" for step in deviation.trace]
     if len(found) > NAMED:
         lines.append(f"... and {len(found) - NAMED} more sessions")

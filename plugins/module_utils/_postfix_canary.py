@@ -172,8 +172,11 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
     return tuple(sorted(result, key=lambda one: (order.index(one.role), one.line)))
 
 
-def canary_files(main: str, master: str, place: Place, ports: Sequence[int]) -> Canary:
-    """The canary of staged texts. ``ports``: a free one for each of ``find_entrances``."""
+def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, submission: bool) -> Canary:
+    """The canary of staged texts. ``ports``: a free one for each of ``find_entrances``.
+
+    ``submission``: whether the ports of submission are ours, where users log in.
+    """
     own = {
         **_PARAMETERS,
         "inet_interfaces": place.address,
@@ -191,7 +194,7 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int]) -> 
     lines = []
     for entrance in entrances:
         more = [_PROXY[entrance.command]]
-        if entrance.role in (SUBMISSION, SUBMISSIONS):
+        if submission and entrance.role in (SUBMISSION, SUBMISSIONS):
             more.append(_XCLIENT)
         service = services[entrance.line]
         name = f"[{place.address}]:{entrance.port}"

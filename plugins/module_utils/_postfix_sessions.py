@@ -16,7 +16,12 @@ from typing import NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import ACCEPT, NO_RELAY, Case
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import Entrance
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import NOT_OFFERED, OFFERED, is_ours
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_dialogue import BrokenError, Dialogue, Reply
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_dialogue import (
+    LATE,
+    BrokenError,
+    Dialogue,
+    Reply,
+)
 
 #: Clients at the same time.
 CLIENTS = 12
@@ -29,8 +34,8 @@ _UNKNOWN = re.compile(r"[45]50 [45]\.1\.[01] ")
 #: How Postfix puts off whoever may not relay, where a site prefers that.
 _PUT_OFF_RELAY = re.compile(r"45\d 4\.7\.1 .*Relay access denied")
 
-#: Postfix cannot do what its configuration says.
-_MISTAKE = re.compile(r"4\d\d 4\.3\.5 ")
+#: Postfix cannot do what its configuration says (RFC 3463, X.3: the system).
+_MISTAKE = re.compile(r"4\d\d 4\.3\.")
 
 
 class Heard(NamedTuple):
@@ -164,9 +169,20 @@ def no_tls(heard: Heard) -> bool:
     return heard.stage == TLS or (heard.code == 0 and heard.text.startswith("no TLS"))
 
 
+def is_late(heard: Heard) -> bool:
+    """Whether a session did not end in time."""
+    return heard.code == 0 and heard.text == LATE
+
+
 def is_mistake(heard: Heard) -> bool:
     """Whether a session ended as Postfix cannot do what its configuration says."""
     return heard.code == 0 or bool(_MISTAKE.match(heard.text)) or heard.code == 421
+
+
+def refused_by_site(case: Case, heard: Heard, ours: frozenset[str], relay_rejection: str) -> bool:
+    """Whether somebody who may send to us is refused for another reason than relaying."""
+    relay = relay_rejection in heard.text or "Relay access denied" in heard.text
+    return case.expect == ACCEPT and is_ours(case.session["rcpt_to"][0], ours) and heard.code >= 500 and not relay
 
 
 def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool = True) -> bool:

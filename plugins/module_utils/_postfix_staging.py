@@ -28,7 +28,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     ENVIRONMENT,
     StepError,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_master, set_parameters
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
+    FileError,
+    read_master,
+    set_parameters,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import (
     CIDR,
     FOLDER,
@@ -76,13 +80,16 @@ def check_staged(staged: Staged) -> list[str]:
 
     Returns what it says of the live configuration as well, as warnings. Raises StepError with whatever else it says.
     """
-    with private_folder() as place:
-        said, failed = _check(staged, f"{place}/staged")
-        if not said and not failed:
-            return []
-        before: list[str] = []
-        with contextlib.suppress(OSError, ValueError, StepError):
-            before, _failed = _check(_live(staged), f"{place}/live")
+    before: list[str] = []
+    try:
+        with private_folder() as place:
+            said, failed = _check(staged, f"{place}/staged")
+            if not said and not failed:
+                return []
+            with contextlib.suppress(OSError, ValueError, StepError):
+                before, _failed = _check(_live(staged), f"{place}/live")
+    except (OSError, LookupError, FileError) as error:  # a full disk, a user that does not exist
+        raise StepError(CHECK, f"cannot be asked: {error}", transaction.UNTOUCHED) from error
     known = {_without_line(line) for line in before}
     new = [line for line in said if _without_line(line) not in known]
     if new or failed:

@@ -20,6 +20,9 @@ try:
 except ImportError:  # a Python built without it
     ssl = None  # type: ignore[assignment]
 
+#: Why a connection is broken when the deadline is over.
+LATE = "no time is left"
+
 #: Lines of a reply; a server that sends more is none.
 _LINES = 100
 _LINE_BYTES = 4096
@@ -111,7 +114,7 @@ class Dialogue:
     def _left(self) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise BrokenError("no time is left")
+            raise BrokenError(LATE)
         return left
 
     def _send(self, line: str) -> None:
@@ -126,12 +129,12 @@ class Dialogue:
         lines: list[str] = []
         while len(lines) < _LINES:
             line = self._line()
-            self.steps.append(f"< {line}")
             match = re.fullmatch(r"(\d{3})(?:([ -])(.*))?", line)
             if match is None:
                 raise BrokenError(f"no reply of SMTP: {line!r}")
             lines.append(match.group(3) or "")
             if match.group(2) != "-":
+                self.steps.append(f"< {match.group(1)} {', '.join(lines)}".rstrip())
                 return Reply(int(match.group(1)), tuple(lines))
         raise BrokenError("a reply without end")
 
@@ -140,6 +143,8 @@ class Dialogue:
             try:
                 self._socket.settimeout(self._left())
                 data = self._socket.recv(_LINE_BYTES)
+            except socket.timeout as error:
+                raise BrokenError(LATE) from error
             except OSError as error:
                 raise BrokenError(f"no reply: {error}") from error
             if not data:

@@ -39,8 +39,8 @@ relay unix - - y - - smtp
 """
 
 
-def made(main: str = MAIN, master: str = FULL) -> Canary:
-    return canary_files(main, master, PLACE, (10001, 10002, 10003, 10004))
+def made(main: str = MAIN, master: str = FULL, *, submission: bool = True) -> Canary:
+    return canary_files(main, master, PLACE, (10001, 10002, 10003, 10004), submission=submission)
 
 
 def test_postscreen_submission_and_what_else_there_is() -> None:
@@ -67,6 +67,10 @@ def test_without_postscreen() -> None:
     assert found.master.startswith(
         "[127.0.0.1]:10001 inet n - n - - smtpd -o content_filter=scan -o smtpd_upstream_proxy_protocol=haproxy\n"
     )
+
+
+def test_nobody_logs_in_where_submission_is_the_site_s_own() -> None:
+    assert "xclient" not in made(submission=False).master
 
 
 def test_nothing_takes_mail_on_and_nothing_listens_elsewhere() -> None:
