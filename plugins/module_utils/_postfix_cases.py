@@ -157,7 +157,7 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
         for tls in (False, True):
             behind = " with TLS" if tls else ""
             for keyword in ("AUTH", "XCLIENT"):
-                yield _keyword(f"{keyword} on port 25{behind}", NOT_OFFERED, client, keyword, tls=tls)
+                yield _keyword(f"{keyword} on port 25{behind} for {client}", NOT_OFFERED, client, keyword, tls=tls)
         if server.delivers:
             yield from delivery_cases(client, people.own)
         if ":" not in client:

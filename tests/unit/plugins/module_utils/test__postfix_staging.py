@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Private copies of a configuration: what is in them, how old it looks, and that nothing is left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_staging as staging
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapFile
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
+    PREFIX,
+    Staged,
+    private_folder,
+    processes,
+    sweep,
+    write_copy,
+)
+
+
+@pytest.fixture(autouse=True)
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setattr(staging, "PARENT", str(folder))
+    return folder
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Path:
+    folder = tmp_path / "postfix"
+    (folder / "sql").mkdir(parents=True)
+    (folder / "mailhost").mkdir()
+    (folder / "mailhost" / "former.cidr").write_text("192.0.2.1 REJECT\n")
+    (folder / "main.cf").write_text("live\n")
+    (folder / "master.cf").write_text("live\n")
+    (folder / "sql" / "users.cf").write_text("password = x\n")
+    (folder / "sql" / "users.cf").chmod(0o640)
+    (tmp_path / "elsewhere").write_text("made\n")
+    (folder / "makedefs.out").symlink_to("../elsewhere")
+    (folder / "nowhere").symlink_to("/nonexistent/file")
+    os.mkfifo(folder / "pipe")
+    return folder
+
+
+def staged(live: Path) -> Staged:
+    return Staged("caf\udce9 = 1\n", "master\n", {"a.cidr": MapFile("cidr", "192.0.2.2 OK\n")}, str(live), "/queue")
+
+
+def test_a_copy_has_the_staged_files_and_those_of_the_site(live: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy"
+    write_copy(staged(live), str(target))
+    names = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
+    assert names == ["mailhost/a.cidr", "main.cf", "makedefs.out", "master.cf", "sql/users.cf"]
+    assert (target / "main.cf").read_bytes() == b"caf\xe9 = 1\n"
+    assert not (target / "makedefs.out").is_symlink()
+    assert (target / "sql" / "users.cf").stat().st_mode & 0o777 == 0o640
+    assert (live / "main.cf").read_text() == "live\n"
+
+
+def test_files_of_a_copy_look_old(live: Path, tmp_path: Path) -> None:
+    old = time.time() - 100000
+    os.utime(live / "sql" / "users.cf", (old, old))
+    target = tmp_path / "copy"
+    write_copy(staged(live), str(target))
+    assert (target / "sql" / "users.cf").stat().st_mtime == pytest.approx(old, abs=1)
+    for name in ("main.cf", "master.cf", "mailhost/a.cidr"):
+        assert time.time() - (target / name).stat().st_mtime > 50
+
+
+def fail_within() -> None:
+    with private_folder() as folder:
+        Path(folder, "etc").mkdir()
+        raise RuntimeError(folder)
+
+
+def test_nothing_is_left(parent: Path) -> None:
+    with pytest.raises(RuntimeError, match=str(parent)):
+        fail_within()
+    assert list(parent.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_swept(parent: Path) -> None:
+    with private_folder() as alive:
+        killed = parent / f"{PREFIX}killed"
+        killed.mkdir()
+        (killed / "lock").touch()
+        fresh = parent / f"{PREFIX}fresh"
+        fresh.mkdir()
+        other = parent / "other"
+        other.mkdir()
+        program = [sys.executable, "-c", "import time; time.sleep(60)", "-c", f"{killed}/etc"]
+        with subprocess.Popen(program) as process:
+            deadline = time.monotonic() + 10
+            while processes(str(killed)) != [process.pid] and time.monotonic() < deadline:
+                time.sleep(0.01)
+            sweep(str(parent))
+            assert process.wait(10) == -9
+        assert sorted(path.name for path in parent.iterdir()) == sorted([Path(alive).name, fresh.name, "other"])
+
+
+def test_a_folder_without_a_lock_is_swept_when_it_is_old(parent: Path) -> None:
+    folder = parent / f"{PREFIX}old"
+    folder.mkdir()
+    old = time.time() - 1000
+    os.utime(folder, (old, old))
+    sweep(str(parent))
+    assert not folder.exists()
