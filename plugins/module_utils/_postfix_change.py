@@ -105,6 +105,8 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
         warnings += [*check_staged(staged), *wanted.composed.warnings]
         warnings += proxies(wanted.composed.main, wanted.composed.master)
     evaluated, notes = _prove(staged, wanted, live)
+    if notes and not evaluated:  # the host lacks what the private Postfix needs
+        warnings += notes
     result: dict[str, Any] = {
         "changed": bool(changes),
         "files": [one.path for one in changes],
