@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import encode
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import Deviation
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import (
@@ -136,8 +137,8 @@ def _prove(folder: str, staged: Staged, wanted: tuple[MailPolicy, Settings, tupl
 
 def _replace(config: str, files: Canary) -> None:
     for name, text in (("main.cf", files.main), ("master.cf", files.master)):
-        with open(f"{config}/{name}", "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            file.write(text)
+        with open(f"{config}/{name}", "wb") as file:
+            file.write(encode(text))
     set_past(config)
 
 

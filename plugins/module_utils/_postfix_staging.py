@@ -23,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import decode, encode
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import (
     END_SECONDS,
     ENVIRONMENT,
@@ -64,7 +65,7 @@ _ABANDONED = 300
 class Staged(NamedTuple):
     """What is about to go live.
 
-    ``main``, ``master``: texts, bytes that are no UTF-8 as surrogates. ``maps``: our tables by file name.
+    ``main``, ``master``: texts, bytes as _configuration_files.decode reads them. ``maps``: our tables by file name.
     ``folder``: the live configuration directory. ``queue``: the live queue directory.
     """
 
@@ -100,8 +101,8 @@ def check_staged(staged: Staged) -> list[str]:
 def _live(staged: Staged) -> Staged:
     texts = []
     for name in ("main.cf", "master.cf"):
-        with open(f"{staged.folder}/{name}", encoding="utf-8", errors="surrogateescape") as file:
-            texts.append(file.read())
+        with open(f"{staged.folder}/{name}", "rb") as file:
+            texts.append(decode(file.read()))
     return Staged(texts[0], texts[1], {}, staged.folder, staged.queue)
 
 
@@ -303,8 +304,8 @@ def _stat(process: int) -> list[str]:
 
 def _write(path: str, text: str) -> None:
     """A file that all may read; what stood there keeps its owner and mode."""
-    with open(path, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)
+    with open(path, "wb") as file:
+        file.write(encode(text))
     if os.path.dirname(path).endswith(f"/{FOLDER}"):
         os.chmod(path, 0o644)
 

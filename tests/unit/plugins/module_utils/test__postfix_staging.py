@@ -52,7 +52,7 @@ def live(tmp_path: Path) -> Path:
 
 
 def staged(live: Path) -> Staged:
-    return Staged("caf\udce9 = 1\n", "master\n", {"a.cidr": MapFile("cidr", "192.0.2.2 OK\n")}, str(live), "/queue")
+    return Staged("caf\xe9 = 1\n", "master\n", {"a.cidr": MapFile("cidr", "192.0.2.2 OK\n")}, str(live), "/queue")
 
 
 def test_a_copy_has_the_staged_files_and_those_of_the_site(live: Path, tmp_path: Path) -> None:
