@@ -17,10 +17,14 @@ INVENTORY = STATE / "inventory.yml"
 KNOWN_HOSTS = STATE / "known_hosts"
 
 
-def socket_folder() -> Path:
-    """Return where SSH keeps its shared connections; a short path, as socket paths have a limit of 108 bytes."""
+def socket_folder(host: Host | None = None) -> Path:
+    """Return where SSH keeps its shared connections, those with one host or all of them.
+
+    A short path, as socket paths have a limit of 108 bytes.
+    """
     base = os.environ.get("XDG_RUNTIME_DIR", "/tmp")  # noqa: S108 - the folder is made with mode 0700
-    return Path(base, f"mailhost-lab-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]}")
+    folder = Path(base, f"mailhost-lab-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:8]}")
+    return folder / host.name if host else folder
 
 
 def _key(name: str) -> Path:
@@ -52,9 +56,17 @@ def write_access(engine: Engine, *, direct: bool) -> None:
     for host in HOSTS.values():
         names = ",".join(address for port in host.ports for address in (port.ip4, port.ip6))
         known.append(f"{names} {' '.join(host_key(host)[1].split()[:2])}\n")
-    KNOWN_HOSTS.write_text("".join(known))
-    socket_folder().mkdir(mode=0o700, exist_ok=True)
-    INVENTORY.write_text(inventory(engine, direct=direct))
+        socket_folder().mkdir(mode=0o700, exist_ok=True)
+        socket_folder(host).mkdir(mode=0o700, exist_ok=True)
+    _replace(KNOWN_HOSTS, "".join(known))
+    _replace(INVENTORY, inventory(engine, direct=direct))
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file at once, as another run may be reading it."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def inventory(engine: Engine, *, direct: bool) -> str:
@@ -86,15 +98,14 @@ def _variables(engine: Engine, host: Host, direct: bool) -> dict[str, object]:
         "ansible_ssh_private_key_file": str(_key("controller")),
         "ansible_ssh_common_args": " ".join(options),
         "ansible_ssh_pipelining": True,
-        "ansible_control_path_dir": str(socket_folder()),
+        "ansible_control_path_dir": str(socket_folder(host)),
         "ansible_python_interpreter": "/usr/bin/python3",
     }
 
 
-def close_connections() -> None:
-    """End the shared SSH connections; they would hang on a host that was made anew."""
-    folder = socket_folder()
-    for socket in sorted(folder.iterdir()) if folder.is_dir() else []:
+def close_connections(host: Host | None = None) -> None:
+    """End the shared SSH connections with a host, or all; they would hang on a host that was made anew."""
+    for socket in sorted(path for path in socket_folder(host).rglob("*") if path.is_socket()):
         command = ["ssh", "-F", "/dev/null", "-o", f"ControlPath={socket}", "-O", "exit", "lab"]
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
         socket.unlink(missing_ok=True)

@@ -7,11 +7,14 @@ them: the mail host, the one with the stand-in for Messaging Server, or the one 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
 import sys
 import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import access
 import containers
@@ -19,6 +22,9 @@ from addresses import HOSTS, MAILHOST, NETWORKS, RENEWED, STANDING, Host, find_h
 from engine import STATE, Engine, LabError, find_engine
 from images import HELPER_RELEASE, PACKAGES, ensure_image, image_name, remove_images
 from networks import ensure_networks, reached_directly, remove_networks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STATE_FILE = STATE / "lab.json"
 
@@ -45,17 +51,32 @@ def reset(release: str, host: Host = MAILHOST) -> None:
     if "standin" in host.folders and release != HELPER_RELEASE:
         raise LabError(f"{host.name} is {HELPER_RELEASE} only, whose image has what the stand-in needs")
     _ensure(engine, [other for other in STANDING if other not in RENEWED])
-    image = ensure_image(engine, release)
+    with _alone(f"image-{release}"):
+        image = ensure_image(engine, release)
     started = time.monotonic()
-    access.close_connections()
+    access.close_connections(host)
     containers.start(engine, host, image, release)
     containers.wait_until_ready(engine, host)
     print(f"  host {host.name} is new ({release}, {time.monotonic() - started:.1f} s)", flush=True)
 
 
-def _ensure(engine: Engine, hosts: list[Host]) -> None:
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Let nobody else do the same while the block runs: two scenarios, with a host each, may want to."""
     STATE.mkdir(exist_ok=True, mode=0o700)
-    image = ensure_image(engine, HELPER_RELEASE)
+    with (STATE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _ensure(engine: Engine, hosts: list[Host]) -> None:
+    with _alone("lab"):
+        _ensure_alone(engine, hosts)
+
+
+def _ensure_alone(engine: Engine, hosts: list[Host]) -> None:
+    with _alone(f"image-{HELPER_RELEASE}"):
+        image = ensure_image(engine, HELPER_RELEASE)
     if not STATE_FILE.exists():
         engine.choose_runtime(image)
         STATE_FILE.write_text(json.dumps({"engine": engine.name, "runtime": engine.runtime}) + "\n")
@@ -66,8 +87,7 @@ def _ensure(engine: Engine, hosts: list[Host]) -> None:
         print(f"  host {host.name}: {', '.join(f'{port.ip4}, {port.ip6}' for port in host.ports)}", flush=True)
     for host in missing:
         containers.wait_until_ready(engine, host)
-    if missing:
-        access.close_connections()
+        access.close_connections(host)
     # Always, as an inventory of an older checkout lacks hosts.
     access.write_access(engine, direct=reached_directly())
 
@@ -75,14 +95,14 @@ def _ensure(engine: Engine, hosts: list[Host]) -> None:
 def remove(name: str) -> None:
     """Remove one host."""
     engine = known_engine()
-    access.close_connections()
+    access.close_connections(find_host(name))
     containers.remove(engine, find_host(name))
 
 
 def restart(name: str) -> None:
     """Reboot a host."""
     engine = known_engine()
-    access.close_connections()
+    access.close_connections(find_host(name))
     containers.restart(engine, find_host(name))
 
 

@@ -48,7 +48,7 @@ def policy(name: str) -> dict[str, Any]:
 def restart(lab: Lab) -> None:
     """Restart the host: its files stay, its processes, packet filter and sets are gone. A failed unit is no error."""
     # They would hang on a host that is not the same any more.
-    close_connections()
+    close_connections(MAILHOST)
     lab.engine.run("restart", "--time=5", MAILHOST.container)
     until("the host is up", lambda: lab.run("mailhost", ["sh", "-ec", READY], check=False).returncode == 0, 60)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SCENARIO = Path(__file__).parents[1]
 
 # Ends and neighbours of the networks in the policy. The neighbours .21, ::21, .30 and ::30 are there anyway.
-ADDED = ("22", "29", "39", "40", "43", "44"), ("22", "2f", "3f", "40", "43", "44")
+ADDED = ("3", "4", "7", "8", "22", "29"), ("22", "2f", "3f", "40", "43", "44")
 
 
 @pytest.fixture(scope="session", autouse=True)

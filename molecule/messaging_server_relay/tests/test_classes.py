@@ -29,8 +29,8 @@ INNER = {4: "198.51.100.84", 6: "2001:db8:200::84"}
 ENDS = {4: ("22", "29"), 6: ("22", "2f")}
 """First and last address of the internal range."""
 
-BLOCKED_ENDS = {4: ("40", "43"), 6: ("40", "43")}
-BLOCKED_NEIGHBOURS = {4: ("39", "44"), 6: ("3f", "44")}
+BLOCKED_ENDS = {4: ("4", "7"), 6: ("40", "43")}
+BLOCKED_NEIGHBOURS = {4: ("3", "8"), 6: ("3f", "44")}
 
 
 class Case(NamedTuple):
@@ -133,7 +133,8 @@ def friends(family: int) -> Iterator[Case]:
     yield Case("friend, quoted", friend('"fred"@friend.example', PARTNER), channels=onwards)
     yield no_relay("stranger as the friend", friend(FRIEND, PARTNER, source=None))
     yield no_relay("other mail server as the friend", says(family, "remote", FRIEND, PARTNER))
-    yield no_relay("blocked one's neighbour as the friend", friend(FRIEND, PARTNER, source=NETWORKS[family] + "44"))
+    beside = NETWORKS[family] + BLOCKED_NEIGHBOURS[family][1]
+    yield no_relay("blocked one's neighbour as the friend", friend(FRIEND, PARTNER, source=beside))
     for sender in (
         STRANGER,
         "",

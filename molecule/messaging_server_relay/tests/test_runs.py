@@ -104,7 +104,7 @@ def test_a_long_list_goes_to_the_general_database(
     inside, blocked = ([f"{net}.{last}" for last in range(1, 240, 2)] for net in ("192.0.2", "203.0.113"))
     done = apply(
         mailhost_internal_networks=[*inside, "198.51.100.84", "2001:db8:200::84"],
-        messaging_server_blocked_networks=[*blocked, "198.51.100.40"],
+        messaging_server_blocked_networks=[*blocked, "198.51.100.4"],
         mailhost_policy_tests=[
             {"client": inside[-1], "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "accept"},
             {"client": "192.0.2.2", "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "refuse"},
@@ -115,18 +115,18 @@ def test_a_long_list_goes_to_the_general_database(
     general, mappings = messaging.read("general.txt"), messaging.read("mappings")
     assert general.startswith(first["general.txt"]), "what others had in the file is there no more"
     own = general[len(first["general.txt"]) :].split()
-    for address in (*inside, *blocked, "198.51.100.84", "198.51.100.40"):
+    for address in (*inside, *blocked, "198.51.100.84", "198.51.100.4"):
         assert sum(word.endswith(f"|{address}") for word in own) == 1
-    for start in ("192.0.2.", "203.0.113.", "198.51.100.84", "198.51.100.40"):
+    for start in ("192.0.2.", "203.0.113.", "198.51.100.84", "198.51.100.4"):
         assert start not in mappings
     assert ends(
         lab,
         says(INSIDE.name, ELSEWHERE),
         says(INSIDE.name, ELSEWHERE, family=6),
-        says(OUTSIDE.name, US, source="198.51.100.40"),
+        says(OUTSIDE.name, US, source="198.51.100.4"),
         # What the lists have no more.
         says(OUTSIDE.name, ELSEWHERE, source="198.51.100.22"),
-        says(OUTSIDE.name, US, source="198.51.100.43"),
+        says(OUTSIDE.name, US, source="198.51.100.7"),
         says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
     ) == ["accepted", "accepted", BLOCKED, NO_RELAY, "accepted", "accepted"]
 
@@ -137,7 +137,7 @@ def test_what_leaves_the_inventory_leaves_the_server(
     asked = [
         *(says(INSIDE.name, ELSEWHERE, family=family) for family in (4, 6)),
         *(friend(family) for family in (4, 6)),
-        says(OUTSIDE.name, US, source="198.51.100.40"),
+        says(OUTSIDE.name, US, source="198.51.100.4"),
         says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
     ]
     kept = [one for one in policy["mailhost_internal_networks"] if one != "198.51.100.64/26"]
@@ -151,7 +151,7 @@ def test_what_leaves_the_inventory_leaves_the_server(
     to_partner = f"550 5.7.1 {TEXT}: pat@partner.example"
     assert ends(lab, *asked) == [NO_RELAY, "accepted", to_partner, to_partner, "accepted", "accepted"]
     left = messaging.read("mappings")
-    for gone in ("198.51.100.64", "198.51.100.40", "2001:db8:100::40", "friend.example", "ORIG_MAIL_ACCESS"):
+    for gone in ("198.51.100.64", "198.51.100.4", "2001:db8:100::40", "friend.example", "ORIG_MAIL_ACCESS"):
         assert gone not in left
     assert messaging.read("general.txt") == first["general.txt"]
     # What comes into it again comes back, every file to the byte.
