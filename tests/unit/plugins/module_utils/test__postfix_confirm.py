@@ -1,0 +1,119 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The questions to the live Postfix, asked of a server that answers as it is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_confirm as confirm
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import read_mail_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
+
+POLICY = read_mail_policy({"domains": ["mail.example"], "internal_networks": ["198.51.100.64/26"]})
+FIB = """\
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     +-- 127.0.0.0/8 2 0 2
+           |-- 127.0.0.1
+              /32 host LOCAL
+     |-- 198.51.100.12
+        /32 host LOCAL
+     |-- 198.51.100.63
+        /32 link BROADCAST
+     |-- 198.51.100.76
+        /32 host LOCAL
+""".splitlines()
+IF_INET6 = [
+    "00000000000000000000000000000001 01 80 10 80       lo",
+    "20010db8010000000000000000000012 02 40 00 80     eth0",
+    "fe800000000000000000c6fffe336412 02 40 20 80     eth0",
+]
+
+Answer = Callable[[str], str]
+
+
+def closed(line: str) -> str:
+    """What a hardened Postfix says."""
+    word = line[:4].upper()
+    if word in ("EHLO", "HELO"):
+        return "250-mail.example\r\n250 PIPELINING\r\n"
+    return "550 5.7.1 Relaying not permitted\r\n" if word == "RCPT" else "250 2.0.0 Ok\r\n"
+
+
+def serve(server: socket.socket, answer: Answer) -> None:
+    while True:
+        try:
+            connection, _peer = server.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rwb") as stream:
+            stream.write(b"220 mail.example ESMTP\r\n")
+            stream.flush()
+            for line in stream:
+                stream.write(answer(line.decode("ascii").rstrip()).encode("ascii"))
+                stream.flush()
+                if line[:4].upper() == b"QUIT":
+                    break
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
+    """Ask a server on the loopback, which stands for the host's own address outside as well."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(confirm, "SMTP", server.getsockname()[1])
+        monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
+
+        def ask(answer: Answer) -> None:
+            threading.Thread(target=serve, args=(server, answer), daemon=True).start()
+            ask_live(POLICY, submission=False)
+
+        yield ask
+
+
+def test_a_closed_server_is_confirmed(asked: Callable[[Answer], None]) -> None:
+    asked(closed)
+
+
+def test_one_form_that_is_let_through_is_told(asked: Callable[[Answer], None]) -> None:
+    def answer(line: str) -> str:
+        return "250 2.1.5 Ok\r\n" if line.startswith("RCPT TO:<victim%") else closed(line)
+
+    with pytest.raises(StepError) as caught:
+        asked(answer)
+    assert caught.value.step == "ask the live Postfix"
+    assert caught.value.output == (
+        "a stranger (127.0.0.1) may relay: percent, RCPT TO:<victim%relay-target.example@mail.example>: 250 2.1.5 Ok"
+    )
+
+
+def test_auth_without_tls_is_told(asked: Callable[[Answer], None]) -> None:
+    with pytest.raises(StepError, match=r"offers AUTH without TLS"):
+        asked(lambda line: "250-mail.example\r\n250 AUTH PLAIN\r\n" if line[:4] == "ehlo" else closed(line))
+
+
+def test_who_is_cut_off_may_not_relay(asked: Callable[[Answer], None]) -> None:
+    asked(lambda _line: "421 4.7.0 too many connections\r\n")
+
+
+def test_addresses_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "_read", lambda path: FIB if path == confirm.FIB else IF_INET6)
+    assert confirm.own_addresses() == ["198.51.100.12", "198.51.100.76", "2001:db8:100::12"]
+    assert confirm._outside(POLICY, confirm.own_addresses()) == ["198.51.100.12", "2001:db8:100::12"]
+
+
+def test_an_address_inside_is_no_stranger() -> None:
+    assert confirm._outside(POLICY, ["198.51.100.76"]) == []
+
+
+def test_a_host_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "FIB", "/nonexistent")
+    monkeypatch.setattr(confirm, "IF_INET6", "/nonexistent")
+    assert confirm.own_addresses() == []

@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which tools a change calls: indexes are built where their source changed, and removed with their table."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_product as product
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, indexed_tables
+
+MAIN = "smtpd_client_restrictions = check_client_access hash:${config_directory}/mailhost/blocked-addresses\n"
+
+
+class Calls:
+    """Notes the commands it is given, and lets a step fail."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.commands: list[str] = []
+        self.failing = failing
+
+    def __call__(self, step: str, command: Sequence[str]) -> str:
+        self.commands.append(" ".join(command))
+        if step == self.failing:
+            raise StepError(step, "no")
+        return ""
+
+
+@pytest.fixture
+def postfix(tmp_path: Path) -> Postfix:
+    (tmp_path / "mailhost").mkdir()
+    return Postfix(str(tmp_path), str(tmp_path / "queue"))
+
+
+def built(postfix: Postfix) -> list[str]:
+    calls = Calls()
+    postfix.build(calls)
+    return calls.commands
+
+
+def test_only_ours_with_an_index_are_found() -> None:
+    others = "x = cidr:${config_directory}/mailhost/a.cidr, lmdb:${config_directory}/mailhost/b\n"
+    text = f"{MAIN}{others}alias_maps = hash:/etc/aliases\n"
+    assert indexed_tables(text) == {"blocked-addresses": "hash", "b": "lmdb"}
+
+
+def test_an_index_is_built_where_its_source_changed(postfix: Postfix) -> None:
+    table = postfix.table("blocked-addresses")
+    command = f"postmap -c {postfix.folder} hash:{table}"
+    postfix.aim("", MAIN, [table])
+    assert postfix.built() == [f"{table}.db"]
+    assert built(postfix) == [command]
+    Path(f"{table}.db").touch()
+    postfix.aim(MAIN, MAIN, [])
+    assert built(postfix) == []
+    postfix.aim(MAIN, MAIN, [table])
+    assert built(postfix) == [command]
+    Path(f"{table}.db").unlink()
+    postfix.aim(MAIN, MAIN, [])
+    assert built(postfix) == [command]
+
+
+def test_another_type_leaves_no_index_behind(postfix: Postfix) -> None:
+    table = postfix.table("blocked-addresses")
+    Path(f"{table}.db").touch()
+    postfix.aim(MAIN, MAIN.replace("hash:", "lmdb:"), [])
+    assert built(postfix) == [f"postmap -c {postfix.folder} lmdb:{table}"]
+    assert not Path(f"{table}.db").exists()
+
+
+def test_an_index_leaves_with_its_table(postfix: Postfix) -> None:
+    table = postfix.table("blocked-addresses")
+    Path(f"{table}.db").touch()
+    postfix.aim(MAIN, "", [table])
+    assert postfix.built() == [f"{table}.db"]
+    assert built(postfix) == []
+    assert not Path(f"{table}.db").exists()
+
+
+def test_what_does_not_run_is_not_told_to_read_its_files(postfix: Postfix) -> None:
+    stopped, running = Calls("postfix status"), Calls()
+    postfix.activate(stopped, {})
+    postfix.activate(running, {})
+    status = f"postfix -c {postfix.folder} status"
+    assert stopped.commands == [status]
+    assert running.commands == [status, f"postfix -c {postfix.folder} reload"]
+
+
+def test_addresses_of_its_own_are_asked() -> None:
+    assert Postfix("/x", "/y", "all").addresses == ("127.0.0.1", "::1")
+    found = Postfix("/x", "/y", "loopback-only, 192.0.2.1 [2001:db8::1] mail.example").addresses
+    assert found == ("127.0.0.1", "::1", "192.0.2.1", "2001:db8::1")
+
+
+@pytest.fixture(params=[(b"220 mail.example ESMTP\r\n", True), (b"421 too busy\r\n", False), (b"", False)])
+def answering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
+    banner, alive = request.param
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(product, "SMTP_PORT", server.getsockname()[1])
+
+        def serve() -> None:
+            connection, _peer = server.accept()
+            with connection:
+                connection.sendall(banner)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield alive
+        thread.join(5)
+
+
+def test_a_banner_is_a_sign_of_life(answering: bool) -> None:
+    one = Postfix("/x", "/y")
+    one.addresses = ("127.0.0.1",)
+    assert one.alive() is answering
+
+
+def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(product, "SMTP_PORT", server.getsockname()[1])
+    assert not Postfix("/x", "/y").alive()
