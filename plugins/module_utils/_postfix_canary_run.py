@@ -12,13 +12,11 @@ import os
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import encode
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import Deviation
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import (
     SMTP,
     SUBMISSION,
@@ -28,6 +26,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary
     find_entrances,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import (
+    EXCEPTIONS,
     Server,
     canary_cases,
     cases_of_user,
@@ -43,24 +42,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_instan
     trouble,
     watched,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import (
-    Heard,
-    as_expected,
-    hold,
-    is_late,
-    is_mistake,
-    no_tls,
-    refused_by_site,
-    verdict,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import private_folder
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import hold
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
     Staged,
     ask_postconf,
     build_indexes,
-    private_folder,
     set_past,
     write_copy,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_verdicts import SECONDS, Proof, judge
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_dialogue import has_tls
 
 if TYPE_CHECKING:
@@ -68,9 +59,6 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest
     from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import Settings
-
-#: Seconds for all sessions together.
-SECONDS = 45
 
 _ASKED = (
     "daemon_directory",
@@ -85,15 +73,6 @@ _ASKED = (
     "smtpd_sasl_path",
 )
 _DOMAINS = ("mydestination", "virtual_mailbox_domains", "virtual_alias_domains", "relay_domains")
-
-
-@dataclass(frozen=True)
-class Proof:
-    """The number of sessions held, those that ended otherwise than they have to, and what was not asked and why."""
-
-    count: int
-    deviations: list[Deviation]
-    notes: list[str]
 
 
 def prove(staged: Staged, policy: MailPolicy, settings: Settings, tests: tuple[PolicyTest, ...]) -> Proof:
@@ -132,7 +111,7 @@ def _prove(folder: str, staged: Staged, wanted: tuple[MailPolicy, Settings, tupl
         found = watched(folder, lambda: hold(cases, named, address, time.monotonic() + SECONDS))
         log = [line.replace(config, staged.folder) for line in trouble(folder)]
     notes += _notes(policy, settings, (files, server, families), known["smtpd_sasl_path"], staged.queue)
-    return _judge(found, (policy, settings, server), notes, log)
+    return judge(found, (policy, settings, server), notes, log)
 
 
 def _replace(config: str, files: Canary) -> None:
@@ -199,39 +178,9 @@ def _notes(
     path = socket_path if socket_path.startswith(("/", "inet:")) else os.path.join(queue, socket_path)
     if settings.submission and not answers(path):
         notes.append(f"nobody answers at {path} (smtpd_sasl_path); users cannot log in until Dovecot does")
+    if len(policy.relay_exceptions) > EXCEPTIONS:
+        notes.append(f"of {len(policy.relay_exceptions)} relay exceptions {EXCEPTIONS} were asked")
     if policy.block_lists or policy.sender_domain_check or files.silenced:
         what = ", ".join(files.silenced)
         notes.append(f"what asks the DNS, lists or other servers was not asked{f': {what}' if what else ''}")
     return notes
-
-
-def _judge(
-    found: list[tuple[Case, Heard]], wanted: tuple[MailPolicy, Settings, Server], notes: list[str], log: list[str]
-) -> Proof:
-    """The proof, or StepError where the configuration cannot work."""
-    policy, settings, server = wanted
-    strict = not any(settings.extra_restrictions.values())
-    deviations, mistakes, late = [], [], 0
-    skipped: dict[str, None] = {}
-    count = 0
-    for case, heard in found:
-        got = verdict(case, heard, server.ours)
-        if case.session["tls"] and no_tls(heard):
-            skipped[f"{case.session['service']} has no TLS ({heard.text}); its sessions with TLS were not held"] = None
-            continue
-        count += 1
-        if is_late(heard):
-            late += 1
-        elif as_expected(case, heard, server.ours, strict=strict):
-            continue
-        elif not strict and refused_by_site(case, heard, server.ours, policy.relay_rejection):
-            skipped[f"{case.name}: {got}; if extra_restrictions mean that, all is well"] = None
-        elif is_mistake(heard):
-            mistakes.append(Deviation(case, got, (*heard.steps, *log)))
-        else:
-            deviations.append(Deviation(case, got, heard.steps))
-    if not deviations and (mistakes or late):
-        over = [f"{late} of {count} sessions did not end within {SECONDS} seconds"] if late else []
-        first = [f"{one.case.name}: {one.got}" for one in mistakes[:1]]
-        raise StepError(CANARY, "\n".join([*over, *first, *log]), transaction.UNTOUCHED)
-    return Proof(count, [*deviations, *mistakes], [*notes, *skipped])

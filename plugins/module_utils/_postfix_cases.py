@@ -55,6 +55,9 @@ _PORTS = {SMTP: 25, SUBMISSION: 587, SUBMISSIONS: 465}
 #: Characters of a local part that may lead elsewhere.
 _ROUTING = frozenset('@%!"')
 
+#: Relay exceptions that are tried, each in all forms.
+EXCEPTIONS = 100
+
 #: Owners of further addresses that are tried.
 _OWNERS = 6
 
@@ -169,7 +172,9 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
     for network in [one for one in policy.internal if one.version == 4][:1]:
         client = f"::ffff:{ends(network, people.claimed).inside[0]}"
         yield make_case(f"internal {client} of {network}", ACCEPT, client, people.own[0], TARGET)
-    yield from friend_cases(policy, people)
+    yield from friend_cases(
+        policy._replace(relay_exceptions=tuple(sample(policy.relay_exceptions, EXCEPTIONS))), people
+    )
     yield from blocked_cases(policy, people)
 
 

@@ -23,11 +23,8 @@ from typing import TypeVar
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import QUEUE_FOLDERS
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
-    call,
-    end_processes,
-    processes,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import end_processes, processes
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import call
 
 #: The name of the step in errors.
 CANARY = "canary"

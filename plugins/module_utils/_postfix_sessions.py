@@ -1,23 +1,20 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Holds sessions with a private Postfix and says whether they ended as they have to.
+"""Holds sessions with a private Postfix.
 
 Private to this collection. The envelopes of a client follow each other on one connection; clients come side by side.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import ACCEPT, NO_RELAY, Case
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import Entrance
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import NOT_OFFERED, OFFERED, is_ours
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_dialogue import (
-    LATE,
     BrokenError,
     Dialogue,
     Reply,
@@ -27,15 +24,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_dialogue 
 CLIENTS = 12
 
 CONNECT, HELLO, TLS, LOGIN, MAIL, RCPT = "connect", "EHLO", "STARTTLS", "XCLIENT", "MAIL FROM", "RCPT TO"
-
-#: An address of ours that nobody has: the policy let the message through (RFC 3463, X.1.1; X.1.0 of older tables).
-_UNKNOWN = re.compile(r"[45]50 [45]\.1\.[01] ")
-
-#: How Postfix puts off whoever may not relay, where a site prefers that.
-_PUT_OFF_RELAY = re.compile(r"45\d 4\.7\.1 .*Relay access denied")
-
-#: Postfix cannot do what its configuration says (RFC 3463, X.3: the system).
-_MISTAKE = re.compile(r"4\d\d 4\.3\.")
 
 
 class Heard(NamedTuple):
@@ -147,64 +135,3 @@ def _envelope(dialogue: Dialogue, case: Case) -> Heard:
         stage = ""
     dialogue.command("RSET")
     return Heard(stage, reply.code, reply.text, ())
-
-
-def verdict(case: Case, heard: Heard, ours: frozenset[str]) -> str:
-    """How a session ended, for a report."""
-    keyword = case.session.get("keyword")
-    if heard.code == 0:
-        return f"no answer: {heard.text}"
-    if keyword and not heard.stage:
-        return f"{keyword} is {OFFERED if heard.offered else NOT_OFFERED}"
-    if not heard.stage:
-        return "accepted"
-    kind = "refused" if heard.code >= 500 else "put off"
-    if _passed(case, heard, ours):
-        kind = "let through by the policy and refused as unknown"
-    return f"{kind} at {heard.stage} with {heard.text!r}"
-
-
-def no_tls(heard: Heard) -> bool:
-    """Whether a session could not be held as TLS is missing."""
-    return heard.stage == TLS or (heard.code == 0 and heard.text.startswith("no TLS"))
-
-
-def is_late(heard: Heard) -> bool:
-    """Whether a session did not end in time."""
-    return heard.code == 0 and heard.text == LATE
-
-
-def is_mistake(heard: Heard) -> bool:
-    """Whether a session ended as Postfix cannot do what its configuration says."""
-    return heard.code == 0 or bool(_MISTAKE.match(heard.text)) or heard.code == 421
-
-
-def refused_by_site(case: Case, heard: Heard, ours: frozenset[str], relay_rejection: str) -> bool:
-    """Whether somebody who may send to us is refused for another reason than relaying."""
-    relay = relay_rejection in heard.text or "Relay access denied" in heard.text
-    return case.expect == ACCEPT and is_ours(case.session["rcpt_to"][0], ours) and heard.code >= 500 and not relay
-
-
-def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool = True) -> bool:
-    """Whether a session ended as it has to.
-
-    A refusal for now is none, but where a service of the site's own puts off whoever may not relay. ``strict``: no
-    restrictions of the user's own stand behind those of the policy, so nobody may be put off who sends to us.
-    """
-    if case.expect in (OFFERED, NOT_OFFERED):
-        return heard.stage == "" and heard.offered == (case.expect == OFFERED)
-    to_us = is_ours(case.session["rcpt_to"][0], ours)
-    passed = _passed(case, heard, ours)
-    if case.expect == ACCEPT:
-        greylisted = to_us and heard.stage == RCPT and 400 <= heard.code < 500 and not heard.text[4:].startswith("4.3.")
-        return passed or (greylisted and not strict)
-    if case.expect == NO_RELAY and passed:
-        return to_us
-    own = case.session["port"] in (25, 465, 587)
-    return not passed and (heard.code >= 500 or (not own and bool(_PUT_OFF_RELAY.match(heard.text))))
-
-
-def _passed(case: Case, heard: Heard, ours: frozenset[str]) -> bool:
-    """Whether the policy let a message through, be there such a mailbox or not."""
-    unknown = heard.stage == RCPT and bool(_UNKNOWN.match(heard.text))
-    return heard.stage == "" or (unknown and is_ours(case.session["rcpt_to"][0], ours))

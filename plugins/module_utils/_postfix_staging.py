@@ -10,25 +10,18 @@ write even when they only check.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
-import signal
 import stat
 import subprocess
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import decode, encode
-from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import (
-    END_SECONDS,
-    ENVIRONMENT,
-    StepError,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import ENVIRONMENT, StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
     FileError,
     read_master,
@@ -41,13 +34,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps i
     TEXT,
     MapFile,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import private_folder
 
 #: The name of the step in errors.
 CHECK = "postfix check"
-
-#: Private folders lie here: in memory, and nobody but root can write beside them.
-PARENT = "/run"
-PREFIX = "mailhost-canary-"
 
 #: Seconds for one call of a tool; an index of a million entries takes some.
 TOOL_SECONDS = 60
@@ -57,9 +47,6 @@ PAST = 60
 
 #: Tables without an index.
 _PLAIN = (CIDR, REGEXP, TEXT)
-
-#: Seconds after which a private folder without a lock is nobody's.
-_ABANDONED = 300
 
 
 class Staged(NamedTuple):
@@ -204,102 +191,6 @@ def call(step: str, command: Sequence[str], seconds: float = TOOL_SECONDS) -> tu
     except (OSError, ValueError) as error:
         raise StepError(step, f"{command[0]} cannot be run: {error}", transaction.UNTOUCHED) from error
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
-
-
-@contextlib.contextmanager
-def private_folder() -> Iterator[str]:
-    """A folder that is gone afterwards, with whatever runs from it. Those that killed runs left are swept first."""
-    parent = PARENT if os.access(PARENT, os.W_OK) else tempfile.gettempdir()
-    sweep(parent)
-    folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
-    handle = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        os.chmod(folder, 0o711)  # noqa: S103 (Postfix's own user has to get to its files)
-        yield folder
-    finally:
-        _remove(folder)
-        os.close(handle)
-
-
-def sweep(parent: str) -> None:
-    """End and remove what killed runs left; who lives holds the lock of its folder."""
-    for name in os.listdir(parent):
-        folder = os.path.join(parent, name)
-        if not name.startswith(PREFIX) or not _is_ours(folder):
-            continue
-        try:
-            handle = os.open(f"{folder}/lock", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            with contextlib.suppress(OSError):
-                if os.stat(folder).st_mtime < time.time() - _ABANDONED:
-                    _remove(folder)
-            continue
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(folder)
-        except OSError:
-            pass  # its run goes on
-        finally:
-            os.close(handle)
-
-
-def _is_ours(folder: str) -> bool:
-    with contextlib.suppress(OSError):
-        found = os.lstat(folder)
-        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
-    return False
-
-
-def _remove(folder: str) -> None:
-    end_processes(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def end_processes(folder: str) -> None:
-    """End the Postfix that runs from a private folder, and wait for END_SECONDS at most until it is gone."""
-    end = time.monotonic() + END_SECONDS
-    ended: set[int] = set()
-    while True:
-        found = processes(folder)
-        # Who is stopped starts nobody else meanwhile.
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            ended.update(found)
-            for process in found:
-                with contextlib.suppress(OSError):
-                    os.kill(process, number)
-            found = processes(folder)
-        left = [process for process in ended if _stat(process)]
-        if not left or time.monotonic() > end:
-            return
-        time.sleep(0.01)
-
-
-def processes(folder: str) -> list[int]:
-    """The master of a private folder and all that it has started; some of those leave its session."""
-    parents = {}
-    found = []
-    for name in os.listdir("/proc"):
-        words = _stat(int(name)) if name.isdigit() else []
-        if len(words) > 1:
-            parents[int(name)] = int(words[1])
-            with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-                # A test's or a shell's own command line has the name as well; a master has it behind -c.
-                if f"\0-c\0{folder}/".encode() in file.read():
-                    found.append(int(name))
-    for process in found:
-        found += [child for child, parent in parents.items() if parent == process and child not in found]
-    return found
-
-
-def _stat(process: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the name (proc(5)), none for who is gone."""
-    try:
-        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
-            words = file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [] if words[:1] in (["Z"], ["X"]) else words
 
 
 def _write(path: str, text: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import (
     BITS,
@@ -27,6 +27,8 @@ _CANDIDATES6 = ("2001:db8:5757::77", "2a00:77::77", "2400:77::77", "2607:77::77"
 
 #: Addresses of an IPv6 network that are tried by number when all candidates are claimed.
 _STEPS = 4096
+
+Item = TypeVar("Item")
 
 
 class Claimed:
@@ -73,8 +75,8 @@ def ends(network: Network, claimed: Claimed) -> Ends:
     )
 
 
-def sample(networks: Sequence[Network], count: int) -> list[Network]:
-    """At most so many networks, spread evenly, with the first and the last one."""
-    if len(networks) <= count:
-        return list(networks)
-    return [networks[number * (len(networks) - 1) // (count - 1)] for number in range(count)]
+def sample(items: Sequence[Item], count: int) -> list[Item]:
+    """At most so many of a list, two or more, spread evenly, with the first and the last one."""
+    if len(items) <= count:
+        return list(items)
+    return [items[number * (len(items) - 1) // (count - 1)] for number in range(count)]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Sessions with a server that answers from a script, and what is made of the answers."""
+"""Sessions with a server that answers from a script."""
 
 from __future__ import annotations
 
@@ -15,29 +15,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import (
-    ACCEPT,
-    NO_RELAY,
     REFUSE,
     make_case,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case as PolicyCase
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import SMTP, Entrance
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import NOT_OFFERED, OFFERED
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import (
-    CONNECT,
-    MAIL,
-    RCPT,
-    Heard,
-    as_expected,
-    hold,
-    is_late,
-    is_mistake,
-    no_tls,
-    refused_by_site,
-    verdict,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import CONNECT, RCPT, Heard, hold
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_verdicts import is_late, is_mistake, no_tls
 
-OURS = frozenset({"example.org"})
 FAR, NEAR = "victim@relay-target.example", "postbox@example.org"
 
 
@@ -140,94 +125,3 @@ def test_keywords_and_missing_tls(scripted: Any) -> None:
     found = held(server, case(keyword="AUTH"), case(keyword="XCLIENT"), case(tls=True))
     assert [heard.offered for heard in found[:2]] == [True, False]
     assert no_tls(found[2])
-
-
-def heard(text: str, stage: str = RCPT) -> Heard:
-    return Heard(stage, int(text[:3]), text, ())
-
-
-UNKNOWN = heard("550 5.1.1 <postbox@example.org>: Recipient address rejected: User unknown")
-DENIED = heard("550 5.7.1 <victim@relay-target.example>: Relaying not permitted")
-PUT_OFF = heard("454 4.7.1 <victim@relay-target.example>: Relay access denied")
-GREYLIST = heard("451 4.7.1 <postbox@example.org>: Recipient address rejected: greylisted")
-PASSED = heard("250 2.1.5 Ok", "")
-
-
-@pytest.mark.parametrize(
-    ("expect", "recipient", "answer", "port", "well"),
-    [
-        (REFUSE, FAR, DENIED, 25, True),
-        (REFUSE, FAR, PASSED, 25, False),
-        (REFUSE, FAR, PUT_OFF, 25, False),
-        (REFUSE, FAR, PUT_OFF, "2525", True),
-        (REFUSE, FAR, GREYLIST, "2525", False),
-        (REFUSE, FAR, heard("521 5.7.1 blocked", CONNECT), 25, True),
-        (REFUSE, FAR, Heard(CONNECT, 0, "connection closed", ()), 25, False),
-        # That an address is unknown says that its sender was let through.
-        (REFUSE, NEAR, UNKNOWN, 25, False),
-        (REFUSE, FAR, UNKNOWN, 25, True),
-        (ACCEPT, NEAR, UNKNOWN, 25, True),
-        (ACCEPT, NEAR, heard("450 4.1.1 <postbox@example.org>: unknown"), 25, True),
-        (ACCEPT, NEAR, heard("550 5.1.0 <postbox@example.org>: unknown"), 25, True),
-        (ACCEPT, NEAR, DENIED, 25, False),
-        (ACCEPT, FAR, UNKNOWN, 25, False),
-        (ACCEPT, FAR, heard("250 2.1.0 Ok", ""), 25, True),
-        (ACCEPT, NEAR, GREYLIST, 25, False),
-        (NO_RELAY, FAR, PASSED, 25, False),
-        (NO_RELAY, NEAR, PASSED, 25, True),
-        (NO_RELAY, FAR, DENIED, 25, True),
-    ],
-)
-def test_as_expected(expect: str, recipient: str, answer: Heard, port: object, well: bool) -> None:
-    assert as_expected(case(expect, recipient, port=port), answer, OURS) is well
-
-
-def test_restrictions_of_the_users_own() -> None:
-    to_us = case(ACCEPT, NEAR)
-    assert as_expected(to_us, GREYLIST, OURS, strict=False)
-    assert not as_expected(case(ACCEPT, FAR), GREYLIST, OURS, strict=False)
-    assert not as_expected(to_us, heard("451 4.3.5 Server configuration error"), OURS, strict=False)
-    bogon = heard("554 5.7.1 <unknown[203.0.113.77]>: Client host rejected: bogon")
-    assert refused_by_site(to_us, bogon, OURS, "Relaying not permitted")
-    assert not refused_by_site(to_us, DENIED, OURS, "Relaying not permitted")
-    assert not refused_by_site(case(ACCEPT, FAR), bogon, OURS, "Relaying not permitted")
-
-
-def test_offers() -> None:
-    offered, missing = (Heard("", 250, "", (), offered) for offered in (True, False))
-    for expect, well, wrong in ((OFFERED, offered, missing), (NOT_OFFERED, missing, offered)):
-        assert as_expected(case(expect, "", keyword="AUTH"), well, OURS)
-        assert not as_expected(case(expect, "", keyword="AUTH"), wrong, OURS)
-    assert verdict(case(NOT_OFFERED, "", keyword="AUTH"), offered, OURS) == "AUTH is offered"
-
-
-@pytest.mark.parametrize(
-    ("recipient", "answer", "told"),
-    [
-        (FAR, PASSED, "accepted"),
-        (FAR, heard("550 5.7.1 no"), "refused at RCPT TO with '550 5.7.1 no'"),
-        (FAR, heard("451 4.3.0 later", MAIL), "put off at MAIL FROM with '451 4.3.0 later'"),
-        (FAR, Heard(CONNECT, 0, "connection closed", ()), "no answer: connection closed"),
-        (
-            NEAR,
-            heard("550 5.1.1 no"),
-            "let through by the policy and refused as unknown at RCPT TO with '550 5.1.1 no'",
-        ),
-    ],
-)
-def test_verdict(recipient: str, answer: Heard, told: str) -> None:
-    assert verdict(case(recipient=recipient), answer, OURS) == told
-
-
-@pytest.mark.parametrize(
-    ("text", "mistake"),
-    [
-        ("451 4.3.5 Server configuration error", True),
-        ("451 4.3.0 Temporary lookup failure", True),
-        ("421 4.3.2 All server ports are busy", True),
-        ("450 4.7.1 greylisted", False),
-        ("550 5.7.1 no", False),
-    ],
-)
-def test_mistakes(text: str, mistake: bool) -> None:
-    assert is_mistake(heard(text)) is mistake

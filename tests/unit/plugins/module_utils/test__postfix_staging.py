@@ -14,23 +14,22 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_staging as staging
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_private as private
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapFile
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import (
     PREFIX,
-    Staged,
     private_folder,
     processes,
     sweep,
-    write_copy,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import Staged, write_copy
 
 
 @pytest.fixture(autouse=True)
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "run"
     folder.mkdir()
-    monkeypatch.setattr(staging, "PARENT", str(folder))
+    monkeypatch.setattr(private, "PARENT", str(folder))
     return folder
 
 
