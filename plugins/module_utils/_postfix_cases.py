@@ -156,6 +156,8 @@ def _keyword(name: str, expect: str, client: str, keyword: str, *, tls: bool) ->
 def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Case]:
     for client in people.foreign:
         yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain)
+        name = f"stranger {client} is told the relay rejection"
+        yield make_case(name, REFUSE, client, STRANGER, TARGET, text=policy.relay_rejection)
         yield from plain_cases(f"stranger {client} with TLS", client, server.domain, tls=True)
         for tls in (False, True):
             behind = " with TLS" if tls else ""
@@ -193,8 +195,8 @@ def _submission(policy: MailPolicy, settings: Settings, people: People, server: 
             name = f"stranger {client} {behind} TLS, to us"
             yield make_case(name, REFUSE, client, STRANGER, people.own[0], local=True, tls=tls)
         yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain, tls=True)
-        if owns:
-            yield _logged_in(f"logged in from {client}", ACCEPT, client, own, login)
+        for sender in (own, f"user+box@{server.domain}") if owns else ():
+            yield _logged_in(f"logged in from {client}", ACCEPT, client, sender, login)
         for sender in (other, STRANGER):
             yield _logged_in(f"logged in from {client} as {login}", REFUSE, client, sender, login)
     for network in sample(policy.internal, 3):

@@ -124,7 +124,8 @@ def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool 
     """Whether a session ended as it has to.
 
     A refusal for now is none, but where a service of the site's own puts off whoever may not relay. ``strict``: no
-    restrictions of the user's own stand behind those of the policy, so nobody may be put off who sends to us.
+    restrictions of the user's own stand behind those of the policy, so nobody may be put off who sends to us, and who
+    may not relay is told so in the policy's words.
     """
     if case.expect in (OFFERED, NOT_OFFERED):
         return heard.stage == "" and heard.offered == (case.expect == OFFERED)
@@ -135,6 +136,8 @@ def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool 
         return passed or (greylisted and not strict)
     if case.expect == NO_RELAY and passed:
         return to_us
+    if strict and case.session.get("text", "") not in heard.text:
+        return False
     own = case.session["port"] in (25, 465, 587)
     return not passed and (heard.code >= 500 or (not own and bool(_PUT_OFF_RELAY.match(heard.text))))
 

@@ -98,6 +98,13 @@ def test_restrictions_of_the_users_own() -> None:
     assert not refused_by_site(case(ACCEPT, FAR), bogon, OURS, "Relaying not permitted")
 
 
+def test_the_policys_own_words() -> None:
+    told = case(text="Relaying not permitted")
+    assert as_expected(told, DENIED, OURS)
+    assert not as_expected(told, heard("554 5.7.1 <victim@relay-target.example>: Relay access denied"), OURS)
+    assert as_expected(told, heard("554 5.7.1 Client host rejected: bogon"), OURS, strict=False)
+
+
 def test_offers() -> None:
     offered, missing = (Heard("", 250, "", (), offered) for offered in (True, False))
     for expect, well, wrong in ((OFFERED, offered, missing), (NOT_OFFERED, missing, offered)):
