@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import random
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from ansible_collections.mailhost.hardening.tests.decision_table import (
@@ -116,11 +117,9 @@ def _beside(address: Address, step: int) -> Address:
 
 def _networks(chance: random.Random) -> list[str]:
     """Networks of both families that do not overlap; some touch each other."""
-    slots: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = [
-        *list(ipaddress.ip_network("198.18.0.0/16").subnets(new_prefix=24))[1:6],
-        *list(ipaddress.ip_network("10.20.0.0/16").subnets(new_prefix=20))[1:5],
-        *list(ipaddress.ip_network("2001:db8:20::/44").subnets(new_prefix=48))[1:6],
-    ]
+    slots: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+    for text, prefix, count in (("198.18.0.0/16", 24, 5), ("10.20.0.0/16", 20, 4), ("2001:db8:20::/44", 48, 5)):
+        slots.extend(islice(ipaddress.ip_network(text).subnets(new_prefix=prefix), 1, count + 1))
     chance.shuffle(slots)
     return [_within(chance, slot) for slot in slots]
 

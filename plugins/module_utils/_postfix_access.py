@@ -210,6 +210,7 @@ def _replies(access: Access) -> dict[str, str]:
         return {}
     rows = [(key, list_reply(one)) for one in lists for key in (one.zone, *_patterns(one))]
     return {
+        "maps_rbl_reject_code": "550",
         "rbl_reply_maps": access.maps.add("block-list-replies.txt", TEXT, rows),
         "default_rbl_reply": "$rbl_code 5.7.1 Your host $client_address is on a block list",
     }

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -164,7 +165,9 @@ def _unusable_lists(
 ) -> tuple[set[str], list[str]]:
     """Lists that are not in use yet are tested."""
     used = " ".join(owned.ours or "" for owned in live.record.main.values())
-    new = {one.zone: index for index, one in enumerate(policy.block_lists) if f"{one.zone}=" not in used}
+    # Whole names: a zone may be the end of another, behind a key.
+    zones = set(re.findall(r"(?<![\w.-])[\w.-]+(?==)", used))
+    new = {one.zone: index for index, one in enumerate(policy.block_lists) if one.zone not in zones}
     return unusable_lists(new, names, "postfix", settings.unusable_block_lists == SKIP)
 
 

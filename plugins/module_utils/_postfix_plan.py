@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_lists import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import (
     DEFAULTS as POLICY_DEFAULTS,
@@ -103,7 +104,7 @@ def _check_lists(problems: Problems, policy: MailPolicy, settings: Settings | No
         if not one.return_codes:
             problems.add(
                 f"{path}[{index}].return_codes",
-                f'is missing; name the answers of {one.zone} that mean listed, as ["127.0.0.2-127.0.0.11"]',
+                f'is missing; name the answers of {shown_zone(one.zone)} that mean listed, as ["127.0.0.2-127.0.0.11"]',
             )
     zones = {one.zone for one in policy.block_lists if one.stage != "mail"}
     for zone in settings.dnsbl_weights if settings else ():

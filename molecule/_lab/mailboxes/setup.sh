@@ -11,7 +11,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
 postconf -e "myhostname = $name" "smtpd_tls_cert_file = $certificate" "smtpd_tls_key_file = $key"
 # Postfix waits two seconds for a file that has just been written.
 touch --date='10 seconds ago' /etc/postfix/main.cf
-printf 'post: ann\n' >> /etc/aliases
+printf 'post: ann\nabuse: root\n' >> /etc/aliases
 newaliases
 
 # Where Dovecot is to listen; on Debian 13 only the first start of Postfix makes it.

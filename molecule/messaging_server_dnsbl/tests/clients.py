@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from addresses import INSIDE, MESSAGING, OUTSIDE, REMOTE
-from dialogues import Dialogue
+from addresses import MESSAGING
+from callers import Callers
 
-HOSTS = {
-    address: (host.name, target)
-    for host, network in ((OUTSIDE, "outside"), (REMOTE, "outside"), (INSIDE, "inside"))
-    for family in (4, 6)
-    for target in [MESSAGING.address(network, family)]
-    for address in [host.address(network, family), *(host.extra4 if family == 4 else host.extra6)]
-}
-"""By a client's address: the host that has it, and the server's address on that side."""
-
-
-def client(address: str, **values: Any) -> Dialogue:
-    """Return what a client of this address says."""
-    host, target = HOSTS[address]
-    return Dialogue(host, target, source=address, **values)
-
-
-def letter(address: str, **values: Any) -> Dialogue:
-    """Return the dialogue of a usual message from a client of this address."""
-    return client(address, **{"mail_from": "a@stranger.example", "rcpt_to": ("user@mail.example",), **values})
-
+CALLERS = Callers(MESSAGING, "user@mail.example")
+client, letter = CALLERS.client, CALLERS.letter
 
 KEY = "k1234567890abcdefghijklmnop"
 """What a paying user has in front of a zone, and shows to nobody."""

@@ -193,6 +193,11 @@ def test_return_codes_are_mandatory_and_weights_belong_to_lists() -> None:
     ]  # fmt: skip
 
 
+def test_what_is_missing_is_said_without_the_key() -> None:
+    (found,) = problems({"dnsbls": [{"zone": "abcdefghijklmnopqrstuvwxyz.paid.example"}]})
+    assert "the answers of paid.example that mean listed" in found
+
+
 def test_problems_of_policy_and_settings_come_together() -> None:
     assert problems({"internal_networks": ["10.0.0.5/8"]}, {"submission": "no"}) == [
         'mailhost_internal_networks[0]: "10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"',

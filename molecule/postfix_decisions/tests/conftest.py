@@ -1,0 +1,83 @@
+"""The role with made-up policies, and sessions with a private Postfix of the files that it left."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lab_dns
+import plays
+import pytest
+import yaml
+from engine import PROJECT
+
+if TYPE_CHECKING:
+    from postfix import Postfix
+
+HERE = Path(__file__).parent
+PLACE = "/opt/lab-collection"
+"""Where the host has the collection's code, with which the role starts private instances."""
+
+TOLD = "/run/lab-told.json"
+UNIT = "lab-told-dns"
+
+Answer = tuple[str, int, str]
+
+
+@pytest.fixture(scope="session")
+def role() -> Callable[..., plays.Run]:
+    """Return what runs the role with a policy."""
+    inventory = yaml.safe_load((HERE.parent / "inventory/policy.yml").read_text())
+    common = dict(inventory["postfix_hosts"]["vars"])
+
+    def run(**values: Any) -> plays.Run:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(plays, "PLAYBOOK", str(HERE.parent / "role.yml"))
+            return plays.harden(**(common | values))
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def _code(postfix: Postfix) -> None:
+    """Put the collection's code on the host."""
+    content = io.BytesIO()
+    utils = "plugins/module_utils"
+    with tarfile.open(fileobj=content, mode="w:gz") as archive:
+        for path in sorted((PROJECT / utils).glob("_*.py")):
+            archive.add(path, f"ansible_collections/mailhost/hardening/{utils}/{path.name}")
+    postfix.run("mkdir", "-p", PLACE)
+    target = [postfix.host.container, "tar", "-xz", "-C", PLACE]
+    postfix.lab.engine.run("exec", "-i", *target, data=content.getvalue())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _told_dns(postfix: Postfix) -> Iterator[None]:
+    """Have a name server that answers what a test tells it, in place of the lab's."""
+    program = f"{PLACE}-dns.py"
+    postfix.write(program, (HERE / "told_dns.py").read_text())
+    postfix.write(TOLD, "{}")
+    postfix.run("systemctl", "stop", lab_dns.UNIT)
+    postfix.run("systemd-run", f"--unit={UNIT}", "--collect", "python3", program, TOLD)
+    try:
+        yield
+    finally:
+        postfix.run("systemctl", "stop", UNIT)
+        postfix.run("systemctl", "start", lab_dns.UNIT)
+
+
+@pytest.fixture(scope="session")
+def ask(postfix: Postfix, _code: None) -> Callable[[Sequence[dict[str, Any]]], list[Answer]]:
+    """Return what holds sessions with a private Postfix of the live files; for each the stage of a refusal, and why."""
+    agent = (HERE / "private_postfix.py").read_text()
+
+    def run(sessions: Sequence[dict[str, Any]]) -> list[Answer]:
+        job = json.dumps({"told": TOLD, "sessions": sessions})
+        done = postfix.lab.run(postfix.host.name, ["python3", "-c", agent, PLACE], data=job, timeout=100)
+        return [(stage, code, text) for stage, code, text in json.loads(done.stdout)]
+
+    return run

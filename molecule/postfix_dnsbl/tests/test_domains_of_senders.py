@@ -1,0 +1,53 @@
+"""The check that a sender's domain exists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from clients import INNER, letter
+from postfix import ANN
+
+if TYPE_CHECKING:
+    from dialogues import Dialogue
+    from postfix import Postfix
+
+REFUSED = {
+    "nosuch.example": "550 5.1.8 <a@nosuch.example>: Sender address rejected: Domain not found",
+    # Server failure and refusal: the sender may come again.
+    "x.expired.dnsbl.example": "450 4.1.8 <a@x.expired.dnsbl.example>: Sender address rejected: Domain not found",
+    "broken.example": "450 4.1.8 <a@broken.example>: Sender address rejected: Domain not found",
+}
+EXISTING = ("stranger.example", "Stranger.EXAMPLE", "mxonly.example", "aonly.example", "remote.example", "mail.example")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _policy(deploy: Callable[..., None]) -> None:
+    deploy()
+
+
+def sender(domain: str, address: str = "198.51.100.23") -> Dialogue:
+    """Return the dialogue of a stranger, exempt from the lists, who says to be of a domain."""
+    return letter(address, mail_from=f"a@{domain}" if domain else "")
+
+
+def test_domains_that_exist_pass_and_others_do_not(verdicts: Callable[..., dict[str, str]]) -> None:
+    found = verdicts({domain: sender(domain) for domain in (*EXISTING, "", *REFUSED)})
+    assert found == {**dict.fromkeys((*EXISTING, ""), "accepted"), **REFUSED}
+
+
+def test_nobody_asks_about_senders_inside_and_the_null_sender(
+    verdicts: Callable[..., dict[str, str]], postfix: Postfix
+) -> None:
+    login = {"login": ANN, "mail_from": ANN[0]}
+    found = verdicts(
+        {
+            "inside": sender("nosuch.example", INNER[4]),
+            "inside over IPv6": sender("silent.example", INNER[6]),
+            "null sender": sender(""),
+            "logged in": letter("198.51.100.20", dport=587, starttls=True, **login),
+        }
+    )
+    assert set(found.values()) == {"accepted"}
+    assert not {name for _kind, name in postfix.queries()} & {"nosuch.example", "silent.example"}

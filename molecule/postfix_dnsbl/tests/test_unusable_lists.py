@@ -1,0 +1,91 @@
+"""Lists that fail the self-test, which each one has to pass before it is put to use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from clients import KEY, KEYED, letter
+
+if TYPE_CHECKING:
+    from plays import Run
+    from postfix import Postfix
+
+NO_ANSWER = "the host's resolver gets no answer from it (time-out or server failure)"
+NO_ENTRY = "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt"
+FAULTS = {
+    "typo.dnsbl.example": "it answers 127.255.255.252: the zone's name has a typing error",
+    "open.dnsbl.example": "it answers 127.255.255.254: the list does not answer this resolver, a public or shared one; "
+    "use a resolver of your own",
+    "limit.dnsbl.example": "it answers 127.255.255.255: this resolver has asked too often; the list wants an agreement",
+    "dead.dnsbl.example": "it lists 127.0.0.1 (127.0.0.2), as a list does that has closed and lists everybody",
+    "empty.dnsbl.example": NO_ENTRY,
+    "expired.dnsbl.example": NO_ANSWER,
+    "silent.dnsbl.example": NO_ANSWER,
+    "nosuch.dnsbl.example": NO_ANSWER,
+    # Its name is the end of one that is in use.
+    "keyed.dnsbl.example": NO_ANSWER,
+}
+USED = [
+    {"zone": KEYED, "stage": "mail", "return_codes": ["127.0.0.2"]},
+    {"zone": "codes.dnsbl.example", "stage": "mail", "return_codes": ["127.0.0.4"]},
+]
+
+
+def problems(after: str, lists: list[dict[str, Any]]) -> set[str]:
+    """Return what is said of the lists that fail."""
+    return {
+        f'mailhost_dnsbls[{number}].zone: "{one["zone"]}" cannot be used: {FAULTS[one["zone"]]}; {after}'
+        for number, one in enumerate(lists)
+        if one["zone"] in FAULTS
+    }
+
+
+def failing(*without: str) -> list[dict[str, Any]]:
+    """Return the lists that are to be used and those that fail, at both stages."""
+    connect = {"dead.dnsbl.example", "limit.dnsbl.example"}
+    return [
+        *USED,
+        *(
+            {"zone": zone, "stage": "connect" if zone in connect else "mail", "return_codes": ["127.0.0.2"]}
+            for zone in FAULTS
+            if zone not in without
+        ),
+    ]
+
+
+def test_lists_that_fail_stop_the_run(role: Callable[..., Run], postfix: Postfix) -> None:
+    other_key = {"zone": f"x{KEYED}", "stage": "mail", "return_codes": ["127.0.0.2"]}
+    lists = failing()
+    before = postfix.state()
+    done = role(mailhost_dnsbls=[*lists, other_key])
+    assert done.rc != 0, str(done)
+    assert postfix.state() == before
+    hint = "or write postfix_unusable_block_lists: skip to go on without it"
+    shown = f'mailhost_dnsbls[{len(lists)}].zone: "keyed.dnsbl.example" cannot be used: {NO_ANSWER}; {hint}'
+    said = {line.strip(" -") for line in done.message.splitlines() if "cannot be used" in line}
+    assert said == {*problems(hint, lists), shown}
+    assert KEY not in done.message
+
+
+def test_lists_that_fail_are_left_out_with_a_warning(
+    role: Callable[..., Run], postfix: Postfix, verdicts: Callable[..., dict[str, str]]
+) -> None:
+    # A list that does not answer costs each run its time-out.
+    lists = failing("silent.dnsbl.example")
+    values: dict[str, Any] = {"mailhost_dnsbls": lists, "postfix_unusable_block_lists": "skip"}
+    runs = [role(**values), role(**values)]
+    for done in runs:
+        assert done.rc == 0, str(done)
+        (result,) = [one["result"] for one in done.results if "warnings" in one["result"]]
+        assert set(result["warnings"]) == problems("it is left out", lists)
+    assert [done.changed for done in runs] == [True, False]
+    used = postfix.read("main.cf")
+    assert "codes.dnsbl.example=" in used
+    assert not [zone for zone in FAULTS if f" {zone}=" in used]
+    found = {"not listed": letter("198.51.100.30"), "listed": letter("198.51.100.21"), "keyed": letter("198.51.100.22")}
+    assert verdicts(found) == {
+        "not listed": "accepted",
+        "listed": "550 5.7.1 Your host 198.51.100.21 is listed by codes.dnsbl.example",
+        "keyed": "550 5.7.1 Your host 198.51.100.22 is listed by keyed.dnsbl.example",
+    }

@@ -1,0 +1,82 @@
+"""Every message that Postfix accepts arrives, and once: under load, while the role changes what is in force.
+
+Messages are told apart by their Message-Id, of which smtp-source gives each its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from addresses import POSTFIX
+from dialogues import Dialogue, hold
+from hostview import until
+
+if TYPE_CHECKING:
+    from conftest import Load
+    from plays import Running
+    from postfix import Postfix
+    from probes import Lab
+
+COUNT, COUNT_OUTAGE = 2000, 200
+STRANGER = "eve@stranger.example"
+MESSAGE_ID = re.compile(r"message-id=(<[^>]+>)")
+RELOAD = "postfix/master: reload "
+
+
+def taken(log: list[str]) -> Counter[str]:
+    """How often Postfix has noted each message."""
+    return Counter(match[1] for line in log if (match := MESSAGE_ID.search(line)))
+
+
+def arrived(postfix: Postfix, user: str) -> Counter[str]:
+    """How often each message is in a mailbox."""
+    return Counter(str(one.message["Message-Id"]) for one in postfix.mailbox(user))
+
+
+def asked(postfix: Postfix) -> bool:
+    """Whether a run of the role asks its private Postfix; the reload comes soon."""
+    return postfix.run("sh", "-c", "ls -d /run/mailhost-canary-*", check=False).returncode == 0
+
+
+def test_what_is_accepted_arrives_once_while_the_role_reloads(
+    load: Load, start_role: Callable[..., AbstractContextManager[Running]], postfix: Postfix
+) -> None:
+    before = len(postfix.log())
+    with start_role(mailhost_relay_rejection="Relaying is not for you") as running:
+        until("the private Postfix is asked", lambda: asked(postfix))
+        with load("inside", POSTFIX.address("inside", 4), COUNT, "ann@mail.example", "bob@mail.example") as sending:
+            done = running.wait()
+            rounds = sending.enough()
+    assert (done.rc, done.changed) == (0, True), str(done)
+    postfix.drain(60)
+    log = postfix.log()[before:]
+    accepted = taken(log)
+    assert rounds > 0
+    assert (len(accepted), set(accepted.values())) == (rounds * COUNT, {1})
+    assert arrived(postfix, "bob") == accepted
+    first, *_between, last = [number for number, line in enumerate(log) if MESSAGE_ID.search(line)]
+    assert any(line.startswith(RELOAD) for line in log[first:last]), "nothing was reloaded under load"
+
+
+def test_mail_flows_while_no_list_answers(lab: Lab, load: Load, postfix: Postfix) -> None:
+    target = POSTFIX.address("outside", 4)
+    before = len(postfix.log())
+    # It takes the questions and answers none, so that each ends by time-out.
+    postfix.run("systemctl", "kill", "--signal=STOP", "lab-dns.service")
+    try:
+        with load("outside", target, COUNT_OUTAGE, STRANGER, "bob@mail.example") as sending:
+            rounds = sending.enough()
+    finally:
+        postfix.run("systemctl", "kill", "--signal=CONT", "lab-dns.service")
+    postfix.drain(60)
+    accepted = taken(postfix.log()[before:])
+    assert (len(accepted), set(accepted.values())) == (rounds * COUNT_OUTAGE, {1})
+    assert arrived(postfix, "bob") == accepted
+    # Processes remember for a while that a list did not answer.
+    postfix.run("postfix", "reload")
+    (listed,) = hold(lab, [Dialogue("outside", target, mail_from=STRANGER, rcpt_to=("bob@mail.example",))])
+    assert listed.verdict == "550 5.7.1 Your host 198.51.100.20 is listed by plain.dnsbl.example"
