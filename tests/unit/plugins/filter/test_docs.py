@@ -19,6 +19,7 @@ import yaml
 from ansible_collections.mailhost.hardening.plugins.module_utils import _dnsbl_self_test
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_evaluation as evaluation
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_wanted as aim
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_change as postfix_change
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import Answers
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
@@ -29,6 +30,15 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import DEFAULTS as SETTINGS
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import read_facts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import Live as PostfixLive
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import (
+    read_wanted as read_wanted_of_postfix,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING as POSTFIX_NOTHING
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import DEFAULTS as POSTFIX_SETTINGS
+from ansible_collections.mailhost.hardening.tests import decision_differences as differences
 
 REPOSITORY = Path(__file__).parents[4]
 INSTALLED = REPOSITORY / "molecule" / "_lab" / "standin" / "root" / "opt" / "SUNWmsgsr" / "config"
@@ -40,6 +50,8 @@ def read_page(name: str) -> str:
 
 PAGE = read_page("docs/messaging-server-files.md")
 OPERATORS = read_page("docs/messaging-server.md")
+POSTFIX = read_page("docs/postfix.md")
+VECTORS = json.loads((REPOSITORY / "tests" / "unit" / "vectors" / "postfix.json").read_text(encoding="utf-8"))
 GENERATING = ["internal_ip", "relay_block", "dnsbl_entries", "channel_keywords", "dispatcher_options"]
 NAMES = [
     "mapping_match",
@@ -84,11 +96,13 @@ def test_every_filter_has_a_worked_example() -> None:
 def inventories() -> list[tuple[str, dict[str, Any]]]:
     """The inventory variables in the pages, with the page and the first variable of each example."""
     found = []
-    for name in ("README.md", "docs/policy.md", "docs/messaging-server.md"):
+    for name in ("README.md", "docs/policy.md", "docs/messaging-server.md", "docs/postfix.md"):
         for text in re.findall(r"```yaml\n(.*?)```", read_page(name), re.DOTALL):
             data = yaml.safe_load(text)
             data = data["mailhosts"]["vars"] if "mailhosts" in data else data
-            if isinstance(data, dict) and any(key.startswith(("mailhost_", "messaging_server_")) for key in data):
+            if isinstance(data, dict) and any(
+                key.startswith(("mailhost_", "messaging_server_", "postfix_")) for key in data
+            ):
                 found.append((f"{name}: {next(iter(data))}", data))
     return found
 
@@ -105,10 +119,22 @@ def options_of(variables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any
     return policy, settings, variables.get("mailhost_policy_tests", [])
 
 
+def options_of_postfix(variables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+    """The same of an example for Postfix."""
+    settings = {key[8:]: value for key, value in variables.items() if key[8:] in POSTFIX_SETTINGS}
+    policy, none, tests = options_of({key: value for key, value in variables.items() if key[8:] not in settings})
+    assert none == {}
+    return policy, settings, tests
+
+
 @pytest.mark.parametrize(("name", "variables"), INVENTORIES, ids=[name for name, _variables in INVENTORIES])
 def test_inventories_are_accepted(name: str, variables: dict[str, Any]) -> None:
-    policy, settings, tests = options_of(variables)
-    read_wanted(policy, settings)
+    if "docs/postfix.md" in name or variables.get("mailhost_mail_server") == "postfix":
+        policy, settings, tests = options_of_postfix(variables)
+        read_wanted_of_postfix(policy, settings)
+    else:
+        policy, settings, tests = options_of(variables)
+        read_wanted(policy, settings)
     assert len(read_policy_tests(tests)) == len(tests)
     assert name
 
@@ -130,8 +156,8 @@ def first_run(monkeypatch: pytest.MonkeyPatch, answer: str, **more: str) -> aim.
     return aim.present(arguments, host())
 
 
-def messages() -> list[str]:
-    return re.findall(r"```text\n(.*?)\n```", OPERATORS, re.DOTALL)
+def messages(page: str = OPERATORS) -> list[str]:
+    return re.findall(r"```text\n(.*?)\n```", page, re.DOTALL)
 
 
 def test_the_message_of_the_first_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,6 +182,8 @@ def test_the_policy_tests_of_the_page_hold(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_the_play_of_the_page_has_the_role() -> None:
     plays = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(- hosts:.*?)```", OPERATORS, re.DOTALL)]
     assert [play[0]["roles"] for play in plays] == [["mailhost.hardening.messaging_server"]]
+    plays = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(- hosts:.*?)```", POSTFIX, re.DOTALL)]
+    assert [play[0]["roles"] for play in plays] == [["mailhost.hardening.postfix"]]
 
 
 FAX = ("\ntcp_fax smtp mx\ntcp_fax-daemon\n", "\n[SERVICE=FAX]\nPORT=2525\nPARAMETER=CHANNEL=tcp_fax\n")
@@ -185,6 +213,56 @@ def test_the_entries_of_the_page_pass_the_proof(monkeypatch: pytest.MonkeyPatch,
     else:
         with pytest.raises(StepError, match="port 2525"):
             evaluation.evaluate(wanted, live)
+
+
+FIRST = """\
+myhostname = mx1.example.org
+mydestination = $myhostname, lists.example.org, localhost
+mynetworks = 127.0.0.0/8 [::1]/128 198.51.100.0/24
+smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, check_policy_service unix:private/greylist
+"""
+
+
+def first_run_of_postfix(monkeypatch: pytest.MonkeyPatch, release: str, **more: str) -> postfix_change.Wanted:
+    """What the page asks for on a host with something of its own."""
+    monkeypatch.setattr(
+        _dnsbl_self_test, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones}
+    )
+    policy, settings, tests = options_of_postfix(
+        next(data for name, data in INVENTORIES if name == "docs/postfix.md: mailhost_mail_server")
+    )
+    assert len(tests) == 3
+    facts = read_facts(VECTORS[release])._replace(site=read_main(FIRST))
+    live = PostfixLive(FIRST, "smtp inet n - y - - smtpd\n", POSTFIX_NOTHING, facts)
+    arguments = {"policy": policy, "settings": {**settings, **more}, "policy_tests": tests}
+    return postfix_change._present(arguments, live)
+
+
+def test_the_message_of_the_first_run_of_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(StepError) as caught:
+        first_run_of_postfix(monkeypatch, "debian_12")
+    assert str(caught.value) == messages(POSTFIX)[0]
+
+
+@pytest.mark.parametrize("release", ["debian_12", "debian_13"])
+def test_the_inventory_of_postfix_has_a_plan(monkeypatch: pytest.MonkeyPatch, release: str) -> None:
+    wanted = first_run_of_postfix(monkeypatch, release, unknown_entries="replace")
+    assert "smtpd_forbid_bare_newline = normalize\n" in wanted.composed.main
+    assert ("smtpd_hide_client_session" in wanted.composed.master) == (release == "debian_13")
+
+
+def test_the_message_about_return_codes() -> None:
+    with pytest.raises(PolicyError) as caught:
+        read_wanted_of_postfix({"dnsbls": [{"zone": "zen.spamhaus.org"}]}, {})
+    assert str(caught.value) == messages(POSTFIX)[1]
+
+
+def test_the_differences_of_the_page_are_those_of_the_comparison() -> None:
+    named = {name.lower() for name in re.findall(r"^\| ([a-zA-Z0-9 ]+) \| [^|]+ \| [^|]+ \|$", POSTFIX, re.MULTILINE)}
+    texts = (differences.as_messaging_server, differences.as_postfix, differences.postfix_agrees)
+    compared = [name for one in texts for name in re.findall(r"\b([A-Z][A-Za-z0-9 ]+): ", str(one.__doc__))]
+    assert compared
+    assert [name for name in compared if name.lower() not in named] == []
 
 
 def test_closed_lists_are_refused_as_the_policy_page_says() -> None:
