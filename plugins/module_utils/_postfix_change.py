@@ -217,7 +217,7 @@ def _apply(product: Postfix, live: Live, wanted: Wanted, changes: list[transacti
     folder = os.path.join(product.folder, FOLDER)
     confirm = None
     if wanted.policy is not None and wanted.settings is not None:
-        confirm = functools.partial(ask_live, wanted.policy, wanted.settings.submission)
+        confirm = functools.partial(ask_live, wanted.policy, wanted.settings.submission, product.addresses)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     try:
         own = transaction.Change(RECORD, read_file(RECORD), record, PRIVATE)

@@ -10,7 +10,7 @@ be a stranger to itself wherever that address is not inside.
 from __future__ import annotations
 
 import smtplib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address
 
@@ -38,31 +38,39 @@ LOOPBACK = "127.0.0.1"
 FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
 
 
-def ask_live(policy: MailPolicy, submission: bool) -> None:
-    """Raise StepError where the live Postfix relays for a stranger, or has AUTH where it must not be."""
+def ask_live(policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOOPBACK,)) -> None:
+    """Raise StepError where the live Postfix relays for a stranger, or has AUTH where it must not be.
+
+    ``addresses``: where it may listen; the first that answers is asked what the ports offer.
+    """
     strangers = _outside(policy, own_addresses())
     # Side by side, as postscreen makes each of them wait.
     with ThreadPoolExecutor(max_workers=2) as pool:
         told = [line for lines in pool.map(lambda address: _stranger(address, policy), strangers) for line in lines]
-    told += _loopback(submission)
+    told += [line for port in ((SMTP, SUBMISSION) if submission else (SMTP,)) for line in _offered(port, addresses)]
     if told:
         raise StepError(STEP, "\n".join(told))
 
 
-def _loopback(submission: bool) -> Iterator[str]:
-    """What is wrong with what the ports offer."""
-    for port in (SMTP, SUBMISSION) if submission else (SMTP,):
+def _offered(port: int, addresses: Iterable[str]) -> list[str]:
+    """What is wrong with what a port offers."""
+    errors = []
+    for address in addresses:
+        told = []
         try:
-            with smtplib.SMTP(LOOPBACK, port, local_hostname="localhost.localdomain", timeout=SECONDS) as session:
+            with smtplib.SMTP(address, port, local_hostname="localhost.localdomain", timeout=SECONDS) as session:
                 session.ehlo()
                 if session.has_extn("auth"):
-                    yield f"port {port} offers AUTH without TLS"
+                    told.append(f"port {port} offers AUTH without TLS")
                 code, text = session.docmd("MAIL", f"FROM:<{STRANGER}>")
                 if port == SUBMISSION and code < 400:
-                    yield f"port {port} takes a sender who has not logged in: {code} {_text(text)}"
+                    told.append(f"port {port} takes a sender who has not logged in: {code} {_text(text)}")
+            return told
         except (OSError, smtplib.SMTPException) as error:
-            if port == SUBMISSION:
-                yield f"port {port} does not answer: {error}"
+            if told:
+                return told
+            errors.append(f"{address}: {error}")
+    return [f"port {port} does not answer: {', '.join(errors)}"] if port == SUBMISSION else []
 
 
 def _stranger(address: str, policy: MailPolicy) -> list[str]:

@@ -99,6 +99,23 @@ def test_auth_without_tls_is_told(asked: Callable[[Answer], None]) -> None:
         asked(lambda line: "250-mail.example\r\n250 AUTH PLAIN\r\n" if line[:4] == "ehlo" else closed(line))
 
 
+def test_a_server_that_listens_at_one_address_is_found_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        threading.Thread(target=serve, args=(server, closed), daemon=True).start()
+        assert confirm._offered(port, ("127.0.0.9", "127.0.0.1")) == []
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_port_of_submission_that_is_silent_everywhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(confirm, "SUBMISSION", port)
+    (told,) = confirm._offered(port, ("127.0.0.1", "127.0.0.9"))
+    assert told.startswith(f"port {port} does not answer: 127.0.0.1: ")
+    assert "127.0.0.9: " in told
+
+
 def test_who_is_cut_off_may_not_relay(asked: Callable[[Answer], None]) -> None:
     asked(lambda _line: "421 4.7.0 too many connections\r\n")
 
