@@ -38,6 +38,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import ADDRESS, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import (
     STRANGER,
+    STRANGER_DOMAIN,
     TARGET,
     relay_forms,
 )
@@ -197,7 +198,8 @@ def _submission(policy: MailPolicy, settings: Settings, people: People, server: 
         yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain, tls=True)
         for sender in (own, f"user+box@{server.domain}") if owns else ():
             yield _logged_in(f"logged in from {client}", ACCEPT, client, sender, login)
-        for sender in (other, STRANGER):
+        # Owners are a list with blanks or commas, which a quoted address can have as well.
+        for sender in (other, STRANGER, f'"a {login} b"@{STRANGER_DOMAIN}', f'"a, {login}, b"@{server.domain}'):
             yield _logged_in(f"logged in from {client} as {login}", REFUSE, client, sender, login)
     for network in sample(policy.internal, 3):
         client = ends(network, people.claimed).inside[0]

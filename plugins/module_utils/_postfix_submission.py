@@ -16,6 +16,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settin
 #: Since Postfix 3.10; the header checks below do the same before.
 HIDE = "smtpd_hide_client_session"
 
+#: Parts of an address that stands for itself. A quoted one can have blanks and commas: its parts would be logins.
+_LOCAL, _DETAIL, _DOMAIN = '([^@+,"[:space:]]+)', '(\\+[^@,"[:space:]]*)', '([^@,"[:space:]]+)'
+
 #: What a mail program says of itself and of the user's address.
 _TELLTALES = "/^(User-Agent|X-Mailer|X-Originating-IP|X-MimeOLE):/"
 
@@ -62,10 +65,14 @@ def _owners(access: Access) -> list[tuple[str, str]]:
         for sender, logins in settings.sender_logins.items()
     ]
     if own:
-        return [*rows, ("/^([^@+]+)(\\+[^@]*)@(.+)$/", "${1}@${3}, ${1}${2}@${3}"), ("/^(.+)$/", "${1}")]
+        return [
+            *rows,
+            (f"/^{_LOCAL}{_DETAIL}@{_DOMAIN}$/", "${1}@${3}, ${1}${2}@${3}"),
+            (f"/^{_LOCAL}@{_DOMAIN}$/", "${1}@${2}"),
+        ]
     for domain in access.policy.domains:
         end = f"@{literal(domain)}$/"
-        rows += [(f"/^([^@+]+)(\\+[^@]*){end}", "${1}, ${1}${2}"), (f"/^([^@]+){end}", "${1}")]
+        rows += [(f"/^{_LOCAL}{_DETAIL}{end}", "${1}, ${1}${2}"), (f"/^{_LOCAL}{end}", "${1}")]
     return rows or [("/^$/", "nobody")]
 
 

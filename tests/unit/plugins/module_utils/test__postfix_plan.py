@@ -164,6 +164,17 @@ def test_port_25_has_no_login_and_submission_needs_one() -> None:
     assert not any(one.name.startswith("submission") for one in plan(settings={"submission": False}).services)
 
 
+@pytest.mark.parametrize("form", ["address", "local part"])
+def test_a_quoted_address_has_no_owner(form: str) -> None:
+    """Its parts would be logins: Postfix splits what a table gives at blanks and commas, and shows it quoted addresses."""
+    rows = plan(settings={"login_form": form}).maps["sender-logins.regexp"].text.splitlines()
+    patterns = [re.compile(row.split("/")[1].replace("[:space:]", r"\s")) for row in rows]
+    for sender in ("ann@example.org", "ann+box@example.org", "o'hara@example.org"):
+        assert any(one.search(sender) for one in patterns)
+    for sender in ('"a, ann@example.org, b"@far.example', '"a ann b"@example.org', "x@[a, ann@example.org, b]"):
+        assert not any(one.search(sender) for one in patterns)
+
+
 def test_submission_is_refused_where_it_could_not_work() -> None:
     assert problems(site={}) == [
         "postfix_submission: needs TLS, and main.cf names no certificate; set postfix_tls_certificate, or write false"
