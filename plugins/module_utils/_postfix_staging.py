@@ -205,7 +205,8 @@ def _copy_tree(source: str, target: str) -> None:
     """Copy files with owner, mode and times. Links to files become files, as those of a copy would lead out of it."""
     for folder, names, files in os.walk(source):
         inside = target if folder == source else os.path.join(target, os.path.relpath(folder, source))
-        os.mkdir(inside)
+        # A new file is readable until it gets its mode, and there are files with passwords: nobody comes in so long.
+        os.mkdir(inside, 0o700)
         for name in names:
             path = os.path.join(folder, name)
             if os.path.islink(path):

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -63,6 +64,20 @@ def test_a_copy_has_the_staged_files_and_those_of_the_site(live: Path, tmp_path:
     assert not (target / "makedefs.out").is_symlink()
     assert (target / "sql" / "users.cf").stat().st_mode & 0o777 == 0o640
     assert (live / "main.cf").read_text() == "live\n"
+
+
+def test_nobody_comes_in_while_files_are_copied(live: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file with passwords is readable by all until it has its mode."""
+    copy, modes = shutil.copy2, set()
+
+    def looked_at(source: str, target: str) -> None:
+        modes.add(os.stat(os.path.dirname(target)).st_mode & 0o777)
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", looked_at)
+    write_copy(staged(live), str(tmp_path / "copy"))
+    assert modes == {0o700}
+    assert (tmp_path / "copy" / "sql").stat().st_mode == (live / "sql").stat().st_mode
 
 
 def test_files_of_a_copy_look_old(live: Path, tmp_path: Path) -> None:
