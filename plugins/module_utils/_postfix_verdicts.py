@@ -63,6 +63,9 @@ def judge(
     count = 0
     for case, heard in found:
         got = verdict(case, heard, server.ours)
+        if case.session["tls"] and no_tls(heard) and _promised(case, settings):
+            mistakes.append(Deviation(case, got, (*heard.steps, *log)))
+            continue
         if case.session["tls"] and no_tls(heard):
             skipped[f"{case.session['service']} has no TLS ({heard.text}); its sessions with TLS were not held"] = None
             continue
@@ -102,6 +105,11 @@ def verdict(case: Case, heard: Heard, ours: frozenset[str]) -> str:
 def no_tls(heard: Heard) -> bool:
     """Whether a session could not be held as TLS is missing."""
     return heard.stage == TLS or (heard.code == 0 and heard.text.startswith("no TLS"))
+
+
+def _promised(case: Case, settings: Settings) -> bool:
+    """Whether TLS is ours to offer: nobody can log in without it, and a certificate of the inventory has to work."""
+    return settings.submission if case.session["port"] in (465, 587) else bool(settings.tls_certificate)
 
 
 def is_late(heard: Heard) -> bool:

@@ -199,3 +199,23 @@ def test_refusals_by_restrictions_of_the_users_own_are_notes() -> None:
 
 def test_xtext() -> None:
     assert xtext("ann+box=a b@example.org") == "ann+2Bbox+3Da+20b@example.org"
+
+
+NO_TLS = heard("454 4.7.0 TLS not available due to local problem", TLS)
+
+
+@pytest.mark.parametrize(
+    ("port", "settings"),
+    [(587, {}), (465, {}), (25, {"tls_certificate": "/c.pem", "tls_key": "/k.pem", "submission": False})],
+)
+def test_a_certificate_that_cannot_be_used_stops(port: int, settings: dict[str, Any]) -> None:
+    """Else nobody could log in after the change, and mail would come without TLS."""
+    with pytest.raises(StepError, match=r"TLS not available"):
+        judged((case(port=port, tls=True), NO_TLS), (case(), DENIED), **settings)
+
+
+def test_tls_of_the_site_that_fails_is_a_note() -> None:
+    for port in (25, "2525"):
+        proof = judged((case(port=port, tls=True), NO_TLS), (case(), DENIED))
+        assert proof.count == 1
+        assert any("has no TLS" in note for note in proof.notes)
