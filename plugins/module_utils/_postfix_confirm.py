@@ -39,7 +39,7 @@ FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
 
 
 def ask_live(policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOOPBACK,)) -> None:
-    """Raise StepError where the live Postfix relays for a stranger, or has AUTH where it must not be.
+    """Raise StepError where the live Postfix relays for a stranger, has AUTH where it must not be, or cannot take mail.
 
     ``addresses``: where it may listen; the first that answers is asked what the ports offer.
     """
@@ -91,9 +91,24 @@ def _stranger(address: str, policy: MailPolicy) -> list[str]:
                 if code < 400:
                     form_told = f"{form.name}, RCPT TO:<{form.rcpt_to}>: {code} {_text(text)}"
                     told.append(f"a stranger ({address}) may relay: {form_told}")
+            if policy.domains:
+                told += _mistakes(session, address, f"postmaster@{domain}")
     except (OSError, smtplib.SMTPException):
         pass  # not every address listens, and postscreen may cut a stranger off
     return told
+
+
+def _mistakes(session: smtplib.SMTP, address: str, recipient: str) -> list[str]:
+    """Whether mail to us is put off, as Postfix cannot do what its configuration says (RFC 3463, X.3: the system).
+
+    The private Postfix asks no policy service and nothing else that is elsewhere.
+    """
+    session.docmd("RSET")
+    for command, path in (("MAIL", "FROM:<>"), ("RCPT", f"TO:<{recipient}>")):
+        code, text = session.docmd(command, path)
+        if 400 <= code < 500 and text.startswith(b"4.3."):
+            return [f"mail to us from a stranger ({address}) is put off, {command} {path}: {code} {_text(text)}"]
+    return []
 
 
 def _outside(policy: MailPolicy, addresses: Iterable[str]) -> list[str]:

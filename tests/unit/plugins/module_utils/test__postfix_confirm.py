@@ -120,6 +120,25 @@ def test_who_is_cut_off_may_not_relay(asked: Callable[[Answer], None]) -> None:
     asked(lambda _line: "421 4.7.0 too many connections\r\n")
 
 
+def test_mail_to_us_that_is_put_off_for_a_mistake_is_told(asked: Callable[[Answer], None]) -> None:
+    """As by a policy service that nobody answers for."""
+
+    def answer(line: str) -> str:
+        to_us = line.startswith("RCPT TO:<postmaster@mail.example>")
+        return "451 4.3.5 Server configuration problem\r\n" if to_us else closed(line)
+
+    with pytest.raises(StepError) as caught:
+        asked(answer)
+    assert caught.value.output == (
+        "mail to us from a stranger (127.0.0.1) is put off, RCPT TO:<postmaster@mail.example>: "
+        "451 4.3.5 Server configuration problem"
+    )
+
+
+def test_greylisting_is_no_mistake(asked: Callable[[Answer], None]) -> None:
+    asked(lambda line: "451 4.7.1 greylisted\r\n" if line.startswith("RCPT TO:<postmaster@") else closed(line))
+
+
 def test_addresses_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confirm, "_read", lambda path: FIB if path == confirm.FIB else IF_INET6)
     assert confirm.own_addresses() == ["198.51.100.12", "198.51.100.76", "2001:db8:100::12"]
