@@ -75,7 +75,8 @@ options:
         elements: str
         default: []
       postscreen:
-        description: Whether postscreen is there V(always), or when the policy blocks networks or has lists for it.
+        description: Whether postscreen is there V(always), or when the host has it or the policy blocks networks or
+          has lists for it.
         type: str
         choices: [auto, always]
         default: auto
@@ -180,6 +181,10 @@ options:
         description: What main.cf sets, as C(postconf -n) prints it, without what this filter made.
         type: dict
         default: {}
+      postscreen:
+        description: Whether postscreen is at port 25 already. It stays there.
+        type: bool
+        default: false
 seealso:
   - name: postconf(5)
     description: The parameters of Postfix.

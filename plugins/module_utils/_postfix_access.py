@@ -63,7 +63,8 @@ class Access:
         self.blocked = self._blocked()
         lists = [one for _index, one in policy.lists(MAIL)]
         self.connect_lists = [one for one in policy.block_lists if one not in lists]
-        self.postscreen = bool(self.connect_lists or self.blocked or settings.postscreen == ALWAYS)
+        needed = bool(self.connect_lists or self.blocked)
+        self.postscreen = needed or facts.postscreen or settings.postscreen == ALWAYS
 
     def parameter(self, name: str, value: str) -> str:
         """Add a parameter of our own, and return its name."""

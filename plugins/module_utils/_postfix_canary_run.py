@@ -8,7 +8,6 @@ Private to this collection.
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Mapping
@@ -34,7 +33,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import FileError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_instance import (
     CANARY,
-    answers,
     free_ports,
     make_folders,
     sasl_server,
@@ -70,7 +68,6 @@ _ASKED = (
     "virtual_mailbox_domains",
     "virtual_alias_domains",
     "relay_domains",
-    "smtpd_sasl_path",
 )
 _DOMAINS = ("mydestination", "virtual_mailbox_domains", "virtual_alias_domains", "relay_domains")
 
@@ -110,7 +107,7 @@ def _prove(folder: str, staged: Staged, wanted: tuple[MailPolicy, Settings, tupl
         named = {one.name: one for one in files.entrances}
         found = watched(folder, lambda: hold(cases, named, address, time.monotonic() + SECONDS))
         log = [line.replace(config, staged.folder) for line in trouble(folder)]
-    notes += _notes(policy, settings, (files, server, families), known["smtpd_sasl_path"], staged.queue)
+    notes += _notes(policy, settings, (files, server, families))
     return judge(found, (policy, settings, server), notes, log)
 
 
@@ -160,8 +157,6 @@ def _notes(
     policy: MailPolicy,
     settings: Settings,
     host: tuple[Canary, Server, frozenset[int]],
-    socket_path: str,
-    queue: str,
 ) -> list[str]:
     files, server, families = host
     notes = []
@@ -175,9 +170,6 @@ def _notes(
     for role, needed in ((SMTP, True), (SUBMISSION, settings.submission)):
         if needed and server.entrance(role) is None:
             notes.append(f"master.cf has no service {role}; its sessions were not held")
-    path = socket_path if socket_path.startswith(("/", "inet:")) else os.path.join(queue, socket_path)
-    if settings.submission and not answers(path):
-        notes.append(f"nobody answers at {path} (smtpd_sasl_path); users cannot log in until Dovecot does")
     if len(policy.relay_exceptions) > EXCEPTIONS:
         notes.append(f"of {len(policy.relay_exceptions)} relay exceptions {EXCEPTIONS} were asked")
     if policy.block_lists or policy.sender_domain_check or files.silenced:

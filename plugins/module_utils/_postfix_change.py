@@ -36,6 +36,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import prove
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_instance import answers
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import (
     RECORD,
     STATE,
@@ -105,6 +106,8 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
     if changes:
         warnings += [*check_staged(staged), *wanted.composed.warnings]
         warnings += proxies(wanted.composed.main, wanted.composed.master)
+    if wanted.settings is not None:
+        warnings += _login_trouble(wanted.settings, product.queue)
     evaluated, notes = _prove(staged, wanted, live)
     if notes and not evaluated:  # the host lacks what the private Postfix needs
         warnings += notes
@@ -169,6 +172,15 @@ def _unusable_lists(
     zones = set(re.findall(r"(?<![\w.-])[\w.-]+(?==)", used))
     new = {one.zone: index for index, one in enumerate(policy.block_lists) if one.zone not in zones}
     return unusable_lists(new, names, "postfix", settings.unusable_block_lists == SKIP)
+
+
+def _login_trouble(settings: Settings, queue: str) -> list[str]:
+    """Whether nobody is there to check passwords; the private Postfix does not need one."""
+    path = settings.sasl_path
+    path = path if path.startswith(("/", "inet:")) else os.path.join(queue, path)
+    if settings.submission and not answers(path):
+        return [f"nobody answers at {path} (postfix_sasl_path); users cannot log in until Dovecot does"]
+    return []
 
 
 # The proof

@@ -23,7 +23,8 @@ INDEXED = ("lmdb", "hash", "cdb", "btree")
 class PostfixFacts(NamedTuple):
     """``parameters``: every known parameter with its default, from ``postconf -d``. ``map_types``: from ``postconf
     -m``. ``sasl_types``: from ``postconf -a``. ``chroot``: whether the live master.cf runs smtpd in the queue
-    directory. ``site``: what the live main.cf sets, without what is ours.
+    directory. ``site``: what the live main.cf sets, without what is ours. ``postscreen``: whether the site has postscreen
+    at port 25 without us.
     """
 
     parameters: Mapping[str, str]
@@ -31,6 +32,7 @@ class PostfixFacts(NamedTuple):
     sasl_types: frozenset[str]
     chroot: bool
     site: Mapping[str, str]
+    postscreen: bool = False
 
     def knows(self, parameter: str) -> bool:
         """Whether the installed program has a parameter."""
@@ -59,9 +61,10 @@ FIELDS = {
     "sasl_types": ((list, tuple), "a list, as postconf -a prints it"),
     "chroot": (bool, "true or false"),
     "site": (Mapping, "a dictionary of what main.cf sets, as postconf -n prints it"),
+    "postscreen": (bool, "true or false"),
 }
 _REQUIRED = ("parameters", "map_types")
-_ABSENT: dict[str, Any] = {"sasl_types": (), "chroot": False, "site": {}}
+_ABSENT: dict[str, Any] = {"sasl_types": (), "chroot": False, "site": {}, "postscreen": False}
 
 
 def read_facts(data: Any, path: str = "facts") -> PostfixFacts:
@@ -86,4 +89,5 @@ def read_facts(data: Any, path: str = "facts") -> PostfixFacts:
         sasl_types=frozenset(str(one) for one in found["sasl_types"]),
         chroot=found["chroot"],
         site={str(name): str(value) for name, value in found["site"].items()},
+        postscreen=found["postscreen"],
     )

@@ -61,6 +61,7 @@ def read_live(product: Postfix) -> Live:
         sasl_types=ask_words("-a"),
         chroot=_in_jail(master),
         site=site_settings(main, record),
+        postscreen=has_postscreen(master, record),
     )
     return Live(main, master, record, facts)
 
@@ -82,3 +83,13 @@ def _in_jail(master: str) -> bool:
     servers = [one for one in read_master(master) if one.columns[7] == "smtpd"]
     first = [one for one in servers if one.name.rpartition(":")[2] in ("smtp", "25", "smtpd")] or servers
     return bool(first) and first[0].columns[4] == "y"
+
+
+def has_postscreen(master: str, record: Record) -> bool:
+    """Whether the site has postscreen at port 25 without us."""
+    ours = record.services.get(("smtp", "inet"))
+    text = master if ours is None else (ours.before or "")
+    return any(
+        one.type == "inet" and one.name in ("smtp", "25") and one.columns[7] == "postscreen"
+        for one in read_master(text)
+    )

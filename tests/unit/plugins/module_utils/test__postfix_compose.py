@@ -28,7 +28,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files 
     read_master,
     service_lines,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import site_settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import has_postscreen, site_settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan, compile_plan, read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import (
     NOTHING,
@@ -135,6 +135,21 @@ def test_postscreen_hands_the_options_of_the_site_to_smtpd() -> None:
     assert "content_filter=smtp-amavis:[127.0.0.1]:10024" in services["smtpd", "pass"].arguments
     back = adopt(first.main, first.master, first.record)
     assert back.master == adopt().master
+
+
+def test_postscreen_of_the_site_stays() -> None:
+    policy, read = read_wanted(POLICY, {})
+    found = compile_plan(policy, read, facts(read_main(MAIN))._replace(postscreen=True))
+    assert [one.command for one in found.services if one.name == "smtp"] == ["postscreen"]
+
+
+def test_postscreen_of_ours_is_not_the_sites() -> None:
+    first = adopt(blocked_networks=["203.0.113.0/24"])
+    assert not has_postscreen(first.master, first.record)
+    site = MASTER.replace("smtpd\n  -o content", "postscreen\n  -o content", 1)
+    assert has_postscreen(site, NOTHING)
+    second = adopt(master=site)
+    assert has_postscreen(second.master, second.record)
 
 
 def test_another_name_of_a_port_gives_its_place() -> None:
