@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from plays import Run
 
 SEEDS = (15, 18, 28, 44, 51, 55)
-SESSIONS = 60
+SESSIONS = 80
 """For each policy."""
 
 KEY = "abcdefghijklmnopqrstuvwxyz"

@@ -29,8 +29,8 @@ VALUES: dict[str, Any] = {
     "mailhost_dnsbls": [{**one, "stage": "connect"} for one in LISTS],
     "postfix_dnsbl_threshold": 3,
     "postfix_dnsbl_weights": {"codes.dnsbl.example": 2, "plain.dnsbl.example": 1, "good.dnsbl.example": 2},
-    # Nobody is remembered, and strangers wait two seconds instead of six.
-    "postfix_extra_settings": {"max_use": 1, "postscreen_greet_wait": "2s", "postscreen_cache_map": ""},
+    # Nobody is remembered, and strangers wait three seconds instead of six, also for answers of lists.
+    "postfix_extra_settings": {"max_use": 1, "postscreen_greet_wait": "3s", "postscreen_cache_map": ""},
 }
 
 BLOCKED = "550 5.7.1 Service unavailable; client [{}] blocked using {}"
