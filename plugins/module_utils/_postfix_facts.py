@@ -23,8 +23,8 @@ INDEXED = ("lmdb", "hash", "cdb", "btree")
 class PostfixFacts(NamedTuple):
     """``parameters``: every known parameter with its default, from ``postconf -d``. ``map_types``: from ``postconf
     -m``. ``sasl_types``: from ``postconf -a``. ``chroot``: whether the live master.cf runs smtpd in the queue
-    directory. ``site``: what the live main.cf sets, without what is ours. ``postscreen``: whether the site has postscreen
-    at port 25 without us.
+    directory. ``site``: what the live main.cf sets, without what is ours. ``postscreen``: whether the site has
+    postscreen at port 25 without us.
     """
 
     parameters: Mapping[str, str]
