@@ -1,0 +1,79 @@
+"""The playbook verify looks at the host from outside, in both families, before and after the role was there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import plays
+import pytest
+from addresses import MESSAGING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from messaging import Messaging
+
+ADDRESSES = [MESSAGING.address("outside", family) for family in (4, 6)]
+Points = dict[tuple[str, str], tuple[str, str]]
+
+
+def verify(variables: dict[str, Any], **more: Any) -> tuple[plays.Run, Points]:
+    """Run the playbook; the run, and by address and point the verdict with what is told."""
+    own = {"mailhost_hosts": "messaging_hosts", "mailhost_verify_from": "outside"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plays, "PLAYBOOK", "mailhost.hardening.verify")
+        run = plays.harden(**{**variables, **own, "mailhost_verify_addresses": ADDRESSES, **more})
+    points = next(line["result"]["points"] for line in run.results if "points" in line["result"])
+    assert not run.changed
+    return run, {(one["address"], one["point"]): (one["verdict"], one["told"]) for one in points}
+
+
+def deviations(points: Points) -> set[str]:
+    """The points that deviate at any address."""
+    return {point for (_address, point), (verdict, _told) in points.items() if verdict == "deviation"}
+
+
+def test_from_outside_the_host_is_as_the_policy_says(messaging: Messaging, policy: dict[str, Any]) -> None:
+    messaging.clear()
+    # The role leaves AUTH in the clear, which is the one thing that is seen.
+    run, points = verify(policy)
+    assert run.rc != 0
+    assert deviations(points) == {"auth"}
+    accepted, points = verify(policy, mailhost_verify_skip=["auth"])
+    assert (accepted.rc, deviations(points)) == (0, set()), accepted
+    for address in ADDRESSES:
+        for point in ("ports", "tls", "starttls", "banner", "vrfy", "xclient"):
+            assert points[address, point][0] == "ok", points[address, point]
+        # The stand-in cannot decide about recipients without a domain, and says so by 451.
+        assert points[address, "relay"][1].startswith(
+            "none of 53 forms was seen to relay, 49 are refused, 4 refused for"
+        )
+    assert messaging.messages() == []
+
+
+def test_check_mode_asks_the_same(policy: dict[str, Any]) -> None:
+    run, points = verify(policy)
+    foreseen, again = verify(policy, check=True)
+    assert (foreseen.rc, again) == (run.rc, points)
+
+
+def test_from_inside_relay_is_not_asked_for(policy: dict[str, Any]) -> None:
+    inner = MESSAGING.address("inside", 4)
+    _run, points = verify(policy, mailhost_verify_from="inside", mailhost_verify_addresses=[inner])
+    verdict, told = points[inner, "relay"]
+    assert verdict == "skipped"
+    assert told.startswith("asked from inside (198.51.100.84 is in mailhost_internal_networks): says nothing about")
+
+
+def test_a_host_that_the_role_never_touched_deviates(messaging: Messaging, apply: Callable[..., plays.Run]) -> None:
+    done = apply(messaging_server_state="absent")
+    assert (done.rc, done.changed) == (0, True), done
+    messaging.clear()
+    # Nothing of the inventory is known, as for a host of somebody else.
+    run, points = verify({})
+    again = apply()
+    assert (again.rc, again.changed) == (0, True), again
+    assert run.rc != 0
+    assert deviations(points) >= {"relay", "auth"}
+    assert "forms are accepted (plain, upper case, mixed case and" in points[ADDRESSES[0], "relay"][1]
+    assert messaging.messages() == []
