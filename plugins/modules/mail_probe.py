@@ -34,9 +34,11 @@ options:
     default: []
   policy:
     description:
-      - The policy of the mail host, as the module M(mailhost.hardening.messaging_server) takes it.
+      - The policy of the mail host, as the modules M(mailhost.hardening.postfix) and
+        M(mailhost.hardening.messaging_server) take it.
       - C(domains), the first of which is asked for; without one the server's own name is.
       - C(internal_networks) and C(relay_exceptions), in which the asking host must not be, or V(relay) is skipped.
+      - C(blocked_networks), in which the asking host must not be, or nothing is asked and V(ports) deviates.
       - C(dnsbls), which are asked for their test entries.
     type: dict
     default: {}
@@ -56,6 +58,7 @@ attributes:
     details: Does the same as without.
     support: full
 seealso:
+  - module: mailhost.hardening.postfix
   - module: mailhost.hardening.messaging_server
 """
 
@@ -103,8 +106,9 @@ lines:
   type: list
   elements: str
   sample:
-    - 198.51.100.10, asked from 198.51.100.20
-    - "  ok        ports    25 and 587 answer, 110, 143, 465, 993, 995 and 4190 not"
+    - at 198.51.100.10, asked from 198.51.100.20
+    - "ok         ports     25 and 587 answer, 110, 143, 465, 993, 995 and 4190"
+    - "                     not"
 deviations:
   description: How many points deviate.
   returned: success

@@ -92,13 +92,13 @@ files:
   sample: [/etc/postfix/main.cf, /etc/postfix/mailhost/internal.cidr]
 evaluated:
   description: How many sessions the private Postfix answered. Zero where these files and this policy were proven in an
-    earlier run.
+    earlier run, with O(state=absent), and where no session could be held, which is a warning.
   returned: success, unless O(state=previous)
   type: int
   sample: 214
 activation:
   description: What was done to make the change live.
-  returned: when changed
+  returned: when changed, not in check mode
   type: list
   elements: str
   sample: [postfix reload]
