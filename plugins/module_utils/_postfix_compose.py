@@ -25,15 +25,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapFile
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Owned, Place, Record
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_services import Service
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_services import CLEANUP, Service
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import PREFIX
 
 #: The plan of a host from which our part is to leave.
 NO_PLAN = Plan({}, (), {}, ())
 
 PORTS = {
-    **dict.fromkeys(("smtp", "25"), 25),
+    **dict.fromkeys(("smtp", "mail", "25"), 25),
     **dict.fromkeys(("submission", "587"), 587),
-    **dict.fromkeys(("submissions", "smtps", "urd", "465"), 465),
+    **dict.fromkeys(("submissions", "smtps", "ssmtp", "urd", "465"), 465),
 }
 """Names that a service of our ports may have in master.cf (/etc/services)."""
 
@@ -87,9 +88,26 @@ def _compose_master(text: str, plan: Plan, record: Record) -> tuple[str, dict[Pl
         wanted[places.get(place, place)] = merged
         found[place] = Owned(before[place], merged)
     for place, owned in record.services.items():
-        if place not in found and _words(lines.get(place)) == _words(owned.ours):
+        if place in found:
+            continue
+        if _words(lines.get(place)) == _words(owned.ours):
             wanted[place] = owned.before
+        else:
+            _refuse_dependent(place, lines.get(place, Lines("")))
     return set_services(text, wanted), found, tuple(warnings)
+
+
+def _refuse_dependent(place: Place, text: Lines) -> None:
+    """What somebody has changed since stays his, but not where it needs what leaves with the rest of ours."""
+    if any(
+        f"{PREFIX}submission" in word or word.endswith(f"={CLEANUP}") or word == "postscreen" for word in text.split()
+    ):
+        raise StepError(
+            "read",
+            f"master.cf: {' '.join(place)} was changed by somebody else, and needs parts of ours that are to leave; "
+            "take that change back, or remove the service there",
+            "nothing was changed",
+        )
 
 
 def _former(
@@ -167,12 +185,17 @@ def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
         words = [rest.pop(0)]
         if words == ["-o"] and rest:
             words.append(rest.pop(0))
-            while words[1].startswith("{") and not words[-1].endswith("}") and rest:
+            while words[1].startswith("{") and _open_braces(words) and rest:
                 words.append(rest.pop(0))
         text = " ".join(words)
         setting = text[2:].strip(" {}") if text.startswith("-o") else ""
         found.append((setting.partition("=")[0].strip(), text))
     return found
+
+
+def _open_braces(words: list[str]) -> bool:
+    text = " ".join(words)
+    return text.count("{") > text.count("}")
 
 
 def _words(text: str | None) -> list[str] | None:

@@ -152,6 +152,12 @@ def test_postscreen_of_ours_is_not_the_sites() -> None:
     assert has_postscreen(second.master, second.record)
 
 
+def test_an_alias_of_a_port_is_that_port() -> None:
+    composed = adopt(master="mail inet n - y - - smtpd\n")
+    assert next(one.name for one in read_master(composed.master) if one.type == "inet") == "smtp"
+    assert "mail inet" not in composed.master
+
+
 def test_another_name_of_a_port_gives_its_place() -> None:
     first = adopt()
     names = [one.name for one in read_master(first.master)]
@@ -159,6 +165,14 @@ def test_another_name_of_a_port_gives_its_place() -> None:
     assert "smtps" not in names
     (service,) = [one for one in read_master(first.master) if one.name == "submissions"]
     assert "receive_override_options=no_address_mappings" in service.arguments
+
+
+def test_a_value_with_braces_is_one_option() -> None:
+    words = "-o { smtpd_client_restrictions = check_policy_service { inet:[::1]:10023 } } -o content_filter="
+    assert [name for name, _words in read_options(tuple(words.split()))] == [
+        "smtpd_client_restrictions",
+        "content_filter",
+    ]
 
 
 def test_one_address_of_a_port_is_refused() -> None:
@@ -173,6 +187,21 @@ def test_what_somebody_changed_is_set_again_and_absent_leaves_it() -> None:
     assert adopt(changed, first.master, first.record).main == first.main
     left = compose(changed, first.master, NO_PLAN, first.record)
     assert read_main(left.main)["disable_vrfy_command"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("line", "edited"),
+    [
+        ("  -o smtpd_sasl_auth_enable=yes\n", "  -o smtpd_sasl_auth_enable=yes\n  -o smtpd_tls_ask_ccert=yes\n"),
+        (" postscreen\n", " postscreen -v\n"),
+    ],
+)
+def test_a_service_that_needs_ours_does_not_stay_alone(line: str, edited: str) -> None:
+    """Else submission answers nobody, or postscreen has no smtpd to hand clients to."""
+    first = adopt(blocked_networks=["203.0.113.1"])
+    assert line in first.master
+    with pytest.raises(StepError, match="was changed by somebody else, and needs parts of ours"):
+        compose(first.main, first.master.replace(line, edited, 1), NO_PLAN, first.record)
 
 
 def test_what_leaves_the_policy_leaves_the_files() -> None:
