@@ -45,6 +45,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live i
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import FOLDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_ports import taken_ports
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
@@ -105,6 +106,7 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
     warnings = list(wanted.warnings)
     if changes:
         warnings += [*check_staged(staged), *wanted.composed.warnings]
+        _refuse_taken_ports(product, live, wanted.composed)
         warnings += proxies(wanted.composed.main, wanted.composed.master)
     if wanted.settings is not None:
         warnings += _login_trouble(wanted.settings, product.queue)
@@ -129,6 +131,17 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
             _note(PROVEN, _digest(wanted, live).encode())
     result["warnings"] = warnings
     return result
+
+
+def _refuse_taken_ports(product: Postfix, live: Live, composed: Composed) -> None:
+    taken = taken_ports(live.master, composed.master, product.interfaces)
+    if taken:
+        raise StepError(
+            "ports",
+            f"port {', '.join(map(str, taken))} is in use, and not by a service of master.cf: Postfix would end where "
+            "it cannot listen; stop the other program, or write postfix_submission: false where it serves submission",
+            UNTOUCHED,
+        )
 
 
 def _absent(live: Live) -> Wanted:
@@ -230,7 +243,9 @@ def _apply(product: Postfix, live: Live, wanted: Wanted, changes: list[transacti
     confirm = None
     if wanted.policy is not None and wanted.settings is not None:
         confirm = functools.partial(ask_live, wanted.policy, wanted.settings.submission, product.addresses)
-    os.makedirs(folder, mode=0o755, exist_ok=True)
+    if not os.path.isdir(folder):
+        os.mkdir(folder)
+        os.chmod(folder, 0o755)  # noqa: S103 (programs of users read main.cf as well, whatever the umask is)
     try:
         own = transaction.Change(RECORD, read_file(RECORD), record, PRIVATE)
         return transaction.apply(STATE, product, [*changes, own], {}, confirm)

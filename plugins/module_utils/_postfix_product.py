@@ -23,6 +23,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import INDEXED, read_parameters
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import FOLDER
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_ports import EVERYWHERE
 
 #: What postmap adds to the name of a table.
 INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
@@ -47,6 +48,7 @@ class Postfix:
     def __init__(self, folder: str, queue: str, interfaces: str = "all") -> None:
         self.folder, self.queue = folder, queue
         self.addresses = _addresses(interfaces)
+        self.interfaces = EVERYWHERE if interfaces.strip() in ("", "all") else _literals(interfaces)
         self.rebuild: frozenset[str] = frozenset()
         self.tables: dict[str, str] = {}
         self.former: dict[str, str] = {}
@@ -115,8 +117,11 @@ class Postfix:
 
 
 def _addresses(interfaces: str) -> tuple[str, ...]:
-    found = [match[1] for word in interfaces.replace(",", " ").split() if (match := _LITERAL.fullmatch(word))]
-    return ("127.0.0.1", "::1", *found)
+    return ("127.0.0.1", "::1", *_literals(interfaces))
+
+
+def _literals(interfaces: str) -> tuple[str, ...]:
+    return tuple(match[1] for word in interfaces.replace(",", " ").split() if (match := _LITERAL.fullmatch(word)))
 
 
 def _answers(address: str) -> bool:

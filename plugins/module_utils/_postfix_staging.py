@@ -97,7 +97,8 @@ def _check(staged: Staged, place: str) -> tuple[list[str], bool]:
     """What Postfix says of a copy, with the names of the live folders, and whether it refuses it."""
     folder, queue, log = f"{place}/etc", f"{place}/queue", f"{place}/log"
     for path in (place, queue):
-        os.mkdir(path, 0o755)
+        os.mkdir(path)
+        os.chmod(path, 0o755)  # noqa: S103 (Postfix's own user comes here, whatever the umask is)
     os.mkdir(f"{place}/data", 0o700)
     owner = ask_postconf(staged.folder, ("mail_owner",))["mail_owner"]
     shutil.chown(f"{place}/data", owner)
