@@ -27,7 +27,9 @@ from ansible_collections.mailhost.hardening.tests.decision_table import (
 if TYPE_CHECKING:
     from plays import Run
 
-SEEDS = (15, 18, 28, 44, 51, 55)
+SEEDS = (15, 25, 56, 182, 363, 373)
+"""Of 400 those whose sessions reach every verdict most evenly."""
+
 SESSIONS = 80
 """For each policy."""
 
