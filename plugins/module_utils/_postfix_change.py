@@ -121,9 +121,10 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
     }
     if changes and arguments.get("diff"):
         result["diff"] = [one.diff() for one in changes]
+    if changes:
+        result["activation"] = ["postfix reload"]
     if changes and not check_mode:
         result["backup"] = _apply(product, live, wanted, changes)
-        result["activation"] = ["postfix reload"]
     elif not check_mode:
         _note_record(wanted.composed.record)
     if not check_mode and wanted.policy is not None:

@@ -173,8 +173,14 @@ def _with_site_options(service: Service, before: Mapping[Place, Lines | None], p
 
 def _without_ours(dropped: list[str], service: Service) -> list[str]:
     """What is dropped only to be said again in the same words is not worth a warning."""
-    ours = {f"-o {name}={value}" for name, value in service.options}
-    return [words for words in dropped if words not in ours]
+    ours = set(service.options)
+    return [words for words in dropped if _pair(words) not in ours]
+
+
+def _pair(words: str) -> tuple[str, str]:
+    """Parameter and value of ``-o name=value``, which may also be written ``-o { name = value }``."""
+    name, _equals, value = words[2:].strip(" {}").partition("=")
+    return name.strip(), value.strip()
 
 
 def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:

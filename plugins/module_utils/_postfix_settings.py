@@ -137,7 +137,7 @@ _LOGIN = re.compile(r"[A-Za-z0-9._+=@-]{1,128}")
 _FILE = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
 _SOCKET = re.compile(r"/?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*|inet:[A-Za-z0-9.:\[\]-]+")
 _PARAMETER = re.compile(r"[a-z0-9][A-Za-z0-9_-]{0,99}")
-_RESTRICTION = re.compile(r"[!-+\--~](?:[ !-+\--~]*[!-+\--~])?")
+_BRACES = re.compile(r"\{[^{}]*\}")
 _VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
 
 
@@ -281,11 +281,11 @@ class _Reader(OptionReader):
                 continue
             restrictions = self.items(f"{path}.{stage}", items, "['reject_unknown_client_hostname']")
             for index, item in enumerate(restrictions):
-                if not isinstance(item, str) or not _RESTRICTION.fullmatch(item):
+                if not isinstance(item, str) or not _is_restriction(item):
                     self.problems.add(
                         f"{path}.{stage}[{index}]",
                         f"{shown(item)} is not one restriction; write one as "
-                        "'check_policy_service unix:private/greylist', without commas",
+                        "'check_policy_service unix:private/greylist', without commas outside of braces",
                     )
             found[stage] = tuple(str(item) for item in restrictions)
         return found
@@ -312,6 +312,14 @@ class _Reader(OptionReader):
         for one, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
             if self.value(one) and not self.value(other):
                 self.problems.add(self.path(other), f"is missing, and {self.path(one)} is set; set both or none")
+
+
+def _is_restriction(text: str) -> bool:
+    """Whether this is one restriction: a comma would begin another one, but for those in braces."""
+    bare = text
+    while (shorter := _BRACES.sub("", bare)) != bare:
+        bare = shorter
+    return bool(text and _VALUE.fullmatch(text)) and not re.search("[,{}]", bare)
 
 
 def _as_text(value: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Union
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import (
@@ -60,6 +61,9 @@ _WITH_ARGUMENT = {
     "sleep",
 }
 
+#: Braces keep blanks and commas together, and stand by themselves or in a word as ``inline:{ {a = b} }``.
+_WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+")
+
 _DOMAINS = {LOCAL: "mydestination", VIRTUAL: "virtual_mailbox_domains", RELAY: "relay_domains"}
 
 
@@ -75,28 +79,48 @@ class Unknown(NamedTuple):
 def find_unknown(  # noqa: PLR0913 - the policy, and the host
     site: Mapping[str, str], plan: Plan, record: Record, *, policy: MailPolicy, settings: Settings, host_name: str
 ) -> Unknown:
-    """What ``site`` (main.cf without us) has beyond the inventory, in parameters that are not ours yet."""
-    taken = {name: site[name] for name in plan.main if name in site and name not in record.main}
-    networks, unread = _networks(_items(taken.get("mynetworks", "")), policy)
+    """What ``site`` (main.cf without us) has beyond the inventory, in parameters that are not ours yet or not any more.
+
+    What stood there before us was asked about when we came. What somebody has added to ours since is not.
+    """
+    taken = {name: site[name] for name in plan.main if name in site and site[name] != _known_before(name, record)}
+    ours = {name: (record.main[name].ours or "") if name in record.main else "" for name in taken}
+
+    def items(name: str) -> list[str]:
+        known = _items(ours.get(name, ""))
+        return [one for one in _items(taken.get(name, "")) if one not in known]
+
+    def listed(name: str) -> list[str]:
+        known = restrictions_of(ours.get(name, ""))
+        return [one for one in restrictions_of(taken.get(name, "")) if one not in known]
+
+    networks, unread = _networks(items("mynetworks"), policy)
     parameter = _DOMAINS.get(settings.domain_class, "")
-    domains, tables = _domains(_items(taken.get(parameter, "")), policy, host_name)
+    domains, tables = _domains(items(parameter), policy, host_name)
     restrictions: dict[str, tuple[str, ...]] = {}
     zones = {one.zone for one in policy.block_lists}
     for stage in STAGES:
-        items = restrictions_of(taken.get(f"smtpd_{stage}_restrictions", ""))
         known = settings.extra_restrictions.get(stage, ())
-        found = [one for one in items if one not in known and not _is_decided(one, zones)]
+        found = [
+            one for one in listed(f"smtpd_{stage}_restrictions") if one not in known and not _is_decided(one, zones)
+        ]
         if found:
             restrictions[stage] = tuple(found)
     elsewhere = {"mynetworks": unread, parameter: tables}
-    relay = restrictions_of(taken.get("smtpd_relay_restrictions", ""))
-    elsewhere["smtpd_relay_restrictions"] = [one for one in relay if not _is_decided(one, zones)]
+    relay = "smtpd_relay_restrictions"
+    elsewhere[relay] = [one for one in listed(relay) if not _is_decided(one, zones)]
     return Unknown(
         tuple(networks),
         tuple(domains),
         restrictions,
         {name: tuple(found) for name, found in elsewhere.items() if found},
     )
+
+
+def _known_before(name: str, record: Record) -> str | None:
+    """What a parameter of ours was when we came."""
+    before = record.main[name].before if name in record.main else None
+    return None if before is None else read_main(before).get(name)
 
 
 def describe_unknown(unknown: Unknown) -> str:
@@ -120,7 +144,7 @@ def describe_unknown(unknown: Unknown) -> str:
 
 def restrictions_of(value: str) -> list[str]:
     """The restrictions of a list, each with its argument."""
-    words = re.findall(r"\{[^{}]*\}|[^\s,{}]+", value)
+    words = _WORD.findall(value)
     found: list[str] = []
     while words:
         one = [words.pop(0)]

@@ -175,6 +175,11 @@ def test_a_value_with_braces_is_one_option() -> None:
     ]
 
 
+def test_what_the_site_says_as_we_do_is_no_warning() -> None:
+    smtps = "smtps inet n - y - - smtpd -o { milter_macro_daemon_name = ORIGINATING } -o smtpd_sasl_auth_enable=yes\n"
+    assert adopt(master=f"smtp inet n - y - - smtpd\n{smtps}").warnings == ()
+
+
 def test_one_address_of_a_port_is_refused() -> None:
     with pytest.raises(StepError, match=r"198\.51\.100\.12:smtp inet listens at one address of port 25"):
         adopt(master="198.51.100.12:smtp inet n - y - - smtpd\n")

@@ -14,7 +14,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._errors import 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import DEFAULTS, read_settings
 
 LOGIN = "write letters, digits and any of . _ + = @ -"
-ONE = "write one as 'check_policy_service unix:private/greylist', without commas"
+ONE = "write one as 'check_policy_service unix:private/greylist', without commas outside of braces"
 VALUE = "write printable ASCII on one line, without blanks at the ends"
 TESTS = "write one of pregreet, pipelining, non_smtp_command, bare_newline"
 
@@ -58,6 +58,8 @@ REFUSED: list[tuple[Any, str]] = [
      "write a list, as ['reject_unknown_client_hostname']"),
     ({"extra_restrictions": {"helo": ["a, b"]}}, f'postfix_extra_restrictions.helo[0]: "a, b" is not one restriction; {ONE}'),
     ({"extra_restrictions": {"helo": ["a\nb = c"]}}, f'postfix_extra_restrictions.helo[0]: "a\\nb = c" is not one restriction; {ONE}'),
+    ({"extra_restrictions": {"helo": ["a { b, c } d, e"]}}, f'postfix_extra_restrictions.helo[0]: "a {{ b, c }} d, e" is not one restriction; {ONE}'),
+    ({"extra_restrictions": {"helo": ["a { b } }"]}}, f'postfix_extra_restrictions.helo[0]: "a {{ b }} }}" is not one restriction; {ONE}'),
     ({"extra_settings": {"a b": "c"}}, 'postfix_extra_settings["a b"]: is not the name of a parameter; write one as biff'),
     ({"extra_settings": {"mailhost_x": "c"}}, 'postfix_extra_settings["mailhost_x"]: begins with mailhost_, as our own parameters do; write another name'),
     ({"extra_settings": {"biff": "no\nmynetworks = static:all"}}, f'postfix_extra_settings["biff"]: "no\\nmynetworks = static:all" is not a value; {VALUE}'),
@@ -89,6 +91,7 @@ def test_the_defaults_are_accepted_and_values_arrive() -> None:
     assert read_settings({}) == read_settings(DEFAULTS)
     found = read_settings(
         {
+            "extra_restrictions": {"sender": ["check_sender_access inline:{ {a.example = REJECT no, thank you} }"]},
             "extra_settings": {"biff": False, "bounce_size_limit": 5, "x": ""},
             "sender_logins": {"A@Example.com": ["ann"]},
         }

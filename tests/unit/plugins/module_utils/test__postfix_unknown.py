@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import Lines
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING, Owned, Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_unknown import (
@@ -75,7 +76,25 @@ def test_what_the_inventory_has_is_known() -> None:
 def test_what_was_there_at_the_first_run_is_known() -> None:
     site = {"mynetworks": "10.0.0.0/8"}
     assert told(site)
-    assert not told(site, Record({"mynetworks": Owned(None, "x")}, {}, ()))
+    assert not told(site, Record({"mynetworks": Owned(Lines("mynetworks = 10.0.0.0/8\n"), "x")}, {}, ()))
+
+
+@pytest.mark.parametrize(
+    ("name", "ours", "more", "shown"),
+    [
+        ("mynetworks", "cidr:/a/internal.cidr", "10.0.0.0/8", "mailhost_internal_networks:\n  - 10.0.0.0/8"),
+        ("mydestination", "localhost, mail.example", "old.example", "mailhost_domains:\n  - old.example"),
+        (
+            "smtpd_client_restrictions",
+            "check_client_access cidr:/a/blocked.cidr",
+            "reject_unknown_client_hostname",
+            "postfix_extra_restrictions:\n  client:\n    - reject_unknown_client_hostname",
+        ),
+    ],
+)
+def test_what_somebody_adds_to_ours_is_unknown(name: str, ours: str, more: str, shown: str) -> None:
+    for before in (None, Lines(f"{name} = x\n")):
+        assert told({name: f"{ours}, {more}"}, Record({name: Owned(before, ours)}, {}, ())) == shown
 
 
 @pytest.mark.parametrize(
@@ -87,6 +106,10 @@ def test_what_was_there_at_the_first_run_is_known() -> None:
         ("check_recipient_access { hash:/a, { search_order = x } }, reject", None),
         ("warn_if_reject check_sender_access hash:/a", ["warn_if_reject check_sender_access hash:/a"]),
         ("check_client_access", ["check_client_access"]),
+        (
+            "check_sender_access inline:{ {a.example = REJECT no, thank you} },reject",
+            ["check_sender_access inline:{ {a.example = REJECT no, thank you} }", "reject"],
+        ),
     ],
 )
 def test_restrictions_keep_their_arguments(value: str, found: list[str] | None) -> None:
