@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lab_dns
@@ -75,16 +76,20 @@ class Postfix:
 
     # Queue and log
 
-    def queue(self) -> list[dict[str, Any]]:
+    def queue(self, host: str = POSTFIX.name) -> list[dict[str, Any]]:
         """The messages in the queue, as `postqueue -j` shows them."""
-        return [json.loads(line) for line in self.run("postqueue", "-j").stdout.splitlines()]
+        return [json.loads(line) for line in self.lab.run(host, ["postqueue", "-j"]).stdout.splitlines()]
 
     def drain(self, seconds: float = 20) -> None:
-        """Wait until the queue is empty."""
-        try:
-            until("the queue is empty", lambda: not self.queue(), seconds)
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {self.queue()}") from None
+        """Wait until the queue is empty here, and then at `remote`."""
+        for host in (self.host.name, REMOTE.name):
+            try:
+                until(f"the queue of {host} is empty", partial(self._has_no_queue, host), seconds)
+            except AssertionError as error:
+                raise AssertionError(f"{error}: {self.queue(host)}") from None
+
+    def _has_no_queue(self, host: str) -> bool:
+        return not self.queue(host)
 
     def log(self) -> list[str]:
         """What the host's programs of mail have logged, oldest first: `postfix/smtpd: connect from ...`."""
@@ -103,9 +108,9 @@ class Postfix:
         return _mails(self.lab.run(REMOTE.name, ["python3", "-c", READ_MAILBOX, str(COLLECTED)]).stdout)
 
     def clear(self) -> None:
-        """Forget the mail that came here and to `remote`, what is in the queue, and what the resolver was asked."""
+        """Forget the mail that came here and to `remote`, the queue here, and what the resolver was asked."""
         self.run("sh", "-c", "postsuper -d ALL 2>/dev/null; rm -f /var/mail/ann /var/mail/bob")
-        self.lab.run(REMOTE.name, ["sh", "-c", f"postsuper -d ALL 2>/dev/null; rm -rf {COLLECTED}/*/*"])
+        self.lab.run(REMOTE.name, ["sh", "-c", f"rm -f {COLLECTED}/*/*"])
         lab_dns.forget(self.lab, self.host.name)
 
     # DNS

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 SCENARIO = Path(__file__).parents[1]
 
-# Ends and neighbours of the networks in the policy. The neighbours .21, ::21, .30 and ::30 are there anyway.
-ADDED = ("3", "4", "7", "8", "22", "29"), ("22", "2f", "3f", "40", "43", "44")
+# Ends and neighbours of the networks in the policy.
+ADDED = ("3", "4", "7", "8", "13", "14", "15"), ("3f", "40", "43", "44", "61", "62", "6f", "70")
 
 
 @pytest.fixture(scope="session", autouse=True)

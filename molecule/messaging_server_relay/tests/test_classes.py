@@ -26,8 +26,11 @@ FAMILIES = (4, 6)
 NETWORKS = {4: "198.51.100.", 6: "2001:db8:100::"}
 FRIENDLY = {4: "198.51.100.21", 6: "2001:db8:100::21"}
 INNER = {4: "198.51.100.84", 6: "2001:db8:200::84"}
-ENDS = {4: ("22", "29"), 6: ("22", "2f")}
+ENDS = {4: ("13", "14"), 6: ("62", "6f")}
 """First and last address of the internal range."""
+
+NEIGHBOURS = {4: ("15",), 6: ("61", "70")}
+"""Addresses beside it that nobody of the lab has."""
 
 BLOCKED_ENDS = {4: ("4", "7"), 6: ("40", "43")}
 BLOCKED_NEIGHBOURS = {4: ("3", "8"), 6: ("3f", "44")}
@@ -81,9 +84,10 @@ def relay(family: int) -> Iterator[Case]:
     for end in ENDS[family]:
         dialogue = says(family, "outside", USER_OF_OURS, ELSEWHERE, source=NETWORKS[family] + end)
         yield Case(f"end of the range, {end}", dialogue, channels=onwards)
-    below = says(family, "outside", USER_OF_OURS, ELSEWHERE, source=FRIENDLY[family])
-    yield no_relay("address below the range", below)
-    yield no_relay("address above the range", says(family, "remote", USER_OF_OURS, ELSEWHERE))
+    for end in NEIGHBOURS[family]:
+        beside = says(family, "outside", USER_OF_OURS, ELSEWHERE, source=NETWORKS[family] + end)
+        yield no_relay(f"beside the range, {end}", beside)
+    yield no_relay("remote", says(family, "remote", USER_OF_OURS, ELSEWHERE))
     yield no_relay("stranger", says(family, "outside", STRANGER, ELSEWHERE))
     yield no_relay("stranger, TLS", says(family, "outside", STRANGER, ELSEWHERE, starttls=True))
     yield no_relay("stranger, HELO", says(family, "outside", STRANGER, ELSEWHERE, ehlo=False))

@@ -1,0 +1,115 @@
+"""Runs of the role: the second changes nothing, check mode foresees, what leaves the inventory leaves the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+from addresses import INSIDE, OUTSIDE, POSTFIX
+from dialogues import Dialogue, hold
+
+if TYPE_CHECKING:
+    from plays import Run
+    from postfix import Postfix
+    from probes import Lab
+
+Apply = Callable[..., "Run"]
+
+TEXT = "Relaying is not for you, see https://mail.example/relay"
+ELSEWHERE, US = "bob@remote.example", "post@mail.example"
+NO_RELAY = f"550 5.7.1 <{ELSEWHERE}>: Recipient address rejected: {TEXT}"
+UNAVAILABLE = "521 5.3.2 Service currently unavailable"
+
+
+def says(src: str, rcpt_to: str, *, family: int = 4, **more: Any) -> Dialogue:
+    """What a host says to the server, up to its recipient."""
+    server = POSTFIX.address("inside" if src == INSIDE.name else "outside", family)
+    return Dialogue(src, server, **{"mail_from": "eve@stranger.example", "rcpt_to": (rcpt_to,), **more})
+
+
+def friend(family: int = 4) -> Dialogue:
+    """What the friend may."""
+    source = "198.51.100.21" if family == 4 else "2001:db8:100::21"
+    return says(OUTSIDE.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
+
+
+def ends(lab: Lab, *dialogues: Dialogue) -> list[str]:
+    """How dialogues end."""
+    return [talk.verdict for talk in hold(lab, dialogues)]
+
+
+def texts(postfix: Postfix) -> dict[str, str]:
+    """Our tables, and what stands in the two files, whose order means nothing."""
+    found = {name: postfix.read(name) for name in postfix.state() if "/mailhost/" in name}
+    found["main.cf"] = postfix.run("postconf", "-n").stdout
+    found["master.cf"] = "\n".join(sorted(postfix.run("postconf", "-M").stdout.splitlines()))
+    return found
+
+
+def test_a_second_run_changes_nothing(postfix: Postfix, apply: Apply) -> None:
+    before = postfix.state()
+    done = apply()
+    assert (done.rc, done.changed, done.diff) == (0, False, []), done
+    assert postfix.state() == before, "a file was written or the daemon was started again"
+
+
+def test_a_policy_test_that_fails_stops_the_run(
+    lab: Lab, postfix: Postfix, apply: Apply, policy: dict[str, Any]
+) -> None:
+    before = postfix.state()
+    wrong = {
+        "client": "198.51.100.20",
+        "mail_from": "sales@agency.example",
+        "rcpt_to": ELSEWHERE,
+        "expect": "accept",
+        "comment": "the agency sends for us",
+    }
+    variables = {
+        "mailhost_policy_tests": [*policy["mailhost_policy_tests"], wrong],
+        "mailhost_relay_rejection": "Another text",
+    }
+    foreseen, done = apply(check=True, **variables), apply(**variables)
+    assert done.rc != 0, done
+    assert not done.changed
+    assert (foreseen.rc, foreseen.message) == (done.rc, done.message)
+    assert "policy test the agency sends for us" in done.message
+    assert "Another text" in done.message
+    assert done.message.count("policy test") == 1, "those that pass are named too"
+    assert postfix.state() == before
+    assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
+
+
+def test_what_leaves_the_inventory_leaves_the_server(
+    lab: Lab, postfix: Postfix, apply: Apply, policy: dict[str, Any]
+) -> None:
+    first, state = texts(postfix), postfix.state()
+    asked = [
+        *(says(INSIDE.name, ELSEWHERE, family=family) for family in (4, 6)),
+        *(friend(family) for family in (4, 6)),
+        says(OUTSIDE.name, US, source="198.51.100.24"),
+        says(OUTSIDE.name, US, source="2001:db8:100::c0", family=6),
+    ]
+    before = ["accepted"] * 4 + [UNAVAILABLE] * 2
+    assert ends(lab, *asked) == before
+    kept = [one for one in policy["mailhost_internal_networks"] if one != "198.51.100.64/26"]
+    less: dict[str, Any] = {
+        "mailhost_internal_networks": kept,
+        "mailhost_relay_exceptions": [],
+        "postfix_blocked_networks": [],
+        "mailhost_policy_tests": [],
+    }
+    foreseen = apply(check=True, **less)
+    assert (foreseen.rc, foreseen.changed) == (0, True), foreseen
+    assert postfix.state() == state
+    assert ends(lab, *asked) == before
+    done = apply(**less)
+    assert (done.rc, done.changed, done.diff) == (0, True, foreseen.diff), done
+    to_partner = NO_RELAY.replace(ELSEWHERE, "pat@partner.example")
+    assert ends(lab, *asked) == [NO_RELAY, "accepted", to_partner, to_partner, "accepted", "accepted"]
+    for name, text in texts(postfix).items():
+        for gone in ("198.51.100.64", "198.51.100.24/", "2001:db8:100::c0", "friend"):
+            assert gone not in text, f"{gone} is still in {name}"
+    # What comes into it again comes back.
+    back = apply()
+    assert (back.rc, back.changed) == (0, True), back
+    assert texts(postfix) == first
+    assert ends(lab, *asked) == before

@@ -1,0 +1,168 @@
+"""Where a login is offered, what one may send with it, and what of the user the recipient does not learn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from addresses import INSIDE, OUTSIDE, POSTFIX
+from dialogues import Dialogue, hold
+from postfix import ANN, BOB
+
+if TYPE_CHECKING:
+    from postfix import Postfix
+    from probes import Lab
+
+FAMILIES = (4, 6)
+ELSEWHERE, US = "friend@remote.example", "post@mail.example"
+
+
+def says(family: int, dport: int, **more: Any) -> Dialogue:
+    """What a user says, on 587 behind STARTTLS, on 465 under TLS, unless another way is asked for."""
+    src = more.pop("src", OUTSIDE.name)
+    server = POSTFIX.address("inside" if src == INSIDE.name else "outside", family)
+    secure = {587: {"starttls": True}, 465: {"tls": True}}.get(dport, {})
+    return Dialogue(src, server, dport=dport, **{**secure, **more})
+
+
+def test_a_login_is_offered_only_for_submission_and_only_under_tls(lab: Lab) -> None:
+    asked = [
+        (says(family, port, src=src, starttls=starttls), offered)
+        for family in FAMILIES
+        for src in (OUTSIDE.name, INSIDE.name)
+        for port, starttls, offered in (
+            (25, False, False),
+            (25, True, False),
+            (587, False, False),
+            (587, True, True),
+            (465, False, True),
+        )
+    ]
+    talks = hold(lab, [dialogue for dialogue, _offered in asked])
+    assert [(talk.verdict, talk.offers("AUTH")) for talk in talks] == [
+        ("accepted", offered) for _dialogue, offered in asked
+    ]
+    mechanisms = {line for talk in talks for text in talk.lines("helo") for line in text.splitlines() if "AUTH" in line}
+    assert mechanisms == {"AUTH PLAIN LOGIN"}
+
+
+WRONG_LOGINS: tuple[tuple[int, dict[str, Any], str], ...] = (
+    (25, {"login": ANN}, "503 5.5.1"),
+    (25, {"login": ANN, "starttls": True}, "503 5.5.1"),
+    (587, {"login": ANN, "starttls": False}, "530 5.7.0"),
+    (587, {"login": (ANN[0], "wrong")}, "535 5.7.8"),
+    (465, {"login": ("nobody@mail.example", ANN[1])}, "535 5.7.8"),
+    (587, {"starttls": False, "mail_from": ANN[0], "rcpt_to": (US,)}, "530 5.7.0"),
+)
+
+
+def test_a_login_elsewhere_is_refused(lab: Lab) -> None:
+    asked = [(says(family, port, **more), refusal) for family in FAMILIES for port, more, refusal in WRONG_LOGINS]
+    talks = hold(lab, [dialogue for dialogue, _refusal in asked])
+    assert [talk.verdict[:9] for talk in talks] == [refusal for _dialogue, refusal in asked]
+
+
+OWNERS = {
+    "own address": (ANN, ANN[0], ""),
+    "own address, upper case": (ANN, ANN[0].upper(), ""),
+    "own address with a detail": (ANN, "ann+list@mail.example", ""),
+    "shared address": (ANN, "info@mail.example", ""),
+    "shared address of another": (BOB, "info@mail.example", "553 5.7.1"),
+    "another's address": (ANN, BOB[0], "553 5.7.1"),
+    "another's address with our detail": (ANN, "bob+ann@mail.example", "553 5.7.1"),
+    "address elsewhere": (ANN, "ann@remote.example", "553 5.7.1"),
+    "address below": (ANN, "ann@sub.mail.example", "553 5.7.1"),
+    "nobody's, as an answer to a bounce": (ANN, "", ""),
+    "quoted": (ANN, '"bob@mail.example"@remote.example', "553 5.7.1"),
+}
+
+
+@pytest.mark.parametrize("port", [587, 465])
+def test_a_sender_must_own_its_address(lab: Lab, port: int) -> None:
+    asked = {
+        (name, family): says(family, port, login=login, mail_from=sender, rcpt_to=(ELSEWHERE,))
+        for family in FAMILIES
+        for name, (login, sender, _refusal) in OWNERS.items()
+    }
+    wrong = {
+        key: talk.verdict
+        for key, talk in zip(asked, hold(lab, list(asked.values())))
+        if not talk.verdict.startswith(OWNERS[key[0]][2] or "accepted")
+    }
+    assert wrong == {}
+
+
+LETTER = "\r\n".join(
+    [
+        "From: ann@mail.example",
+        "Subject: {subject}",
+        "User-Agent: Secretbird 1.0",
+        "X-Mailer: Secretbird",
+        "X-Originating-IP: [192.0.2.77]",
+        "X-Kept: yes",
+        "",
+        "hello",
+    ]
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_recipient_does_not_learn_where_a_user_writes_from(lab: Lab, postfix: Postfix, family: int) -> None:
+    postfix.clear()
+    talks = hold(
+        lab,
+        [
+            says(
+                family,
+                port,
+                src=src,
+                login=ANN,
+                mail_from=ANN[0],
+                rcpt_to=(recipient,),
+                helo=f"secret-{src}.example",
+                message=LETTER.format(subject=str(port)),
+            )
+            for port in (587, 465)
+            for src in (OUTSIDE.name, INSIDE.name)
+            for recipient in (ELSEWHERE, BOB[0])
+        ],
+    )
+    assert [talk.verdict for talk in talks] == ["accepted"] * 8
+    postfix.drain()
+    mails = [*postfix.collected(), *postfix.mailbox("bob")]
+    assert len(mails) == 8
+    for mail in mails:
+        head = mail.text.partition("\n\n")[0]
+        for told in ("198.51.100.20", "198.51.100.84", "::20", "::84", "secret", "Secretbird", "192.0.2.77", "outside"):
+            assert told not in head, f"{mail.message['Subject']}: {told} is in the header:\n{head}"
+        assert mail.message["X-Kept"] == "yes"
+        assert "Received: by postfix.example (Postfix) " in " ".join(head.split())
+
+
+def test_headers_of_strangers_stay(lab: Lab, postfix: Postfix) -> None:
+    postfix.clear()
+    letter = LETTER.format(subject="from a stranger")
+    (talk,) = hold(lab, [says(4, 25, mail_from="eve@stranger.example", rcpt_to=(US,), message=letter)])
+    assert talk.verdict == "accepted"
+    postfix.drain()
+    (mail,) = postfix.mailbox("ann")
+    assert mail.message["User-Agent"] == "Secretbird 1.0"
+    assert "[198.51.100.20]" in mail.text
+
+
+def test_passwords_cannot_be_tried_for_ever(lab: Lab, policy: dict[str, Any]) -> None:
+    """From one address, 40 logins in a minute; others do not notice, and our own people are not counted."""
+    most = policy["postfix_logins_per_minute"]
+    asked = [
+        *[says(4, 587, login=BOB, source="198.51.100.21")] * (most + 3),
+        *[says(4, 587, login=BOB, src=INSIDE.name)] * (most + 3),
+    ]
+    talks = hold(lab, asked)
+    refused = [talk for talk in talks if talk.verdict != "accepted"]
+    assert len(refused) == 3
+    for talk in refused:
+        assert talk.dialogue.source == "198.51.100.21"
+        assert talk.verdict.startswith("450 4.7.")
+        assert "too many AUTH commands from 198.51.100.21" in talk.verdict
+    (other,) = hold(lab, [says(6, 587, login=BOB, source="2001:db8:100::21")])
+    assert other.verdict == "accepted"

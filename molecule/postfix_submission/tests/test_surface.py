@@ -1,0 +1,174 @@
+"""What every port gives away, what it is protected by, and how much of something it takes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from addresses import INSIDE, OUTSIDE, POSTFIX
+from dialogues import Dialogue, hold
+from raw_smtp import Raw, send
+
+if TYPE_CHECKING:
+    from postfix import Postfix
+    from probes import Lab
+
+FAMILIES = (4, 6)
+PORTS = (25, 465, 587)
+STRANGER, US = "eve@stranger.example", "post@mail.example"
+
+# Says of each server which versions of TLS it speaks, and which suite it takes of those that a client offers.
+TLS = """
+import json, smtplib, socket, ssl, sys
+def secured(address, port, version, ciphers):
+    context = ssl._create_unverified_context()
+    context.set_ciphers(ciphers + ":@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion[version]
+    try:
+        if port == 465:
+            with socket.create_connection((address, port), 10) as wire, context.wrap_socket(wire) as secure:
+                return secure.version(), secure.cipher()[0]
+        with smtplib.SMTP(address, port, "client.example", 10) as smtp:
+            smtp.starttls(context=context)
+            return smtp.sock.version(), smtp.sock.cipher()[0]
+    except (OSError, smtplib.SMTPException):
+        return None
+import warnings
+warnings.simplefilter("ignore")
+json.dump([secured(*job) for job in json.load(sys.stdin)], sys.stdout)
+"""
+
+
+def to_us(family: int, src: str = OUTSIDE.name, **more: Any) -> Dialogue:
+    """What somebody says who sends to us."""
+    server = POSTFIX.address("inside" if src == INSIDE.name else "outside", family)
+    return Dialogue(src, server, **{"mail_from": STRANGER, "rcpt_to": (US,), **more})
+
+
+def raw(*pieces: tuple[str, int], family: int = 4, **more: Any) -> Raw:
+    """What somebody sends byte by byte."""
+    return Raw(OUTSIDE.name, POSTFIX.address("outside", family), pieces, **more)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tls_floor(lab: Lab, family: int) -> None:
+    address = POSTFIX.address("outside", family)
+    versions = ("TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3")
+    asked = [(address, port, version, "ALL") for port in PORTS for version in versions]
+    shown = json.loads(lab.run(OUTSIDE.name, ["python3", "-c", TLS], data=json.dumps(asked)).stdout)
+    assert [one and one[0] for one in shown] == [None, None, "TLSv1.2", "TLSv1.3"] * len(PORTS)
+
+
+def test_weak_suites_are_refused(lab: Lab) -> None:
+    # A certificate with a key of an elliptic curve takes no suite of RSA anyway; those named here need none.
+    suites = ("aNULL", "AECDH", "PSK", "SRP")
+    address = POSTFIX.address("outside", 4)
+    asked = [(address, port, "TLSv1_2", suite) for port in PORTS for suite in suites]
+    shown = json.loads(lab.run(OUTSIDE.name, ["python3", "-c", TLS], data=json.dumps(asked)).stdout)
+    assert shown == [None] * len(asked)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_banner_and_commands_give_nothing_away(lab: Lab, family: int) -> None:
+    plain = ("EHLO client.example\r\n", 1), ("VRFY ann\r\n", 1), ("VRFY nobody\r\n", 1), ("EXPN post\r\n", 1)
+    etrn = ("ETRN mail.example\r\n", 1)
+    for replies in send(
+        lab,
+        [
+            raw(*plain, etrn, family=family),
+            raw(*plain, family=family, dport=587, starttls=True),
+            raw(*plain, family=family, dport=465, tls=True),
+        ],
+    ):
+        assert replies[0] == "220 postfix.example ESMTP"
+        text = "\n".join(replies)
+        assert not any(word in text for word in ("Debian", "Postfix", "3.7", "3.10", "VRFY\n", "250 VRFY"))
+        assert replies.count("502 5.5.1 VRFY command is disabled") == 2
+        expn = replies[replies.index("502 5.5.1 VRFY command is disabled") + 2]
+        assert expn.startswith("50")
+    (refused,) = [reply for reply in send(lab, [raw(plain[0], etrn, family=family)])[0] if "554 5.7.1" in reply]
+    assert "Access denied" in refused
+
+
+def test_an_unknown_recipient_is_refused_without_a_reason_from_the_inside(lab: Lab) -> None:
+    (talk,) = hold(lab, [to_us(4, rcpt_to=("nosuch@mail.example",))])
+    assert talk.verdict == "550 5.1.1 <nosuch@mail.example>: Recipient address rejected: User unknown"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_helo(lab: Lab, family: int) -> None:
+    asked = {
+        "client.example": "accepted",
+        "[192.0.2.5]": "accepted",
+        "[IPv6:2001:db8::5]": "accepted",
+        "client": "504 5.5.2 <client>: Helo command rejected: need fully-qualified hostname",
+        "localhost": "504 5.5.2",
+        "-bad-.example": "501 5.5.2",
+        "a..example": "501 5.5.2",
+        "192.0.2.5": "5",
+    }
+    talks = hold(lab, [to_us(family, helo=name, ehlo=ehlo) for name in asked for ehlo in (True, False)])
+    for talk in talks:
+        assert talk.verdict.startswith(asked[talk.dialogue.helo]), talk
+    inside = hold(lab, [to_us(family, INSIDE.name, helo=name) for name in ("pc", "localhost")])
+    assert [talk.verdict for talk in inside] == ["accepted"] * 2
+    (silent,) = send(lab, [raw((f"MAIL FROM:<{STRANGER}>\r\n", 1), family=family)])
+    assert silent[1].startswith("503 5.5.1")
+
+
+def test_senders_and_recipients_have_a_domain(lab: Lab) -> None:
+    talks = hold(lab, [to_us(4, mail_from="eve"), to_us(4, mail_from="eve@localhost"), to_us(4, mail_from="eve@[]")])
+    assert [talk.verdict[:3] for talk in talks] == ["504", "504", "501"]
+
+
+def test_size_and_number_of_recipients(lab: Lab) -> None:
+    hello, sender = ("EHLO client.example\r\n", 1), f"MAIL FROM:<{STRANGER}>"
+    fits, exceeds, many = send(
+        lab,
+        [
+            raw(hello, (f"{sender} SIZE=51200000\r\n", 1)),
+            raw(hello, (f"{sender} SIZE=51200001\r\n", 1)),
+            raw(hello, (f"{sender}\r\n", 1), *[(f"RCPT TO:<{US}>\r\n", 1)] * 101),
+        ],
+    )
+    assert fits[2].startswith("250 2.1.0")
+    assert exceeds[2].startswith("552 5.3.4 Message size exceeds fixed limit")
+    assert [reply[:3] for reply in many[3:]] == ["250"] * 100 + ["452"]
+    assert "SIZE 51200000" in fits[1]
+
+
+def test_commands_that_do_not_wait(lab: Lab, postfix: Postfix) -> None:
+    postfix.clear()
+    envelope = f"MAIL FROM:<{STRANGER}>\r\nRCPT TO:<{US}>\r\nDATA\r\n"
+    message = "Subject: in a hurry\r\n\r\nhello\r\n.\r\n"
+    hello = ("EHLO client.example\r\n", 1)
+    after_helo, after_data, allowed = send(
+        lab,
+        [
+            # Nobody knows yet that we take commands in a row.
+            raw((f"EHLO client.example\r\n{envelope}{message}QUIT\r\n", 1)),
+            # DATA is the last of a row.
+            raw(hello, (f"{envelope}{message}", 3)),
+            raw(hello, (envelope, 3), (message, 1)),
+        ],
+    )
+    assert after_helo[-2:] == ["554 5.5.0 Error: SMTP protocol synchronization", "closed"], after_helo
+    assert not any(reply.startswith("354") for reply in (*after_helo, *after_data))
+    assert after_data[-1] == "closed"
+    assert allowed[-1].startswith("250 2.0.0 Ok: queued")
+    postfix.drain()
+    assert len(postfix.mailbox("ann")) == 1
+
+
+def test_one_stranger_has_so_many_connections(lab: Lab) -> None:
+    """At once, 20 of one address; our own people are not counted, and others do not notice."""
+    held = ("EHLO client.example\r\n", 1)
+    source = "198.51.100.21"
+    sessions = [raw(held, source=source, quiet=2) for _number in range(24)]
+    replies = send(lab, sessions)
+    refused = [one for one in replies if one[0].startswith("421 4.7.0")]
+    assert len(refused) == 4
+    assert "too many connections from 198.51.100.21" in refused[0][0]
+    inside = Raw(INSIDE.name, POSTFIX.address("inside", 4), (held,), quiet=1)
+    assert not [one for one in send(lab, [inside] * 24) if not one[0].startswith("220")]
