@@ -36,6 +36,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import prove
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import (
+    check_domain_classes,
+    foreign_submission,
+    replaced_settings,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_instance import answers
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import (
     RECORD,
@@ -44,7 +49,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live i
     read_live,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import FOLDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan, compile_plan, read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_ports import taken_ports
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
@@ -108,6 +113,7 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
         warnings += [*check_staged(staged), *wanted.composed.warnings]
         _refuse_taken_ports(product, live, wanted.composed)
         warnings += proxies(wanted.composed.main, wanted.composed.master)
+        warnings += foreign_submission(wanted.composed.master, wanted.settings) if wanted.settings else []
     if wanted.settings is not None:
         warnings += _login_trouble(wanted.settings, product.queue)
     evaluated, notes = _prove(staged, wanted, live)
@@ -127,7 +133,8 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
         result["backup"] = _apply(product, live, wanted, changes)
     elif not check_mode:
         _note_record(wanted.composed.record)
-    if not check_mode and wanted.policy is not None:
+    # What could not be asked is tried again by the next run.
+    if not check_mode and wanted.policy is not None and evaluated:
         with contextlib.suppress(OSError):  # what is live is live; the next run proves it once more
             _note(PROVEN, _digest(wanted, live).encode())
     result["warnings"] = warnings
@@ -157,24 +164,30 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
     plan = compile_plan(policy, settings, live.facts, names)
     if settings.unknown_entries == STOP:
-        host_name = live.facts.site.get("myhostname", live.facts.parameters.get("myhostname", ""))
-        unknown = describe_unknown(
-            find_unknown(live.facts.site, plan, live.record, policy=policy, settings=settings, host_name=host_name)
-        )
-        if unknown:
-            raise StepError(
-                "unknown entries",
-                "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
-                "are to stay into the inventory, and remove the others from main.cf, or write "
-                f"postfix_unknown_entries: replace\n{unknown}",
-                UNTOUCHED,
-            )
+        _refuse_unknown(live, plan, policy, settings)
     composed = compose(live.main, live.master, plan, live.record)
+    check_domain_classes(composed.main, policy, settings, names.get("domain_class", "postfix_domain_class"))
     untrusted = untrusted_hosts(composed.main, composed.master, policy.internal)
     if untrusted:
         told = "\n".join(untrusted)
         raise StepError("trust", f"{told}\nwho is named there can say that he is inside, and relay", UNTOUCHED)
     return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes)
+
+
+def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settings) -> None:
+    site = live.facts.site
+    host_name = site.get("myhostname", live.facts.parameters.get("myhostname", ""))
+    found = find_unknown(site, plan, live.record, policy=policy, settings=settings, host_name=host_name)
+    replaced = replaced_settings(site, plan, live.record)
+    unknown = describe_unknown(found._replace(elsewhere={**found.elsewhere, **replaced}))
+    if unknown:
+        raise StepError(
+            "unknown entries",
+            "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
+            "are to stay into the inventory, and remove the others from main.cf, or write "
+            f"postfix_unknown_entries: replace\n{unknown}",
+            UNTOUCHED,
+        )
 
 
 def _unusable_lists(

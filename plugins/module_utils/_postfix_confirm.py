@@ -10,6 +10,7 @@ be a stranger to itself wherever that address is not inside.
 from __future__ import annotations
 
 import smtplib
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address
@@ -22,6 +23,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms im
 STEP = "ask the live Postfix"
 SECONDS = 30.0
 """For one answer; postscreen makes a stranger wait for some seconds."""
+OPEN_SECONDS = 15.0
+"""For a port to be open after a reload."""
 SMTP, SUBMISSION = 25, 587
 ASKED = (
     "plain",
@@ -47,9 +50,21 @@ def ask_live(policy: MailPolicy, submission: bool, addresses: Sequence[str] = (L
     # Side by side, as postscreen makes each of them wait.
     with ThreadPoolExecutor(max_workers=2) as pool:
         told = [line for lines in pool.map(lambda address: _stranger(address, policy), strangers) for line in lines]
-    told += [line for port in ((SMTP, SUBMISSION) if submission else (SMTP,)) for line in _offered(port, addresses)]
+    told += _offered(SMTP, addresses)
+    if submission:
+        told += _offered_soon(SUBMISSION, addresses)
     if told:
         raise StepError(STEP, "\n".join(told))
+
+
+def _offered_soon(port: int, addresses: Sequence[str]) -> list[str]:
+    """The same of a port that a reload has opened, which takes a moment (master(8))."""
+    deadline = time.monotonic() + OPEN_SECONDS
+    while True:
+        told = _offered(port, addresses)
+        if not any("does not answer" in line for line in told) or time.monotonic() > deadline:
+            return told
+        time.sleep(0.1)
 
 
 def _offered(port: int, addresses: Iterable[str]) -> list[str]:

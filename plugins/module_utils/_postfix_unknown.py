@@ -64,6 +64,9 @@ _WITH_ARGUMENT = {
 #: Braces keep blanks and commas together, and stand by themselves or in a word as ``inline:{ {a = b} }``.
 _WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+")
 
+#: Names by other parameters that the plan keeps.
+_KEPT = ("$myhostname", "${myhostname}", "localhost.$mydomain", "localhost.${mydomain}", "$mydestination")
+
 _DOMAINS = {LOCAL: "mydestination", VIRTUAL: "virtual_mailbox_domains", RELAY: "relay_domains"}
 
 
@@ -197,10 +200,11 @@ def _domains(items: Iterable[str], policy: MailPolicy, host_name: str) -> tuple[
     domains, unread = [], []
     for item in items:
         name = item.lower()
-        if "$" not in name and re.search(r"[^a-z0-9.-]", name):
+        kept = name in _KEPT
+        if not kept and re.search(r"[^a-z0-9.-]", name):
             unread.append(item)
             continue
-        of_the_host = "$" in name or "." not in name or name.startswith("localhost.") or name == host_name.lower()
+        of_the_host = kept or "." not in name or name.startswith("localhost.") or name == host_name.lower()
         if not of_the_host and name not in policy.domains:
             domains.append(name)
     return domains, unread

@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the policy does not fit what the host does already: told before anything is touched, as mail would be lost.
+
+Private to this collection. Sources: ADDRESS_CLASS_README, postconf(5), master(5).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import PORTS, read_options
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, read_master
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import (
+    LOCAL,
+    RELAY,
+    UNMANAGED,
+    VIRTUAL,
+    Settings,
+)
+
+_CLASSES = {
+    "mydestination": LOCAL,
+    "virtual_mailbox_domains": VIRTUAL,
+    "relay_domains": RELAY,
+    "virtual_alias_domains": UNMANAGED,
+}
+"""Parameters of domains, and the class that each is to the policy."""
+
+_RELAY_RESTRICTIONS = "smtpd_relay_restrictions"
+
+
+def check_domain_classes(main: str, policy: MailPolicy, settings: Settings, path: str) -> None:
+    """Raise PolicyError where a domain of the policy is of another class as well: Postfix takes one of the two.
+
+    ``main``: main.cf with the policy in it. ``path``: the variable to name.
+    """
+    if settings.domain_class == UNMANAGED:
+        return
+    parameters = read_main(main)
+    problems = [
+        f"{path}: {shown(settings.domain_class)}, and {word} stands in {name} of main.cf as well; "
+        f"write {kind}, or remove it there"
+        for name, kind in _CLASSES.items()
+        if kind != settings.domain_class
+        for word in re.split(r"[\s,]+", parameters.get(name, "").lower())
+        if word in policy.domains
+    ]
+    if problems:
+        raise PolicyError(problems)
+
+
+def replaced_settings(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tuple[str, ...]]:
+    """What a first run would replace that users or neighbours live by, by parameter. ``site``: main.cf without us."""
+    found: dict[str, tuple[str, ...]] = {}
+    if "mynetworks" not in site and "mynetworks" not in record.main:
+        style = site.get("mynetworks_style", "host")
+        if style not in ("host", ""):
+            found["mynetworks_style"] = (style,)
+    for name, usual in (("smtpd_sender_login_maps", ""), ("smtpd_sasl_type", "dovecot")):
+        value = site.get(name, usual)
+        if name in plan.main and name not in record.main and value not in (usual, plan.main[name]):
+            found[name] = (value,)
+    return found
+
+
+def foreign_submission(master: str, settings: Settings) -> list[str]:
+    """Services of submission that are the site's own and say nothing of relaying: who logs in may not relay there."""
+    if settings.submission:
+        return []
+    return [
+        f"master.cf: {service.name} {service.type} is the site's own (postfix_submission: false) and says nothing of "
+        f"{_RELAY_RESTRICTIONS}; who logs in there cannot send to others any more"
+        for service in read_master(master)
+        if service.type == "inet"
+        and service.columns[7] == "smtpd"
+        and PORTS.get(service.name.rpartition(":")[2], 25) != 25
+        and _RELAY_RESTRICTIONS not in [name for name, _words in read_options(service.arguments)]
+    ]

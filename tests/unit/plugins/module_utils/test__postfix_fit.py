@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where a policy and a host do not fit together."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import (
+    check_domain_classes,
+    foreign_submission,
+    replaced_settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING, Owned, Record
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__postfix_compose import (
+    POLICY,
+    facts,
+    plan,
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "main", "told"),
+    [
+        (
+            "local",
+            "virtual_mailbox_domains = old.example, Mail.Example\n",
+            "virtual_mailbox_domains of main.cf as well; write virtual",
+        ),
+        (
+            "local",
+            "virtual_alias_domains = mail.example\n",
+            "virtual_alias_domains of main.cf as well; write unmanaged",
+        ),
+        ("virtual", "mydestination = $myhostname mail.example\n", "mydestination of main.cf as well; write local"),
+    ],
+)
+def test_a_domain_of_two_classes_is_refused(kind: str, main: str, told: str) -> None:
+    policy, settings = read_wanted(POLICY, {"domain_class": kind})
+    with pytest.raises(PolicyError) as caught:
+        check_domain_classes(main, policy, settings, "postfix_domain_class")
+    problem = f'postfix_domain_class: "{kind}", and mail.example stands in {told}, or remove it there'
+    assert caught.value.problems == [problem]
+
+
+@pytest.mark.parametrize("kind", ["local", "virtual", "relay", "unmanaged"])
+def test_a_domain_of_one_class_is_not(kind: str) -> None:
+    policy, settings = read_wanted(POLICY, {"domain_class": kind, "submission": False})
+    main = "".join(f"{name} = {value}\n" for name, value in compile_plan(policy, settings, facts({})).main.items())
+    check_domain_classes(main, policy, settings, "postfix_domain_class")
+
+
+def test_what_users_live_by_is_told() -> None:
+    site = {
+        "mynetworks_style": "subnet",
+        "smtpd_sender_login_maps": "mysql:/etc/postfix/owners.cf",
+        "smtpd_sasl_type": "cyrus",
+        "smtpd_tls_cert_file": "/etc/ssl/mail.pem",
+    }
+    assert replaced_settings(site, plan(site), NOTHING) == {
+        "mynetworks_style": ("subnet",),
+        "smtpd_sender_login_maps": ("mysql:/etc/postfix/owners.cf",),
+        "smtpd_sasl_type": ("cyrus",),
+    }
+    ours = Record({name: Owned(None, "x") for name in ("mynetworks", *site)}, {}, ())
+    assert not replaced_settings(site, plan(site), ours)
+
+
+def test_debian_as_shipped_fits() -> None:
+    site = {"mynetworks": "127.0.0.0/8", "smtpd_sasl_type": "dovecot", "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
+    assert not replaced_settings(site, plan(site), NOTHING)
+
+
+def test_the_sites_own_submission_is_told() -> None:
+    _policy, without = read_wanted(POLICY, {"submission": False})
+    _policy, ours = read_wanted(POLICY, {})
+    master = "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n  -o smtpd_sasl_auth_enable=yes\n"
+    (told,) = foreign_submission(master, without)
+    assert told.startswith("master.cf: submission inet is the site's own (postfix_submission: false)")
+    assert not foreign_submission(master, ours)
+    allowed = f"{master}  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject\n"
+    assert not foreign_submission(allowed, without)
