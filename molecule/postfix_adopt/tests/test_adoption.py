@@ -1,0 +1,226 @@
+"""From the first run, which stops, to a site whose inventory says everything, and back. One story, in its order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dialogues import hold
+from hostview import until
+from on_disk import Snapshot, lines, removed_and_added
+from postfix import STATE
+from role_runs import pasted, result
+from site_files import AFTER, BEFORE, ELSEWHERE, MAILS, MAIN, MASTER, POLICY, ROLLBACK, TABLES, Site, run
+
+if TYPE_CHECKING:
+    from plays import Run
+
+COMMENT = "# the branch office\n"
+"""Stands inside a value of the site."""
+
+HOLE = "2525      inet  n       -       y       -       -       smtpd -o mynetworks=0.0.0.0/0\n"
+
+
+class Story:
+    """What the chapters hand on."""
+
+    before: Snapshot
+    inventory: dict[str, Any]
+    """What the inventory says so far."""
+    adopted: Snapshot
+    done: Run
+
+
+@pytest.fixture(scope="module")
+def story(site: Site) -> Story:
+    """Return the story, which begins with the configuration as the site left it."""
+    story = Story()
+    story.before = site.install()
+    assert site.verdicts() == BEFORE
+    return story
+
+
+def product(snapshot: Snapshot) -> Snapshot:
+    """All but what is ours."""
+    return {path: found for path, found in snapshot.items() if not path.startswith((STATE, TABLES))}
+
+
+def contents(snapshot: Snapshot) -> dict[str, bytes]:
+    """What is in the site's files."""
+    return {path: found.content for path, found in product(snapshot).items()}
+
+
+def test_the_first_run_stops_and_shows_what_it_does_not_know(site: Site, story: Story) -> None:
+    done = run()
+    assert done.rc != 0
+    assert done.message.endswith("nothing was changed"), done
+    found = pasted(done.message)
+    assert found == {
+        "mailhost_internal_networks": ["203.0.113.64/28"],
+        "mailhost_domains": ["branch.mail.example"],
+        "postfix_extra_restrictions": {
+            "sender": ["check_sender_access inline:{ {spam.example = REJECT no, thank you} }"],
+            "recipient": [
+                "check_recipient_access hash:/etc/postfix/access",
+                "check_policy_service { unix:private/greylist, timeout=10s, default_action=DUNNO }",
+            ],
+        },
+    }
+    assert site.look() == story.before
+    story.inventory = {**found, **{name: POLICY[name] + found[name] for name in found if name in POLICY}}
+
+
+def test_check_mode_says_what_the_run_does_and_touches_nothing(site: Site, story: Story) -> None:
+    foreseen = run(check=True, **story.inventory)
+    assert foreseen.rc == 0, foreseen
+    assert site.look() == story.before
+    assert site.activations() == 0
+    story.done = run(**story.inventory)
+    assert story.done.rc == 0, story.done
+    assert (foreseen.changed, story.done.changed) == (True, True)
+    story.adopted = site.look()
+    assert site.activations() == 1
+    shown = {diff["before_header"]: (diff["before"], diff["after"]) for diff in foreseen.diff}
+    assert shown.keys() == {path for path in story.adopted if path.startswith(f"{TABLES}/")} | {MAIN, MASTER}
+    for path, (old, new) in shown.items():
+        real = ELSEWHERE if path == MAIN else path
+        assert new == story.adopted[real].content.decode(), path
+        assert old == (story.before[real].content.decode() if real in story.before else ""), path
+    assert foreseen.diff == story.done.diff
+    first, second = result(foreseen), result(story.done)
+    for key in ("files", "activation", "warnings", "notes", "evaluated"):
+        assert first.get(key) == second.get(key), key
+    assert second["activation"] == ["postfix reload"]
+    assert second["evaluated"] > 40
+
+
+def test_the_mail_of_the_site_goes_on(site: Site) -> None:
+    assert site.verdicts() == AFTER
+    (talk,) = hold(site.postfix.lab, [replace(MAILS["to us"], message="Subject: x\r\nX-Gossip: y\r\n\r\nx\r\n")])
+    assert talk.verdict == "accepted"
+    # By way of the content filter and back.
+    until("it is there", lambda: site.postfix.mailbox("ann"), 10)
+    assert site.postfix.mailbox("ann")[0].message["X-Gossip"] is None
+
+
+def test_nothing_foreign_changes_in_main_cf(story: Story) -> None:
+    old, new = (snapshot[ELSEWHERE].content for snapshot in (story.before, story.adopted))
+    gone, come = removed_and_added(old, new)
+    taken = ("smtpd_banner", "mydestination", "mynetworks", "smtpd_recipient_restrictions", "smtpd_sender_restrictions")
+    assert all(line.decode().startswith((*taken, "\t", "    ", "\n")) for line in gone), gone
+    assert COMMENT.encode() in lines(new)
+    names = [line.split(b"=")[0].strip().decode() for line in come]
+    assert len(names) == len(set(names))
+    # What is new comes behind all that the site has.
+    behind = [line.split(b"=")[0].strip().decode() for line in lines(new[new.index(b"# Never again:\n") :])]
+    assert {*names} - {*behind} <= {*taken}
+
+
+def test_nothing_foreign_changes_in_master_cf(story: Story) -> None:
+    old, new = (snapshot[MASTER].content for snapshot in (story.before, story.adopted))
+    gone, come = removed_and_added(old, new)
+    assert b"\nsmtps " not in new
+    for words in (b"-o { milter_macro_daemon_name = FRONT DOOR }", b"# the marketing people wanted this"):
+        assert words in new
+    assert old[old.index(b"pickup ") :] in new
+    assert all(not line.startswith(b"#") for line in [*gone, *come])
+
+
+def test_no_other_file_changes(story: Story) -> None:
+    changed = {ELSEWHERE, MASTER}
+    touched = {path for path, found in product(story.adopted).items() if found != story.before.get(path)}
+    folders = {path.rpartition("/")[0] for path in changed}
+    assert changed <= touched <= changed | folders
+    assert product(story.adopted).keys() == product(story.before).keys()
+
+
+def test_owner_mode_link_and_attributes_are_kept(site: Site, story: Story) -> None:
+    for path, was in product(story.before).items():
+        assert story.adopted[path].kept == was.kept, path
+    assert story.adopted[MAIN].link == "../../srv/mail/main.cf.site"
+    assert [story.adopted[path].mode & 0o777 for path in (ELSEWHERE, MASTER)] == [0o444, 0o600]
+    if site.has_xattrs:
+        assert story.adopted[MASTER].xattrs == {"user.site.ticket": b"4711".hex()}
+
+
+def test_what_the_policy_decides_in_a_service_is_told(story: Story) -> None:
+    told = "\n".join(result(story.done)["warnings"])
+    assert (
+        "-o smtpd_client_restrictions=permit_sasl_authenticated,reject is decided by the policy, and left out" in told
+    )
+
+
+def test_the_former_files_are_in_the_backup(story: Story) -> None:
+    folder = result(story.done)["backup"]
+    assert folder.startswith(f"{STATE}/")
+    stored = {found.content for path, found in story.adopted.items() if path.startswith(f"{folder}/")}
+    assert {story.before[ELSEWHERE].content, story.before[MASTER].content} <= stored
+    assert story.adopted[STATE].mode & 0o777 == 0o700
+
+
+def test_the_second_run_touches_nothing(site: Site, story: Story) -> None:
+    again = run(**story.inventory)
+    assert (again.rc, again.changed) == (0, False), again
+    assert again.diff == []
+    assert "warnings" not in result(again)
+    assert site.look() == story.adopted
+    assert site.activations() == 1
+
+
+def test_a_service_that_relays_for_strangers_stops_the_run(site: Site, story: Story) -> None:
+    """A port that somebody has opened without the restrictions of main.cf is asked as port 25 is."""
+    site.edit(MASTER, "pickup    unix", f"{HOLE}pickup    unix")
+    before = site.look()
+    for check in (True, False):
+        stopped = run(check=check, **story.inventory)
+        assert stopped.rc != 0, stopped
+        assert stopped.message.startswith("canary: ")
+        assert "2525" in stopped.message
+        assert stopped.message.endswith("nothing was changed")
+        assert site.look() == before
+    site.edit(MASTER, HOLE, "")
+
+
+def test_a_network_added_by_hand_stops_the_next_run(site: Site, story: Story) -> None:
+    value = next(line for line in site.postfix.read(MAIN).splitlines() if line.startswith("mynetworks"))
+    site.edit(MAIN, value, f"{value}, 203.0.113.128/28")
+    before = site.look()
+    stopped = run(**story.inventory)
+    assert stopped.rc != 0, stopped
+    assert pasted(stopped.message) == {"mailhost_internal_networks": ["203.0.113.128/28"]}
+    assert site.look() == before
+    site.edit(MAIN, f"{value}, 203.0.113.128/28", value)
+
+
+def test_rollback_leads_back_and_forward_again(site: Site, story: Story) -> None:
+    for wanted, verdicts in ((story.before, BEFORE), (story.adopted, AFTER)):
+        back = run(ROLLBACK)
+        assert (back.rc, back.changed) == (0, True), back
+        assert contents(site.look()) == contents(wanted)
+        assert site.verdicts() == verdicts
+
+
+def test_absent_leaves_the_site_as_it_was_and_what_came_since(site: Site, story: Story) -> None:
+    site.edit(MAIN, "biff = no\n", "biff = no\nbounce_queue_lifetime = 2d\n")
+    foreseen = run(check=True, postfix_state="absent")
+    done = run(postfix_state="absent")
+    assert (foreseen.rc, done.rc, foreseen.changed, done.changed) == (0, 0, True, True), done
+    assert foreseen.diff == done.diff
+    site.edit(MAIN, "bounce_queue_lifetime = 2d\n", "")
+    left = site.look()
+    assert not [path for path in left if path.startswith(TABLES)]
+    # A comment inside a value stays where it is while the value is ours, and so comes to stand behind the value.
+    old, new = (snapshot[ELSEWHERE].content.decode() for snapshot in (story.before, left))
+    assert new.replace(COMMENT, "") == old.replace(COMMENT, "")
+    assert COMMENT in new
+    old, new = (snapshot[MASTER].content.decode() for snapshot in (story.before, left))
+    assert sorted(lines(new.encode())) == sorted(lines(old.encode()))
+    assert [line for line in new.splitlines() if line[:1] != " "] == [
+        line for line in old.splitlines() if line[:1] != " "
+    ]
+    for path, was in product(story.before).items():
+        assert left[path].kept == was.kept, path
+        if path not in (ELSEWHERE, MASTER):
+            assert left[path].content == was.content, path
+    assert site.verdicts() == BEFORE

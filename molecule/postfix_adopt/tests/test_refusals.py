@@ -1,0 +1,83 @@
+"""What stops a run before anything is changed, in exact words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from site_files import MAIN, MASTER, Site, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNTOUCHED = "nothing was changed"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installed(site: Site) -> None:
+    """Have the site's configuration in force."""
+    site.install()
+
+
+@pytest.fixture
+def put_back(site: Site) -> Iterator[None]:
+    """Put the site's files back that a test has edited."""
+    before = {path: site.postfix.read(path) for path in (MAIN, MASTER)}
+    yield
+    for path, text in before.items():
+        site.write(path, text)
+
+
+def refused(site: Site, **variables: Any) -> str:
+    """Run with these variables; what was said when nothing was changed."""
+    before = site.look()
+    done = run(**{"postfix_unknown_entries": "replace", **variables})
+    assert done.rc != 0, done
+    assert site.look() == before
+    return done.message
+
+
+@pytest.mark.usefixtures("put_back")
+def test_one_address_of_port_25(site: Site) -> None:
+    site.edit(MASTER, "smtp      inet", "198.51.100.12:smtp inet")
+    assert refused(site) == (
+        "read: master.cf: 198.51.100.12:smtp inet listens at one address of port 25, which is to be smtp inet; remove "
+        f"the address there, and set inet_interfaces in main.cf instead\n{UNTOUCHED}"
+    )
+
+
+@pytest.mark.usefixtures("put_back")
+def test_main_cf_that_cannot_be_read(site: Site) -> None:
+    site.edit(MAIN, "biff = no", "biff no")
+    number = site.postfix.read(MAIN).splitlines().index("biff no") + 1
+    assert refused(site) == (
+        f"discover: Postfix cannot be asked: postconf: fatal: {MAIN}, line {number}: missing '=' after attribute name: "
+        f'"biff no"\n(exit status 1)\n{UNTOUCHED}'
+    )
+
+
+def test_a_table_that_is_not_there(site: Site) -> None:
+    message = refused(site, postfix_extra_restrictions={"recipient": ["check_recipient_access hash:/etc/postfix/no"]})
+    assert message.startswith("canary: ")
+    assert "/etc/postfix/no.db" in message
+    assert message.endswith(UNTOUCHED)
+
+
+def test_every_problem_of_the_settings_at_once(site: Site) -> None:
+    message = refused(
+        site,
+        postfix_message_size_limit=-1,
+        mailhost_internal_networks=["198.51.100.64/255.255.255.0.0"],
+        mailhost_dnsbls=[{"zone": "good.dnsbl.example", "return_codes": ["127.255.255.254"]}],
+    )
+    starts = [line.partition(" ")[0] for line in message.splitlines()]
+    assert starts == [
+        "mailhost_internal_networks[0]:",
+        "mailhost_dnsbls[0].return_codes[0]:",
+        "postfix_message_size_limit:",
+    ], message
+
+
+def test_not_root(site: Site) -> None:
+    message = refused(site, ansible_become=True, ansible_become_user="nobody")
+    assert "root" in message
