@@ -34,6 +34,13 @@ STAGES = ("client", "helo", "sender", "recipient", "data", "end_of_data")
 PREFIX = "mailhost_"
 
 
+#: What the whole installation is built on: a reload does not change it, or ends Postfix, or leaves its queue behind.
+INSTALLATION = (
+    *("command_directory", "config_directory", "daemon_directory", "data_directory", "mail_owner", "queue_directory"),
+    *("inet_interfaces", "inet_protocols", "master_service_disable", "setgid_group"),
+)
+
+
 class Limits(NamedTuple):
     """What one client may do that is not inside: in a minute, or at the same time. 0 is without limit."""
 
@@ -299,6 +306,11 @@ class _Reader(OptionReader):
                 continue
             if name.startswith(PREFIX):
                 self.problems.add(where, f"begins with {PREFIX}, as our own parameters do; write another name")
+            if name in INSTALLATION:
+                self.problems.add(
+                    where,
+                    "needs a restart of Postfix, which the role never does; set it in main.cf and restart Postfix",
+                )
             text = _as_text(value)
             if not isinstance(text, str) or not _VALUE.fullmatch(text):
                 self.problems.add(
