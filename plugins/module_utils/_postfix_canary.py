@@ -11,6 +11,7 @@ Sources: XCLIENT_README, POSTSCREEN_README, postconf(5), master(5); the waiting 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -151,7 +152,9 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
     shut = bool(interfaces) and all(_LOOPBACK.fullmatch(one) for one in interfaces)
     found = []
     for entry, service in zip(entries(master), read_master(master)):
-        if service.type != "inet" or service.columns[7] not in _PROXY:
+        # As ./smtpd it is the same program.
+        command = os.path.basename(service.columns[7])
+        if service.type != "inet" or command not in _PROXY:
             continue
         host, _colon, port = service.name.rpartition(":")
         if host and _LOOPBACK.fullmatch(host):
@@ -161,7 +164,7 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
         if shut and not host and not role:
             continue
         tls = options_of(service.arguments).get("smtpd_tls_wrappermode", wrapped) == "yes"
-        found.append((bool(host), Entrance(role, service.name, entry.numbers[0] + 1, service.columns[7], tls)))
+        found.append((bool(host), Entrance(role, service.name, entry.numbers[0] + 1, command, tls)))
     ranked = [one for _bound, one in sorted(found, key=lambda pair: pair[0])]
     taken: set[str] = set()
     result = []

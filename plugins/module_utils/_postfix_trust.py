@@ -55,7 +55,8 @@ def _values(main: str, master: str, name: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_inside(host: str, inside: list[ipaddress.IPv4Network | ipaddress.IPv6Network], main: dict[str, str]) -> bool:
-    if host == "$mynetworks" or (host.startswith("$") and main.get(host.strip("${}"), "") == ""):
+    # Of a reference only that to an empty parameter is nobody; a default or a condition may be anybody.
+    if host == "${mynetworks}" or (host.startswith("$") and main.get(host.strip("${}"), "?") == ""):
         return True
     try:
         network = ipaddress.ip_network(re.sub(r"[\[\]]", "", host), strict=False)

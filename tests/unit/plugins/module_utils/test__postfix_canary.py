@@ -115,6 +115,11 @@ def test_a_host_of_its_own_is_asked_for_what_the_policy_speaks_of() -> None:
     assert [one.name for one in found] == ["smtp", "192.0.2.1:2526"]
 
 
+def test_the_same_program_by_another_path_is_an_entrance() -> None:
+    (found,) = find_entrances("", "2525 inet n - y - - ./smtpd\n")
+    assert found.command == "smtpd"
+
+
 def test_a_second_entrance_to_a_port_is_the_site_s_own() -> None:
     found = find_entrances("", "192.0.2.1:smtp inet n - y - - smtpd\nsmtp inet n - y - 1 postscreen\n")
     assert [(one.name, one.role, one.line) for one in found] == [("smtp", SMTP, 2), ("192.0.2.1:smtp", "", 1)]

@@ -31,7 +31,16 @@ def test_who_is_inside_may(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["0.0.0.0/0", "198.51.100.0/24", "[::]/0", "static:all", "filter.example", "hash:/etc/postfix/x"]
+    "host",
+    [
+        "0.0.0.0/0",
+        "198.51.100.0/24",
+        "[::]/0",
+        "static:all",
+        "filter.example",
+        "hash:/etc/postfix/x",
+        "$mydomain",
+    ],
 )
 def test_who_is_not_inside_may_not(host: str) -> None:
     told = f"smtpd_authorized_xclient_hosts has {host}, which is not inside by mailhost_internal_networks"
@@ -45,6 +54,12 @@ def test_who_is_not_inside_may_not(host: str) -> None:
 def test_a_value_by_another_parameter_is_read() -> None:
     main = "filters = 203.0.113.0/24\nsmtpd_authorized_xclient_hosts = $filters\n"
     assert untrusted_hosts(main, MASTER, INTERNAL)
+
+
+@pytest.mark.parametrize("value", ["${myhostname?0.0.0.0/0}", "${filters:203.0.113.0/24}", "$(filters)"])
+def test_a_reference_with_a_default_is_somebody(value: str) -> None:
+    assert untrusted_hosts(f"filters =\nsmtpd_authorized_xclient_hosts = {value}\n", MASTER, INTERNAL)
+    assert not untrusted_hosts("filters =\nsmtpd_authorized_xclient_hosts = ${filters}\n", MASTER, INTERNAL)
 
 
 def test_a_proxy_is_remarked_on() -> None:
