@@ -51,6 +51,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import FOLDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan, compile_plan, read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_ports import taken_ports
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import sweep
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
@@ -92,6 +93,7 @@ def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     product = discover()
     if check_mode and transaction.interrupted(STATE):
         return {"changed": True, "files": [], "evaluated": 0, "warnings": [INTERRUPTED]}
+    sweep()
     notice = "" if check_mode else transaction.recover(STATE, product)
     try:
         result = _change(product, arguments, check_mode)

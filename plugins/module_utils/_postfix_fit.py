@@ -41,16 +41,21 @@ def check_domain_classes(main: str, policy: MailPolicy, settings: Settings, path
 
     ``main``: main.cf with the policy in it. ``path``: the variable to name.
     """
-    if settings.domain_class == UNMANAGED:
-        return
     parameters = read_main(main)
+    managed = settings.domain_class != UNMANAGED
     problems = [
         f"{path}: {shown(settings.domain_class)}, and {word} stands in {name} of main.cf as well; "
         f"write {kind}, or remove it there"
         for name, kind in _CLASSES.items()
-        if kind != settings.domain_class
+        if managed and kind != settings.domain_class
         for word in re.split(r"[\s,]+", parameters.get(name, "").lower())
         if word in policy.domains
+    ]
+    problems += [
+        f"{path}: relay_domains of main.cf has {word}, a top-level domain: everybody could relay to all below it; "
+        "remove it there"
+        for word in re.split(r"[\s,]+", parameters.get("relay_domains", "").lower())
+        if word and not set(word) & set(".:$/")
     ]
     if problems:
         raise PolicyError(problems)

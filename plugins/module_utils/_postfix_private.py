@@ -31,7 +31,7 @@ _ABANDONED = 300
 @contextlib.contextmanager
 def private_folder() -> Iterator[str]:
     """A folder that is gone afterwards, with whatever runs from it. Those that killed runs left are swept first."""
-    parent = PARENT if os.access(PARENT, os.W_OK) else tempfile.gettempdir()
+    parent = _parent()
     sweep(parent)
     folder = tempfile.mkdtemp(prefix=PREFIX, dir=parent)
     handle = os.open(f"{folder}/new", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -46,8 +46,13 @@ def private_folder() -> Iterator[str]:
         os.close(handle)
 
 
-def sweep(parent: str) -> None:
+def _parent() -> str:
+    return PARENT if os.access(PARENT, os.W_OK) else tempfile.gettempdir()
+
+
+def sweep(parent: str = "") -> None:
     """End and remove what killed runs left; who lives holds the lock of its folder."""
+    parent = parent or _parent()
     for name in os.listdir(parent):
         folder = os.path.join(parent, name)
         if not name.startswith(PREFIX) or not _is_ours(folder):

@@ -47,6 +47,16 @@ def test_a_domain_of_two_classes_is_refused(kind: str, main: str, told: str) -> 
     assert caught.value.problems == [problem]
 
 
+@pytest.mark.parametrize("kind", ["local", "unmanaged"])
+def test_a_top_level_domain_is_refused(kind: str) -> None:
+    policy, settings = read_wanted(POLICY, {"domain_class": kind})
+    with pytest.raises(PolicyError) as caught:
+        check_domain_classes("relay_domains = partner.example com $mydestination\n", policy, settings, "x")
+    assert caught.value.problems == [
+        "x: relay_domains of main.cf has com, a top-level domain: everybody could relay to all below it; remove it there"
+    ]
+
+
 @pytest.mark.parametrize("kind", ["local", "virtual", "relay", "unmanaged"])
 def test_a_domain_of_one_class_is_not(kind: str) -> None:
     policy, settings = read_wanted(POLICY, {"domain_class": kind, "submission": False})
