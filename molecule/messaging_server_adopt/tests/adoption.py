@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import plays
-import pytest
 from addresses import MESSAGING
 from dialogues import Dialogue, hold
 from messaging import CONFIG, IMAGE
+from on_disk import Snapshot, look
+from role_runs import playbook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from messaging import Messaging
 
@@ -39,46 +39,6 @@ POLICY = {
     "messaging_server_channels": {"internal": "tcp_lan", "authenticated": "tcp_login"},
 }
 
-
-class OnDisk(NamedTuple):
-    """A file, folder or link as it is, with all that a careless writer loses."""
-
-    content: bytes
-    link: str
-    mode: int
-    owner: tuple[int, int]
-    xattrs: dict[str, str]
-    modified: int
-    inode: int
-
-    @property
-    def kept(self) -> tuple[object, ...]:
-        """What must survive a change of the content."""
-        return self.link, self.mode, self.owner, self.xattrs
-
-
-Snapshot = dict[str, OnDisk]
-
-LOOK = """
-import base64, json, os, stat, sys
-def look(path):
-    found = os.lstat(path)
-    content, link = b"", ""
-    if stat.S_ISLNK(found.st_mode):
-        link = os.readlink(path)
-    elif stat.S_ISREG(found.st_mode):
-        content = open(path, "rb").read()
-    names = os.listxattr(path, follow_symlinks=False)
-    xattrs = {n: os.getxattr(path, n, follow_symlinks=False).hex() for n in names if n != "security.selinux"}
-    return [base64.b64encode(content).decode(), link, found.st_mode, [found.st_uid, found.st_gid], xattrs,
-            found.st_mtime_ns, found.st_ino]
-result = {}
-for root in sys.argv[1:]:
-    for folder, folders, files in os.walk(root):
-        for path in [folder, *(os.path.join(folder, name) for name in files)]:
-            result[path] = look(path)
-print(json.dumps(result))
-"""
 
 PUT = """
 import base64, json, os, shutil, sys
@@ -132,12 +92,7 @@ class Site:
 
     def look(self) -> Snapshot:
         """Everything of the product and of ours that is on the host."""
-        roots = (CONFIG, str(Path(IMAGE).parent), str(Path(ELSEWHERE).parent), STATE)
-        found = json.loads(self.messaging.run("python3", "-c", LOOK, *roots).stdout)
-        return {
-            path: OnDisk(base64.b64decode(values[0]), values[1], values[2], tuple(values[3]), *values[4:])
-            for path, values in found.items()
-        }
+        return look(self.messaging.run, CONFIG, str(Path(IMAGE).parent), str(Path(ELSEWHERE).parent), STATE)
 
     def texts(self, snapshot: Snapshot | None = None) -> dict[str, bytes]:
         """The contents of the product's text files."""
@@ -216,24 +171,10 @@ BLOCKED = {**AFTER, **dict.fromkeys(("relay", "to us", "press"), "500 5.7.1 Acce
 # Runs
 
 
-@contextlib.contextmanager
-def playbook(name: str) -> Iterator[None]:
-    """Have the lab run another playbook than the one for everything."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plays, "PLAYBOOK", name)
-        yield
-
-
 def run(name: str = ROLE, *, check: bool = False, **variables: Any) -> plays.Run:
     """Run the role alone, or the playbook of that name, with the site's policy and these variables."""
     with playbook(name):
         return plays.harden(check=check, **{**POLICY, **variables})
-
-
-def result(done: plays.Run) -> dict[str, Any]:
-    """What the one task of ours returned."""
-    (line,) = [line["result"] for line in done.results if "files" in line["result"]]
-    return dict(line)
 
 
 # The files, read by other means than the role's
@@ -269,30 +210,3 @@ def words(entry: bytes) -> tuple[str, ...]:
     text = entry.decode("latin-1").replace("\\\n", "").replace("\\\r\n", "")
     pattern, template = text.split(None, 1)
     return pattern, template.strip()
-
-
-def lines(text: bytes) -> list[bytes]:
-    """The physical lines of a file."""
-    return text.splitlines(keepends=True)
-
-
-def removed_and_added(before: bytes, after: bytes) -> tuple[list[bytes], list[bytes]]:
-    """Lines that are gone and lines that are new, when as many as possible stay in their order."""
-    old, new = lines(before), lines(after)
-    # Longest common subsequence by rows; the files are short.
-    longest = [[0] * (len(new) + 1) for _row in range(len(old) + 1)]
-    for i in reversed(range(len(old))):
-        for j in reversed(range(len(new))):
-            same = old[i] == new[j]
-            longest[i][j] = longest[i + 1][j + 1] + 1 if same else max(longest[i + 1][j], longest[i][j + 1])
-    gone, come, i, j = [], [], 0, 0
-    while i < len(old) or j < len(new):
-        if i < len(old) and j < len(new) and old[i] == new[j]:
-            i, j = i + 1, j + 1
-        elif j == len(new) or (i < len(old) and longest[i + 1][j] >= longest[i][j + 1]):
-            gone.append(old[i])
-            i += 1
-        else:
-            come.append(new[j])
-            j += 1
-    return gone, come

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from adoption import (
     AFTER,
     BEFORE,
@@ -17,16 +15,14 @@ from adoption import (
     STATE,
     TEXTS,
     Site,
-    Snapshot,
     entries,
-    lines,
-    removed_and_added,
-    result,
     run,
     sections,
     words,
 )
 from messaging import CONFIG, IMAGE
+from on_disk import Snapshot, lines, removed_and_added
+from role_runs import pasted, result
 
 if TYPE_CHECKING:
     from plays import Run
@@ -70,14 +66,6 @@ def story(site: Site) -> Story:
     return story
 
 
-def pasted(message: str) -> dict[str, Any]:
-    """The entries of a message as somebody puts them into the inventory: the key with the indented lines below it."""
-    _head, found, rest = message.partition("messaging_server_extra_entries:\n")
-    assert found, message
-    block = itertools.takewhile(lambda line: line.startswith(b" "), lines(rest.encode()))
-    return dict(yaml.safe_load(found + b"".join(block).decode())["messaging_server_extra_entries"])
-
-
 def difference(old: dict[str, bytes], new: dict[str, bytes]) -> dict[str, tuple[list[bytes], list[bytes]]]:
     """The lines that are gone and come, by file."""
     return {name: removed_and_added(old[name], new[name]) for name in TEXTS if old[name] != new[name]}
@@ -92,7 +80,7 @@ def test_the_first_run_stops_and_shows_what_it_does_not_know(site: Site, story: 
     done = run()
     assert done.rc != 0
     assert "nothing was changed" in done.message
-    extra = pasted(done.message)
+    extra = pasted(done.message)["messaging_server_extra_entries"]
     tables = dict(sections(story.before[ELSEWHERE].content))
     unknown = {
         "INTERNAL_IP": [pair for pair in map(words, entries(tables["INTERNAL_IP"])) if pair[0][:2] == "$("],
@@ -242,7 +230,7 @@ def test_a_table_is_taken_over_when_the_policy_first_needs_it(site: Site, story:
     story.inventory["mailhost_blocked_networks"] = ["198.51.100.21/32"]
     stopped = run(**story.inventory)
     assert stopped.rc != 0, stopped
-    extra = pasted(stopped.message)
+    extra = pasted(stopped.message)["messaging_server_extra_entries"]
     assert extra == {
         "PORT_ACCESS": {
             "before": [["TCP|*|25|$(203.0.113.16/28)|*", "$YPARTNER"]],
@@ -265,7 +253,9 @@ def test_an_entry_added_by_hand_stops_the_next_run(site: Site, story: Story) -> 
     before = site.look()
     stopped = run(**story.inventory)
     assert stopped.rc != 0, stopped
-    assert pasted(stopped.message) == {"INTERNAL_IP": {"after": [["$(203.0.113.64/28)", "$Y"]]}}
+    assert pasted(stopped.message)["messaging_server_extra_entries"] == {
+        "INTERNAL_IP": {"after": [["$(203.0.113.64/28)", "$Y"]]}
+    }
     assert product(site.look()) == product(before)
 
 

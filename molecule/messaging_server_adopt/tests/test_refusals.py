@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from adoption import POLICY as SITE
-from adoption import ROLE, STATE, Site, playbook, run
+from adoption import ROLE, STATE, Site, run
 from hostview import until
 from messaging import CONFIG
 from messaging import STATE as STANDIN
 from plays import start_harden
+from role_runs import playbook
 
 if TYPE_CHECKING:
     from typing import Any
