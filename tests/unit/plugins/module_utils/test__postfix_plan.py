@@ -302,6 +302,13 @@ def test_extra_settings() -> None:
         'postfix_extra_settings["mynetworks"]: is decided by the policy and the variables of the role; remove it',
         'postfix_extra_settings["no_such"]: is no parameter that the installed Postfix knows; remove it',
     ]
+    assert problems(settings={"extra_settings": {"maximal_queue_lifetime": "an hour"}}) == [
+        'postfix_extra_settings["maximal_queue_lifetime"]: "an hour" is not a time; write one as "3d" (s, m, h, d, w)',
+    ]
+    for time in ("90", "2h", "$minimal_backoff_time", "${stress?{10s}:{60s}}"):
+        assert (
+            plan(settings={"extra_settings": {"maximal_queue_lifetime": time}}).main["maximal_queue_lifetime"] == time
+        )
 
 
 def test_services_stay_in_the_jail_of_the_others() -> None:
