@@ -21,7 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     read_file,
     replace_file,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_run import run_change, run_rollback
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_evaluation import (
@@ -67,26 +67,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 _MAY_REFUSE = re.compile(r"\$[NnFf\[{]")
 
 
-INTERRUPTED = "a run was killed in the middle of its change; the next real run puts the former files back first"
-
-
 def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Bring the files into the wanted state; returns the module's result.
 
     Raises PolicyError, StepError, MtaTextError, OSError.
     """
     product = discover(arguments["root"])
-    if check_mode and transaction.interrupted(STATE):
-        return {"changed": True, "files": [], "evaluated": 0, "warnings": [INTERRUPTED]}
-    notice = "" if check_mode else transaction.recover(STATE, product)
-    try:
-        result = _change(product, arguments, check_mode)
-    except StepError as error:
-        # What was put back of an earlier run is told once only, so not by the next run.
-        told = f"{notice}\n{error.output}" if notice else error.output
-        raise StepError(error.step, told, error.put_back) from error
-    result["warnings"] = [*([notice] if notice else []), *result["warnings"]]
-    return result
+    return run_change(STATE, product, check_mode, lambda: _change(product, arguments, check_mode))
 
 
 def _change(product: Product, arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -125,26 +112,13 @@ def _change(product: Product, arguments: dict[str, Any], check_mode: bool) -> di
 def rollback(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
     product = discover(arguments["root"])
-    if check_mode and transaction.interrupted(STATE):
-        return {"changed": True, "files": [], "warnings": [INTERRUPTED]}
-    notice = "" if check_mode else transaction.recover(STATE, product)
-    if notice:
-        # What was live before the last change is live again: another step back would go too far.
-        return {"changed": True, "files": [], "warnings": [notice]}
-    plan = transaction.plan_rollback(STATE, product)
-    transaction.refuse_edited(STATE, plan)
-    changes = [one for one in plan.changes if one.before != one.after and one.path != RECORD]
-    result: dict[str, Any] = {
-        "changed": bool(changes),
-        "files": [one.path for one in changes],
-        "warnings": [],
-    }
-    if arguments.get("diff"):
-        result["diff"] = [one.diff() for one in changes]
-    if not check_mode:
-        result["backup"] = transaction.rollback(STATE, product)
-        result["activation"] = [f"imsimta {' '.join(words)}" for words in activations(plan.details["parts"])]
-    return result
+
+    def put_back(plan: transaction.RollbackPlan) -> dict[str, Any]:
+        backup = transaction.rollback(STATE, product)
+        commands = [f"imsimta {' '.join(words)}" for words in activations(plan.details["parts"])]
+        return {"backup": backup, "activation": commands}
+
+    return run_rollback(STATE, product, check_mode, diff=bool(arguments.get("diff")), put_back=put_back)
 
 
 # Files

@@ -12,10 +12,8 @@ that is not known is an error with that output, never a verdict.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +24,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     run_tool,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_banner import greets
 
 USUAL_ROOTS = (
     "/opt/SUNWmsgsr",
@@ -51,7 +50,7 @@ DISPATCHER, IMTA, OPTIONS = "dispatcher.cnf", "imta.cnf", "option.dat"
 PARTS = (MAPPINGS, GENERAL, PORT_ACCESS, DISPATCHER, IMTA, OPTIONS)
 """What a change can be about; ``mappings`` stands for all tables but PORT_ACCESS."""
 
-LOOPBACK, SMTP_PORT, ANSWER_SECONDS = "127.0.0.1", 25, 5.0
+LOOPBACK, SMTP_PORT = "127.0.0.1", 25
 
 _OUTPUT = re.compile(r"^\s*Output string: ?(.*)$", re.IGNORECASE)
 _FLAGS = re.compile(r"^\s*Output flags:\s*\[(.*)\]\s*$", re.IGNORECASE)
@@ -186,19 +185,7 @@ class Product:
 
     def alive(self) -> bool:
         """Whether port 25 on the loopback gives a 220 banner."""
-        with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, SMTP_PORT), ANSWER_SECONDS) as session:
-            session.settimeout(ANSWER_SECONDS)
-            banner = b""
-            while len(banner) < 4:
-                data = session.recv(512)
-                if not data:
-                    return False
-                banner += data
-            if banner[:3] == b"220":
-                with contextlib.suppress(OSError):
-                    session.sendall(b"QUIT\r\n")
-                return True
-        return False
+        return greets(LOOPBACK, SMTP_PORT)
 
 
 def activations(parts: Iterable[str]) -> list[tuple[str, ...]]:

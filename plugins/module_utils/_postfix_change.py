@@ -27,6 +27,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     read_file,
     replace_file,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_run import run_change, run_rollback
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_transaction import UNTOUCHED
 from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import unusable_lists
@@ -71,8 +72,6 @@ PUBLIC = Attributes(0, 0, 0o644, {})
 #: Postfix waits for a file that has changed within the last seconds.
 SETTLED = 5
 
-INTERRUPTED = "a run was killed in the middle of its change; the next real run puts the former files back first"
-
 
 class Wanted(NamedTuple):
     """What a run aims at; without a policy our part is to leave. ``notes``: what the installed version cannot do."""
@@ -91,18 +90,8 @@ def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     Raises PolicyError, StepError, FileError, OSError.
     """
     product = discover()
-    if check_mode and transaction.interrupted(STATE):
-        return {"changed": True, "files": [], "evaluated": 0, "warnings": [INTERRUPTED]}
     sweep()
-    notice = "" if check_mode else transaction.recover(STATE, product)
-    try:
-        result = _change(product, arguments, check_mode)
-    except StepError as error:
-        # What was put back of an earlier run is told once only, so not by the next run.
-        told = f"{notice}\n{error.output}" if notice else error.output
-        raise StepError(error.step, told, error.put_back) from error
-    result["warnings"] = [*([notice] if notice else []), *result["warnings"]]
-    return result
+    return run_change(STATE, product, check_mode, lambda: _change(product, arguments, check_mode))
 
 
 def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -288,25 +277,17 @@ def _note(path: str, content: bytes) -> None:
 def rollback(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
     product = discover()
-    if check_mode and transaction.interrupted(STATE):
-        return {"changed": True, "files": [], "warnings": [INTERRUPTED]}
-    notice = "" if check_mode else transaction.recover(STATE, product)
-    if notice:
-        # What was live before the last change is live again: another step back would go too far.
-        return {"changed": True, "files": [], "warnings": [notice]}
-    plan = transaction.plan_rollback(STATE, product)
-    transaction.refuse_edited(STATE, plan)
-    changes = [one for one in plan.changes if one.before != one.after and one.path != RECORD]
-    result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "warnings": []}
-    if arguments.get("diff"):
-        result["diff"] = [one.diff() for one in changes]
-    if not check_mode:
-        texts = {one.path: decode(one.after or b"") for one in changes}
+
+    def put_back(plan: transaction.RollbackPlan) -> dict[str, Any]:
+        texts = {one.path: decode(one.after or b"") for one in plan.changes if one.before != one.after}
         now = decode(read_file(product.main_cf) or b"")
         product.aim(now, texts.get(os.path.realpath(product.main_cf), now), list(texts))
-        os.makedirs(os.path.join(product.folder, FOLDER), mode=0o755, exist_ok=True)
-        result["backup"] = transaction.rollback(STATE, product)
-        result["activation"] = ["postfix reload"]
-        with contextlib.suppress(OSError):
-            os.rmdir(os.path.join(product.folder, FOLDER))
-    return result
+        folder = os.path.join(product.folder, FOLDER)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        try:
+            return {"backup": transaction.rollback(STATE, product), "activation": ["postfix reload"]}
+        finally:
+            with contextlib.suppress(OSError):  # it stays where there is something in it
+                os.rmdir(folder)
+
+    return run_rollback(STATE, product, check_mode, diff=bool(arguments.get("diff")), put_back=put_back)

@@ -8,10 +8,8 @@ Private to this collection. Sources: postconf(1), postfix(1), postmap(1), master
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,11 +22,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import INDEXED, read_parameters
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import FOLDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_ports import EVERYWHERE
+from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_banner import greets
 
 #: What postmap adds to the name of a table.
 INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
 
-SMTP_PORT, ANSWER_SECONDS = 25, 5.0
+SMTP_PORT = 25
 
 _OURS_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}}/{FOLDER}/([\w.-]+)")
 _WORD = re.compile(r"[a-z][a-z0-9_-]*")
@@ -113,7 +112,7 @@ class Postfix:
 
     def alive(self) -> bool:
         """Whether port 25 gives a 220 banner at an address of the host's own."""
-        return any(_answers(address) for address in self.addresses)
+        return any(greets(address, SMTP_PORT) for address in self.addresses)
 
 
 def _addresses(interfaces: str) -> tuple[str, ...]:
@@ -122,23 +121,6 @@ def _addresses(interfaces: str) -> tuple[str, ...]:
 
 def _literals(interfaces: str) -> tuple[str, ...]:
     return tuple(match[1] for word in interfaces.replace(",", " ").split() if (match := _LITERAL.fullmatch(word)))
-
-
-def _answers(address: str) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection((address, SMTP_PORT), ANSWER_SECONDS) as session:
-        session.settimeout(ANSWER_SECONDS)
-        banner = b""
-        while len(banner) < 4:
-            data = session.recv(512)
-            if not data:
-                return False
-            banner += data
-        if banner[:3] == b"220":
-            with contextlib.suppress(OSError):
-                session.sendall(b"QUIT\r\n")
-                session.recv(512)  # else Postfix writes of a lost connection
-            return True
-    return False
 
 
 def _index(path: str, kind: str) -> str:

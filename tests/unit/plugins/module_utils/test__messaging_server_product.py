@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_product as product
+from ansible_collections.mailhost.hardening.plugins.module_utils import _smtp_banner
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.messaging_server_stub import Installation
 
@@ -223,7 +224,7 @@ def test_answering_means_a_220_banner(
 
 
 def test_a_port_that_never_speaks_is_no_answer(host: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(product, "ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(_smtp_banner, "SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(product, "SMTP_PORT", server.getsockname()[1])
         assert product.discover(str(host.root)).alive() is False
