@@ -98,7 +98,7 @@ class Session:
                 raise EOFError
             self.rest += data
         line, _newline, self.rest = self.rest.partition(b"\n")
-        return line.decode().strip()
+        return line.decode("ascii", "replace").strip()
 
     def answer(self, text: str) -> None:
         """Send an answer and do what it stands for."""

@@ -360,7 +360,10 @@ def test_main_cf_has_one_line_for_each_parameter() -> None:
         ("x", 'facts: "x" is not a dictionary; write parameters, map_types, sasl_types, chroot, site, postscreen'),
         ({"map_types": []}, "facts.parameters: null is not accepted; write a dictionary from parameter to default, as postconf -d prints them"),
         ({"parameters": {}, "map_types": "cidr"}, 'facts.map_types: "cidr" is not accepted; write a list, as postconf -m prints it'),
-        ({"parameters": {}, "map_types": [], "version": "3"}, 'facts: "version" is not a fact; write one of parameters, map_types, sasl_types, chroot, site, postscreen'),
+        (
+            {"parameters": {}, "map_types": [], "version": "3"},
+            'facts: "version" is not a fact; write one of parameters, map_types, sasl_types, chroot, site, postscreen',
+        ),
         ({"parameters": {}, "map_types": [], "chroot": "y"}, 'facts.chroot: "y" is not accepted; write true or false'),
     ],
 )  # fmt: skip

@@ -63,7 +63,11 @@ REFUSED: list[tuple[Any, str]] = [
     ({"extra_settings": {"a b": "c"}}, 'postfix_extra_settings["a b"]: is not the name of a parameter; write one as biff'),
     ({"extra_settings": {"mailhost_x": "c"}}, 'postfix_extra_settings["mailhost_x"]: begins with mailhost_, as our own parameters do; write another name'),
     ({"extra_settings": {"biff": "no\nmynetworks = static:all"}}, f'postfix_extra_settings["biff"]: "no\\nmynetworks = static:all" is not a value; {VALUE}'),
-    ({"extra_settings": {"inet_interfaces": "loopback-only"}}, 'postfix_extra_settings["inet_interfaces"]: needs a restart of Postfix, which the role never does; set it in main.cf and restart Postfix'),
+    (
+        {"extra_settings": {"inet_interfaces": "loopback-only"}},
+        'postfix_extra_settings["inet_interfaces"]: needs a restart of Postfix, which the role never does; '
+        "set it in main.cf and restart Postfix",
+    ),
     ({"extra_settings": {"biff": " no"}}, f'postfix_extra_settings["biff"]: " no" is not a value; {VALUE}'),
     ({"extra_settings": {"biff": ["no"]}}, f'postfix_extra_settings["biff"]: a list is not a value; {VALUE}'),
 ]  # fmt: skip
