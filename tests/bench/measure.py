@@ -56,9 +56,16 @@ def role(changed: bool, **variables: Any) -> float:
     return run.seconds
 
 
-def server_role(*options: str, changed: bool, hosts: int = 1, inventory: Path = INVENTORY, **variables: Any) -> float:
-    """Return the seconds of one run of the role messaging_server, which must have changed all hosts or none."""
-    seconds, printed = timed("messaging_server.yml", *options, inventory=inventory, **variables)
+def server_role(
+    *options: str,
+    changed: bool,
+    hosts: int = 1,
+    inventory: Path = INVENTORY,
+    playbook: str = "messaging_server.yml",
+    **variables: Any,
+) -> float:
+    """Return the seconds of one run of a mail server's role, which must have changed all hosts or none."""
+    seconds, printed = timed(playbook, *options, inventory=inventory, **variables)
     counts = re.findall(r" ok=\d+ +changed=(\d+)", printed)
     assert counts == ["1" if changed else "0"] * hosts, printed
     return seconds
