@@ -9,19 +9,17 @@ from __future__ import annotations
 import ast
 import json
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import plays
-import pytest
 from dialogues import Dialogue, hold
 from hostview import until
 from messaging import CONFIG, IMAGE
 from messaging import STATE as STANDIN
+from role_runs import playbook
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
 
     from messaging import Messaging
 
@@ -131,7 +129,7 @@ class Host:
 
     def learn(self) -> None:
         """Run the old policy from the controller, and keep what was sent to the host, with each policy in its place."""
-        with from_controller(ANSIBLE_KEEP_REMOTE_FILES="1"):
+        with playbook(PLAYBOOK, ANSIBLE_KEEP_REMOTE_FILES="1"):
             done = plays.harden(**COMMON, **OLD.variables)
         assert done.rc == 0, done
         for path in self.messaging.run("sh", "-c", "ls /root/.ansible/tmp/*/AnsiballZ_*transaction.py").stdout.split():
@@ -207,13 +205,3 @@ def with_policy(sent: str, policy: Policy) -> str:
     assert changed.keys() < wanted.keys()
     wanted.update(changed)
     return f"{sent[: line.start(1)]}{json.dumps(arguments)!r}{sent[line.end(1) :]}"
-
-
-@contextmanager
-def from_controller(**environment: str) -> Iterator[None]:
-    """Have plays.harden run this scenario's playbook, with these variables of Ansible in its environment."""
-    former = plays._environment
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plays, "PLAYBOOK", PLAYBOOK)
-        patch.setattr(plays, "_environment", lambda results: {**former(results), **environment})
-        yield

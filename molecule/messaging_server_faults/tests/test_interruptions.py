@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import lab as lab_tool
 import plays
 import pytest
-from host_runs import COMMON, NEW, OLD, STATE, from_controller
+from host_runs import COMMON, NEW, OLD, PLAYBOOK, STATE
 from messaging import CONFIG, IMAGE
+from mishaps import full_disk, kill_holders
+from role_runs import playbook
 from test_steps import RESTORED, UNTOUCHED
 
 if TYPE_CHECKING:
@@ -17,35 +19,6 @@ if TYPE_CHECKING:
 
 EDIT = "! a line that somebody wrote in the meantime\n"
 MAPPINGS, IMTA = f"{CONFIG}/mappings", f"{CONFIG}/imta.cnf"
-
-KILL = """
-import glob, os, signal, sys
-held = set()
-for path in glob.glob("/proc/[0-9]*/fd/*"):
-    try:
-        if os.readlink(path) == sys.argv[1]:
-            held.add(int(path.split("/")[2]))
-    except OSError:
-        pass
-# The guardian began later than the run.
-victims = sorted(held)[:int(sys.argv[2])]
-for process in reversed(victims):
-    os.kill(process, signal.SIGKILL)
-print(len(held))
-"""
-
-# The same folder, on a disk of its own with so many bytes free.
-FILL = """
-mkdir -p /mnt/full
-mount -t tmpfs -o size=1m tmpfs /mnt/full
-cp -a "$0/." /mnt/full
-chown --reference="$0" /mnt/full
-chmod --reference="$0" /mnt/full
-mount --bind /mnt/full "$0"
-umount /mnt/full
-cat /dev/zero > "$0/filler" 2>/dev/null
-truncate --size="-$1" "$0/filler"
-"""
 
 SHORT_PATIENCE = """
 import json, sys
@@ -65,11 +38,6 @@ def start_on_host(host: Host) -> None:
     host.messaging.run("sh", "-c", 'setsid python3 "$0" < /dev/null > /dev/null 2>&1 &', NEW.path)
 
 
-def kill_holders(host: Host, count: int) -> None:
-    """Kill who holds the lock: the run alone (1), or its guardian as well (2), which is killed first."""
-    assert host.messaging.run("python3", "-c", KILL, f"{STATE}/lock", str(count)).stdout.strip() == "2"
-
-
 def wait_for_the_lock(host: Host) -> None:
     """Wait until neither a run nor a guardian is there."""
     host.messaging.run("flock", "--timeout", "30", f"{STATE}/lock", "true")
@@ -77,7 +45,7 @@ def wait_for_the_lock(host: Host) -> None:
 
 def test_the_controller_is_killed(host: Host) -> None:
     host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
-    with from_controller():
+    with playbook(PLAYBOOK):
         with plays.start_harden(**COMMON, **NEW.variables) as running:
             tool = host.wait_for_hang()
             running.kill()
@@ -95,7 +63,7 @@ def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
     host.messaging.set_faults({"cnbuild": {"do": "hang", "call": 1}})
     start_on_host(host)
     tool = host.wait_for_hang()
-    kill_holders(host, 2)
+    kill_holders(host.messaging.run, f"{STATE}/lock", 2)
     # Half of the change is on disk, and its tool still runs.
     assert host.differences(OLD) >= {MAPPINGS, IMTA}
     assert host.messaging.run("kill", "-0", str(tool), check=False).returncode == 0
@@ -124,17 +92,14 @@ def test_the_power_fails(host: Host) -> None:
 
 @pytest.mark.parametrize(("folder", "free"), [(STATE, 12288), (CONFIG, 8192)])
 def test_a_full_disk(host: Host, folder: str, free: int) -> None:
-    host.messaging.run("sh", "-c", FILL, folder, str(free))
-    try:
+    with full_disk(host.messaging.run, folder, free) as make_room:
         failed = host.fail(NEW)
-        host.messaging.run("rm", f"{folder}/filler")
+        make_room()
         assert "No space left on device" in failed["msg"]
         assert failed["msg"].endswith(f"\n{UNTOUCHED}")
         assert "imsimta cnbuild" not in {call.line for call in host.messaging.calls()}
         host.assert_in_force(OLD)
         assert not host.left()
-    finally:
-        host.messaging.run("umount", folder)
 
 
 def test_a_file_is_edited_before_the_swap(host: Host) -> None:
@@ -155,7 +120,7 @@ def test_a_file_is_edited_after_the_swap(host: Host) -> None:
     host.wait_for_hang()
     edited = host.messaging.read(MAPPINGS) + EDIT
     host.messaging.write(MAPPINGS, edited)
-    kill_holders(host, 1)
+    kill_holders(host.messaging.run, f"{STATE}/lock", 1)
     wait_for_the_lock(host)
     try:
         assert host.messaging.read(MAPPINGS) == edited
