@@ -1,0 +1,120 @@
+"""Whatever fails or is killed, the old policy serves mail afterwards, and the next run leads forward."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import lab as lab_tool
+import pytest
+from host_runs import NEW, OLD, TABLE, WAITS
+from mishaps import full_disk, kill_holders
+from postfix import CONFIG, STATE
+
+if TYPE_CHECKING:
+    from host_runs import Host
+
+RESTORED = "the former files and what is built from them are back, and the service was activated with them"
+UNTOUCHED = "nothing was changed"
+TEXT = "the disk of the lab burns"
+CHECK, STATUS, RELOAD = (f"postfix -c {CONFIG} {word}" for word in ("check", "status", "reload"))
+POSTMAP = f"postmap -c {CONFIG} hash:{TABLE}"
+
+
+@pytest.mark.parametrize(
+    ("line", "step"), [(CHECK, "postfix check"), (POSTMAP, "postmap"), (RELOAD, "postfix reload")], ids=lambda one: one
+)
+def test_a_step_that_fails(host: Host, line: str, step: str) -> None:
+    host.set_fault("before", "fail", line)
+    failed = host.fail(NEW)
+    assert failed["step"] == step
+    assert failed["msg"] == f"{step}: {TEXT}\n(exit status 7)\n{RESTORED}"
+    host.assert_in_force(OLD)
+
+
+def test_the_private_copy_cannot_be_made(host: Host) -> None:
+    host.set_fault("before", "fail", "postmap -c /run/*")
+    failed = host.fail(NEW)
+    assert TEXT in failed["msg"]
+    assert failed["msg"].endswith(f"\n{UNTOUCHED}")
+    assert host.calls() == []
+    host.assert_in_force(OLD)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_the_run_is_killed_at_every_step(host: Host, when: str) -> None:
+    former, wanted = OLD, NEW
+    for line in (CHECK, POSTMAP, RELOAD):
+        host.set_fault(when, "kill", line)
+        assert host.run(wanted).code == 137, line
+        if line == CHECK:  # each of them leads back by the same steps
+            host.assert_in_force(former)
+        assert not host.differences(former)
+    again = host.succeed(wanted)
+    assert RESTORED in str(again["warnings"])
+    host.assert_in_force(wanted)
+
+
+def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
+    host.set_fault("before", "hang", POSTMAP)
+    host.start(NEW)
+    kill_holders(host.postfix.run, f"{STATE}/lock", 2)
+    # Half of the change is on disk, and Postfix still works by what it has read.
+    assert TABLE in host.differences(OLD)
+    again = host.succeed(OLD)
+    assert not again["changed"]
+    assert RESTORED in str(again["warnings"])
+    host.assert_in_force(OLD)
+
+
+def test_the_power_fails(host: Host) -> None:
+    host.set_fault("after", "hang", POSTMAP)
+    host.start(NEW)
+    host.postfix.lab.engine.run("kill", host.postfix.host.container)
+    lab_tool.restart(host.postfix.host.name)
+    assert {TABLE, f"{TABLE}.db"} <= host.differences(OLD)
+    again = host.succeed(OLD)
+    assert not again["changed"]
+    assert RESTORED in str(again["warnings"])
+    host.assert_in_force(OLD)
+
+
+@pytest.mark.parametrize(("folder", "free"), [(STATE, 8192), (f"{CONFIG}/mailhost", 4096)])
+def test_a_full_disk(host: Host, folder: str, free: int) -> None:
+    with full_disk(host.postfix.run, folder, free) as make_room:
+        failed = host.fail(NEW)
+        make_room()
+        assert "No space left on device" in failed["msg"]
+        assert RELOAD not in host.calls() or failed["msg"].endswith(f"\n{RESTORED}")
+        host.assert_in_force(OLD)
+
+
+def test_postfix_does_not_answer_after_its_reload(host: Host) -> None:
+    host.set_fault("after", "stop", RELOAD)
+    failed = host.fail(NEW)
+    assert failed["msg"] == f"answer: Postfix does not answer any more after its activation\n{RESTORED}"
+    host.assert_in_force(OLD)
+
+
+def test_a_live_relay_is_taken_back(host: Host) -> None:
+    """Somebody opens the relay in the moment of the reload, where no private Postfix could have seen it."""
+    main = host.postfix.read("main.cf")
+    host.set_fault("after", "open", RELOAD)
+    failed = host.fail(NEW)
+    try:
+        assert failed["step"] == "ask the live Postfix"
+        assert f"a stranger ({host.postfix.host.address('outside', 4)}) may relay: plain" in failed["msg"]
+        assert RESTORED in failed["msg"]
+    finally:
+        host.postfix.write("main.cf", main)
+        host.postfix.run("touch", "--date=10 seconds ago", f"{CONFIG}/main.cf")
+        host.postfix.run("postfix", "reload")
+    host.assert_in_force(OLD)
+
+
+def test_the_message_that_waited_is_delivered(host: Host) -> None:
+    host.succeed(NEW)
+    host.assert_in_force(NEW)
+    host.postfix.lab.run("remote", ["systemctl", "start", "postfix"])
+    host.postfix.run("postqueue", "-f")
+    host.postfix.drain()
+    assert [mail.rcpt_to for mail in host.postfix.collected()] == [WAITS]
