@@ -4,33 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import plays
-import pytest
 from addresses import MESSAGING
+from outside_look import Points, deviations, outer
+from outside_look import verify as look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import plays
     from messaging import Messaging
 
-ADDRESSES = [MESSAGING.address("outside", family) for family in (4, 6)]
-Points = dict[tuple[str, str], tuple[str, str]]
+ADDRESSES = outer(MESSAGING)
 
 
 def verify(variables: dict[str, Any], **more: Any) -> tuple[plays.Run, Points]:
-    """Run the playbook; the run, and by address and point the verdict with what is told."""
-    own = {"mailhost_hosts": "messaging_hosts", "mailhost_verify_from": "outside"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plays, "PLAYBOOK", "mailhost.hardening.verify")
-        run = plays.harden(**{**variables, **own, "mailhost_verify_addresses": ADDRESSES, **more})
-    points = next(line["result"]["points"] for line in run.results if "points" in line["result"])
-    assert not run.changed
-    return run, {(one["address"], one["point"]): (one["verdict"], one["told"]) for one in points}
-
-
-def deviations(points: Points) -> set[str]:
-    """The points that deviate at any address."""
-    return {point for (_address, point), (verdict, _told) in points.items() if verdict == "deviation"}
+    """Look at this scenario's host."""
+    return look(MESSAGING, variables, **more)
 
 
 def test_from_outside_the_host_is_as_the_policy_says(messaging: Messaging, policy: dict[str, Any]) -> None:

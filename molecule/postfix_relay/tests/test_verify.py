@@ -1,0 +1,21 @@
+"""The playbook verify sees from outside, in both families, that the host is as the policy says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from addresses import POSTFIX
+from outside_look import deviations, outer, verify
+
+if TYPE_CHECKING:
+    from postfix import Postfix
+
+
+def test_from_outside_the_host_is_as_the_policy_says(postfix: Postfix, policy: dict[str, Any]) -> None:
+    before = postfix.state()
+    run, points = verify(POSTFIX, policy)
+    assert (run.rc, deviations(points)) == (0, set()), run
+    for address in outer(POSTFIX):
+        for point in ("ports", "relay", "auth", "tls", "starttls", "banner", "vrfy", "xclient"):
+            assert points[address, point][0] == "ok", points[address, point]
+    assert postfix.state() == before
