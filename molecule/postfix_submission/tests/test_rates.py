@@ -1,0 +1,57 @@
+"""How often one client may come and send in a minute; who is inside may as often as he likes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from addresses import OUTSIDE, POSTFIX
+from dialogues import Dialogue, hold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dialogues import Talk
+    from plays import Run
+    from probes import Lab
+
+MESSAGES, CONNECTIONS = 3, 6
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few(apply: Callable[..., Run]) -> Iterator[None]:
+    # A reload forgets what was counted (anvil(8)).
+    run = apply(postfix_messages_per_minute=MESSAGES, postfix_connections_per_minute=CONNECTIONS)
+    assert (run.rc, run.changed) == (0, True), run
+    yield
+    assert apply().rc == 0
+
+
+def in_turn(lab: Lab, src: str, count: int, family: int) -> list[Talk]:
+    """Come one time after the other, each time with one message."""
+    network = "inside" if src == "inside" else "outside"
+    source = {4: OUTSIDE.extra4, 6: OUTSIDE.extra6}[family][0] if src == "outside" else None
+    one = Dialogue(
+        src,
+        POSTFIX.address(network, family),
+        source=source,
+        mail_from="someone@stranger.example",
+        rcpt_to=("ann@mail.example",),
+    )
+    return [hold(lab, [one])[0] for _time in range(count)]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_stranger_may_some_times_a_minute(lab: Lab, family: int) -> None:
+    talks = in_turn(lab, "outside", CONNECTIONS + 1, family)
+    mails = [talk.lines("mail") for talk in talks[:-1]]
+    assert [lines[0][:3] for lines in mails] == ["250"] * MESSAGES + ["450"] * (CONNECTIONS - MESSAGES)
+    assert mails[-1][0].startswith("450 4.7.1 Error: too much mail from ")
+    (connect,) = talks[-1].lines("connect")
+    assert connect.startswith("421 4.7.0 ")
+    assert "too many connections" in connect
+
+
+def test_who_is_inside_may_as_often_as_he_likes(lab: Lab) -> None:
+    talks = in_turn(lab, "inside", 2 * CONNECTIONS, 4)
+    assert {talk.verdict for talk in talks} == {"accepted"}
