@@ -1,0 +1,90 @@
+"""Whatever opens the composed configuration is found by the private Postfix, before anything live is touched."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from host_runs import CODE, MODULES, NEW
+from postfix import STATE
+
+if TYPE_CHECKING:
+    from host_runs import Host
+
+INSIDE = "mynetworks = cidr:${config_directory}/mailhost/internal.cidr"
+RELAY = "smtpd_relay_restrictions = "
+OPENINGS: dict[str, tuple[str, str, str]] = {
+    "nothing": ("main", "", ""),
+    "everybody is inside": (
+        "main",
+        INSIDE,
+        "mynetworks = 0.0.0.0/0 [::]/0",
+    ),
+    "the table of who is inside has everybody": ("internal.cidr", "", "0.0.0.0/0 OK\n"),
+    "relaying is permitted": ("main", RELAY, f"{RELAY}check_client_access static:OK, "),
+    "every domain is one to relay for": ("main", "relay_domains =", "relay_domains = static:all"),
+    "every domain is ours": ("main", "", "virtual_mailbox_domains = static:all\n"),
+    "port 25 offers AUTH": ("main", "smtpd_sasl_auth_enable = no", "smtpd_sasl_auth_enable = yes"),
+    "a user sends as another": (
+        "main",
+        "reject_authenticated_sender_login_mismatch, permit_sasl_authenticated",
+        "permit_sasl_authenticated",
+    ),
+    "another port relays": (
+        "master",
+        "",
+        f"2525 inet n - y - - smtpd\n  -o {{ {RELAY}check_client_access static:OK, reject }}\n",
+    ),
+    "nobody is blocked": ("blocked-addresses", "198.51.100.21 REJECT", "192.0.2.1 REJECT"),
+}
+"""By what is opened: the text, what is replaced in it (empty: it gets an end), and by what."""
+
+TRY = f"""
+import json, sys
+sys.path.insert(0, "{CODE}")
+from {MODULES.replace("/", ".")} import _configuration_tool as tool
+from {MODULES.replace("/", ".")} import _postfix_change as change
+compose = change.compose
+openings = json.load(sys.stdin)
+def opened(text, old, new):
+    assert old in text, old
+    return text.replace(old, new, 1) if old else text + new
+for name, (where, old, new) in openings.items():
+    def wrong(*arguments):
+        found = compose(*arguments)
+        if where in ("main", "master"):
+            return found._replace(**{{where: opened(getattr(found, where), old, new)}})
+        table = found.maps[where]
+        return found._replace(maps={{**found.maps, where: table._replace(text=opened(table.text, old, new))}})
+    change.compose = wrong
+    try:
+        told = ["", str(change.change(json.loads(sys.argv[1]), True)["evaluated"])]
+    except tool.StepError as error:
+        told = [error.step, error.output]
+    print(json.dumps([name, *told]))
+"""
+
+
+@pytest.fixture(scope="module")
+def told(learned: Host) -> dict[str, tuple[str, str]]:
+    """Return at which step each configuration was refused (empty: not at all), and in which words."""
+    # What was proven before would not be asked again.
+    learned.postfix.run("rm", "-f", f"{STATE}/proven")
+    before = learned.postfix.state()
+    done = learned.postfix.run("python3", "-c", TRY, learned.arguments(NEW), data=json.dumps(OPENINGS))
+    assert learned.postfix.state() == before
+    found: list[Any] = [json.loads(line) for line in done.stdout.splitlines()]
+    return {name: (step, words) for name, step, words in found}
+
+
+def test_the_policy_alone_is_not_refused(told: dict[str, tuple[str, str]]) -> None:
+    step, evaluated = told["nothing"]
+    assert (step, int(evaluated) > 100) == ("", True)
+
+
+@pytest.mark.parametrize("name", [name for name in OPENINGS if name != "nothing"])
+def test_an_opening_is_found(told: dict[str, tuple[str, str]], name: str) -> None:
+    step, words = told[name]
+    assert step == "canary", words
+    assert "the policy says: " in words
