@@ -108,6 +108,9 @@ class Driver(Protocol):
     def alive(self) -> bool:
         """Whether the service answers now; takes a few seconds at most."""
 
+    def ended(self) -> bool:
+        """Whether the service has ended, so that waiting for an answer is in vain; False where that is not certain."""
+
 
 Confirm = Callable[[], None]
 _Work = tuple[Sequence[Change], Mapping[str, Any], "Confirm | None"]
@@ -242,7 +245,7 @@ def _apply(state: str, driver: Driver, work: _Work) -> str:
         step = "activate"
         driver.activate(run, details)
         step = "answer"
-        _wait_alive(driver, manifest.alive)
+        _wait_alive(driver, manifest.alive, until_ended=True)
         if confirm is not None and manifest.alive:
             confirm()
         step = "commit"
@@ -299,9 +302,12 @@ def _swap(wanted: Sequence[Change]) -> None:
         sync_folder(change.path)
 
 
-def _wait_alive(driver: Driver, was_alive: bool) -> None:
+def _wait_alive(driver: Driver, was_alive: bool, *, until_ended: bool = False) -> None:
+    """Wait for an answer. The way back is patient: what starts the service anew may not have begun yet."""
     deadline = time.monotonic() + ALIVE_SECONDS
     while was_alive and not driver.alive():
+        if until_ended and driver.ended():
+            raise StepError("answer", f"{driver.name} has ended after its activation")
         if time.monotonic() > deadline:
             raise StepError("answer", f"{driver.name} does not answer any more after its activation")
         time.sleep(POLL)

@@ -187,6 +187,10 @@ class Product:
         """Whether port 25 on the loopback gives a 220 banner."""
         return greets(LOOPBACK, SMTP_PORT)
 
+    def ended(self) -> bool:
+        """Never certain: the vendor's documents name nothing that tells."""
+        return False
+
 
 def activations(parts: Iterable[str]) -> list[tuple[str, ...]]:
     """Return the least disruptive commands of imsimta that activate these parts.

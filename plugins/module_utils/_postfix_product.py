@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import remove
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import read_file, remove
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import (
     Runner,
     StepError,
@@ -113,6 +113,11 @@ class Postfix:
     def alive(self) -> bool:
         """Whether port 25 gives a 220 banner at an address of the host's own."""
         return any(greets(address, SMTP_PORT) for address in self.addresses)
+
+    def ended(self) -> bool:
+        """Whether the master that has noted its number is gone. Its lock tells too, but to try it could hinder it."""
+        noted = (read_file(os.path.join(self.queue, "pid", "master.pid")) or b"").strip()
+        return noted.isdigit() and not os.path.exists(f"/proc/{int(noted)}")
 
 
 def _addresses(interfaces: str) -> tuple[str, ...]:

@@ -160,13 +160,13 @@ def test_a_service_that_does_not_answer_any_more(host: Installation, monkeypatch
     assert error.put_back == transaction.RESTORED
 
 
-def test_a_service_that_is_down_is_started_with_the_former_files(
-    host: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transaction, "ALIVE_SECONDS", 0.2)
+def test_a_service_that_has_ended_is_started_with_the_former_files_at_once(host: Installation) -> None:
     answers = host.root / "answers"
 
     class Dies(Stub):
+        def ended(self) -> bool:
+            return not self.alive()
+
         def activate(self, run: tool.Runner, details: Any) -> None:
             if not self.alive():
                 raise StepError("imsimta reload", "no server is running")
@@ -181,6 +181,7 @@ def test_a_service_that_is_down_is_started_with_the_former_files(
     found = host.driver()
     error = refused(host, Dies(found.root, found.imsimta, found.tailor))
     assert (error.step, error.put_back) == ("answer", transaction.RESTORED)
+    assert error.output.endswith(" has ended after its activation")
     assert answers.exists()
     assert b"EXTERNAL" not in (host.root / "running").read_bytes()
 

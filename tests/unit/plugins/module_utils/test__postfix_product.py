@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, indexed_tables
 
 MAIN = "smtpd_client_restrictions = check_client_access hash:${config_directory}/mailhost/blocked-addresses\n"
+GONE = b"  4194305\n"
+"""One more than the highest number that Linux gives a process (proc_sys_kernel(5))."""
 
 
 class Calls:
@@ -127,3 +130,15 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(product, "SMTP_PORT", server.getsockname()[1])
     assert not Postfix("/x", "/y").alive()
+
+
+@pytest.mark.parametrize(
+    ("noted", "ended"),
+    [(None, False), (b"", False), (b"not a number\n", False), (f"{os.getpid():9}\n".encode(), False), (GONE, True)],
+)
+def test_a_master_that_is_gone_has_ended(postfix: Postfix, noted: bytes | None, ended: bool) -> None:
+    if noted is not None:
+        folder = Path(postfix.queue, "pid")
+        folder.mkdir(parents=True)
+        (folder / "master.pid").write_bytes(noted)
+    assert postfix.ended() is ended
