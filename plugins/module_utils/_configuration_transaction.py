@@ -46,6 +46,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
     end_orphan,
     run_tool,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_lists import hide_keys
 
 LOCK_SECONDS = 10.0
 """How long to wait for another run: the guardian of a killed run needs a few seconds."""
@@ -70,8 +71,8 @@ class Change(NamedTuple):
     age: int = 0
 
     def diff(self) -> dict[str, str]:
-        """The change as Ansible shows it."""
-        before, after = decode(self.before or b""), decode(self.after or b"")
+        """The change as Ansible shows it, and as it stands in the logs of a pipeline: without the keys of lists."""
+        before, after = (hide_keys(decode(content or b"")) for content in (self.before, self.after))
         return {"before_header": self.path, "after_header": self.path, "before": before, "after": after}
 
 

@@ -9,6 +9,7 @@ Private to this collection. Source: messaging-server.md section 12.
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._closed_lists import CLOSED_LISTS
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import Finding, fold
@@ -18,11 +19,19 @@ _ZONE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A
 #: A first label of this length is the key of a paying user, which strangers must not see.
 KEY_LENGTH = 26
 
+#: Such a label in the middle of a text: two labels at least follow, which no file's name has.
+_KEY = re.compile(rf"(?<![\w-])[A-Za-z0-9_-]{{{KEY_LENGTH},63}}(?=(\.[A-Za-z][A-Za-z0-9-]*){{2}})")
+
 
 def shown_zone(zone: str) -> str:
     """A zone as strangers may see it: without the key of a paying user."""
     key, _dot, rest = zone.partition(".")
     return rest if len(key) >= KEY_LENGTH else zone
+
+
+def hide_keys(text: str) -> str:
+    """A text as it may stand in a log: for each key four digits of its hash, so that another key is seen to be one."""
+    return _KEY.sub(lambda match: f"<key {sha256(match[0].encode()).hexdigest()[:4]}>", text)
 
 
 def closed_list(zone: str) -> str:

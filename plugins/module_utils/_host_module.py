@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._dns_lists import hide_keys
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
 
 Step = Callable[[dict[str, Any], bool], dict[str, Any]]
@@ -30,11 +31,10 @@ def run_step(module: Any, product: str, steps: Mapping[str, Step]) -> None:
     try:
         result = steps[module.params["step"]](module.params["arguments"], module.check_mode)
         for warning in result.pop("warnings"):
-            module.warn(warning)
+            module.warn(hide_keys(warning))
         module.exit_json(invocation=short, **result)
     except StepError as error:
-        module.fail_json(
-            msg=str(error), step=error.step, output=error.output, put_back=error.put_back, invocation=short
-        )
+        told, output = hide_keys(str(error)), hide_keys(error.output)
+        module.fail_json(msg=told, step=error.step, output=output, put_back=error.put_back, invocation=short)
     except (PolicyError, ValueError, OSError) as error:  # errors of the editors are ValueErrors
-        module.fail_json(msg=str(error), invocation=short)
+        module.fail_json(msg=hide_keys(str(error)), invocation=short)

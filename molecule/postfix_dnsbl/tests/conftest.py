@@ -44,7 +44,11 @@ def role(policy: dict[str, Any]) -> Callable[..., plays.Run]:
     def run(**values: Any) -> plays.Run:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plays, "PLAYBOOK", str(HERE.parent / "role.yml"))
-            return plays.harden(**(policy | values))
+            done = plays.harden(**(policy | values))
+        # What a pipeline keeps of a run: its output, its diffs.
+        assert KEY not in done.stdout.lower()
+        assert KEY not in str(done.results).lower()
+        return done
 
     return run
 
