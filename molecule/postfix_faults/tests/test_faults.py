@@ -115,7 +115,7 @@ def test_a_live_relay_is_taken_back(host: Host) -> None:
 def test_the_message_that_waited_is_delivered(host: Host) -> None:
     host.succeed(NEW)
     host.assert_in_force(NEW)
-    host.postfix.lab.run("remote", ["systemctl", "start", "postfix"])
+    host.remote_takes_it(True)
     host.postfix.run("postqueue", "-f")
     host.postfix.drain()
     assert [mail.rcpt_to for mail in host.postfix.collected()] == [WAITS]
