@@ -26,7 +26,7 @@ SAVES = [f"{program}-{variant}-save" for variant in ("nft", "legacy") for progra
 COUNTERS = re.compile(r"\[\d+:\d+\] ?")
 
 
-def until(what: str, true: Callable[[], object], seconds: float = 20) -> None:
+def until(what: str, true: Callable[[], object], seconds: float = 60) -> None:
     """Wait until something is true, or fail with the words for it."""
     deadline = time.monotonic() + seconds
     while not true():
