@@ -21,13 +21,6 @@ description:
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 options:
-  state:
-    description:
-      - Whether our part is in the files. V(absent) takes exactly our part away. V(previous) puts back what was live
-        before the last change; twice, it goes forward again.
-    type: str
-    choices: [present, absent, previous]
-    default: present
   root:
     description: Folder of the installation, as V(/opt/SUNWmsgsr). Empty, the usual places are looked at.
     type: str
@@ -43,11 +36,6 @@ options:
       takes it.
     type: dict
     default: {}
-  policy_tests:
-    description: List of sessions (C(client), C(authenticated), C(mail_from), C(rcpt_to), C(expect), C(port),
-      C(comment)) with their expected end.
-    type: raw
-    default: []
 requirements:
   - root on the host
   - an installed Messaging Server with text configuration files on the host
@@ -56,15 +44,13 @@ attributes:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
     details: The new files are evaluated, and read by the product's own tools, in check mode as well.
     support: full
-  diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
-      mode.
-    support: full
   platform:
     description: Target OS/families that can be operated against.
     details: Proven on Debian 12 with a stand-in for the product.
     support: full
     platforms: linux
+extends_documentation_fragment:
+  - mailhost.hardening.mail_server
 seealso:
   - plugin: mailhost.hardening.relay_block
     plugin_type: filter

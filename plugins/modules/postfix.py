@@ -22,13 +22,6 @@ description:
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 options:
-  state:
-    description:
-      - Whether our part is in the files. V(absent) takes exactly our part away. V(previous) puts back what was live
-        before the last change; twice, it goes forward again.
-    type: str
-    choices: [present, absent, previous]
-    default: present
   policy:
     description:
       - The policy, as the filter P(mailhost.hardening.postfix_settings#filter) takes it.
@@ -40,11 +33,6 @@ options:
       takes it.
     type: dict
     default: {}
-  policy_tests:
-    description: List of sessions (C(client), C(authenticated), C(mail_from), C(rcpt_to), C(expect), C(port),
-      C(comment)) with their expected end.
-    type: raw
-    default: []
 requirements:
   - root on the host
   - an installed Postfix, 3.7 or newer, on the host
@@ -53,15 +41,13 @@ attributes:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
     details: The private Postfix is asked in check mode as well.
     support: full
-  diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
-      mode.
-    support: full
   platform:
     description: Target OS/families that can be operated against.
     details: Proven on Debian 12 and 13.
     support: full
     platforms: linux
+extends_documentation_fragment:
+  - mailhost.hardening.mail_server
 seealso:
   - plugin: mailhost.hardening.postfix_settings
     plugin_type: filter

@@ -17,25 +17,11 @@ description:
     It is not meant for playbooks, and its options may change at any time.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
-options:
-  step:
-    description: What to do.
-    type: str
-    required: true
-    choices:
-      apply: Bring the configuration to what the arguments ask for.
-      rollback: Put back the configuration that was there before the latest change.
-  arguments:
-    description: What the step needs.
-    type: dict
-    default: {}
 requirements:
   - root
   - an installed Postfix
-attributes:
-  check_mode:
-    description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    support: full
+extends_documentation_fragment:
+  - mailhost.hardening.mail_server.transaction
 """
 
 EXAMPLES = r"""

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Documentation that the modules of all mail servers share."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """What is the same for each mail server: in the modules that users call, and in those that run on the host."""
+
+    DOCUMENTATION = r"""
+options:
+  state:
+    description:
+      - Whether our part is in the files. V(absent) takes exactly our part away. V(previous) puts back what was live
+        before the last change; twice, it goes forward again.
+    type: str
+    choices: [present, absent, previous]
+    default: present
+  policy_tests:
+    description: List of sessions (C(client), C(authenticated), C(mail_from), C(rcpt_to), C(expect), C(port),
+      C(comment)) with their expected end.
+    type: raw
+    default: []
+attributes:
+  diff_mode:
+    description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
+      mode.
+    details: The keys of block lists are hidden.
+    support: full
+"""
+
+    TRANSACTION = r"""
+options:
+  step:
+    description: What to do.
+    type: str
+    required: true
+    choices:
+      apply: Bring the configuration to what the arguments ask for.
+      rollback: Put back the configuration that was there before the latest change.
+  arguments:
+    description: What the step needs.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    description: Can run in C(check_mode) and return changed status prediction without modifying target.
+    support: full
+"""
