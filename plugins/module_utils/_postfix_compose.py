@@ -21,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files 
     service_lines,
     set_parameters,
     set_services,
+    words_of,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapFile
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan
@@ -90,7 +91,7 @@ def _compose_master(text: str, plan: Plan, record: Record) -> tuple[str, dict[Pl
     for place, owned in record.services.items():
         if place in found:
             continue
-        if _words(lines.get(place)) == _words(owned.ours):
+        if words_of(lines.get(place)) == words_of(owned.ours):
             wanted[place] = owned.before
         else:
             _refuse_dependent(place, lines.get(place, Lines("")))
@@ -100,7 +101,8 @@ def _compose_master(text: str, plan: Plan, record: Record) -> tuple[str, dict[Pl
 def _refuse_dependent(place: Place, text: Lines) -> None:
     """What somebody has changed since stays his, but not where it needs what leaves with the rest of ours."""
     if any(
-        f"{PREFIX}submission" in word or word.endswith(f"={CLEANUP}") or word == "postscreen" for word in text.split()
+        f"{PREFIX}submission" in word or word.endswith(f"={CLEANUP}") or word == "postscreen"
+        for word in words_of(text) or ()
     ):
         raise StepError(
             "read",
@@ -202,10 +204,6 @@ def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
 def _open_braces(words: list[str]) -> bool:
     text = " ".join(words)
     return text.count("{") > text.count("}")
-
-
-def _words(text: str | None) -> list[str] | None:
-    return None if text is None else text.split()
 
 
 def _folded(value: str) -> str:

@@ -33,7 +33,11 @@ class LiveService(NamedTuple):
 
 
 class Lines(str):
-    """Lines that are put into a file as they are, with their ends."""
+    """Lines that are put into a file as they are, with their ends.
+
+    Notes, comments and empty lines, may lie between them. Those stay in the file while its value is another one, and
+    get their places back with the value where they still follow in one piece.
+    """
 
     __slots__ = ()
 
@@ -72,23 +76,28 @@ def read_main(text: str) -> dict[str, str]:
 
 
 def parameter_lines(text: str) -> dict[str, Lines]:
-    """The lines of main.cf that set each parameter, as they stand there, without comments between them."""
-    lines = _lines(text)
+    """The lines of main.cf that set each parameter, as they stand there."""
+    lines = _ended(text)
     found: dict[str, Lines] = {}
     for entry in entries(text):
         name = entry.text.partition("=")[0].strip()
-        found[name] = Lines(found.get(name, "") + _ended(lines[number] for number in entry.numbers))
+        found[name] = Lines(found.get(name, "") + _whole(lines, entry))
     return found
 
 
 def service_lines(text: str) -> dict[tuple[str, str], Lines]:
     """The lines of master.cf of each service by name and type, as they stand there."""
-    lines = _lines(text)
+    lines = _ended(text)
     found: dict[tuple[str, str], Lines] = {}
     for entry in entries(text):
         name, kind = (*entry.text.split(), "", "")[:2]
-        found[name, kind] = Lines(found.get((name, kind), "") + _ended(lines[number] for number in entry.numbers))
+        found[name, kind] = Lines(found.get((name, kind), "") + _whole(lines, entry))
     return found
+
+
+def words_of(lines: str | None) -> list[str] | None:
+    """The words of lines, without notes."""
+    return None if lines is None else [word for entry in entries(lines) for word in entry.text.split()]
 
 
 def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
@@ -97,8 +106,7 @@ def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
     A parameter keeps its place, a new one comes last. One that has its value already keeps its line, byte for byte.
     """
     found = read_main(text)
-    replaced: dict[int, str] = {}
-    dropped: set[int] = set()
+    edit = _Edit(text)
     placed = set()
     for entry in entries(text):
         name = entry.text.partition("=")[0].strip()
@@ -109,11 +117,9 @@ def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
         placed.add(name)
         if not again and value is not None and found[name] == _folded(value) == _value(entry):
             continue
-        dropped.update(entry.numbers)
-        if not again and value is not None:
-            replaced[entry.numbers[0]] = _setting(name, value)
+        edit.replace(entry, None if again or value is None else _setting(name, value))
     new = [_setting(name, value) for name, value in wanted.items() if value is not None and name not in placed]
-    return _edited(text, replaced, dropped, new)
+    return edit.done(new)
 
 
 def read_master(text: str) -> tuple[LiveService, ...]:
@@ -130,8 +136,7 @@ def read_master(text: str) -> tuple[LiveService, ...]:
 def set_services(text: str, wanted: Mapping[tuple[str, str], str | None]) -> str:
     """master.cf with services by name and type, as the lines that are wanted or None for none."""
     read_master(text)
-    replaced: dict[int, str] = {}
-    dropped: set[int] = set()
+    edit = _Edit(text)
     placed = set()
     for entry in entries(text):
         name, kind = entry.text.split()[:2]
@@ -140,13 +145,11 @@ def set_services(text: str, wanted: Mapping[tuple[str, str], str | None]) -> str
         lines = wanted[name, kind]
         again = (name, kind) in placed
         placed.add((name, kind))
-        if not again and lines is not None and lines.split() == entry.text.split():
+        if not again and words_of(lines) == entry.text.split():
             continue
-        dropped.update(entry.numbers)
-        if not again and lines is not None:
-            replaced[entry.numbers[0]] = lines
+        edit.replace(entry, None if again else lines)
     new = [lines for key, lines in wanted.items() if lines is not None and key not in placed]
-    return _edited(text, replaced, dropped, new)
+    return edit.done(new)
 
 
 def _lines(text: str) -> list[str]:
@@ -162,8 +165,17 @@ def _value(entry: Entry) -> str:
     return entry.text.partition("=")[2].strip()
 
 
-def _ended(lines: Iterable[str]) -> str:
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+def _ended(text: str) -> list[str]:
+    return _lines(text if text.endswith("\n") or not text else f"{text}\n")
+
+
+def _is_note(line: str) -> bool:
+    return not line.strip() or line.lstrip().startswith("#")
+
+
+def _whole(lines: list[str], entry: Entry) -> str:
+    """The physical lines of an entry, with the notes between them."""
+    return "".join(lines[entry.numbers[0] : entry.numbers[-1] + 1])
 
 
 def _setting(name: str, value: str) -> str:
@@ -174,9 +186,32 @@ def _setting(name: str, value: str) -> str:
     return f"{name} = {value}\n" if value else f"{name} =\n"
 
 
-def _edited(text: str, replaced: Mapping[int, str], dropped: set[int], new: Iterable[str]) -> str:
-    lines = _lines(text)
-    if lines and not lines[-1].endswith("\n"):
-        lines[-1] += "\n"
-    kept = [replaced.get(number, "") if number in dropped else line for number, line in enumerate(lines)]
-    return "".join([*kept, *new])
+class _Edit:
+    """A text of which some entries get other lines."""
+
+    def __init__(self, text: str) -> None:
+        self.lines = _ended(text)
+        self.instead: dict[int, str] = {}
+        """What stands in the place of a physical line."""
+
+    def replace(self, entry: Entry, value: str | None) -> None:
+        """Put other lines in the place of an entry, or nothing. Notes between its lines stay."""
+        self.instead.update(dict.fromkeys(entry.numbers, ""))
+        if value is not None:
+            behind = entry.numbers[-1] + 1
+            notes = [line for line in _lines(value) if _is_note(line)]
+            if notes and self.lines[behind : behind + len(notes)] == notes:
+                self.instead.update(dict.fromkeys(range(behind, behind + len(notes)), ""))
+            else:
+                value = _bare(value)
+            self.instead[entry.numbers[0]] = value
+
+    def done(self, new: Iterable[str]) -> str:
+        """The new text, with further lines at its end."""
+        kept = [self.instead.get(number, line) for number, line in enumerate(self.lines)]
+        return "".join([*kept, *(_bare(lines) for lines in new)])
+
+
+def _bare(lines: str) -> str:
+    """Lines without notes, which are in the file already."""
+    return "".join(line for line in _lines(lines) if not _is_note(line))
