@@ -12,7 +12,7 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import MappingFile, parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import MappingFile, Node, parse_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_quote import format_entry
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import (
     content,
@@ -21,9 +21,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text impor
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     Pairs = Sequence[tuple[str, str]]
+
+    #: Comments in a table: how many entries come before each, and its line.
+    Notes = Sequence[tuple[int, str]]
 
 
 #: What happens to a range of the present entries, and the range of the wanted ones that comes in its place.
@@ -163,6 +166,45 @@ def insert_entries(  # noqa: PLR0913 - the place is said in words
         raws[own[-1]] = [head if content(head) != head else head + ending, *lines]
     result = [*present[:place], *new, *present[place:]]
     return _checked(text, _joined(raws), name, result)
+
+
+def table_notes(text: str, name: str) -> tuple[tuple[int, str], ...]:
+    """The comments among the entries of a table, in order."""
+    found: list[tuple[int, str]] = []
+    count = 0
+    for node in _body(parse_mappings(text), name):
+        if node.kind == "comment":
+            found.append((count, "".join(node.line.raw)))
+        count += node.kind == "entry"
+    return tuple(found)
+
+
+def place_notes(text: str, name: str, notes: Notes) -> str:
+    """Bring the comments among the entries of a table to these places; unchanged where they are other ones."""
+    parsed = parse_mappings(text)
+    body = _body(parsed, name)
+    if not notes or [note for _count, note in table_notes(text, name)] != [note for _count, note in notes]:
+        return text
+    pieces = ["".join(node.line.raw) for node in body if node.kind == "entry"]
+    for count, note in reversed(notes):
+        pieces.insert(count, note)
+    first = parsed.nodes.index(body[0])
+    before, after = _written(parsed.nodes[:first]), _written(parsed.nodes[first + len(body) :])
+    return _checked(text, before + "".join(pieces) + after, name, _pairs(parsed, body[0].table))
+
+
+def _body(parsed: MappingFile, name: str) -> list[Node]:
+    """The entries of a table and the comments among them; none where a line that ends the file has no end itself."""
+    index = _index(parsed, name)
+    own = [node for node in parsed.nodes if index is not None and node.table == index]
+    start = max((number for number, node in enumerate(own) if node.kind in {"name", "blank"}), default=-1) + 1
+    body = own[start:]
+    sound = all(node.kind in {"entry", "comment"} and node.line.raw[-1].endswith("\n") for node in body)
+    return body if sound else []
+
+
+def _written(nodes: Iterable[Node]) -> str:
+    return "".join(piece for node in nodes for piece in node.line.raw)
 
 
 def _index(parsed: MappingFile, name: str) -> int | None:

@@ -32,7 +32,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._imta_edit impo
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_keywords import group_of
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_edit import remove_table, set_table
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_edit import (
+    place_notes,
+    remove_table,
+    set_table,
+    table_notes,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import (
     OwnedTable,
@@ -131,7 +136,9 @@ def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Own
     for table, wanted in plan.tables.items():
         lines = _lines_of(text, table)
         live = tuple(lines) if lines is not None else None
-        known = record.tables.get(table) or OwnedTable(live, (), tuple((lines or {}).values()))
+        known = record.tables.get(table) or OwnedTable(
+            live, (), tuple((lines or {}).values()), table_notes(text, table)
+        )
         unknown += _unknown(table, live or (), wanted, known.ours)
         text = set_table(text, table, wanted, LENGTHS)
         owned[table] = known._replace(ours=tuple(wanted))
@@ -153,7 +160,8 @@ def _give_back(text: str, table: str, known: OwnedTable) -> str:
     since = [pair for pair in live if pair not in known.ours and pair not in before]
     entries = [*since, *before]
     if entries:
-        return set_table(text, table, entries, LENGTHS, lines=dict(zip(before, known.lines)))
+        text = set_table(text, table, entries, LENGTHS, lines=dict(zip(before, known.lines)))
+        return text if since else place_notes(text, table, known.notes)
     return remove_table(text, table) if known.before is None else text
 
 

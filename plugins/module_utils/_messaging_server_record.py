@@ -24,12 +24,14 @@ class RecordError(ValueError):
 class OwnedTable(NamedTuple):
     """Entries of a table: those found when it was first taken over (None: there was none), and those we put there.
 
-    ``lines`` are the former entries as they were written.
+    ``lines`` are the former entries as they were written, ``notes`` the comments among them, each with the number of
+    entries before it.
     """
 
     before: tuple[Pair, ...] | None
     ours: tuple[Pair, ...]
     lines: tuple[str, ...] = ()
+    notes: tuple[tuple[int, str], ...] = ()
 
 
 class OwnedWords(NamedTuple):
@@ -89,7 +91,12 @@ def load_record(text: bytes | None) -> Record:
             raise RecordError(f"it is of version {data['version']}; this release reads version {VERSION}")
         return Record(
             tables={
-                name: OwnedTable(_pairs(one["before"]), _pairs(one["ours"]) or (), tuple(map(str, one["lines"])))
+                name: OwnedTable(
+                    _pairs(one["before"]),
+                    _pairs(one["ours"]) or (),
+                    tuple(map(str, one["lines"])),
+                    tuple((int(count), str(note)) for count, note in one["notes"]),
+                )
                 for name, one in data["tables"].items()
             },
             keywords={(str(place[0]), str(place[1])): _words(place[2]) for place in data["keywords"]},

@@ -57,9 +57,7 @@ def foreign_tables(draw: st.DrawFn) -> str:
         text += f"{draw(COMMENTS)}{name}\n\n"
         pairs = draw(st.lists(st.tuples(PATTERNS, TEMPLATES), min_size=1, max_size=4, unique=True))
         for pattern, template in pairs:
-            # Comments between entries that were exchanged stay, but not always next to the same entry.
-            comment = draw(COMMENTS) if name in ("X-SITE", "CONVERSIONS", "Send_Access") else ""
-            text += f"{comment}{draw(BLANKS)}{pattern}{draw(BLANKS)}{template}\n"
+            text += f"{draw(COMMENTS)}{draw(BLANKS)}{pattern}{draw(BLANKS)}{template}\n"
         text += draw(st.sampled_from(["\n", "\n\n", "\n! between\n"]))
     ending = draw(st.sampled_from(["\n", "\r\n"]))
     return text.replace("\n", ending)
