@@ -57,7 +57,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_produc
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import Staged, check_staged
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import proxies, untrusted_hosts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import (
+    other_instances,
+    proxies,
+    untrusted_hosts,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_unknown import (
     describe_unknown,
     find_unknown,
@@ -104,6 +108,7 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
         warnings += [*check_staged(staged), *wanted.composed.warnings]
         _refuse_taken_ports(product, live, wanted.composed)
         warnings += proxies(wanted.composed.main, wanted.composed.master)
+        warnings += other_instances(wanted.composed.main)
         warnings += foreign_submission(wanted.composed.master, wanted.settings) if wanted.settings else []
     if wanted.settings is not None:
         warnings += _login_trouble(wanted.settings, product.queue)

@@ -44,6 +44,14 @@ def proxies(main: str, master: str) -> list[str]:
     ]
 
 
+def other_instances(main: str) -> list[str]:
+    """A remark where Postfix runs in more than one instance (postmulti(1)): this role sees the first alone."""
+    folders = re.split(r"[\s,]+", read_main(main).get("multi_instance_directories", ""))
+    named = ", ".join(filter(None, folders))
+    told = "other instances are not looked at, and may relay for anybody; ask them by the playbook verify"
+    return [f"main.cf: multi_instance_directories has {named}: {told}"] if named else []
+
+
 def _values(main: str, master: str, name: str) -> Iterator[tuple[str, str]]:
     value = read_main(main).get(name)
     if value:

@@ -9,7 +9,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import parse_networks
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import proxies, untrusted_hosts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import (
+    other_instances,
+    proxies,
+    untrusted_hosts,
+)
 
 INTERNAL = [*parse_networks("198.51.100.64/26"), *parse_networks("2001:db8:200::/64")]
 MASTER = "smtp inet n - y - - smtpd\n"
@@ -66,3 +70,11 @@ def test_a_proxy_is_remarked_on() -> None:
     (told,) = proxies("smtpd_upstream_proxy_protocol = haproxy\n", MASTER)
     assert told.startswith("main.cf: smtpd_upstream_proxy_protocol = haproxy: whoever reaches this port directly")
     assert not proxies("", MASTER)
+
+
+def test_other_instances_are_remarked_on() -> None:
+    assert other_instances("multi_instance_directories = /etc/postfix-out,\n  /etc/postfix-lists\n") == [
+        "main.cf: multi_instance_directories has /etc/postfix-out, /etc/postfix-lists: other instances are not looked at, "
+        "and may relay for anybody; ask them by the playbook verify"
+    ]
+    assert not other_instances("multi_instance_directories =\nmulti_instance_enable = yes\n")
