@@ -19,7 +19,7 @@ class Raw:
 
     A piece is its bytes, as a text of latin-1, and the number of replies to wait for. At the end whatever else the
     server says within `quiet` seconds is heard as well. `starttls` is said and done before the first piece, with EHLO
-    before and behind it; `tls` is TLS from the start, with EHLO.
+    before and behind it; `tls` is TLS from the start, with EHLO. `early` is said without waiting for the greeting.
     """
 
     src: str
@@ -29,6 +29,7 @@ class Raw:
     source: str | None = None
     starttls: bool = False
     tls: bool = False
+    early: str = ""
     quiet: float = 0.3
     timeout: float = 10
 
@@ -101,6 +102,7 @@ class Session:
         try:
             if job["tls"]:
                 self.secure()
+            self.wire.sendall(job["early"].encode("latin-1"))
             going = self.hear(1, job["timeout"])
             if going and (job["starttls"] or job["tls"]):
                 going = self.say("EHLO client.example\r\n")
