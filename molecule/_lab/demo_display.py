@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 COLOURS = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 UNICODE = (sys.stdout.encoding or "").lower().startswith("utf")
@@ -23,6 +27,11 @@ def verdict(text: str, good: bool, width: int) -> str:
     """Return a cell of a table, with a mark whether it is what the policy wants."""
     mark = ("\u2713" if good else "\u2717") if UNICODE else ("ok" if good else "NO")
     return paint(f"{f'{mark} {text}':<{width}}", "32" if good else "31;1")
+
+
+def before(what: str, verdicts: Collection[bool]) -> None:
+    """Say how many verdicts are those of the policy on hosts that nobody has hardened."""
+    print(f"  before: {sum(verdicts)} of {len(verdicts)} verdicts on {what} match the policy", flush=True)
 
 
 def summary(wrong: int, total: int) -> None:

@@ -25,7 +25,6 @@ RELAY = "550 5.7.1 Relaying not permitted"
 ACCEPTED = "250"
 OURS = "one of ours"
 """Stands for an address of the server's own."""
-WIDTH = 50
 
 
 class Server(NamedTuple):
@@ -96,24 +95,33 @@ def shown(answer: str) -> str:
     return re.sub(r"(: [^ ]*@.*|; .*)$", "", answer)
 
 
+def answers_of(lab: Lab, server: Server) -> dict[tuple[Mail, int], str]:
+    """Hold the dialogues; what each mail got in each family, in the table's words."""
+    asked = [(mail, family) for mails in MAILS.values() for mail in mails for family in mail.families]
+    talks = hold(lab, [mail.dialogue(server, family) for mail, family in asked])
+    verdicts = [ACCEPTED if talk.verdict == "accepted" else shown(talk.verdict) for talk in talks]
+    return dict(zip(asked, verdicts))
+
+
+def mail_verdicts(lab: Lab, server: Server) -> list[bool]:
+    """Hold the dialogues; whether each answer is the policy's."""
+    return [mail.wanted in answer for (mail, _family), answer in answers_of(lab, server).items()]
+
+
 def show_mail(lab: Lab, server: Server) -> int:
     """Hold the dialogues, print the table, return how many answers are not the policy's."""
-    asked = [(mail, family) for mails in MAILS.values() for mail in mails for family in mail.families]
-    answers = dict(zip(asked, hold(lab, [mail.dialogue(server, family) for mail, family in asked])))
+    answers = answers_of(lab, server)
     wrong = 0
-    row = "   {:<31}{:>5}   {} {}"
-    print(paint(row.format("", "port", f"{'IPv4':<{WIDTH}}", "IPv6"), "2"))
+    row = "   {:<31}{:>5}   {}{} {}"
+    print(paint(row.format("", "port", "IPv4  ", "IPv6  ", "answer"), "2"))
     for group, mails in MAILS.items():
         print(f"\n   {paint(group, '1')}")
         for mail in mails:
-            cells = []
-            for family in mail.families:
-                talk = answers[mail, family]
-                answer = ACCEPTED if talk.verdict == "accepted" else shown(talk.verdict)
-                good = mail.wanted in answer
-                wrong += not good
-                said = "accepted" if answer == ACCEPTED else answer
-                cells.append(verdict(said[: WIDTH - 4], good, WIDTH))
-            print(row.format(mail.name, mail.port, *[*cells, ""][:2]).rstrip())
-    summary(wrong, len(asked))
+            said = {family: answers[mail, family] for family in mail.families}
+            good = {family: mail.wanted in answer for family, answer in said.items()}
+            wrong += sum(not one for one in good.values())
+            marks = [verdict("", good[family], 6) if family in good else " " * 6 for family in (4, 6)]
+            texts = dict.fromkeys("accepted" if answer == ACCEPTED else answer for answer in said.values())
+            print(row.format(mail.name, mail.port, *marks, " / ".join(texts)))
+    summary(wrong, len(answers))
     return wrong

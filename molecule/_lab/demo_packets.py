@@ -31,6 +31,11 @@ class Flow:
     lone_ack: bool = False
     greets: bool = True
 
+    @property
+    def expected(self) -> str:
+        """Return what the policy wants, in the table's words."""
+        return "open" if self.wanted else "refused"
+
     def network(self) -> str:
         """Return the network over which the two hosts meet."""
         return "inside" if "inside" in (self.src, self.dst) else "outside"
@@ -91,10 +96,21 @@ def shown(verdict: str | None) -> str:
     return "refused" if verdict and verdict.startswith("icmp") else SHOWN.get(verdict, str(verdict))
 
 
+def send_packets(lab: Lab) -> dict[tuple[Flow, int], str]:
+    """Send the packets; what came of each flow in each family, in the table's words."""
+    asked = [(flow, family) for flows in FLOWS.values() for flow in flows for family in (4, 6)]
+    verdicts = lab.batch([flow.probe(lab, family) for flow, family in asked])
+    return {one: shown(found) for one, found in zip(asked, verdicts)}
+
+
+def packet_verdicts(lab: Lab) -> list[bool]:
+    """Send the packets; whether each verdict is the policy's."""
+    return [found == flow.expected for (flow, _family), found in send_packets(lab).items()]
+
+
 def show_packets(lab: Lab) -> int:
     """Send the packets, print the table, return how many verdicts are not the policy's."""
-    asked = [(flow, family) for flows in FLOWS.values() for flow in flows for family in (4, 6)]
-    verdicts = dict(zip(asked, lab.batch([flow.probe(lab, family) for flow, family in asked])))
+    verdicts = send_packets(lab)
     wrong = 0
     row = "   {:<12}{:<16}{:<10}{:<10}{:>5}   {:<10} {} {}"
     print(paint(row.format("flow", "", "from", "to", "port", "expected", f"{'IPv4':<17}", "IPv6"), "2"))
@@ -104,10 +120,9 @@ def show_packets(lab: Lab) -> int:
             cells = []
             for family in (4, 6):
                 answer = verdicts[flow, family]
-                good = shown(answer) == ("open" if flow.wanted else "refused")
+                good = answer == flow.expected
                 wrong += not good
-                cells.append(verdict(shown(answer), good, 17))
-            expected = "open" if flow.wanted else "refused"
-            print(row.format(flow.name, flow.note, flow.src, flow.dst, flow.port, expected, *cells).rstrip())
-    summary(wrong, len(asked))
+                cells.append(verdict(answer, good, 17))
+            print(row.format(flow.name, flow.note, flow.src, flow.dst, flow.port, flow.expected, *cells).rstrip())
+    summary(wrong, len(verdicts))
     return wrong
