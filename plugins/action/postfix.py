@@ -4,7 +4,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from ansible.errors import AnsibleError
+
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_reach import closed_submission
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import DEFAULTS
 from ansible_collections.mailhost.hardening.plugins.plugin_utils._mail_server_action import MailServerAction
 
@@ -15,3 +20,26 @@ class ActionModule(MailServerAction):
     role = "postfix"
     settings = DEFAULTS
     read = staticmethod(read_wanted)
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        args = self._task.args
+        submission = (args.get("settings") or {}).get("submission", DEFAULTS["submission"])
+        if args.get("state", "present") == "present" and submission is True and not result.get("failed"):
+            told = self._closed_submission()
+            if told:
+                result["warnings"] = [*(result.get("warnings") or []), *told]
+        return result
+
+    def _closed_submission(self) -> list[str]:
+        """Ask the variables of the packet filter, where the inventory or the play has them."""
+        own, shared = "firewall_services", "mailhost_services"
+        raw = self.vars.get(own, self.vars.get(shared))
+        if raw is None or self.vars.get("firewall_state", "present") != "present":
+            return []
+        try:
+            services = self._templar.template(raw)
+        except AnsibleError:
+            return []
+        name = own if own in self.vars and shared not in str(raw) else shared
+        return closed_submission(services, name)

@@ -169,17 +169,26 @@ def report(findings: Sequence[Finding]) -> dict[str, Any]:
         start = f"{one.point.verdict:<11}{one.point.point:<10}"
         # Ansible breaks longer lines anywhere.
         lines += textwrap.wrap(start + one.point.told, WIDTH, subsequent_indent=" " * len(start))
-    wrong = [one for one in findings if one.point.verdict == DEVIATION]
-    skipped = sum(one.point.verdict == SKIPPED for one in findings)
-    summary = f"{len(wrong)} of {len(findings)} points deviate, {skipped} skipped"
-    if wrong:
-        summary += ": " + ", ".join(dict.fromkeys(one.point.point for one in wrong))
+    summary = _summary([one.point for one in findings])
+    lines += textwrap.wrap(summary, WIDTH)
     return {
         "points": [{"address": one.address, **one.point._asdict()} for one in findings],
         "lines": lines,
-        "deviations": len(wrong),
+        "deviations": sum(one.point.verdict == DEVIATION for one in findings),
         "summary": summary,
     }
+
+
+def _summary(points: Sequence[Point]) -> str:
+    """How many points deviate or are skipped, and which; nothing about relaying is no proof."""
+    named = {verdict: [one.point for one in points if one.verdict == verdict] for verdict in (DEVIATION, SKIPPED)}
+    which = {verdict: f" ({', '.join(dict.fromkeys(names))})" if names else "" for verdict, names in named.items()}
+    count, skipped = len(named[DEVIATION]), len(named[SKIPPED])
+    plural = "s" if count == 1 else ""
+    told = f"{count} of {len(points)} points deviate{plural}{which[DEVIATION]}, {skipped} skipped{which[SKIPPED]}"
+    relay = {one.verdict for one in points if one.point == "relay"}
+    unproven = not relay or (SKIPPED in relay and DEVIATION not in relay)
+    return f"{told}; relay was not proven" if unproven else told
 
 
 def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:

@@ -228,8 +228,7 @@ def judge_banner(surfaces: Sequence[Surface]) -> Point:
     for one in surfaces:
         if one.greeting is None:
             continue
-        # The first word is the host's own name (RFC 5321 section 4.2).
-        text = " ".join(one.greeting.lines).partition(" ")[2]
+        text = _without_name(one.greeting.lines)
         found = [match.group(0) for match in (_PRODUCT.search(text), _VERSION.search(text)) if match]
         if found:
             wrong.append(f"{one.port} greets with '{one.greeting.line}', which tells {' '.join(found)}")
@@ -237,6 +236,13 @@ def judge_banner(surfaces: Sequence[Surface]) -> Point:
             right.append(one.port)
     told = [f"neither product nor version in the greeting of {numbers(right)}"] if right else []
     return _verdict("banner", wrong, [], told, _silence(surfaces))
+
+
+def _without_name(lines: Sequence[str]) -> str:
+    """A greeting without the host's own name: the first word, which further lines may repeat (RFC 5321 section 4.2)."""
+    name = lines[0].partition(" ")[0].lower()
+    words = [line.partition(" ") for line in lines]
+    return " ".join(rest if first.lower() == name else f"{first} {rest}" for first, _blank, rest in words)
 
 
 def judge_words(surfaces: Sequence[Surface]) -> Point:

@@ -115,10 +115,10 @@ deviations:
   type: int
   sample: 0
 summary:
-  description: The report in one line.
+  description: The report in one line, which is also the last of RV(lines).
   returned: success
   type: str
-  sample: "0 of 9 points deviate, 1 skipped"
+  sample: "0 of 9 points deviate, 1 skipped (dnsbls)"
 """
 
 from ansible.module_utils.basic import AnsibleModule

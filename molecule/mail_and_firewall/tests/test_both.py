@@ -110,6 +110,20 @@ def test_a_change_of_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> N
     assert_packets(lab)
 
 
+@pytest.mark.parametrize("services", ["own", "default"])
+def test_submission_that_the_packet_filter_closes_is_told(
+    harden: Harden, policy: dict[str, Any], services: str
+) -> None:
+    declared = policy.pop("firewall_services")
+    if services == "own":
+        policy["firewall_services"] = [one for one in declared if not one["service"].startswith("submission")]
+    done = harden(check=True, **policy)
+    assert done.rc == 0, done
+    name = "firewall_services" if services == "own" else "mailhost_services"
+    told = [warning for line in done.results for warning in line["result"].get("warnings", [])]
+    assert f"postfix_submission: is true, and {name} declares neither submission nor submissions: " in str(told)
+
+
 def test_a_reboot_keeps_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
     before = listening(lab)
     lab_tool.restart("postfix")

@@ -87,8 +87,9 @@ def test_a_host_as_it_should_be() -> None:
         "ok         xclient   neither XCLIENT nor XFORWARD on 25, 587 and 465",
         "in general",
         "skipped    dnsbls    mailhost_dnsbls names none",
+        "0 of 9 points deviate, 1 skipped (dnsbls)",
     ]
-    assert (result["deviations"], result["summary"]) == (0, "0 of 9 points deviate, 1 skipped")
+    assert (result["deviations"], result["summary"]) == (0, "0 of 9 points deviate, 1 skipped (dnsbls)")
     assert {one["point"] for one in result["points"]} == set(POINTS)
     # Nothing that could become a message, and not more connections than a careful server allows.
     words = {line.split(" ")[0] for stub in stubs.values() for line in stub.lines}
@@ -135,7 +136,7 @@ def test_a_host_as_it_should_not_be() -> None:
         "xclient": "25 offers XCLIENT: who asks may claim any address or login",
     }
     assert "(plain, upper case, mixed case and " in told["relay"]
-    assert result["summary"] == "8 of 9 points deviate, 1 skipped: " + ", ".join(POINTS[:-1])
+    assert result["summary"] == f"8 of 9 points deviate ({', '.join(POINTS[:-1])}), 1 skipped (dnsbls)"
 
 
 def test_a_server_that_relays_in_one_form_only() -> None:
@@ -366,6 +367,8 @@ def test_a_server_that_ends_the_session_when_commands_come_with_starttls_is_safe
         ("220 mail.example.org -- Server ESMTP (Sun Java(tm) System Messaging Server 6.2-3.04)", "Sun Java 6.2"),
         ("220 mail.example.org SMTP v3.1 ready", "v3.1"),
         ("220-mail.example.org\r\n220 Sendmail", "Sendmail"),
+        ("220-postfix.example ESMTP\r\n220 Postfix.example ESMTP", ""),
+        ("220-postfix.example ESMTP\r\n220 postfix.example ESMTP Postfix", "Postfix"),
     ],
 )
 def test_banner(greeting: str, told: str) -> None:
@@ -468,7 +471,25 @@ def test_names_without_address_and_addresses_without_a_way(monkeypatch: pytest.M
         "in general",
         "deviation  ports     no address can be reached from here",
         "skipped    dnsbls    mailhost_dnsbls names none",
+        "2 of 4 points deviate (ports), 2 skipped (ports, dnsbls); relay was not",
+        "proven",
     ]
+
+
+@pytest.mark.parametrize(
+    ("relay", "skip", "told"),
+    [
+        ("554 5.7.1 no", ["banner"], "0 of 9 points deviate, 2 skipped (banner, dnsbls)"),
+        ("554 5.7.1 no", [], "1 of 9 points deviates (banner), 1 skipped (dnsbls)"),
+        ("454 4.7.1 no", [], "1 of 9 points deviates (banner), 2 skipped (relay, dnsbls); relay was not proven"),
+    ],
+)
+def test_the_summary_names_the_points(relay: str, skip: list[str], told: str) -> None:
+    stub = Stub(
+        greeting="220 mx.example.org Postfix",
+        rcpt=lambda session, sender, path: re.sub("^554.*", relay, takes_own(session, sender, path)),
+    )
+    assert check({25: stub}, skip=skip)["summary"] == told
 
 
 def test_replies_cannot_break_the_report() -> None:
