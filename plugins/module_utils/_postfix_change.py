@@ -37,6 +37,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import prove
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import (
     check_domain_classes,
     foreign_submission,
@@ -57,6 +58,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_produc
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import Staged, check_staged
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_tables import check_tables
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import (
     other_instances,
     proxies,
@@ -106,6 +108,7 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
     warnings = list(wanted.warnings)
     if changes:
         warnings += [*check_staged(staged), *wanted.composed.warnings]
+        warnings += _check_tables(product, live, wanted.settings, arguments.get("names") or {})
         _refuse_taken_ports(product, live, wanted.composed)
         warnings += proxies(wanted.composed.main, wanted.composed.master)
         warnings += other_instances(wanted.composed.main)
@@ -135,6 +138,13 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
             _note(PROVEN, _digest(wanted, live).encode())
     result["warnings"] = warnings
     return result
+
+
+def _check_tables(product: Postfix, live: Live, settings: Settings | None, names: Mapping[str, str]) -> list[str]:
+    if settings is None:
+        return []
+    path = names.get("extra_settings", "postfix_extra_settings")
+    return check_tables(product.folder, read_main(live.main), settings.extra_settings, path)
 
 
 def _refuse_taken_ports(product: Postfix, live: Live, composed: Composed) -> None:

@@ -18,6 +18,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settin
     VIRTUAL,
     Settings,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_values import MAILBOXES, is_too_small
 
 #: Names that every host is asked by, beside the domains of the policy.
 _HOST_NAMES = ("$myhostname", "localhost.$mydomain", "localhost")
@@ -26,9 +27,6 @@ _HOST_NAMES = ("$myhostname", "localhost.$mydomain", "localhost")
 CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
 
 _WEAK = "aNULL, eNULL, EXPORT, LOW, DES, 3DES, RC2, RC4, MD5, SEED, IDEA, PSK, SRP, DSS"
-
-#: Limits of mailboxes, which must not be below that of a message.
-_MAILBOXES = ("mailbox_size_limit", "virtual_mailbox_limit")
 
 
 def build_general(access: Access) -> dict[str, str]:
@@ -59,9 +57,9 @@ def build_general(access: Access) -> dict[str, str]:
 
 def _message_size(settings: Settings, facts: PostfixFacts) -> dict[str, str]:
     main = {"message_size_limit": str(settings.message_size_limit)}
-    for name in _MAILBOXES:
+    for name in MAILBOXES:
         limit = facts.site.get(name, facts.parameters.get(name, ""))
-        if limit.isdigit() and 0 < int(limit) < settings.message_size_limit:
+        if name not in settings.extra_settings and is_too_small(name, limit, settings.message_size_limit):
             main[name] = str(settings.message_size_limit)
     return main
 

@@ -10,7 +10,6 @@ Free texts stand in lookup tables alone, where a line is an entry; main.cf and m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -35,9 +34,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_servic
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import Settings, read_settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_submission import build_submission
-
-_TIME = re.compile(r"[0-9]+[smhdw]")
-_TIME_OR_REFERENCE = re.compile(r"[0-9]+[smhdw]?|.*\$.*")
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_values import (
+    default_of_transports,
+    is_too_small,
+    wrong_form,
+)
 
 
 class Plan(NamedTuple):
@@ -129,13 +130,16 @@ def _extra(
     """The user's own parameters: such as the program knows, and none that the policy decides."""
     path = _path(names, "extra_settings")
     for name, value in settings.extra_settings.items():
-        # Parameters of a transport, as lmtp-dovecot_destination_recipient_limit, are known by their end.
-        of_transport = facts.knows(f"default_{name.partition('_')[2]}")
         if name in main:
             problems.add(f"{path}[{shown(name)}]", "is decided by the policy and the variables of the role; remove it")
-        elif not facts.knows(name) and not of_transport:
+        elif not facts.knows(name) and not facts.knows(default_of_transports(name)):
             problems.add(f"{path}[{shown(name)}]", "is no parameter that the installed Postfix knows; remove it")
-        elif _TIME.fullmatch(facts.parameters.get(name, "")) and not _TIME_OR_REFERENCE.fullmatch(value):
-            # Not every program of Postfix runs before the change is live, the queue manager for one.
-            problems.add(f"{path}[{shown(name)}]", f'{shown(value)} is not a time; write one as "3d" (s, m, h, d, w)')
+        elif wrong := wrong_form(name, value, facts.parameters):
+            problems.add(f"{path}[{shown(name)}]", wrong)
+        elif is_too_small(name, value, settings.message_size_limit):
+            problems.add(
+                f"{path}[{shown(name)}]",
+                f"{shown(value)} is below {_path(names, 'message_size_limit')} ({settings.message_size_limit}), and "
+                "Postfix would deliver nothing; write at least as much, or 0 for no limit",
+            )
     return settings.extra_settings

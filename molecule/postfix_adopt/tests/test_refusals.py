@@ -63,6 +63,17 @@ def test_a_table_that_is_not_there(site: Site) -> None:
     assert message.endswith(UNTOUCHED)
 
 
+def test_a_table_for_a_program_that_the_canary_does_not_start(site: Site) -> None:
+    for kind, missing in (("regexp", "/etc/postfix/no"), ("hash", "/etc/postfix/no.db")):
+        table = f"{kind}:/etc/postfix/no"
+        message = refused(site, postfix_extra_settings={"body_checks": table})
+        database = "database " if kind == "hash" else ""
+        assert message == (
+            f'postfix_extra_settings["body_checks"]: "{table}" cannot be read: open {database}{missing}: '
+            "No such file or directory; write a table that postmap -q can read"
+        )
+
+
 def test_every_problem_of_the_settings_at_once(site: Site) -> None:
     message = refused(
         site,

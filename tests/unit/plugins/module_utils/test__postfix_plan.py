@@ -311,6 +311,79 @@ def test_extra_settings() -> None:
         )
 
 
+DEFAULTS = {
+    "biff": "yes",
+    "smtp_tls_note_starttls_offer": "no",
+    "postscreen_use_tls": "${smtpd_use_tls}",
+    "smtpd_use_tls": "no",
+    "default_destination_concurrency_limit": "20",
+    "smtp_destination_concurrency_limit": "$default_destination_concurrency_limit",
+    "default_destination_rate_delay": "0s",
+    "default_destination_concurrency_positive_feedback": "1",
+    "smtp_destination_concurrency_positive_feedback": "$default_destination_concurrency_positive_feedback",
+    "compatibility_level": "0",
+    "lmtp_tcp_port": "24",
+    "smtp_tls_loglevel": "0",
+    "smtputf8_enable": "${{$compatibility_level} <level {1} ? {no} : {yes}}",
+    "myorigin": "$myhostname",
+    "circle": "$circle",
+}
+NEITHER, NUMBER, TIME = (
+    'is neither yes nor no; write "yes" or "no"',
+    'is not a number; write digits, as "20"',
+    'is not a time; write one as "3d" (s, m, h, d, w)',
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("smtp_tls_note_starttls_offer", "true", NEITHER),
+        ("postscreen_use_tls", "on", NEITHER),
+        ("biff", "", NEITHER),
+        ("default_destination_concurrency_limit", "20x", NUMBER),
+        ("smtp_destination_concurrency_limit", "2s", NUMBER),
+        ("scan_destination_concurrency_limit", "1.5", NUMBER),
+        ("scan_destination_rate_delay", "1x", TIME),
+        *((name, value, "") for name, value in {
+            "biff": "No",
+            "smtp_tls_note_starttls_offer": "$biff",
+            "smtp_destination_concurrency_limit": "${stress?{1}:{20}}",
+            "scan_destination_rate_delay": "1s",
+            # Whose default is a number, and which take something else.
+            "smtp_destination_concurrency_positive_feedback": "1/concurrency",
+            "compatibility_level": "3.6",
+            "lmtp_tcp_port": "lmtp",
+            "smtp_tls_loglevel": "summary",
+            "smtputf8_enable": "whatever",
+            "myorigin": "/etc/mailname",
+            "circle": "x",
+        }.items()),
+    ],
+)  # fmt: skip
+def test_values_have_the_form_of_the_default(name: str, value: str, told: str) -> None:
+    """A program that first runs when the change is live would end, and the mail stay where it is."""
+    parameters = {**VECTORS["debian_12"]["parameters"], **DEFAULTS}
+    settings = {"extra_settings": {name: value}}
+    if told:
+        assert problems(settings=settings, parameters=parameters) == [
+            f'postfix_extra_settings["{name}"]: "{value}" {told}'
+        ]
+    else:
+        assert plan(settings=settings, parameters=parameters).main[name] == value
+
+
+@pytest.mark.parametrize("name", ["mailbox_size_limit", "virtual_mailbox_limit"])
+def test_a_mailbox_of_the_user_s_own_is_not_smaller_than_a_message(name: str) -> None:
+    assert problems(settings={"extra_settings": {name: 20480000}}) == [
+        f'postfix_extra_settings["{name}"]: "20480000" is below postfix_message_size_limit (51200000), and Postfix '
+        "would deliver nothing; write at least as much, or 0 for no limit"
+    ]
+    for value in (0, 60000001):
+        settings = {"extra_settings": {name: value}, "message_size_limit": 60000000}
+        assert plan(settings=settings).main[name] == str(value)
+
+
 def test_services_stay_in_the_jail_of_the_others() -> None:
     assert {one.chroot for one in plan().services} == {"y"}
     assert {one.chroot for one in plan(chroot=False).services} == {"n"}
