@@ -40,8 +40,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confir
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import (
     check_domain_classes,
+    check_recipient_maps,
     foreign_submission,
     replaced_settings,
+    restored,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_instance import answers
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import (
@@ -172,7 +174,12 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     if settings.unknown_entries == STOP:
         _refuse_unknown(live, plan, policy, settings)
     composed = compose(live.main, live.master, plan, live.record)
-    check_domain_classes(composed.main, policy, settings, names.get("domain_class", "postfix_domain_class"))
+    path = names.get("domain_class", "postfix_domain_class")
+    back = restored(live.main, composed.main, live.record, composed.record)
+    check_domain_classes(composed.main, policy, settings, path, back)
+    unchecked = check_recipient_maps(composed.main, policy, settings, path)
+    if composed.main != live.main:
+        warnings += unchecked
     untrusted = untrusted_hosts(composed.main, composed.master, policy.internal)
     if untrusted:
         told = "\n".join(untrusted)

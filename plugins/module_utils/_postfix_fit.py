@@ -9,7 +9,7 @@ Private to this collection. Sources: ADDRESS_CLASS_README, postconf(5), master(5
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
@@ -36,16 +36,34 @@ _CLASSES = {
 _RELAY_RESTRICTIONS = "smtpd_relay_restrictions"
 
 
-def check_domain_classes(main: str, policy: MailPolicy, settings: Settings, path: str) -> None:
+_RECIPIENTS = {VIRTUAL: "virtual_mailbox_maps", RELAY: "relay_recipient_maps"}
+"""Parameters that say which addresses of such domains there are; without one, every address counts as there."""
+
+
+def restored(live: str, main: str, before: Record, after: Record) -> set[str]:
+    """Parameters that get back what stood there before the role. ``live``: main.cf as it is, ``main``: to be."""
+    found, wanted = read_main(live), read_main(main)
+    return {name for name in {*before.main} - {*after.main} if wanted.get(name) != found.get(name)}
+
+
+def check_domain_classes(
+    main: str, policy: MailPolicy, settings: Settings, path: str, back: Collection[str] = ()
+) -> None:
     """Raise PolicyError where a domain of the policy is of another class as well: Postfix takes one of the two.
 
-    ``main``: main.cf with the policy in it. ``path``: the variable to name.
+    ``main``: main.cf with the policy in it. ``path``: the variable to name. ``back``: parameters that get back what
+    stood there before the role.
     """
     parameters = read_main(main)
     managed = settings.domain_class != UNMANAGED
     problems = [
-        f"{path}: {shown(settings.domain_class)}, and {word} stands in {name} of main.cf as well; "
-        f"write {kind}, or remove it there"
+        f"{path}: {shown(settings.domain_class)}, and {word} stands in "
+        + (
+            f"what stood in {name} before this role and would come back; "
+            f"write {kind}, or set {name} without it in postfix_extra_settings"
+            if name in back
+            else f"{name} of main.cf as well; write {kind}, or remove it there"
+        )
         for name, kind in _CLASSES.items()
         if managed and kind != settings.domain_class
         for word in re.split(r"[\s,]+", parameters.get(name, "").lower())
@@ -59,6 +77,22 @@ def check_domain_classes(main: str, policy: MailPolicy, settings: Settings, path
     ]
     if problems:
         raise PolicyError(problems)
+
+
+def check_recipient_maps(main: str, policy: MailPolicy, settings: Settings, path: str) -> list[str]:
+    """Warn, or raise PolicyError, where mail to addresses that nobody has is taken, and bounced to whom it names.
+
+    ``main`` and ``path`` as above. Restrictions of the site may refuse such mail, and at the border relaying to hosts
+    that know their users is usual: there it is a warning.
+    """
+    name = _RECIPIENTS.get(settings.domain_class)
+    added = settings.extra_restrictions.get("recipient", ())
+    if name is None or not policy.domains or read_main(main).get(name) or "reject_unverified_recipient" in added:
+        return []
+    told = f"{path}: {shown(settings.domain_class)}, and main.cf has no {name}: every address "
+    if settings.domain_class == VIRTUAL and not added:
+        raise PolicyError([f"{told}would be taken and bounced later; set it, or write local"])
+    return [f"{told}is taken and bounced later, unless something else refuses it; set it, as by postfix_extra_settings"]
 
 
 def replaced_settings(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tuple[str, ...]]:

@@ -11,13 +11,16 @@ import pytest
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import (
     check_domain_classes,
+    check_recipient_maps,
     foreign_submission,
     replaced_settings,
+    restored,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING, Owned, Record
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__postfix_compose import (
     POLICY,
+    adopt,
     facts,
     plan,
 )
@@ -45,6 +48,66 @@ def test_a_domain_of_two_classes_is_refused(kind: str, main: str, told: str) -> 
         check_domain_classes(main, policy, settings, "postfix_domain_class")
     problem = f'postfix_domain_class: "{kind}", and mail.example stands in {told}, or remove it there'
     assert caught.value.problems == [problem]
+
+
+def test_a_domain_that_would_come_back_is_told_as_what_it_is() -> None:
+    site = "mydestination = mail.example, localhost\nsmtpd_tls_cert_file = /c.pem\n"
+    first = adopt(site)
+    second = adopt(first.main, first.master, first.record, settings={"domain_class": "virtual"})
+    back = restored(first.main, second.main, first.record, second.record)
+    assert "mydestination" in back
+    policy, settings = read_wanted(POLICY, {"domain_class": "virtual"})
+    with pytest.raises(PolicyError) as caught:
+        check_domain_classes(second.main, policy, settings, "postfix_domain_class", back)
+    assert caught.value.problems == [
+        'postfix_domain_class: "virtual", and mail.example stands in what stood in mydestination before this role and '
+        "would come back; write local, or set mydestination without it in postfix_extra_settings"
+    ]
+    own = {"domain_class": "virtual", "extra_settings": {"mydestination": "localhost"}}
+    third = adopt(first.main, first.master, first.record, settings=own)
+    assert not restored(first.main, third.main, first.record, third.record) & {"mydestination"}
+    check_domain_classes(third.main, policy, settings, "postfix_domain_class")
+
+
+def test_virtual_domains_without_mailboxes_are_refused() -> None:
+    policy, settings = read_wanted(POLICY, {"domain_class": "virtual"})
+    with pytest.raises(PolicyError) as caught:
+        check_recipient_maps("virtual_mailbox_maps =\n", policy, settings, "postfix_domain_class")
+    assert caught.value.problems == [
+        'postfix_domain_class: "virtual", and main.cf has no virtual_mailbox_maps: every address would be taken and '
+        "bounced later; set it, or write local"
+    ]
+    assert not check_recipient_maps("virtual_mailbox_maps = hash:/etc/users\n", policy, settings, "x")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "added"),
+    [
+        ("relay", "relay_recipient_maps", []),
+        ("virtual", "virtual_mailbox_maps", ["check_policy_service unix:private/quota"]),
+    ],
+)
+def test_addresses_that_something_else_may_check_are_a_warning(kind: str, name: str, added: list[str]) -> None:
+    extra = {"extra_restrictions": {"recipient": added}} if added else {}
+    policy, settings = read_wanted(POLICY, {"domain_class": kind, **extra})
+    assert check_recipient_maps("", policy, settings, "postfix_domain_class") == [
+        f'postfix_domain_class: "{kind}", and main.cf has no {name}: every address is taken and bounced later, unless '
+        "something else refuses it; set it, as by postfix_extra_settings"
+    ]
+    assert not check_recipient_maps(f"{name} = hash:/etc/users\n", policy, settings, "x")
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings"),
+    [
+        (POLICY, {"domain_class": "local"}),
+        (POLICY, {"domain_class": "unmanaged"}),
+        ({}, {"domain_class": "virtual"}),
+        (POLICY, {"domain_class": "virtual", "extra_restrictions": {"recipient": ["reject_unverified_recipient"]}}),
+    ],
+)
+def test_who_needs_no_list_of_addresses(policy: dict[str, object], settings: dict[str, object]) -> None:
+    assert not check_recipient_maps("", *read_wanted(policy, settings), "x")
 
 
 @pytest.mark.parametrize("kind", ["local", "unmanaged"])
