@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What roles and playbooks make of variables on the controller.
+
+Each case has a host of its own, at an address where nothing answers: a run that gets past the variables ends there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+NOWHERE = {"ansible_host": "127.0.0.1", "ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=5"}
+MAIL = [
+    "mailhost_domains",
+    "mailhost_internal_networks",
+    "mailhost_blocked_networks",
+    "mailhost_relay_rejection",
+    "mailhost_relay_exceptions",
+    "mailhost_dnsbls",
+    "mailhost_dnsbl_exempt_networks",
+    "mailhost_sender_domain_check",
+    "mailhost_policy_tests",
+]
+READ = {
+    "firewall": [
+        "mailhost_services",
+        "mailhost_blocked_networks",
+        "mailhost_blocked_network_files",
+        "mailhost_internal_networks",
+    ],
+    "postfix": MAIL,
+    "messaging_server": MAIL,
+    "mailhost.hardening.harden": ["mailhost_mail_server"],
+    "mailhost.hardening.rollback": ["mailhost_mail_server"],
+    "mailhost.hardening.verify": [
+        "mailhost_services",
+        "mailhost_domains",
+        "mailhost_internal_networks",
+        "mailhost_blocked_networks",
+        "mailhost_relay_exceptions",
+        "mailhost_dnsbls",
+        "mailhost_verify_addresses",
+        "mailhost_verify_from",
+        "mailhost_verify_skip",
+        "mailhost_verify_timeout",
+    ],
+}
+
+
+def run(folder: Path, playbook: str, hosts: dict[str, dict[str, Any]]) -> str:
+    """Return what a playbook, or one with this role alone, printed of these hosts."""
+    (folder / "ansible.cfg").write_text("[defaults]\n")
+    inventory = folder / "inventory.yml"
+    inventory.write_text(json.dumps({"mailhosts": {"hosts": hosts, "vars": NOWHERE}}))
+    if "." not in playbook:
+        roles = [f"mailhost.hardening.{playbook}"]
+        playbook = str(folder / "playbook.yml")
+        Path(playbook).write_text(json.dumps([{"hosts": "all", "gather_facts": False, "roles": roles}]))
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".venv" / "collections"),
+        "ANSIBLE_HOME": str(folder),
+        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    program = Path(sys.executable).with_name("ansible-playbook")
+    command = [str(program), "--inventory", str(inventory), playbook]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    return done.stdout + done.stderr
+
+
+def ends(printed: str) -> dict[str, str]:
+    """Return how each host ended."""
+    lines = [line for line in printed.splitlines() if line.startswith("fatal: [")]
+    return {re.split("]| ->", line.removeprefix("fatal: ["))[0]: line for line in lines}
+
+
+@pytest.mark.parametrize("playbook", READ)
+def test_only_what_is_absent_has_a_default(tmp_path: Path, playbook: str) -> None:
+    hosts: dict[str, dict[str, Any]] = {name: {name: f"{{{{ company_{name} }}}}"} for name in READ[playbook]}
+    hosts["plain"] = {"mailhost_mail_server": "postfix"} if playbook.endswith("rollback") else {}
+    for variables in hosts.values():
+        variables.setdefault("mailhost_verify_from", "plain")
+    printed = run(tmp_path, playbook, hosts)
+    end = ends(printed)
+    for name in READ[playbook]:
+        assert f"'company_{name}' is undefined" in end[name], printed
+    assert "UNREACHABLE" in end["plain"], printed
+
+
+def test_a_rollback_wants_the_mail_server_said(tmp_path: Path) -> None:
+    end = ends(run(tmp_path, "mailhost.hardening.rollback", {"absent": {}, "exim": {"mailhost_mail_server": "exim"}}))
+    accepted = "nothing put back; write messaging_server, postfix or none"
+    assert f'"msg": "mailhost_mail_server: is missing, {accepted}"' in end["absent"]
+    assert rf'"msg": "mailhost_mail_server: \"exim\" is not accepted, {accepted}"' in end["exim"]
