@@ -39,6 +39,9 @@ PORTS = {
 }
 """Names that a service of our ports may have in master.cf (/etc/services)."""
 
+#: Who reads the PROXY protocol: smtpd does not where postscreen stands in front.
+SMTPD_PROXY, POSTSCREEN_PROXY = "smtpd_upstream_proxy_protocol", "postscreen_upstream_proxy_protocol"
+
 
 class Composed(NamedTuple):
     """Texts of main.cf and master.cf, the tables, the record that belongs to them, and what a person should know."""
@@ -53,7 +56,7 @@ class Composed(NamedTuple):
 def compose(main: str, master: str, plan: Plan, record: Record) -> Composed:
     """The files with the plan in them. Raises StepError, FileError."""
     new_main, owned_main = _compose_main(main, plan, record)
-    new_master, owned_services, warnings = _compose_master(master, plan, record)
+    new_master, owned_services, warnings = _compose_master(master, read_main(new_main), plan, record)
     maps = dict(plan.maps)
     return Composed(new_main, new_master, maps, Record(owned_main, owned_services, tuple(sorted(maps))), warnings)
 
@@ -72,7 +75,9 @@ def _compose_main(text: str, plan: Plan, record: Record) -> tuple[str, dict[str,
     return set_parameters(text, wanted), found
 
 
-def _compose_master(text: str, plan: Plan, record: Record) -> tuple[str, dict[Place, Owned], tuple[str, ...]]:
+def _compose_master(
+    text: str, main: Mapping[str, str], plan: Plan, record: Record
+) -> tuple[str, dict[Place, Owned], tuple[str, ...]]:
     live, lines = read_master(text), service_lines(text)
     wanted: dict[Place, str | None] = {}
     places: dict[Place, Place] = {}
@@ -82,6 +87,7 @@ def _compose_master(text: str, plan: Plan, record: Record) -> tuple[str, dict[Pl
     for service in plan.services:
         place = (service.name, service.type)
         merged, dropped = _with_site_options(service, before, plan)
+        merged += _proxy_option(service, before.get(place), main, plan)
         warnings += [
             f"master.cf: {service.name} {service.type}: {word} is decided by the policy, and left out"
             for word in dropped
@@ -169,8 +175,30 @@ def _with_site_options(service: Service, before: Mapping[Place, Lines | None], p
         if service.limit == "-":
             service = service._replace(limit=one.columns[6])
         for name, words in read_options(one.arguments):
+            if name == SMTPD_PROXY and source != (service.name, service.type):
+                continue
             (dropped if name in decided or name.endswith("_restrictions") else kept).append(words)
     return service.lines() + "".join(f"  {words}\n" for words in dict.fromkeys(kept)), _without_ours(dropped, service)
+
+
+def _proxy_option(service: Service, former: Lines | None, main: Mapping[str, str], plan: Plan) -> str:
+    """Has postscreen expect the PROXY protocol where the smtpd expects it in whose place it comes.
+
+    Else all clients would have the address of the proxy, which may be inside.
+    """
+    if service.command != "postscreen" or former is None or POSTSCREEN_PROXY in plan.main:
+        return ""
+    (one,) = read_master(former)[-1:]
+    if one.columns[7] != "smtpd":
+        return ""
+    value = main.get(SMTPD_PROXY, "")
+    for name, words in read_options(one.arguments):
+        if name == SMTPD_PROXY and name not in plan.main:
+            value = _pair(words)[1]
+    if value == main.get(POSTSCREEN_PROXY, ""):
+        return ""
+    setting = f"{POSTSCREEN_PROXY}={value}"
+    return f"  -o {{ {setting} }}\n" if " " in value else f"  -o {setting}\n"
 
 
 def _without_ours(dropped: list[str], service: Service) -> list[str]:
@@ -181,7 +209,9 @@ def _without_ours(dropped: list[str], service: Service) -> list[str]:
 
 def _pair(words: str) -> tuple[str, str]:
     """Parameter and value of ``-o name=value``, which may also be written ``-o { name = value }``."""
-    name, _equals, value = words[2:].strip(" {}").partition("=")
+    setting = words[2:].strip()
+    setting = setting[1:].rpartition("}")[0] if setting.startswith("{") else setting
+    name, _equals, value = setting.partition("=")
     return name.strip(), value.strip()
 
 

@@ -14,11 +14,15 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import read_options
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import (
+    POSTSCREEN_PROXY,
+    SMTPD_PROXY,
+    read_options,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, read_master
 
 XCLIENT = "smtpd_authorized_xclient_hosts"
-PROXIES = ("smtpd_upstream_proxy_protocol", "postscreen_upstream_proxy_protocol")
+PROXIES = (SMTPD_PROXY, POSTSCREEN_PROXY)
 
 
 def untrusted_hosts(main: str, master: str, internal: Iterable[Network]) -> list[str]:

@@ -146,6 +146,49 @@ def test_postscreen_hands_the_options_of_the_site_to_smtpd() -> None:
     assert back.master == adopt().master
 
 
+PROXY = "smtpd_upstream_proxy_protocol"
+
+
+@pytest.mark.parametrize(
+    ("main", "options", "expected"),
+    [
+        ("", "", []),
+        ("", f"-o {PROXY}=haproxy", ["postscreen_upstream_proxy_protocol=haproxy"]),
+        ("", f"-o {{ {PROXY} = haproxy }}", ["postscreen_upstream_proxy_protocol=haproxy"]),
+        (
+            "",
+            f"-o {{ {PROXY} = ${{x?haproxy : }} }}",
+            ["{", "postscreen_upstream_proxy_protocol=${x?haproxy", ":", "}", "}"],
+        ),
+        (f"{PROXY} = haproxy\n", "", ["postscreen_upstream_proxy_protocol=haproxy"]),
+        (f"{PROXY} = haproxy\n", f"-o {PROXY}=", []),
+        (f"{PROXY} = haproxy\npostscreen_upstream_proxy_protocol = haproxy\n", "", []),
+        ("postscreen_upstream_proxy_protocol = haproxy\n", "", ["postscreen_upstream_proxy_protocol="]),
+        ("postscreen_upstream_proxy_protocol = haproxy\n", f"-o {PROXY}=haproxy", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["smtp", "25"])
+def test_postscreen_takes_the_clients_address_from_where_smtpd_did(
+    name: str, main: str, options: str, expected: list[str]
+) -> None:
+    master = f"{name} inet n - y - - smtpd {options} -o content_filter=x\n"
+    main = f"{main}smtpd_tls_cert_file=/etc/ssl/mail.pem\n"
+    first = adopt(main, master, blocked_networks=["203.0.113.0/24"])
+    services = {(one.name, one.type): one for one in read_master(first.master)}
+    assert [word for word in services["smtp", "inet"].arguments if word != "-o"] == expected
+    # Nothing reads it behind postscreen.
+    assert services["smtpd", "pass"].arguments == ("-o", "content_filter=x")
+    assert adopt(first.main, first.master, first.record, blocked_networks=["203.0.113.0/24"]) == first
+    assert compose(first.main, first.master, NO_PLAN, first.record)[:2] == (main, master)
+
+
+def test_the_inventory_decides_how_postscreen_learns_of_the_client() -> None:
+    wanted = plan({"smtpd_tls_cert_file": "x"}, blocked_networks=["203.0.113.0/24"])
+    wanted.main["postscreen_upstream_proxy_protocol"] = ""
+    found = compose(f"{PROXY} = haproxy\n", "smtp inet n - y - - smtpd\n", wanted, NOTHING)
+    assert next(one for one in read_master(found.master) if one.name == "smtp").arguments == ()
+
+
 def test_postscreen_of_the_site_stays() -> None:
     policy, read = read_wanted(POLICY, {})
     found = compile_plan(policy, read, facts(read_main(MAIN))._replace(postscreen=True))
