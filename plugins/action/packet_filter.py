@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._adoption import Cut, describe_cuts, find_cuts
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
@@ -27,6 +28,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy import 
     FirewallPolicy,
     read_firewall_policy,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._variable_names import misspelt
+
+display = Display()
 
 HOST_MODULE = "mailhost.hardening.packet_filter_transaction"
 SHARED = {
@@ -34,6 +38,17 @@ SHARED = {
     "blocked_networks": "mailhost_blocked_networks",
     "internal_networks": "mailhost_internal_networks",
 }
+OPTIONS = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "policy": {"type": "dict", "default": {}},
+    "blocked_network_files": {"type": "raw", "default": []},
+    "backend": {"type": "str", "choices": ["auto", "nft", "legacy"], "default": "auto"},
+    "jump_after": {"type": "list", "elements": "str", "default": ["f2b-*"]},
+    "confirm_timeout": {"type": "int", "default": 30},
+    "check_controller": {"type": "bool", "default": True},
+}
+VARIABLES = tuple(sorted({*DEFAULTS, *OPTIONS} - {"policy", "internal_networks"}))
+"""What follows ``firewall_`` in the role's variables."""
 RETRY_PAUSE = 0.5
 LAST_WORD = 60
 """Seconds in which the host is asked, after its timer ran, what became of the change."""
@@ -47,17 +62,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self.vars: dict[str, Any] = task_vars or {}
-        _result, self.args = self.validate_argument_spec(
-            argument_spec={
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-                "policy": {"type": "dict", "default": {}},
-                "blocked_network_files": {"type": "raw", "default": []},
-                "backend": {"type": "str", "choices": ["auto", "nft", "legacy"], "default": "auto"},
-                "jump_after": {"type": "list", "elements": "str", "default": ["f2b-*"]},
-                "confirm_timeout": {"type": "int", "default": 30},
-                "check_controller": {"type": "bool", "default": True},
-            }
-        )
+        for note in misspelt(self.vars, "firewall", VARIABLES):
+            display.warning(note)
+        _result, self.args = self.validate_argument_spec(argument_spec=OPTIONS)
         timeout = self.args["confirm_timeout"]
         if not 5 <= timeout <= 600:
             raise AnsibleActionFail(

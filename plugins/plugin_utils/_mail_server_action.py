@@ -14,10 +14,14 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _mail_policy as mail_policy
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._variable_names import misspelt
+
+display = Display()
 
 
 class MailServerAction(ActionBase):
@@ -37,6 +41,8 @@ class MailServerAction(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self.vars: dict[str, Any] = task_vars or {}
+        for note in misspelt(self.vars, self.role, self.variables()):
+            display.warning(note)
         _result, args = self.validate_argument_spec(
             argument_spec={
                 "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
@@ -56,6 +62,11 @@ class MailServerAction(ActionBase):
         )
         result.pop("invocation", None)
         return result
+
+    @classmethod
+    def variables(cls) -> tuple[str, ...]:
+        """What follows the role's name in its variables."""
+        return (*mail_policy.DEFAULTS, *cls.settings, *cls.options, "policy_tests", "state")
 
     def _check(self, args: dict[str, Any]) -> dict[str, str]:
         """Find every problem before the host is asked for anything; returns how the user named each option."""

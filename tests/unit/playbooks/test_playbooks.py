@@ -104,3 +104,19 @@ def test_a_rollback_wants_the_mail_server_said(tmp_path: Path) -> None:
     accepted = "nothing put back; write messaging_server, postfix or none"
     assert f'"msg": "mailhost_mail_server: is missing, {accepted}"' in end["absent"]
     assert rf'"msg": "mailhost_mail_server: \"exim\" is not accepted, {accepted}"' in end["exim"]
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "meant"),
+    [
+        ("firewall", "firewall_scop", "firewall_scope"),
+        ("postfix", "postfix_submision", "postfix_submission"),
+        ("messaging_server", "messaging_server_channel", "messaging_server_channels"),
+    ],
+)
+def test_a_misspelt_variable_is_warned_of(tmp_path: Path, role: str, name: str, meant: str) -> None:
+    printed = run(tmp_path, role, {"one": {name: 1, "mailhost_dnsbl": []}})
+    for wrong, right in ((name, meant), ("mailhost_dnsbl", "mailhost_dnsbls")):
+        sentence = f"{wrong}: is no variable of this collection; did you mean {right}?"
+        assert sentence in " ".join(printed.split()), printed
+    assert printed.count("WARNING") == 2, printed
