@@ -35,6 +35,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy im
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import PolicyTest, read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary_run import prove
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_certificate import check_certificate
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
@@ -82,7 +83,10 @@ SETTLED = 5
 
 
 class Wanted(NamedTuple):
-    """What a run aims at; without a policy our part is to leave. ``notes``: what the installed version cannot do."""
+    """What a run aims at; without a policy our part is to leave.
+
+    ``notes``: what the installed version cannot do. ``names``: the inventory variable to name for an option.
+    """
 
     composed: Composed
     policy: MailPolicy | None
@@ -90,6 +94,7 @@ class Wanted(NamedTuple):
     tests: tuple[PolicyTest, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    names: Mapping[str, str]
 
 
 def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -161,7 +166,7 @@ def _refuse_taken_ports(product: Postfix, live: Live, composed: Composed) -> Non
 
 
 def _absent(live: Live) -> Wanted:
-    return Wanted(compose(live.main, live.master, NO_PLAN, live.record), None, None, (), (), ())
+    return Wanted(compose(live.main, live.master, NO_PLAN, live.record), None, None, (), (), (), {})
 
 
 def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
@@ -184,7 +189,7 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     if untrusted:
         told = "\n".join(untrusted)
         raise StepError("trust", f"{told}\nwho is named there can say that he is inside, and relay", UNTOUCHED)
-    return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes)
+    return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes, names)
 
 
 def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settings) -> None:
@@ -232,6 +237,7 @@ def _prove(staged: Staged, wanted: Wanted, live: Live) -> tuple[int, list[str]]:
         return 0, []
     if _digest(wanted, live).encode() == read_file(PROVEN):
         return 0, []
+    check_certificate(wanted.composed.main, wanted.composed.master, wanted.settings, wanted.names)
     proof = prove(staged, wanted.policy, wanted.settings, wanted.tests)
     if proof.deviations:
         raise StepError("canary", describe_deviations(proof.deviations), UNTOUCHED)

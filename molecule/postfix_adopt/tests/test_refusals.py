@@ -74,6 +74,14 @@ def test_a_table_for_a_program_that_the_canary_does_not_start(site: Site) -> Non
         )
 
 
+def test_a_certificate_that_is_not_there(site: Site) -> None:
+    paths = {"postfix_tls_certificate": "/etc/postfix/main.cf", "postfix_tls_key": "/etc/ssl/private/no.key"}
+    assert refused(site, **paths) == (
+        'postfix_tls_certificate: "/etc/postfix/main.cf" has no certificate in PEM form\n'
+        'postfix_tls_key: "/etc/ssl/private/no.key" is no file on the host'
+    )
+
+
 def test_every_problem_of_the_settings_at_once(site: Site) -> None:
     message = refused(
         site,
