@@ -41,13 +41,15 @@ LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
 class Case(NamedTuple):
     """A session in the shape of `_smtp_session.read_session`, with its expected end.
 
-    ``local`` says that the recipient is one of ours, whose channel the directory tells and not the files.
+    ``local`` says that the recipient is one of ours, whose channel the directory tells and not the files. ``author``:
+    who expects that end.
     """
 
     name: str
     expect: str
     session: dict[str, Any]
     local: bool = False
+    author: str = "policy says"
 
 
 class People(NamedTuple):
@@ -81,8 +83,8 @@ def cases_of_tests(tests: tuple[PolicyTest, ...], domains: tuple[str, ...]) -> I
     """The user's own tests as sessions."""
     for test in tests:
         local = test.rcpt_to.rpartition("@")[2].lower() in domains
-        yield make_case(
-            f"policy test {test.title}",
+        case = make_case(
+            test.title,
             test.expect,
             test.client,
             test.mail_from,
@@ -91,6 +93,7 @@ def cases_of_tests(tests: tuple[PolicyTest, ...], domains: tuple[str, ...]) -> I
             authenticated=test.authenticated,
             port=test.port,
         )
+        yield case._replace(author="test expects")
 
 
 def make_case(  # noqa: PLR0913 - the parts of a session

@@ -30,7 +30,7 @@ def describe_deviations(found: list[Deviation]) -> str:
     lines = []
     for number, deviation in enumerate(found[:NAMED]):
         session = deviation.case.session
-        lines.append(f"{deviation.case.name}: {deviation.got}; the policy says: {deviation.case.expect}")
+        lines.append(f"{deviation.case.name}: {deviation.got}; the {deviation.case.author}: {deviation.case.expect}")
         if number < TRACED:
             path = f", <{session['mail_from']}> to <{session['rcpt_to'][0]}>" if session["rcpt_to"][0] else ""
             lines.append(f"  client {session['client']}, port {session.get('port', 25)}{path}")

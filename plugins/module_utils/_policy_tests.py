@@ -26,7 +26,10 @@ KEYS = ("client", "authenticated", "mail_from", "rcpt_to", "expect", "port", "co
 
 
 class PolicyTest(NamedTuple):
-    """A session of one recipient and its expected end. ``mail_from`` is empty for the null sender."""
+    """A session of one recipient and its expected end. ``mail_from`` is empty for the null sender.
+
+    ``path``: where the inventory has it.
+    """
 
     client: str
     authenticated: bool
@@ -35,13 +38,14 @@ class PolicyTest(NamedTuple):
     expect: str
     port: int
     comment: str
+    path: str
 
     @property
     def title(self) -> str:
         """What a report calls the test."""
         who = f"{self.client} (logged in)" if self.authenticated else self.client
-        told = f"{who}, port {self.port}, from <{self.mail_from}> to <{self.rcpt_to}>"
-        return f"{self.comment}: {told}" if self.comment else told
+        name = f"{self.path} ({self.comment})" if self.comment else self.path
+        return f"{name}: {who}, port {self.port}, from <{self.mail_from}> to <{self.rcpt_to}>"
 
 
 def read_policy_tests(value: object, path: str = PATH) -> tuple[PolicyTest, ...]:
@@ -82,6 +86,7 @@ def _read(problems: Problems, path: str, item: Mapping[object, object]) -> Polic
         expect=str(expect),
         port=port if isinstance(port, int) else 25,
         comment=_comment(problems, f"{path}.comment", item.get("comment", "")),
+        path=path,
     )
 
 

@@ -71,9 +71,13 @@ def test_a_policy_test_that_fails_stops_the_run(lab: Lab, stopped: Apply, policy
     done = stopped(
         mailhost_policy_tests=[*policy["mailhost_policy_tests"], wrong], mailhost_relay_rejection="Another text"
     )
-    name = f"policy test the agency sends for us: 198.51.100.20, port 25, from <sales@agency.example> to <{ELSEWHERE}>"
-    assert f"{name}: refused at RCPT TO with '550 5.7.1 Another text: {ELSEWHERE}'" in done.message
-    assert done.message.count("policy test") == 1, "those that pass are named too"
+    path = f"mailhost_policy_tests[{len(policy['mailhost_policy_tests'])}]"
+    name = f"{path} (the agency sends for us): 198.51.100.20, port 25, from <sales@agency.example> to <{ELSEWHERE}>"
+    assert (
+        f"{name}: refused at RCPT TO with '550 5.7.1 Another text: {ELSEWHERE}'; the test expects: accept\n"
+        in done.message
+    )
+    assert done.message.count("mailhost_policy_tests[") == 1, "those that pass are named too"
     # The trace has the probe and the entry that decided.
     assert f"tcp_local|sales@agency.example|tcp_local|{ELSEWHERE}" in done.message
     assert "ORIG_SEND_ACCESS" in done.message

@@ -71,9 +71,11 @@ def test_a_policy_test_that_fails_stops_the_run(
     assert done.rc != 0, done
     assert not done.changed
     assert (foreseen.rc, foreseen.message) == (done.rc, done.message)
-    assert "policy test the agency sends for us" in done.message
+    path = f"mailhost_policy_tests[{len(policy['mailhost_policy_tests'])}]"
+    assert done.message.startswith(f"canary: {path} (the agency sends for us): 198.51.100.20, port 25, ")
+    assert "; the test expects: accept\n" in done.message
     assert "Another text" in done.message
-    assert done.message.count("policy test") == 1, "those that pass are named too"
+    assert done.message.count("mailhost_policy_tests[") == 1, "those that pass are named too"
     assert postfix.state() == before
     assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
 

@@ -175,7 +175,7 @@ def test_the_message_of_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_policy_tests_of_the_page_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(evaluation, "PROVEN", str(tmp_path / "proven"))
     wanted = first_run(monkeypatch, "127.0.0.2", unknown_entries="replace")
-    assert sum(case.name.startswith("policy test") for case in wanted.cases) == 4
+    assert sum(case.name.startswith("mailhost_policy_tests[") for case in wanted.cases) == 4
     assert evaluation.evaluate(wanted, host()) == len(list(wanted.cases))
 
 

@@ -18,8 +18,15 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import Channels
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import inner_hosts
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import ACCEPT, NO_RELAY, REFUSE, Case
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import (
+    ACCEPT,
+    NO_RELAY,
+    REFUSE,
+    Case,
+    cases_of_tests,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import Deviation, describe_deviations
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__messaging_server_plan import (
@@ -139,6 +146,15 @@ def test_the_first_deviation_is_shown_with_its_trace() -> None:
         "  step one\n"
         "  step two\n"
         "case 2: relayed to channel tcp_local; the policy says: no relay"
+    )
+
+
+def test_an_end_that_a_test_expects_is_told_as_such() -> None:
+    wrong = {"client": "198.51.100.7", "mail_from": "a@b.example", "rcpt_to": "c@d.example", "expect": "accept"}
+    (case,) = cases_of_tests(read_policy_tests([dict(wrong, comment="ours")]), ())
+    assert describe_deviations([Deviation(case, "refused", ())]).splitlines()[0] == (
+        "mailhost_policy_tests[0] (ours): 198.51.100.7, port 25, from <a@b.example> to <c@d.example>: refused; "
+        "the test expects: accept"
     )
 
 

@@ -14,10 +14,12 @@ GOOD = {"client": "192.0.2.7", "mail_from": "a@b.example", "rcpt_to": "c@d.examp
 
 def test_what_is_left_out_has_a_default() -> None:
     found = read_policy_tests([GOOD])
-    assert found == (PolicyTest("192.0.2.7", False, "a@b.example", "c@d.example", "refuse", 25, ""),)
-    assert found[0].title == "192.0.2.7, port 25, from <a@b.example> to <c@d.example>"
+    assert found == (
+        PolicyTest("192.0.2.7", False, "a@b.example", "c@d.example", "refuse", 25, "", "mailhost_policy_tests[0]"),
+    )
+    assert found[0].title == "mailhost_policy_tests[0]: 192.0.2.7, port 25, from <a@b.example> to <c@d.example>"
     assert read_policy_tests([dict(GOOD, authenticated=True, comment="staff", port=587)])[0].title == (
-        "staff: 192.0.2.7 (logged in), port 587, from <a@b.example> to <c@d.example>"
+        "mailhost_policy_tests[0] (staff): 192.0.2.7 (logged in), port 587, from <a@b.example> to <c@d.example>"
     )
     assert read_policy_tests([dict(GOOD, mail_from="")])[0].mail_from == ""
 
