@@ -1,0 +1,38 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What counts as asked before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_change import _digest, _present
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import Live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__postfix_compose import (
+    MAIN,
+    MASTER,
+    POLICY,
+    facts,
+    site_settings,
+)
+
+
+def digest(**settings: Any) -> str:
+    live = Live(MAIN, MASTER, NOTHING, facts(dict(site_settings(MAIN, NOTHING))))
+    policy = {**POLICY, "dnsbls": []}
+    return _digest(_present({"policy": policy, "settings": settings, "policy_tests": []}, live), live)
+
+
+@pytest.mark.parametrize("settings", [{"unknown_entries": "replace"}, {"unusable_block_lists": "skip"}])
+def test_what_lets_a_run_go_on_is_no_reason_to_ask_again(settings: dict[str, Any]) -> None:
+    assert digest(**settings) == digest()
+
+
+@pytest.mark.parametrize("settings", [{"login_form": "local part"}, {"helo_check": "syntax"}])
+def test_other_settings_are(settings: dict[str, Any]) -> None:
+    assert digest(**settings) != digest()
