@@ -88,7 +88,10 @@ def unusable_lists(
         if why
     }
     if problems and not skip:
-        hint = f"or write {role}_unusable_block_lists: skip to go on without it"
+        hint = (
+            "remove it, correct its zone or the host's resolver, "
+            f"or write {role}_unusable_block_lists: skip to go on without it"
+        )
         raise PolicyError([f"{problem}; {hint}" for problem in problems.values()])
     return set(problems), [f"{problem}; it is left out" for problem in problems.values()]
 

@@ -56,7 +56,10 @@ def test_lists_that_fail_stop_the_run(refused: Callable[..., str]) -> None:
     lists = failing()
     other_key = {"zone": f"x{KEYED}", "stage": "mail"}
     message = refused(**{**KEYED_POLICY, "mailhost_dnsbls": [*lists, other_key]})
-    hint = "or write messaging_server_unusable_block_lists: skip to go on without it"
+    hint = (
+        "remove it, correct its zone or the host's resolver, "
+        "or write messaging_server_unusable_block_lists: skip to go on without it"
+    )
     shown = f'mailhost_dnsbls[{len(lists)}].zone: "lists.example" cannot be used: {NO_ENTRY}; {hint}'
     said = {line.strip(" -") for line in message.splitlines() if "cannot be used" in line}
     assert said == {*problems(hint, lists), shown}

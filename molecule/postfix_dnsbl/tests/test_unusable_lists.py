@@ -61,7 +61,10 @@ def test_lists_that_fail_stop_the_run(role: Callable[..., Run], postfix: Postfix
     done = role(mailhost_dnsbls=[*lists, other_key])
     assert done.rc != 0, str(done)
     assert postfix.state() == before
-    hint = "or write postfix_unusable_block_lists: skip to go on without it"
+    hint = (
+        "remove it, correct its zone or the host's resolver, "
+        "or write postfix_unusable_block_lists: skip to go on without it"
+    )
     shown = f'mailhost_dnsbls[{len(lists)}].zone: "keyed.dnsbl.example" cannot be used: {NO_ANSWER}; {hint}'
     said = {line.strip(" -") for line in done.message.splitlines() if "cannot be used" in line}
     assert said == {*problems(hint, lists), shown}
