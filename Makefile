@@ -27,7 +27,7 @@ export PYTHONUNBUFFERED := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.stamp ## Harden a real mail host in containers and show what packets get
+demo: .venv/.stamp ## Harden three mail hosts in containers and show what packets and mail get
 	@scripts/lab-engine
 	@scripts/with-lab python molecule/_lab/demo.py
 
@@ -57,7 +57,7 @@ lab: .venv/.stamp ## Bring the lab up and leave it
 	@scripts/lab-engine
 	@scripts/with-lab python molecule/_lab/lab.py up
 
-clean: ## Remove every trace: containers, networks, images, .venv, .lab, .cache
+clean: ## Remove every trace: the lab of the machine (also of other checkouts), .venv, .lab, .cache
 	@scripts/clean
 
 .venv/.stamp: requirements/dev.txt scripts/bootstrap

@@ -199,7 +199,7 @@ EXAMPLES = r"""
     policy:
       internal_networks: [192.0.2.80-192.0.2.99]
     facts:
-      parameters: "{{ dict(postconf_d.stdout_lines | map('split', ' =') | map('map', 'trim')) }}"
+      parameters: "{{ dict(postconf_d.stdout_lines | map('split', ' =', 1) | map('map', 'trim')) }}"
       map_types: "{{ postconf_m.stdout_lines }}"
 # => 127.0.0.0/8 OK
 #    ::1/128 OK

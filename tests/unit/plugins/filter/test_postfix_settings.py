@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def test_the_documented_example() -> None:
     shown = [line.lstrip("#= >") for line in postfix_settings.EXAMPLES.splitlines() if line.startswith("#")]
     assert text.splitlines() == shown
     assert found["master"][0]["text"] == "smtp       inet  n       -       y       -       -       smtpd\n"
+
+
+def test_the_documented_facts_are_what_postconf_says() -> None:
+    (expression,) = re.findall(r'parameters: "\{\{ (.*) \}\}"', postfix_settings.EXAMPLES)
+    policy = "smtp_tls_dane_insecure_mx_policy = ${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}"
+    assert template(expression, postconf_d={"stdout_lines": [policy, "mynetworks =", "biff = yes"]}) == {
+        "smtp_tls_dane_insecure_mx_policy": policy.partition(" = ")[2],
+        "mynetworks": "",
+        "biff": "yes",
+    }
 
 
 def test_the_result_is_plain_data() -> None:
