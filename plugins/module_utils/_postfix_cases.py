@@ -35,11 +35,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary
     SUBMISSIONS,
     Entrance,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_domains import registries
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import ADDRESS, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import (
     STRANGER,
     STRANGER_DOMAIN,
     TARGET,
+    TARGET_DOMAIN,
     relay_forms,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._strangers import Claimed, ends, sample
@@ -59,6 +61,9 @@ _ROUTING = frozenset('@%!"')
 #: Relay exceptions that are tried, each in all forms.
 EXCEPTIONS = 100
 
+#: Ends of domains below which a stranger's is tried.
+_REGISTRIES = 20
+
 #: Owners of further addresses that are tried.
 _OWNERS = 6
 
@@ -66,7 +71,7 @@ _OWNERS = 6
 class Server(NamedTuple):
     """What the cases need to know: a domain that it takes mail for, all of those, its address, and the ways in.
 
-    ``delivers``: whether ``domain`` is known to be one of its own.
+    ``delivers``: whether ``domain`` is known to be one of its own. ``host``: its name.
     """
 
     domain: str
@@ -74,6 +79,7 @@ class Server(NamedTuple):
     address: str
     entrances: tuple[Entrance, ...]
     delivers: bool = True
+    host: str = ""
 
     def entrance(self, role: str) -> Entrance | None:
         """The way in of a role."""
@@ -168,6 +174,7 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
             yield from delivery_cases(client, people.own)
         if ":" not in client:
             yield from plain_cases(f"stranger ::ffff:{client}", f"::ffff:{client}", server.domain)
+    yield from _registry_cases(policy, people, server)
     yield from exempt_cases(policy, people, server.domain)
     for case in internal_cases(policy, people):
         if server.delivers or not case.local:
@@ -179,6 +186,15 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
         policy._replace(relay_exceptions=tuple(sample(policy.relay_exceptions, EXCEPTIONS))), people
     )
     yield from blocked_cases(policy, people)
+
+
+def _registry_cases(policy: MailPolicy, people: People, server: Server) -> Iterator[Case]:
+    """A domain beside ours: a parent of ours in relay_domains has all below it (parent_domain_matches_subdomains)."""
+    beside = {end: None for domain in (*policy.domains, server.host) for end in registries(domain)}
+    for end in [one for one in beside if one not in server.ours][:_REGISTRIES]:
+        target = f"victim@{TARGET_DOMAIN.partition('.')[0]}.{end}"
+        for client in people.foreign[:1]:
+            yield make_case(f"stranger {client}, to somebody else below {end}", REFUSE, client, STRANGER, target)
 
 
 def _submission(policy: MailPolicy, settings: Settings, people: People, server: Server) -> Iterator[Case]:

@@ -38,6 +38,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_certificate import check_certificate
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_domains import ASKED, check_references
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import (
     check_domain_classes,
@@ -60,7 +61,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_privat
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import Staged, check_staged
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
+    Staged,
+    ask_staged,
+    check_staged,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_tables import check_tables
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import (
     other_instances,
@@ -182,6 +187,7 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     path = names.get("domain_class", "postfix_domain_class")
     back = restored(live.main, composed.main, live.record, composed.record)
     check_domain_classes(composed.main, policy, settings, path, back)
+    check_references(read_main(composed.main), ask_staged(composed.main, ASKED), policy, settings, path)
     unchecked = check_recipient_maps(composed.main, policy, settings, path)
     if composed.main != live.main:
         warnings += unchecked

@@ -175,6 +175,14 @@ def ask_postconf(folder: str, names: Sequence[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _equals, value in pairs}
 
 
+def ask_staged(main: str, names: Sequence[str]) -> dict[str, str]:
+    """Values of parameters in a main.cf that is not live yet, with what they refer to. Raises StepError, OSError."""
+    with private_folder() as place:
+        _write(f"{place}/main.cf", main)
+        _write(f"{place}/master.cf", "")
+        return ask_postconf(place, names)
+
+
 def call(step: str, command: Sequence[str], seconds: float = TOOL_SECONDS) -> tuple[int, str, str]:
     """Run a tool without input; returns its status and what it wrote to both outputs. Raises StepError."""
     try:

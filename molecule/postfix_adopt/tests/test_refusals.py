@@ -82,6 +82,16 @@ def test_a_certificate_that_is_not_there(site: Site) -> None:
     )
 
 
+@pytest.mark.usefixtures("put_back")
+def test_a_top_level_domain_by_reference(site: Site) -> None:
+    """Only the real postconf knows what a reference is, mydomain of a short myhostname above all."""
+    site.write(MAIN, f"{site.postfix.read(MAIN)}myhostname = mail.example\nrelay_domains = $mydomain\n")
+    assert refused(site) == (
+        'postfix_domain_class: example stands in relay_domains of main.cf ("$mydomain"): everybody could relay to all '
+        "domains below it; set relay_domains without it"
+    )
+
+
 def test_every_problem_of_the_settings_at_once(site: Site) -> None:
     message = refused(
         site,
