@@ -109,7 +109,7 @@ _ASKING = re.compile(
 )
 _SILENT = "check_client_access,static:DUNNO"
 
-_LOOPBACK = re.compile(r"127(\.\d+){3}|localhost|\[?::1\]?|loopback-only")
+LOOPBACK = re.compile(r"127(\.\d+){3}|localhost|\[?::1\]?|loopback-only")
 
 
 class Entrance(NamedTuple):
@@ -149,7 +149,7 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
     settings = read_main(main)
     interfaces = settings.get("inet_interfaces", "all").replace(",", " ").split()
     wrapped = settings.get("smtpd_tls_wrappermode", "no")
-    shut = bool(interfaces) and all(_LOOPBACK.fullmatch(one) for one in interfaces)
+    shut = bool(interfaces) and all(LOOPBACK.fullmatch(one) for one in interfaces)
     found = []
     for entry, service in zip(entries(master), read_master(master)):
         # As ./smtpd it is the same program.
@@ -157,7 +157,7 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
         if service.type != "inet" or command not in _PROXY:
             continue
         host, _colon, port = service.name.rpartition(":")
-        if host and _LOOPBACK.fullmatch(host):
+        if host and LOOPBACK.fullmatch(host):
             continue
         role = _ROLES.get(PORTS.get(port, 0), "")
         # Where Postfix listens for itself alone, only what the policy speaks of is looked at.

@@ -70,6 +70,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_tables
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import (
     other_instances,
     proxies,
+    soft_bounces,
     untrusted_hosts,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_unknown import (
@@ -123,6 +124,7 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
         warnings += _check_tables(product, live, wanted.settings, arguments.get("names") or {})
         _refuse_taken_ports(product, live, wanted.composed)
         warnings += proxies(wanted.composed.main, wanted.composed.master)
+        warnings += soft_bounces(wanted.composed.main, wanted.composed.master)
         warnings += other_instances(wanted.composed.main)
         warnings += foreign_submission(wanted.composed.master, wanted.settings) if wanted.settings else []
     if wanted.settings is not None:
@@ -194,7 +196,11 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     untrusted = untrusted_hosts(composed.main, composed.master, policy.internal)
     if untrusted:
         told = "\n".join(untrusted)
-        raise StepError("trust", f"{told}\nwho is named there can say that he is inside, and relay", UNTOUCHED)
+        raise StepError(
+            "trust",
+            f"{told}\nwho is named there can relay: he says that he is inside (XCLIENT), or is not asked (QMQP)",
+            UNTOUCHED,
+        )
     return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes, names)
 
 

@@ -1,19 +1,21 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of a site by which a client may say who it is: whoever can do so is inside when he likes.
+"""Settings of a site by which a client may say who it is, or is not asked: whoever can do so is inside when he likes.
 
-Private to this collection. Sources: XCLIENT_README, postconf(5). No dialogue finds these, as the one who asks is
-himself somebody who may say who he is.
+Private to this collection. Sources: XCLIENT_README, postconf(5), qmqpd(8). No dialogue finds these: the one who asks is
+himself somebody who may say who he is, and knows SMTP alone.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import LOOPBACK, options_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import (
     POSTSCREEN_PROXY,
     SMTPD_PROXY,
@@ -22,19 +24,37 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compos
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, read_master
 
 XCLIENT = "smtpd_authorized_xclient_hosts"
+QMQP = "qmqpd_authorized_clients"
 PROXIES = (SMTPD_PROXY, POSTSCREEN_PROXY)
 
 
 def untrusted_hosts(main: str, master: str, internal: Iterable[Network]) -> list[str]:
-    """What lets somebody who is not inside name another client's address, each with its place."""
+    """What lets somebody who is not inside name another client's address, or send to anybody, each with its place."""
     inside = [ipaddress.ip_network(str(one)) for one in internal]
     parameters = read_main(main)
     found = []
-    for place, value in _values(main, master, XCLIENT):
+    named = [(XCLIENT, *one) for one in _values(main, master, XCLIENT)]
+    named += [(QMQP, *one) for one in _qmqp_clients(parameters, master)]
+    for name, place, value in dict.fromkeys(named):
         for host in re.split(r"[\s,]+", value.replace("$mynetworks", " ")):
             if host and not host.startswith("!") and not _is_inside(host, inside, parameters):
-                found.append(f"{place}: {XCLIENT} has {host}, which is not inside by mailhost_internal_networks")
+                found.append(f"{place}: {name} has {host}, which is not inside by mailhost_internal_networks")
     return found
+
+
+def _qmqp_clients(main: dict[str, str], master: str) -> Iterator[tuple[str, str]]:
+    """Who may send by QMQP to anybody, for each qmqpd to which others than the host itself can come."""
+    interfaces = main.get("inet_interfaces", "all").replace(",", " ").split()
+    shut = bool(interfaces) and all(LOOPBACK.fullmatch(one) for one in interfaces)
+    for service in read_master(master):
+        host = service.name.rpartition(":")[0]
+        if service.type != "inet" or os.path.basename(service.columns[7]) != "qmqpd":
+            continue
+        if LOOPBACK.fullmatch(host) or (shut and not host):
+            continue
+        own = options_of(service.arguments)
+        place = f"master.cf: {service.name} inet" if QMQP in own else "main.cf"
+        yield place, own.get(QMQP, main.get(QMQP, ""))
 
 
 def proxies(main: str, master: str) -> list[str]:
@@ -45,6 +65,15 @@ def proxies(main: str, master: str) -> list[str]:
         for name in PROXIES
         for place, value in _values(main, master, name)
         if value
+    ]
+
+
+def soft_bounces(main: str, master: str) -> list[str]:
+    """Remarks on refusals that are none."""
+    return [
+        f"{place}: soft_bounce = {value}: who is refused gets 4xx instead of 5xx, and tries again for days; remove it"
+        for place, value in _values(main, master, "soft_bounce")
+        if value.lower() == "yes"
     ]
 
 

@@ -12,6 +12,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._networks impor
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_trust import (
     other_instances,
     proxies,
+    soft_bounces,
     untrusted_hosts,
 )
 
@@ -64,6 +65,53 @@ def test_a_value_by_another_parameter_is_read() -> None:
 def test_a_reference_with_a_default_is_somebody(value: str) -> None:
     assert untrusted_hosts(f"filters =\nsmtpd_authorized_xclient_hosts = {value}\n", MASTER, INTERNAL)
     assert not untrusted_hosts("filters =\nsmtpd_authorized_xclient_hosts = ${filters}\n", MASTER, INTERNAL)
+
+
+QMQPD = "628 inet n - y - - qmqpd\n"
+
+
+@pytest.mark.parametrize(
+    ("main", "service", "place"),
+    [
+        ("qmqpd_authorized_clients = 127.0.0.1 203.0.113.0/26\n", QMQPD, "main.cf"),
+        ("qmqpd_authorized_clients = 203.0.113.0/26\n", QMQPD + QMQPD.replace("628 ", "[::]:629 "), "main.cf"),
+        ("", QMQPD.replace("qmqpd\n", "qmqpd -o qmqpd_authorized_clients=203.0.113.0/26\n"), "master.cf: 628 inet"),
+        (
+            "inet_interfaces = loopback-only\nqmqpd_authorized_clients = 203.0.113.0/26\n",
+            "198.51.100.12:628 inet n - y - - ./qmqpd\n",
+            "main.cf",
+        ),
+    ],
+)
+def test_who_is_not_inside_may_not_send_by_qmqp(main: str, service: str, place: str) -> None:
+    assert untrusted_hosts(main, MASTER + service, INTERNAL) == [
+        f"{place}: qmqpd_authorized_clients has 203.0.113.0/26, which is not inside by mailhost_internal_networks"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("main", "service"),
+    [
+        ("qmqpd_authorized_clients = 203.0.113.0/26\n", ""),
+        ("qmqpd_authorized_clients = 203.0.113.0/26\n", "127.0.0.1:628 inet n - y - - qmqpd\n"),
+        ("qmqpd_authorized_clients = 203.0.113.0/26\ninet_interfaces = 127.0.0.1, [::1]\n", QMQPD),
+        ("qmqpd_authorized_clients = 203.0.113.0/26\n", "628 inet n - y - - qmqpd -o qmqpd_authorized_clients=\n"),
+        ("qmqpd_authorized_clients = !203.0.113.9, $mynetworks, 198.51.100.70\n", QMQPD),
+        ("", QMQPD),
+    ],
+)
+def test_qmqp_for_nobody_else_is_let_be(main: str, service: str) -> None:
+    assert not untrusted_hosts(main, MASTER + service, INTERNAL)
+
+
+def test_soft_bounces_are_remarked_on() -> None:
+    told = "who is refused gets 4xx instead of 5xx, and tries again for days; remove it"
+    master = "smtp inet n - y - - smtpd -o soft_bounce=Yes\n"
+    assert soft_bounces("soft_bounce = yes\n", master) == [
+        f"main.cf: soft_bounce = yes: {told}",
+        f"master.cf: smtp inet: soft_bounce = Yes: {told}",
+    ]
+    assert not soft_bounces("soft_bounce = no\n", MASTER)
 
 
 def test_a_proxy_is_remarked_on() -> None:
