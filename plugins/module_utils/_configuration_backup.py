@@ -69,13 +69,16 @@ class Entry(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """What belongs to a backup: when (UTC), for the driver's activation, whether port 25 answered, and the files."""
+    """What belongs to a backup: when (UTC), for the driver's activation, whether port 25 answered, the files, and
+    whether the service was known to run.
+    """
 
     made: str
     driver: str
     details: Mapping[str, Any]
     alive: bool
     entries: tuple[Entry, ...]
+    ran: bool = False
 
 
 class Journal(NamedTuple):

@@ -52,7 +52,10 @@ LOCK_SECONDS = 10.0
 """How long to wait for another run: the guardian of a killed run needs a few seconds."""
 ALIVE_SECONDS = 60.0
 """How long a service may take to answer again after its activation."""
+END_SECONDS = 2.0
+"""How long a service may take to end that cannot use its new files."""
 POLL = 0.1
+ENDED = "has ended after its activation"
 RESTORED = "the former files and what is built from them are back, and the service was activated with them"
 UNTOUCHED = "nothing was changed"
 
@@ -109,8 +112,8 @@ class Driver(Protocol):
     def alive(self) -> bool:
         """Whether the service answers now; takes a few seconds at most."""
 
-    def ended(self) -> bool:
-        """Whether the service has ended, so that waiting for an answer is in vain; False where that is not certain."""
+    def runs(self) -> bool | None:
+        """Whether the service runs, be it that it answers or not; None where that is not certain."""
 
 
 Confirm = Callable[[], None]
@@ -229,7 +232,7 @@ def _apply(state: str, driver: Driver, work: _Work) -> str:
         _refuse_changed(wanted)
         step = "backup"
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        empty = backup.Manifest(made, driver.name, details, driver.alive(), ())
+        empty = backup.Manifest(made, driver.name, details, driver.alive(), (), driver.runs() is True)
         contents = {change.path: change.after for change in wanted}
         built = list(dict.fromkeys(os.path.realpath(path) for path in driver.built()))
         manifest = backup.write_backup(state, name, empty, contents, built)
@@ -249,6 +252,7 @@ def _apply(state: str, driver: Driver, work: _Work) -> str:
         _wait_alive(driver, manifest.alive, until_ended=True)
         if confirm is not None and manifest.alive:
             confirm()
+        _watch(driver, manifest)
         step = "commit"
         backup.commit(state, journal)
     except BaseException as error:
@@ -307,10 +311,21 @@ def _wait_alive(driver: Driver, was_alive: bool, *, until_ended: bool = False) -
     """Wait for an answer. The way back is patient: what starts the service anew may not have begun yet."""
     deadline = time.monotonic() + ALIVE_SECONDS
     while was_alive and not driver.alive():
-        if until_ended and driver.ended():
-            raise StepError("answer", f"{driver.name} has ended after its activation")
+        if until_ended and driver.runs() is False:
+            raise StepError("answer", f"{driver.name} {ENDED}")
         if time.monotonic() > deadline:
             raise StepError("answer", f"{driver.name} does not answer any more after its activation")
+        time.sleep(POLL)
+
+
+def _watch(driver: Driver, manifest: backup.Manifest) -> None:
+    """What ran has to run on, be it that it answers or not. Without an answer to wait for, it gets time to end."""
+    deadline = time.monotonic() + (0 if manifest.alive else END_SECONDS)
+    while manifest.ran:
+        if driver.runs() is False:
+            raise StepError("answer", f"{driver.name} {ENDED}")
+        if time.monotonic() > deadline:
+            return
         time.sleep(POLL)
 
 
@@ -364,7 +379,7 @@ def _put_back(state: str, driver: Driver) -> str:
             problems.append(str(error))
     run = _runner(state)
     try:
-        if manifest.alive and not driver.alive():
+        if (manifest.alive and not driver.alive()) or (manifest.ran and driver.runs() is False):
             driver.start(run)  # a service that is down cannot be told to read its files again
         driver.activate(run, manifest.details)
         _wait_alive(driver, manifest.alive)

@@ -187,9 +187,9 @@ class Product:
         """Whether port 25 on the loopback gives a 220 banner."""
         return greets(LOOPBACK, SMTP_PORT)
 
-    def ended(self) -> bool:
+    def runs(self) -> bool | None:
         """Never certain: the vendor's documents name nothing that tells."""
-        return False
+        return None
 
 
 def activations(parts: Iterable[str]) -> list[tuple[str, ...]]:

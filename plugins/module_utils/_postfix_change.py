@@ -38,6 +38,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_certificate import check_certificate
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import NO_PLAN, Composed, compose
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_dangling import dangling
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_domains import ASKED, check_references
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import (
@@ -58,7 +59,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan, compile_plan, read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_ports import taken_ports
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import sweep
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, discover
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import (
+    SMTP_PORT,
+    Postfix,
+    discover,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import SKIP, STOP, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
@@ -116,6 +121,7 @@ def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     live = read_live(product)
     wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
+    _refuse_dangling(product, live, wanted.composed)
     changes = _changes(product, live, wanted.composed)
     staged = Staged(wanted.composed.main, wanted.composed.master, wanted.composed.maps, product.folder, product.queue)
     warnings = list(wanted.warnings)
@@ -126,6 +132,7 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
         warnings += proxies(wanted.composed.main, wanted.composed.master)
         warnings += soft_bounces(wanted.composed.main, wanted.composed.master)
         warnings += other_instances(wanted.composed.main)
+        warnings += _silence(product)
         warnings += foreign_submission(wanted.composed.master, wanted.settings) if wanted.settings else []
     if wanted.settings is not None:
         warnings += _login_trouble(wanted.settings, product.queue)
@@ -170,6 +177,29 @@ def _refuse_taken_ports(product: Postfix, live: Live, composed: Composed) -> Non
             "it cannot listen; stop the other program, or write postfix_submission: false where it serves submission",
             UNTOUCHED,
         )
+
+
+def _refuse_dangling(product: Postfix, live: Live, composed: Composed) -> None:
+    found = dangling(composed.main, composed.master, live.record, composed.record, product.folder)
+    if found:
+        told = "\n".join(found)
+        raise StepError(
+            "read",
+            f"{told}\nthese are ours and are to leave, and without them Postfix would put off or refuse mail; take "
+            "them out of what somebody else has written there",
+            UNTOUCHED,
+        )
+
+
+def _silence(product: Postfix) -> list[str]:
+    """What runs and does not greet beforehand need not greet afterwards, and is asked nothing."""
+    if not product.runs() or product.alive():
+        return []
+    where = ", ".join(product.addresses)
+    told = (
+        f"Postfix runs, but port {SMTP_PORT} does not greet at {where}: after the change the live Postfix is not asked"
+    )
+    return [f"{told} whether it works by the policy, only whether it runs on"]
 
 
 def _absent(live: Live) -> Wanted:

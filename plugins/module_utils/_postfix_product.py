@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ SMTP_PORT = 25
 
 _OURS_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}}/{FOLDER}/([\w.-]+)")
 _WORD = re.compile(r"[a-z][a-z0-9_-]*")
-_LITERAL = re.compile(r"\[?([0-9a-fA-F.:]+)\]?")
+LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Postfix:
@@ -44,10 +45,11 @@ class Postfix:
     name = "Postfix"
     everything: Mapping[str, Any] = {}
 
-    def __init__(self, folder: str, queue: str, interfaces: str = "all") -> None:
+    def __init__(self, folder: str, queue: str, interfaces: str = "all", protocols: str = "all") -> None:
         self.folder, self.queue = folder, queue
-        self.addresses = _addresses(interfaces)
-        self.interfaces = EVERYWHERE if interfaces.strip() in ("", "all") else _literals(interfaces)
+        named = _addresses(interfaces)
+        self.interfaces = _spoken(named or EVERYWHERE, protocols)
+        self.addresses = _spoken(named or LOOPBACK, protocols)
         self.rebuild: frozenset[str] = frozenset()
         self.tables: dict[str, str] = {}
         self.former: dict[str, str] = {}
@@ -111,21 +113,39 @@ class Postfix:
             run("postfix start", ["postfix", "-c", self.folder, "start"])
 
     def alive(self) -> bool:
-        """Whether port 25 gives a 220 banner at an address of the host's own."""
+        """Whether port 25 gives a 220 banner where Postfix listens."""
         return any(greets(address, SMTP_PORT) for address in self.addresses)
 
-    def ended(self) -> bool:
-        """Whether the master that has noted its number is gone. Its lock tells too, but to try it could hinder it."""
+    def runs(self) -> bool | None:
+        """Whether the master that has noted its number is there. Its lock tells too, but to try it could hinder it."""
         noted = (read_file(os.path.join(self.queue, "pid", "master.pid")) or b"").strip()
-        return noted.isdigit() and not os.path.exists(f"/proc/{int(noted)}")
+        return os.path.exists(f"/proc/{int(noted)}") if noted.isdigit() else None
 
 
 def _addresses(interfaces: str) -> tuple[str, ...]:
-    return ("127.0.0.1", "::1", *_literals(interfaces))
+    """What inet_interfaces names; nothing where it is everything, or has a name that cannot be resolved."""
+    found: dict[str, None] = {}
+    for word in interfaces.lower().replace(",", " ").split():
+        if word == "all":
+            return ()
+        addresses = LOOPBACK if word == "loopback-only" else _resolve(word.strip("[]"))
+        if not addresses:
+            return ()
+        found.update(dict.fromkeys(addresses))
+    return tuple(found)
 
 
-def _literals(interfaces: str) -> tuple[str, ...]:
-    return tuple(match[1] for word in interfaces.replace(",", " ").split() if (match := _LITERAL.fullmatch(word)))
+def _resolve(name: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(one[4][0]) for one in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return ()
+
+
+def _spoken(addresses: tuple[str, ...], protocols: str) -> tuple[str, ...]:
+    """Those of the families in inet_protocols."""
+    words = protocols.lower().replace(",", " ").split() or ["all"]
+    return tuple(one for one in addresses if {"all", "ipv6" if ":" in one else "ipv4"} & {*words})
 
 
 def _index(path: str, kind: str) -> str:
@@ -142,14 +162,13 @@ def indexed_tables(main: str) -> dict[str, str]:
 
 def discover() -> Postfix:
     """Return the installed Postfix; StepError says what is missing."""
-    names = ("config_directory", "queue_directory", "inet_interfaces")
+    names = ("config_directory", "queue_directory", "inet_interfaces", "inet_protocols")
     try:
         # Warnings about main.cf stand in the same output, and are no lines of this form.
-        found = read_parameters(run_tool("discover", ["postconf", *names]).splitlines())
+        found = read_parameters(run_tool("discover", ["postconf", "-x", *names]).splitlines())
     except StepError as error:
         raise StepError("discover", f"Postfix cannot be asked: {error.output}", "nothing was changed") from error
-    folder = found.get("config_directory", "")
-    product = Postfix(folder, found.get("queue_directory", ""), found.get("inet_interfaces", ""))
+    product = Postfix(*(found.get(name, "") for name in names))
     for path in (product.main_cf, product.master_cf):
         if not os.path.isfile(path):
             raise StepError("discover", f"there is no file {path}", "nothing was changed")

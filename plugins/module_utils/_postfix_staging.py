@@ -45,6 +45,9 @@ TOOL_SECONDS = 60
 #: Postfix waits up to two seconds for files that were just written, so they get a time in the past.
 PAST = 60
 
+#: What a line of the log begins with: when, on which host, and by which process.
+_LOGGED = r"^.*?\S\[\d+\]: "
+
 #: Tables without an index.
 _PLAIN = (CIDR, REGEXP, TEXT)
 
@@ -119,7 +122,7 @@ def _check(staged: Staged, place: str) -> tuple[list[str], bool]:
         lines += errors.splitlines()
         if os.path.exists(log):
             with open(log, encoding="utf-8", errors="replace") as file:
-                lines += [re.sub(r"^.*?postfix-script\[\d+\]: ", "", line) for line in file.read().splitlines()]
+                lines += [re.sub(_LOGGED, "", line) for line in file.read().splitlines()]
     shown = [_shown(line, {folder: staged.folder, queue: staged.queue}) for line in lines]
     return list(dict.fromkeys(line for line in shown if line)), failed
 

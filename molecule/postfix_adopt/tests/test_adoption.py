@@ -201,6 +201,21 @@ def test_rollback_leads_back_and_forward_again(site: Site, story: Story) -> None
         assert site.verdicts() == verdicts
 
 
+def test_absent_takes_no_table_from_what_somebody_has_edited(site: Site) -> None:
+    value = next(line for line in site.postfix.read(MAIN).splitlines() if line.startswith("mynetworks"))
+    site.edit(MAIN, value, f"{value}, 203.0.113.128/28")
+    before = site.look()
+    stopped = run(postfix_state="absent")
+    assert stopped.rc != 0, stopped
+    assert stopped.message == (
+        "read: main.cf: mynetworks names mailhost/internal.cidr\nthese are ours and are to leave, and without them "
+        "Postfix would put off or refuse mail; take them out of what somebody else has written there\n"
+        "nothing was changed"
+    )
+    assert site.look() == before
+    site.edit(MAIN, f"{value}, 203.0.113.128/28", value)
+
+
 def test_absent_leaves_the_site_as_it_was_and_what_came_since(site: Site, story: Story) -> None:
     site.edit(MAIN, "biff = no\n", "biff = no\nbounce_queue_lifetime = 2d\n")
     foreseen = run(check=True, postfix_state="absent")

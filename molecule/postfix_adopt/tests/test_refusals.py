@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from role_runs import result
 from site_files import MAIN, MASTER, Site, run
 
 if TYPE_CHECKING:
@@ -56,6 +57,20 @@ def test_main_cf_that_cannot_be_read(site: Site) -> None:
     )
 
 
+@pytest.mark.usefixtures("put_back")
+def test_a_port_of_another_program_where_postfix_listens_by_a_name(site: Site) -> None:
+    site.edit(MAIN, "inet_interfaces = all", "inet_interfaces = $myhostname")
+    other = ["--unit=lab-other", "--socket-property=ListenStream=0.0.0.0:587", "/bin/true"]
+    site.postfix.run("systemd-run", "--quiet", *other)
+    try:
+        assert refused(site) == (
+            "ports: port 587 is in use, and not by a service of master.cf: Postfix would end where it cannot listen; "
+            f"stop the other program, or write postfix_submission: false where it serves submission\n{UNTOUCHED}"
+        )
+    finally:
+        site.postfix.run("systemctl", "stop", "lab-other.socket")
+
+
 def test_a_table_that_is_not_there(site: Site) -> None:
     message = refused(site, postfix_extra_restrictions={"recipient": ["check_recipient_access hash:/etc/postfix/no"]})
     assert message.startswith("canary: ")
@@ -90,6 +105,16 @@ def test_a_top_level_domain_by_reference(site: Site) -> None:
         'postfix_domain_class: example stands in relay_domains of main.cf ("$mydomain"): everybody could relay to all '
         "domains below it; set relay_domains without it"
     )
+
+
+@pytest.mark.usefixtures("put_back")
+def test_old_defaults_of_the_site_are_a_warning(site: Site) -> None:
+    """Postfix tells of them in its log, each time with another number of a process."""
+    text = site.postfix.read(MAIN)
+    site.write(MAIN, "".join(line for line in text.splitlines(True) if not line.startswith("compatibility_level")))
+    foreseen = run(check=True, postfix_unknown_entries="replace")
+    assert foreseen.rc == 0, foreseen
+    assert "Postfix is using backwards-compatible default settings" in result(foreseen)["warnings"]
 
 
 def test_every_problem_of_the_settings_at_once(site: Site) -> None:

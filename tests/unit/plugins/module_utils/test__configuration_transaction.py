@@ -164,8 +164,8 @@ def test_a_service_that_has_ended_is_started_with_the_former_files_at_once(host:
     answers = host.root / "answers"
 
     class Dies(Stub):
-        def ended(self) -> bool:
-            return not self.alive()
+        def runs(self) -> bool | None:
+            return self.alive()
 
         def activate(self, run: tool.Runner, details: Any) -> None:
             if not self.alive():
@@ -184,6 +184,51 @@ def test_a_service_that_has_ended_is_started_with_the_former_files_at_once(host:
     assert error.output.endswith(" has ended after its activation")
     assert answers.exists()
     assert b"EXTERNAL" not in (host.root / "running").read_bytes()
+
+
+@pytest.mark.parametrize("answering", [True, False])
+def test_a_service_that_ran_has_to_run_on(host: Installation, monkeypatch: pytest.MonkeyPatch, answering: bool) -> None:
+    """Also where it never answered, and where it answers once more before it ends."""
+    monkeypatch.setattr(transaction, "END_SECONDS", 0.2)
+    process = host.root / "process"
+    process.touch()
+
+    class Dies(Stub):
+        def alive(self) -> bool:
+            if not answering:
+                return False
+            was_running = process.exists()
+            if b"EXTERNAL" in Path(self.root, "running").read_bytes():
+                process.unlink(missing_ok=True)
+            return was_running
+
+        def runs(self) -> bool | None:
+            if not answering and b"EXTERNAL" in Path(self.root, "running").read_bytes():
+                process.unlink(missing_ok=True)
+            return process.exists()
+
+        def start(self, run: tool.Runner) -> None:
+            super().activate(run, DETAILS)
+            process.touch()
+
+    found = host.driver()
+    error = refused(host, Dies(found.root, found.imsimta, found.tailor))
+    assert (error.step, error.put_back) == ("answer", transaction.RESTORED)
+    assert error.output.endswith(" has ended after its activation")
+    assert process.exists()
+
+
+def test_a_service_that_did_not_run_need_not_run(host: Installation) -> None:
+    class Stopped(Stub):
+        def alive(self) -> bool:
+            return False
+
+        def runs(self) -> bool | None:
+            return False
+
+    found = host.driver()
+    apply(host, Stopped(found.root, found.imsimta, found.tailor))
+    assert host.is_new()
 
 
 def test_a_service_that_did_not_answer_before_need_not_answer(host: Installation) -> None:

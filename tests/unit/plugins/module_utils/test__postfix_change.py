@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What counts as asked before."""
+"""Parts of a run on the host that need no Postfix; the scenarios show the rest."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_change as change
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_change import _digest, _present
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import Live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__postfix_compose import (
     MAIN,
@@ -19,6 +21,11 @@ from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test
     POLICY,
     facts,
     site_settings,
+)
+
+SILENT = (
+    "Postfix runs, but port 25 does not greet at 192.0.2.1, 2001:db8::1: after the change the live Postfix is not asked "
+    "whether it works by the policy, only whether it runs on"
 )
 
 
@@ -36,3 +43,16 @@ def test_what_lets_a_run_go_on_is_no_reason_to_ask_again(settings: dict[str, Any
 @pytest.mark.parametrize("settings", [{"login_form": "local part"}, {"helo_check": "syntax"}])
 def test_other_settings_are(settings: dict[str, Any]) -> None:
     assert digest(**settings) != digest()
+
+
+@pytest.mark.parametrize(
+    ("runs", "greets", "told"),
+    [(True, True, []), (True, False, [SILENT]), (False, False, []), (None, False, [])],
+)
+def test_a_postfix_that_runs_and_does_not_greet_is_told(
+    monkeypatch: pytest.MonkeyPatch, runs: bool | None, greets: bool, told: list[str]
+) -> None:
+    product: Any = Postfix("/x", "/y", "192.0.2.1, 2001:db8::1")
+    monkeypatch.setattr(product, "runs", lambda: runs)
+    monkeypatch.setattr(product, "alive", lambda: greets)
+    assert change._silence(product) == told

@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_product as product
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_ports import EVERYWHERE
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import Postfix, indexed_tables
 
 MAIN = "smtpd_client_restrictions = check_client_access hash:${config_directory}/mailhost/blocked-addresses\n"
@@ -96,10 +97,54 @@ def test_what_does_not_run_is_not_told_to_read_its_files(postfix: Postfix) -> No
     assert running.commands == [status, f"postfix -c {postfix.folder} reload"]
 
 
-def test_addresses_of_its_own_are_asked() -> None:
-    assert Postfix("/x", "/y", "all").addresses == ("127.0.0.1", "::1")
-    found = Postfix("/x", "/y", "loopback-only, 192.0.2.1 [2001:db8::1] mail.example").addresses
-    assert found == ("127.0.0.1", "::1", "192.0.2.1", "2001:db8::1")
+LOOPBACK = ("127.0.0.1", "::1")
+NAMES = {"mail.example": ("198.51.100.12", "2001:db8::12"), "v4.example": ("198.51.100.4",)}
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "protocols", "listens", "asked"),
+    [
+        ("all", "all", EVERYWHERE, LOOPBACK),
+        ("", "", EVERYWHERE, LOOPBACK),
+        ("All", "ipv4", EVERYWHERE[:1], LOOPBACK[:1]),
+        ("mail.example", "all", NAMES["mail.example"], NAMES["mail.example"]),
+        ("mail.example, [2001:db8::1]", "ipv6", ("2001:db8::12", "2001:db8::1"), ("2001:db8::12", "2001:db8::1")),
+        ("192.0.2.1 loopback-only 192.0.2.1", "all", ("192.0.2.1", *LOOPBACK), ("192.0.2.1", *LOOPBACK)),
+        ("v4.example, gone.example", "all", EVERYWHERE, LOOPBACK),
+        ("$myhostname", "all", EVERYWHERE, LOOPBACK),
+    ],
+)
+def test_where_it_listens(
+    monkeypatch: pytest.MonkeyPatch, interfaces: str, protocols: str, listens: tuple[str, ...], asked: tuple[str, ...]
+) -> None:
+    def resolve(name: str, *_args: object, **_named: object) -> list[tuple[object, ...]]:
+        if "." not in name and ":" not in name:
+            raise socket.gaierror(-2, "Name or service not known")
+        if name == "gone.example":
+            raise socket.gaierror(-3, "Temporary failure in name resolution")
+        return [(None, None, None, "", (address, 0)) for address in NAMES.get(name, (name,))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    found = Postfix("/x", "/y", interfaces, protocols)
+    assert (found.interfaces, found.addresses) == (listens, asked)
+
+
+def test_what_parameters_refer_to_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("main.cf", "master.cf"):
+        (tmp_path / name).touch()
+    calls: list[list[str]] = []
+    said = (
+        f"config_directory = {tmp_path}\nqueue_directory = /queue\ninet_interfaces = 192.0.2.1\ninet_protocols = all\n"
+    )
+
+    def run_tool(_step: str, command: list[str]) -> str:
+        calls.append(command)
+        return said
+
+    monkeypatch.setattr(product, "run_tool", run_tool)
+    found = product.discover()
+    assert (found.folder, found.queue, found.interfaces) == (str(tmp_path), "/queue", ("192.0.2.1",))
+    assert calls == [["postconf", "-x", "config_directory", "queue_directory", "inet_interfaces", "inet_protocols"]]
 
 
 @pytest.fixture(params=[(b"220 mail.example ESMTP\r\n", True), (b"421 too busy\r\n", False), (b"", False)])
@@ -132,12 +177,12 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("noted", "ended"),
-    [(None, False), (b"", False), (b"not a number\n", False), (b"        1\n", False), (GONE, True)],
+    ("noted", "runs"),
+    [(None, None), (b"", None), (b"not a number\n", None), (b"        1\n", True), (GONE, False)],
 )
-def test_a_master_that_is_gone_has_ended(postfix: Postfix, noted: bytes | None, ended: bool) -> None:
+def test_a_master_that_is_gone_does_not_run(postfix: Postfix, noted: bytes | None, runs: bool | None) -> None:
     if noted is not None:
         folder = Path(postfix.queue, "pid")
         folder.mkdir(parents=True)
         (folder / "master.pid").write_bytes(noted)
-    assert postfix.ended() is ended
+    assert postfix.runs() is runs

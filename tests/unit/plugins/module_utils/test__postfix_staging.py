@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_private as private
+from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_staging as staging
+from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import MapFile
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import (
     PREFIX,
@@ -88,6 +90,60 @@ def test_files_of_a_copy_look_old(live: Path, tmp_path: Path) -> None:
     assert (target / "sql" / "users.cf").stat().st_mtime == pytest.approx(old, abs=1)
     for name in ("main.cf", "master.cf", "mailhost/a.cidr"):
         assert time.time() - (target / name).stat().st_mtime > 50
+
+
+MASTER = "smtp inet n - y - - smtpd\npostlog unix-dgram n - n - 1 postlogd\n"
+OLD_DEFAULTS = "Postfix is using backwards-compatible default settings"
+LINK = "warning: symlink leaves directory: {folder}/./makedefs.out"
+
+
+class Tools:
+    """Tools of which `postfix check` says something of a copy, in its log, each time as another process."""
+
+    def __init__(self, said: dict[str, list[str]]) -> None:
+        self.said, self.calls = said, 0
+
+    def __call__(self, _step: str, command: tuple[str, ...], _seconds: float = 0) -> tuple[int, str, str]:
+        if command[-1] == "check":
+            self.calls += 1
+            folder = Path(command[2])
+            lines = self.said[folder.parent.name]
+            begin = f"Nov 23 03:02:{self.calls + 28:02d} mail postfix"
+            begins = (f"{begin}[{99 + self.calls}]: ", f"{begin}/postfix-script[{212 + self.calls}]: ")
+            (folder.parent / "log").write_text(
+                "".join(f"{begins[line.startswith('warning')]}{line}\n".format(folder=folder) for line in lines)
+            )
+        return 0, "", ""
+
+
+@pytest.mark.parametrize(
+    ("live_said", "staged_said", "new"),
+    [
+        ([], [], None),
+        ([OLD_DEFAULTS, LINK], [OLD_DEFAULTS, LINK], None),
+        ([OLD_DEFAULTS], [OLD_DEFAULTS, LINK], "warning: symlink leaves directory: {folder}/./makedefs.out"),
+        ([], [OLD_DEFAULTS], OLD_DEFAULTS),
+    ],
+)
+def test_what_is_said_of_the_live_files_as_well_is_a_warning(
+    live: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    live_said: list[str],
+    staged_said: list[str],
+    new: str | None,
+) -> None:
+    for name, text in (("main.cf", "live = 1\n"), ("master.cf", MASTER)):
+        (live / name).write_text(text)
+    monkeypatch.setattr(staging, "call", Tools({"live": live_said, "staged": staged_said}))
+    monkeypatch.setattr(staging, "ask_postconf", lambda _folder, _names: {"mail_owner": "postfix"})
+    monkeypatch.setattr(shutil, "chown", lambda _path, _owner: None)
+    wanted = staged(live)._replace(master=MASTER)
+    if new is None:
+        assert staging.check_staged(wanted) == [line.format(folder=live) for line in staged_said]
+    else:
+        with pytest.raises(StepError) as caught:
+            staging.check_staged(wanted)
+        assert (caught.value.step, caught.value.output) == ("postfix check", new.format(folder=live))
 
 
 def fail_within() -> None:
