@@ -297,13 +297,13 @@ def _stage(state: str, name: str, manifest: backup.Manifest, wanted: Sequence[Ch
 
 
 def _swap(wanted: Sequence[Change]) -> None:
-    for change in wanted:
+    """New files first, and those that leave last: wherever the power fails, no file names another that is not there."""
+    for change in sorted(wanted, key=lambda one: (one.after is None, one.before is not None)):
         _refuse_edited(change)
         if change.after is None:
             remove(change.path)
         else:
             os.replace(beside(change.path, STAGED), change.path)
-    for change in wanted:
         sync_folder(change.path)
 
 
@@ -371,7 +371,7 @@ def _put_back(state: str, driver: Driver) -> str:
         backup.abandon(state, journal)
         return UNTOUCHED
     edited, problems = [], []
-    for entry in manifest.entries:
+    for entry in sorted(manifest.entries, key=lambda one: (not one.stored, os.path.exists(one.path))):  # as in _swap
         try:
             if not _restore(state, journal.backup, entry):
                 edited.append(entry.path)

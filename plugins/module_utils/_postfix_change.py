@@ -319,7 +319,9 @@ def _apply(product: Postfix, live: Live, wanted: Wanted, changes: list[transacti
     folder = os.path.join(product.folder, FOLDER)
     confirm = None
     if wanted.policy is not None and wanted.settings is not None:
-        confirm = functools.partial(ask_live, wanted.policy, wanted.settings.submission, product.addresses)
+        milters = _milters(live.main) != _milters(wanted.composed.main)
+        submission = wanted.settings.submission
+        confirm = functools.partial(ask_live, wanted.policy, submission, product.addresses, milters=milters)
     if not os.path.isdir(folder):
         os.mkdir(folder)
         os.chmod(folder, 0o755)  # noqa: S103 (programs of users read main.cf as well, whatever the umask is)
@@ -329,6 +331,12 @@ def _apply(product: Postfix, live: Live, wanted: Wanted, changes: list[transacti
     finally:
         with contextlib.suppress(OSError):  # it stays where there is something in it
             os.rmdir(folder)
+
+
+def _milters(main: str) -> dict[str, str]:
+    """What main.cf says of milters for who comes in by SMTP."""
+    found = read_main(main)
+    return {name: value for name, value in found.items() if name.startswith(("smtpd_milter", "milter_"))}
 
 
 def _note_record(record: Record) -> None:

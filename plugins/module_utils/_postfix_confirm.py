@@ -26,6 +26,8 @@ SECONDS = 30.0
 OPEN_SECONDS = 15.0
 """For a port to be open after a reload."""
 SMTP, SUBMISSION = 25, 587
+MISTAKE, NO_MILTER = b"4.3.", b"4.7.1 Service unavailable - try again later"
+"""How an answer begins when the system is at fault (RFC 3463, X.3), and when a milter is (milter_default_action)."""
 ASKED = (
     "plain",
     "percent",
@@ -41,16 +43,22 @@ LOOPBACK = "127.0.0.1"
 FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
 
 
-def ask_live(policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOOPBACK,)) -> None:
+def ask_live(
+    policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOOPBACK,), *, milters: bool = False
+) -> None:
     """Raise StepError where the live Postfix relays for a stranger, has AUTH where it must not be, or cannot take mail.
 
-    ``addresses``: where it may listen; the first that answers is asked what the ports offer.
+    ``addresses``: where it may listen; the first that answers is asked what the ports offer. ``milters``: whether one
+    that is not there is a mistake of the change.
     """
+    signs = (MISTAKE, NO_MILTER) if milters else (MISTAKE,)
     strangers = _outside(policy, own_addresses())
     # Side by side, as postscreen makes each of them wait.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        told = [line for lines in pool.map(lambda address: _stranger(address, policy), strangers) for line in lines]
-    told += _offered(SMTP, addresses)
+        told = [
+            line for lines in pool.map(lambda address: _stranger(address, policy, signs), strangers) for line in lines
+        ]
+    told += _offered(SMTP, addresses, signs)
     if submission:
         told += _offered_soon(SUBMISSION, addresses)
     if told:
@@ -67,7 +75,7 @@ def _offered_soon(port: int, addresses: Sequence[str]) -> list[str]:
         time.sleep(0.1)
 
 
-def _offered(port: int, addresses: Iterable[str]) -> list[str]:
+def _offered(port: int, addresses: Iterable[str], signs: tuple[bytes, ...] = ()) -> list[str]:
     """What is wrong with what a port offers."""
     errors = []
     for address in addresses:
@@ -80,6 +88,8 @@ def _offered(port: int, addresses: Iterable[str]) -> list[str]:
                 code, text = session.docmd("MAIL", f"FROM:<{STRANGER}>")
                 if port == SUBMISSION and code < 400:
                     told.append(f"port {port} takes a sender who has not logged in: {code} {_text(text)}")
+                if NO_MILTER in signs and text.startswith(NO_MILTER):
+                    told.append(f"port {port} puts mail off, as a milter does not answer: {code} {_text(text)}")
             return told
         except (OSError, smtplib.SMTPException) as error:
             if told:
@@ -88,7 +98,7 @@ def _offered(port: int, addresses: Iterable[str]) -> list[str]:
     return [f"port {port} does not answer: {', '.join(errors)}"] if port == SUBMISSION else []
 
 
-def _stranger(address: str, policy: MailPolicy) -> list[str]:
+def _stranger(address: str, policy: MailPolicy, signs: tuple[bytes, ...]) -> list[str]:
     """Relay forms that are accepted from an address of the host's own which is a stranger by the policy."""
     domain = policy.domains[0] if policy.domains else "localhost.localdomain"
     forms = [form for form in relay_forms(domain, address) if form.name in ASKED]
@@ -107,21 +117,21 @@ def _stranger(address: str, policy: MailPolicy) -> list[str]:
                     form_told = f"{form.name}, RCPT TO:<{form.rcpt_to}>: {code} {_text(text)}"
                     told.append(f"a stranger ({address}) may relay: {form_told}")
             if policy.domains:
-                told += _mistakes(session, address, f"postmaster@{domain}")
+                told += _mistakes(session, address, f"postmaster@{domain}", signs)
     except (OSError, smtplib.SMTPException):
         pass  # not every address listens, and postscreen may cut a stranger off
     return told
 
 
-def _mistakes(session: smtplib.SMTP, address: str, recipient: str) -> list[str]:
-    """Whether mail to us is put off, as Postfix cannot do what its configuration says (RFC 3463, X.3: the system).
+def _mistakes(session: smtplib.SMTP, address: str, recipient: str, signs: tuple[bytes, ...]) -> list[str]:
+    """Whether mail to us is put off, as Postfix cannot do what its configuration says.
 
-    The private Postfix asks no policy service and nothing else that is elsewhere.
+    The private Postfix asks no policy service, no milter and nothing else that is elsewhere.
     """
     session.docmd("RSET")
     for command, path in (("MAIL", "FROM:<>"), ("RCPT", f"TO:<{recipient}>")):
         code, text = session.docmd(command, path)
-        if 400 <= code < 500 and text.startswith(b"4.3."):
+        if 400 <= code < 500 and text.startswith(signs):
             return [f"mail to us from a stranger ({address}) is put off, {command} {path}: {code} {_text(text)}"]
     return []
 

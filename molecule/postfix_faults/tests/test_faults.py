@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import lab as lab_tool
 import pytest
-from host_runs import NEW, OLD, TABLE, WAITS
+from host_runs import NEW, OLD, SETTINGS, TABLE, WAITS
 from mishaps import full_disk, kill_holders
 from postfix import CONFIG, STATE
 
@@ -109,6 +109,17 @@ def test_a_live_relay_is_taken_back(host: Host) -> None:
         host.postfix.write("main.cf", main)
         host.postfix.run("touch", "--date=10 seconds ago", f"{CONFIG}/main.cf")
         host.postfix.run("postfix", "reload")
+    host.assert_in_force(OLD)
+
+
+def test_a_milter_that_is_not_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No private Postfix asks it, and the live one would put off every sender."""
+    monkeypatch.setitem(SETTINGS, "extra_settings", {"smtpd_milters": "inet:127.0.0.1:8891"})
+    failed = host.fail(NEW)
+    assert failed["step"] == "ask the live Postfix"
+    told = "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable - try again later"
+    assert told in failed["msg"]
+    assert RESTORED in failed["msg"]
     host.assert_in_force(OLD)
 
 

@@ -116,6 +116,47 @@ def test_a_failing_activation_puts_files_back_and_the_next_run_activates(host: I
     assert host.is_new()
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_no_file_names_another_that_is_not_there(
+    host: Installation, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """Wherever the power fails: what reads these files when the host boots finds all that they name."""
+    main, old, new = (host.root / name for name in ("main", "old", "new"))
+    main.write_text(str(old))
+    old.touch()
+    seen: list[tuple[str, bool, bool]] = []
+
+    def looked_at(work: Callable[..., None]) -> Callable[..., None]:
+        def done(*paths: str) -> None:
+            work(*paths)
+            assert Path(main.read_text()).exists()
+            seen.append((main.read_text(), old.exists(), new.exists()))
+
+        return done
+
+    monkeypatch.setattr(os, "replace", looked_at(os.replace))
+    monkeypatch.setattr(transaction, "remove", looked_at(transaction.remove))
+    changes = [
+        Change(str(main), str(old).encode(), str(new).encode()),
+        Change(str(old), b"", None),
+        Change(str(new), None, b""),
+    ]
+    found = host.driver()
+    driver = FailsOnce(found.root, found.imsimta, found.tailor) if fails else found
+    if fails:
+        with pytest.raises(StepError):
+            transaction.apply(host.state, driver, changes, DETAILS)
+    else:
+        transaction.apply(host.state, driver, changes, DETAILS)
+    assert list(dict.fromkeys(seen))[:4] == [
+        (str(old), True, False),
+        (str(old), True, True),
+        (str(new), True, True),
+        (str(new), False, True),
+    ]
+    assert seen[-1] == ((str(old), True, False) if fails else (str(new), False, True))
+
+
 class FailsOnce(Stub):
     """The activation of the new state fails, that of the old one works."""
 

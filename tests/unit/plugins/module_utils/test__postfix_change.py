@@ -29,6 +29,12 @@ SILENT = (
 )
 
 
+@pytest.fixture(autouse=True)
+def without_postconf(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no Postfix is installed, nothing refers to anything."""
+    monkeypatch.setattr(change, "ask_staged", lambda _main, _names: {})
+
+
 def digest(**settings: Any) -> str:
     live = Live(MAIN, MASTER, NOTHING, facts(dict(site_settings(MAIN, NOTHING))))
     policy = {**POLICY, "dnsbls": []}
@@ -43,6 +49,11 @@ def test_what_lets_a_run_go_on_is_no_reason_to_ask_again(settings: dict[str, Any
 @pytest.mark.parametrize("settings", [{"login_form": "local part"}, {"helo_check": "syntax"}])
 def test_other_settings_are(settings: dict[str, Any]) -> None:
     assert digest(**settings) != digest()
+
+
+def test_what_is_about_milters() -> None:
+    main = "smtpd_milters = inet:127.0.0.1:8891\nmilter_default_action = accept\nnon_smtpd_milters =\nbiff = no\n"
+    assert change._milters(main) == {"smtpd_milters": "inet:127.0.0.1:8891", "milter_default_action": "accept"}
 
 
 @pytest.mark.parametrize(

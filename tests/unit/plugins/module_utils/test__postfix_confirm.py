@@ -71,9 +71,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]
         monkeypatch.setattr(confirm, "SMTP", server.getsockname()[1])
         monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
 
-        def ask(answer: Answer) -> None:
+        def ask(answer: Answer, *, milters: bool = False) -> None:
             threading.Thread(target=serve, args=(server, answer), daemon=True).start()
-            ask_live(POLICY, submission=False)
+            ask_live(POLICY, submission=False, milters=milters)
 
         yield ask
 
@@ -137,6 +137,28 @@ def test_mail_to_us_that_is_put_off_for_a_mistake_is_told(asked: Callable[[Answe
 
 def test_greylisting_is_no_mistake(asked: Callable[[Answer], None]) -> None:
     asked(lambda line: "451 4.7.1 greylisted\r\n" if line.startswith("RCPT TO:<postmaster@") else closed(line))
+
+
+def without_milter(line: str) -> str:
+    """What Postfix says when it reaches no milter."""
+    word = line[:4].upper()
+    if word == "MAIL":
+        return "451 4.7.1 Service unavailable - try again later\r\n"
+    return "503 5.5.1 Error: need MAIL command\r\n" if word == "RCPT" else closed(line)
+
+
+def test_a_milter_that_is_not_there_is_told(asked: Callable[..., None]) -> None:
+    with pytest.raises(StepError) as caught:
+        asked(without_milter, milters=True)
+    assert caught.value.output == (
+        "mail to us from a stranger (127.0.0.1) is put off, MAIL FROM:<>: "
+        "451 4.7.1 Service unavailable - try again later\n"
+        "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable - try again later"
+    ).replace("port 25", f"port {confirm.SMTP}")
+
+
+def test_a_milter_that_was_gone_before_is_no_mistake_of_the_change(asked: Callable[..., None]) -> None:
+    asked(without_milter)
 
 
 def test_addresses_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
