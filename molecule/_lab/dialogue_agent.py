@@ -72,7 +72,7 @@ class Dialogue:
             self.login(smtp, *job["login"])
         if job.get("mail_from") is None:
             return
-        self.note("mail", smtp.docmd("MAIL", f"FROM:<{job['mail_from']}>"))
+        self.note("mail", smtp.docmd("MAIL", f"FROM:<{job['mail_from']}> {job['mail_options']}".rstrip()))
         good = [self.note("rcpt", smtp.docmd("RCPT", f"TO:<{address}>")) for address in job["rcpt_to"]]
         if job.get("message") is not None and any(good):
             self.note("data", smtp.data(job["message"]))

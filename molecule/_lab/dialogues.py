@@ -22,7 +22,7 @@ class Dialogue:
 
     `login` is user and password; AUTH is tried whether it is offered or not. `tls` is TLS from the start. Without
     `mail_from` it ends after the greeting (and the login), without `message` before DATA. A refused sender does not
-    keep the recipients from being tried.
+    keep the recipients from being tried. `mail_options` go behind the sender, as SMTPUTF8.
     """
 
     src: str
@@ -37,6 +37,7 @@ class Dialogue:
     login: tuple[str, str] | None = None
     mechanism: str = "PLAIN"
     mail_from: str | None = None
+    mail_options: str = ""
     rcpt_to: tuple[str, ...] = ()
     message: str | None = None
     timeout: float = 20

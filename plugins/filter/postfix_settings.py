@@ -185,6 +185,10 @@ options:
         description: Whether postscreen is at port 25 already. It stays there.
         type: bool
         default: false
+      cleanup:
+        description: What C(-o) sets for the site's own cleanup in master.cf, by parameter.
+        type: dict
+        default: {}
 seealso:
   - name: postconf(5)
     description: The parameters of Postfix.

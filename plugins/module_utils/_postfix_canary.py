@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import PORTS, read_options
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import PORTS, options_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
     LiveService,
     entries,
@@ -208,12 +208,6 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, 
             columns = (service.name, service.columns[2], service.columns[6])
             lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
     return Canary(set_parameters(main, {**quiet, **own}), "".join([*lines, _HELPERS]), entrances, tuple(silenced))
-
-
-def options_of(arguments: Iterable[str]) -> dict[str, str]:
-    """What ``-o`` sets, in any of its spellings; of two the last counts."""
-    pairs = [(name, text[2:].strip(" {}")) for name, text in read_options(tuple(arguments)) if name]
-    return {name: setting.partition("=")[2].strip() for name, setting in pairs}
 
 
 def _silence(value: str, silenced: dict[str, None]) -> str:

@@ -8,7 +8,7 @@ Private to this collection. Source: master(5), for the options of a service.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
@@ -28,6 +28,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan i
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Owned, Place, Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_services import CLEANUP, Service
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import PREFIX
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_submission import HEADER_CHECKS
+
+#: The site's own cleanup, which ours works like.
+SITE_CLEANUP: Place = ("cleanup", "unix")
 
 #: The plan of a host from which our part is to leave.
 NO_PLAN = Plan({}, (), {}, ())
@@ -84,9 +88,10 @@ def _compose_master(
     found: dict[Place, Owned] = {}
     warnings: list[str] = []
     before = {(one.name, one.type): _former(one, live, lines, record, places) for one in plan.services}
+    models = {**before, SITE_CLEANUP: lines.get(SITE_CLEANUP)}
     for service in plan.services:
         place = (service.name, service.type)
-        merged, dropped = _with_site_options(service, before, plan)
+        merged, dropped = _with_site_options(service, models, plan)
         merged += _proxy_option(service, before.get(place), main, plan)
         warnings += [
             f"master.cf: {service.name} {service.type}: {word} is decided by the policy, and left out"
@@ -157,11 +162,14 @@ def _same_port(one: LiveService, service: Service) -> bool:
 def _with_site_options(service: Service, before: Mapping[Place, Lines | None], plan: Plan) -> tuple[str, list[str]]:
     """A service of ours with the site's own options, as a content filter; those that the policy decides are dropped.
 
-    Postscreen hands over to smtpd, which then gets the options of what listened at port 25.
+    Postscreen hands over to smtpd, which then gets the options of what listened at port 25. Our cleanup gets those of
+    the site's, and its jail: what its tables need is there.
     """
     sources = [(service.name, service.type)]
     if (service.name, service.type) == ("smtpd", "pass"):
         sources.insert(0, ("smtp", "inet"))
+    elif service.name == CLEANUP:
+        sources = [SITE_CLEANUP]
     decided = {*plan.main, *(name for name, _value in service.options)}
     kept: list[str] = []
     dropped: list[str] = []
@@ -172,10 +180,14 @@ def _with_site_options(service: Service, before: Mapping[Place, Lines | None], p
         (one,) = read_master(former)[-1:]
         if one.columns[7] != service.command:
             continue
+        if service.name == CLEANUP:
+            service = service._replace(chroot=one.columns[4])
         if service.limit == "-":
             service = service._replace(limit=one.columns[6])
+        # Its checks of headers hold, by parameters of ours.
+        honoured = HEADER_CHECKS if service.name == CLEANUP else ()
         for name, words in read_options(one.arguments):
-            if name == SMTPD_PROXY and source != (service.name, service.type):
+            if name in honoured or (name == SMTPD_PROXY and source != (service.name, service.type)):
                 continue
             (dropped if name in decided or name.endswith("_restrictions") else kept).append(words)
     return service.lines() + "".join(f"  {words}\n" for words in dict.fromkeys(kept)), _without_ours(dropped, service)
@@ -229,6 +241,12 @@ def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
         setting = text[2:].strip(" {}") if text.startswith("-o") else ""
         found.append((setting.partition("=")[0].strip(), text))
     return found
+
+
+def options_of(arguments: Iterable[str]) -> dict[str, str]:
+    """What ``-o`` sets, in any of its spellings; of two the last counts."""
+    pairs = [(name, text[2:].strip(" {}")) for name, text in read_options(tuple(arguments)) if name]
+    return {name: setting.partition("=")[2].strip() for name, setting in pairs}
 
 
 def _open_braces(words: list[str]) -> bool:

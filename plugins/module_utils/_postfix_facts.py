@@ -9,6 +9,7 @@ Private to this collection.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import Problems, shown
@@ -24,7 +25,7 @@ class PostfixFacts(NamedTuple):
     """``parameters``: every known parameter with its default, from ``postconf -d``. ``map_types``: from ``postconf
     -m``. ``sasl_types``: from ``postconf -a``. ``chroot``: whether the live master.cf runs smtpd in the queue
     directory. ``site``: what the live main.cf sets, without what is ours. ``postscreen``: whether the site has
-    postscreen at port 25 without us.
+    postscreen at port 25 without us. ``cleanup``: what master.cf sets for the site's cleanup beyond main.cf.
     """
 
     parameters: Mapping[str, str]
@@ -33,6 +34,7 @@ class PostfixFacts(NamedTuple):
     chroot: bool
     site: Mapping[str, str]
     postscreen: bool = False
+    cleanup: Mapping[str, str] = MappingProxyType({})
 
     def knows(self, parameter: str) -> bool:
         """Whether the installed program has a parameter."""
@@ -62,9 +64,10 @@ FIELDS = {
     "chroot": (bool, "true or false"),
     "site": (Mapping, "a dictionary of what main.cf sets, as postconf -n prints it"),
     "postscreen": (bool, "true or false"),
+    "cleanup": (Mapping, "a dictionary of what -o sets for cleanup in master.cf"),
 }
 _REQUIRED = ("parameters", "map_types")
-_ABSENT: dict[str, Any] = {"sasl_types": (), "chroot": False, "site": {}, "postscreen": False}
+_ABSENT: dict[str, Any] = {"sasl_types": (), "chroot": False, "site": {}, "postscreen": False, "cleanup": {}}
 
 
 def read_facts(data: Any, path: str = "facts") -> PostfixFacts:
@@ -90,4 +93,5 @@ def read_facts(data: Any, path: str = "facts") -> PostfixFacts:
         chroot=found["chroot"],
         site={str(name): str(value) for name, value in found["site"].items()},
         postscreen=found["postscreen"],
+        cleanup={str(name): str(value) for name, value in found["cleanup"].items()},
     )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import decode, read_file
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import SITE_CLEANUP, options_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import PostfixFacts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
     FileError,
@@ -62,6 +63,7 @@ def read_live(product: Postfix) -> Live:
         chroot=_in_jail(master),
         site=site_settings(main, record),
         postscreen=has_postscreen(master, record),
+        cleanup=_cleanup_options(master),
     )
     return Live(main, master, record, facts)
 
@@ -83,6 +85,15 @@ def _in_jail(master: str) -> bool:
     servers = [one for one in read_master(master) if one.columns[7] == "smtpd"]
     first = [one for one in servers if one.name.rpartition(":")[2] in ("smtp", "25", "smtpd")] or servers
     return bool(first) and first[0].columns[4] == "y"
+
+
+def _cleanup_options(master: str) -> dict[str, str]:
+    return {
+        name: value
+        for one in read_master(master)
+        if (one.name, one.type) == SITE_CLEANUP
+        for name, value in options_of(one.arguments).items()
+    }
 
 
 def has_postscreen(master: str, record: Record) -> bool:

@@ -16,7 +16,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_access
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import PostfixFacts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_general import has_certificate
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import PREFIX, Settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_submission import HIDE
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_submission import HEADER_CHECKS, HIDE
 
 Option = tuple[str, str]
 
@@ -72,8 +72,8 @@ def build_services(access: Access) -> tuple[Service, ...]:
             Service(name, "inet", "n", chroot, "-", "smtpd", _submission(access, name))
             for name in ("submission", "submissions")
         ]
-        checks = ("header_checks", f"${PREFIX}submission_header_checks")
-        found.append(Service(CLEANUP, "unix", "n", chroot, "0", "cleanup", (checks,)))
+        checks = tuple((name, f"${PREFIX}submission_{name}") for name in HEADER_CHECKS)
+        found.append(Service(CLEANUP, "unix", "n", chroot, "0", "cleanup", checks))
     return tuple(found)
 
 

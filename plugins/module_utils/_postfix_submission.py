@@ -9,6 +9,8 @@ value has to be quoted for master.cf.
 
 from __future__ import annotations
 
+import re
+
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_access import Access
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import REGEXP, literal
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import ADDRESS, PREFIX
@@ -16,8 +18,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settin
 #: Since Postfix 3.10; the header checks below do the same before.
 HIDE = "smtpd_hide_client_session"
 
+#: Parameters of cleanup with checks of headers. The later ones are as the first where they are not set.
+HEADER_CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
+
 #: Parts of an address that stands for itself. A quoted one can have blanks and commas: its parts would be logins.
 _LOCAL, _DETAIL, _DOMAIN = '([^@+,"[:space:]]+)', '(\\+[^@,"[:space:]]*)', '([^@,"[:space:]]+)'
+
+#: How a parameter names the header checks of all, which are ours where this is read.
+_REFERENCE = re.compile(r"\$(?:header_checks\b|\{header_checks\}|\(header_checks\))")
 
 #: What a mail program says of itself and of the user's address.
 _TELLTALES = "/^(User-Agent|X-Mailer|X-Originating-IP|X-MimeOLE):/"
@@ -60,10 +68,13 @@ def _owners(access: Access) -> list[tuple[str, str]]:
     """Whose an address is: logins that the inventory names, and that of the same name, with or without a detail."""
     settings = access.settings
     own = settings.login_form == ADDRESS
-    rows = [
-        (f"/^{literal(sender)}$/", ", ".join([*logins, sender if own else sender.partition("@")[0]]))
-        for sender, logins in settings.sender_logins.items()
-    ]
+    rows = []
+    for sender, logins in settings.sender_logins.items():
+        local, _at, domain = sender.partition("@")
+        # A login without a domain is somebody of ours, and of an address elsewhere no more than its namesake.
+        same = [sender] if own else [local] if domain in access.policy.domains else []
+        if logins or same:
+            rows.append((f"/^{literal(sender)}$/", ", ".join([*logins, *same])))
     if own:
         return [
             *rows,
@@ -81,8 +92,19 @@ def _header_checks(access: Access) -> None:
     rows = [(_TELLTALES, "IGNORE")]
     if not access.facts.knows(HIDE):
         access.notes.append(f"{HIDE} is unknown to the installed Postfix; header checks hide the client instead")
-        received = "/^Received: from .*[[:space:]](by [^[:space:]]+ \\([^()]*\\) with ESMTPS?A id .*)$/"
+        received = "/^Received: from .*[[:space:]](by [^[:space:]]+ \\([^()]*\\) with (ESMTP|UTF8SMTP)S?A id .*)$/"
         rows.append((received, "REPLACE Received: ${1}"))
     table = access.maps.add("submission-headers.regexp", REGEXP, rows)
-    site = access.facts.site.get("header_checks", "")
-    access.parameter("submission_header_checks", f"{table}, {site}" if site else table)
+    first, *others = HEADER_CHECKS
+    site = _site_checks(access, first, "")
+    access.parameter(f"submission_{first}", f"{table}, {site}" if site else table)
+    for name in others:
+        # A message that is attached is nobody's to change: ours are for its outermost header alone.
+        value = _site_checks(access, name, "$header_checks")
+        access.parameter(f"submission_{name}", _REFERENCE.sub(lambda _reference: site, value))
+
+
+def _site_checks(access: Access, name: str, default: str) -> str:
+    """What holds at port 25 as well: by the inventory, by the options of the site's cleanup, or by main.cf."""
+    places = (access.settings.extra_settings, access.facts.cleanup, access.facts.site)
+    return next((place[name] for place in places if name in place), default)

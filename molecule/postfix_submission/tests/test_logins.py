@@ -120,23 +120,52 @@ def test_a_recipient_does_not_learn_where_a_user_writes_from(lab: Lab, postfix: 
                 mail_from=ANN[0],
                 rcpt_to=(recipient,),
                 helo=f"secret-{src}.example",
+                mail_options=options,
                 message=LETTER.format(subject=str(port)),
             )
             for port in (587, 465)
             for src in (OUTSIDE.name, INSIDE.name)
-            for recipient in (ELSEWHERE, BOB[0])
+            for recipient, options in ((ELSEWHERE, ""), (BOB[0], ""), (BOB[0], "SMTPUTF8"))
         ],
     )
-    assert [talk.verdict for talk in talks] == ["accepted"] * 8
+    assert [talk.verdict for talk in talks] == ["accepted"] * 12
     postfix.drain()
     mails = [*postfix.collected(), *postfix.mailbox("bob")]
-    assert len(mails) == 8
+    assert len(mails) == 12
     for mail in mails:
         head = mail.text.partition("\n\n")[0]
         for told in ("198.51.100.20", "198.51.100.84", "::20", "::84", "secret", "Secretbird", "192.0.2.77", "outside"):
             assert told not in head, f"{mail.message['Subject']}: {told} is in the header:\n{head}"
         assert mail.message["X-Kept"] == "yes"
         assert "Received: by postfix.example (Postfix) " in " ".join(head.split())
+
+
+def test_an_attached_message_is_sent_as_it_is(lab: Lab, postfix: Postfix) -> None:
+    postfix.clear()
+    received = (
+        "Received: from pc (pc [192.0.2.77]) by mx.example (Postfix) with ESMTPSA id 1; Mon, 1 Jan 2024 00:00:00 +0000"
+    )
+    attached = f"{received}\r\n{LETTER.format(subject='attached')}"
+    letter = "\r\n".join(
+        [
+            "From: ann@mail.example",
+            "X-Mailer: Secretbird",
+            "MIME-Version: 1.0",
+            "Content-Type: multipart/mixed; boundary=part",
+            "",
+            "--part",
+            "Content-Type: message/rfc822",
+            "",
+            attached,
+            "--part--",
+        ]
+    )
+    (talk,) = hold(lab, [says(4, 587, login=ANN, mail_from=ANN[0], rcpt_to=(BOB[0],), message=letter)])
+    assert talk.verdict == "accepted"
+    postfix.drain()
+    (mail,) = postfix.mailbox("bob")
+    assert mail.message["X-Mailer"] is None
+    assert attached.replace("\r\n", "\n") in mail.text
 
 
 def test_headers_of_strangers_stay(lab: Lab, postfix: Postfix) -> None:

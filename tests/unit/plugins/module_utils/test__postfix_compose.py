@@ -189,6 +189,34 @@ def test_the_inventory_decides_how_postscreen_learns_of_the_client() -> None:
     assert next(one for one in read_master(found.master) if one.name == "smtp").arguments == ()
 
 
+def test_our_cleanup_works_like_the_sites() -> None:
+    """What runs in the jail does not reach the sockets of tables outside."""
+    site = (
+        "cleanup unix n - n - 7 cleanup -v\n"
+        "  -o header_checks=pcre:/hc -o mime_header_checks=\n"
+        "  -o { recipient_bcc_maps = socketmap:unix:/run/bcc.sock:bcc }\n"
+        "  -o message_size_limit=7\n"
+    )
+    first = adopt(master=f"smtp inet n - y - - smtpd\n{site}")
+    (ours,) = [one for one in read_master(first.master) if one.name == "mailhost-cleanup"]
+    assert ours.columns[2:] == ("n", "-", "n", "-", "0", "cleanup")
+    assert [words for _name, words in read_options(ours.arguments)] == [
+        "-o header_checks=$mailhost_submission_header_checks",
+        "-o nested_header_checks=$mailhost_submission_nested_header_checks",
+        "-o mime_header_checks=$mailhost_submission_mime_header_checks",
+        "-v",
+        "-o { recipient_bcc_maps = socketmap:unix:/run/bcc.sock:bcc }",
+    ]
+    assert first.warnings == (
+        "master.cf: mailhost-cleanup unix: -o message_size_limit=7 is decided by the policy, and left out",
+    )
+    assert site in first.master
+    assert adopt(first.main, first.master, first.record) == first
+    without = adopt(first.main, first.master.replace(site, ""), first.record)
+    (ours,) = [one for one in read_master(without.master) if one.name == "mailhost-cleanup"]
+    assert (ours.columns[4], len(read_options(ours.arguments))) == ("y", 3)
+
+
 def test_postscreen_of_the_site_stays() -> None:
     policy, read = read_wanted(POLICY, {})
     found = compile_plan(policy, read, facts(read_main(MAIN))._replace(postscreen=True))

@@ -64,7 +64,8 @@ def test_nothing_that_the_installed_program_does_not_know(release: str) -> None:
     assert all(name.startswith("mailhost_") for name in unknown)
     options = {name for service in found.services for name, _value in service.options}
     assert options <= set(VECTORS[release]["parameters"]) | {
-        *("syslog_name", "smtpd_tls_wrappermode", "cleanup_service_name", "milter_macro_daemon_name", "header_checks")
+        *("syslog_name", "smtpd_tls_wrappermode", "cleanup_service_name", "milter_macro_daemon_name"),
+        *("header_checks", "nested_header_checks", "mime_header_checks"),
     }
 
 
@@ -133,12 +134,60 @@ def test_who_hides_the_client_of_a_submission() -> None:
     assert not new.notes
 
 
-def test_header_checks_of_the_site_stay() -> None:
-    site = {**VECTORS["debian_12"]["site"], "header_checks": "pcre:/etc/postfix/hc"}
-    assert plan(site=site).main["mailhost_submission_header_checks"] == (
-        "regexp:${config_directory}/mailhost/submission-headers.regexp, pcre:/etc/postfix/hc"
-    )
-    assert "header_checks" not in plan(site=site).main
+@pytest.mark.parametrize("with_protocol", ["ESMTPA", "ESMTPSA", "UTF8SMTPA", "UTF8SMTPSA"])
+def test_a_received_that_tells_of_the_client_is_cut(with_protocol: str) -> None:
+    """As smtpd of 3.7 writes it; ESMTP and UTF8SMTP are all it says of who has logged in."""
+    (row,) = [one for one in plan().maps["submission-headers.regexp"].text.splitlines() if "Received" in one]
+    pattern = re.compile(row.split("/")[1].replace("[:space:]", r"\s"), re.DOTALL)
+    by = f"by mx.example.org (Postfix) with {with_protocol} id 4cQ\n\tfor <a@far.example>; Mon, 1 Jan"
+    match = pattern.search(f"Received: from pc.home.example (dsl [192.0.2.9])\n\t(using TLSv1.3)\n\t{by}")
+    assert match is not None
+    assert by in match.groups()
+
+
+CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
+
+
+@pytest.mark.parametrize(
+    ("site", "cleanup", "extra", "expected"),
+    [
+        ({}, {}, {}, ("", "", "")),
+        ({"header_checks": "pcre:/hc"}, {}, {}, ("pcre:/hc", "pcre:/hc", "pcre:/hc")),
+        (
+            {
+                "header_checks": "pcre:/hc",
+                "nested_header_checks": "pcre:/n, ${header_checks}",
+                "mime_header_checks": "",
+            },
+            {},
+            {},
+            ("pcre:/hc", "pcre:/n, pcre:/hc", ""),
+        ),
+        (
+            {"header_checks": "pcre:/hc", "mime_header_checks": "$header_checks pcre:/$header_checks_of_ours"},
+            {"header_checks": "pcre:/cleanup"},
+            {},
+            ("pcre:/cleanup", "pcre:/cleanup", "pcre:/cleanup pcre:/$header_checks_of_ours"),
+        ),
+        (
+            {"header_checks": "pcre:/hc"},
+            {"nested_header_checks": ""},
+            {"header_checks": "regexp:/extra"},
+            ("regexp:/extra", "", "regexp:/extra"),
+        ),
+    ],
+)
+def test_header_checks_of_the_site_stay_and_ours_are_for_the_outermost_header(
+    site: dict[str, str], cleanup: dict[str, str], extra: dict[str, str], expected: tuple[str, ...]
+) -> None:
+    site = {**VECTORS["debian_12"]["site"], **site}
+    found = plan(settings={"extra_settings": extra}, site=site, cleanup=cleanup)
+    ours = "regexp:${config_directory}/mailhost/submission-headers.regexp"
+    first, *others = (found.main[f"mailhost_submission_{name}"] for name in CHECKS)
+    assert (first, *others) == (", ".join(filter(None, (ours, expected[0]))), *expected[1:])
+    assert "header_checks" not in found.main.keys() - extra.keys()
+    (service,) = [one for one in found.services if one.name == "mailhost-cleanup"]
+    assert service.options == tuple((name, f"$mailhost_submission_{name}") for name in CHECKS)
 
 
 def test_postscreen_is_there_when_it_has_something_to_do() -> None:
@@ -173,6 +222,20 @@ def test_a_quoted_address_has_no_owner(form: str) -> None:
         assert any(one.search(sender) for one in patterns)
     for sender in ('"a, ann@example.org, b"@far.example', '"a ann b"@example.org', "x@[a, ann@example.org, b]"):
         assert not any(one.search(sender) for one in patterns)
+
+
+def test_a_login_without_a_domain_owns_addresses_of_ours_alone() -> None:
+    logins = {"info@example.org": ["ann"], "ceo@partner.example": ["ann"], "nobody@partner.example": []}
+
+    def owners(form: str, sender: str) -> str:
+        rows = plan(settings={"login_form": form, "sender_logins": logins}).maps["sender-logins.regexp"].text
+        pairs = (row[1:].split("/ ", 1) for row in rows.splitlines())
+        return next((owner for pattern, owner in pairs if re.search(pattern.replace("[:space:]", r"\s"), sender)), "")
+
+    assert owners("local part", "info@example.org") == "ann, info"
+    assert owners("local part", "ceo@partner.example") == "ann"
+    assert not owners("local part", "nobody@partner.example")
+    assert owners("address", "ceo@partner.example") == "ann, ceo@partner.example"
 
 
 def test_submission_is_refused_where_it_could_not_work() -> None:
@@ -430,12 +493,12 @@ def test_main_cf_has_one_line_for_each_parameter() -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("x", 'facts: "x" is not a dictionary; write parameters, map_types, sasl_types, chroot, site, postscreen'),
+        ("x", 'facts: "x" is not a dictionary; write parameters, map_types, sasl_types, chroot, site, postscreen, cleanup'),
         ({"map_types": []}, "facts.parameters: null is not accepted; write a dictionary from parameter to default, as postconf -d prints them"),
         ({"parameters": {}, "map_types": "cidr"}, 'facts.map_types: "cidr" is not accepted; write a list, as postconf -m prints it'),
         (
             {"parameters": {}, "map_types": [], "version": "3"},
-            'facts: "version" is not a fact; write one of parameters, map_types, sasl_types, chroot, site, postscreen',
+            'facts: "version" is not a fact; write one of parameters, map_types, sasl_types, chroot, site, postscreen, cleanup',
         ),
         ({"parameters": {}, "map_types": [], "chroot": "y"}, 'facts.chroot: "y" is not accepted; write true or false'),
     ],
