@@ -133,7 +133,8 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
         warnings += soft_bounces(wanted.composed.main, wanted.composed.master)
         warnings += other_instances(wanted.composed.main)
         warnings += _silence(product)
-        warnings += foreign_submission(wanted.composed.master, wanted.settings) if wanted.settings else []
+        if wanted.settings is not None:
+            warnings += foreign_submission(wanted.composed.master, wanted.settings, live.facts.site)
     if wanted.settings is not None:
         warnings += _login_trouble(wanted.settings, product.queue)
     evaluated, notes = _prove(staged, wanted, live)

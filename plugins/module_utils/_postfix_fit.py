@@ -13,11 +13,13 @@ from collections.abc import Collection, Mapping
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import PORTS, read_options
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import LOOPBACK
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import PORTS, options_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, read_master
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import (
+    DEFAULTS,
     LOCAL,
     RELAY,
     UNMANAGED,
@@ -33,7 +35,7 @@ _CLASSES = {
 }
 """Parameters of domains, and the class that each is to the policy."""
 
-_RELAY_RESTRICTIONS = "smtpd_relay_restrictions"
+_LOGIN, _RELAY_RESTRICTIONS = "smtpd_sasl_auth_enable", "smtpd_relay_restrictions"
 
 
 _RECIPIENTS = {VIRTUAL: "virtual_mailbox_maps", RELAY: "relay_recipient_maps"}
@@ -106,19 +108,38 @@ def replaced_settings(site: Mapping[str, str], plan: Plan, record: Record) -> di
         value = site.get(name, usual)
         if name in plan.main and name not in record.main and value not in (usual, plan.main[name]):
             found[name] = (value,)
+    found.update(_socket(site, plan, record))
     return found
 
 
-def foreign_submission(master: str, settings: Settings) -> list[str]:
-    """Services of submission that are the site's own and say nothing of relaying: who logs in may not relay there."""
-    if settings.submission:
-        return []
-    return [
-        f"master.cf: {service.name} {service.type} is the site's own (postfix_submission: false) and says nothing of "
-        f"{_RELAY_RESTRICTIONS}; who logs in there cannot send to others any more"
-        for service in read_master(master)
-        if service.type == "inet"
-        and service.columns[7] == "smtpd"
-        and PORTS.get(service.name.rpartition(":")[2], 25) != 25
-        and _RELAY_RESTRICTIONS not in [name for name, _words in read_options(service.arguments)]
-    ]
+def _socket(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tuple[str, ...]]:
+    """The socket of the site's Dovecot, where the inventory names none and the usual one is another."""
+    name, usual = "smtpd_sasl_path", DEFAULTS["sasl_path"]
+    if name in record.main or plan.main.get(name) != usual or site.get("smtpd_sasl_type") != "dovecot":
+        return {}
+    path = site.get(name, usual)
+    path = path[len("unix:") :] if path.startswith("unix:") else path
+    queue = site.get("queue_directory", "/var/spool/postfix")
+    return {} if path in (usual, f"{queue}/{usual}") else {name: (path,)}
+
+
+def foreign_submission(master: str, settings: Settings, site: Mapping[str, str]) -> list[str]:
+    """Remarks on services of the site's own where users log in and what they need for it came from main.cf.
+
+    ``site``: main.cf without us. Who comes from the loopback address needs no login.
+    """
+    ours = (25, 465, 587) if settings.submission else (25,)
+    inherited = site.get(_LOGIN, "no")
+    found = []
+    for service in read_master(master):
+        address, _colon, port = service.name.rpartition(":")
+        foreign = service.type == "inet" and service.columns[7] == "smtpd" and PORTS.get(port) not in ours
+        options = options_of(service.arguments)
+        if not foreign or LOOPBACK.fullmatch(address) or options.get(_LOGIN, inherited).lower() != "yes":
+            continue
+        place = f"master.cf: {service.name} {service.type} is the site's own and says nothing of"
+        if _LOGIN not in options:
+            found.append(f"{place} {_LOGIN}, which is no in main.cf now; nobody can log in there any more")
+        elif _RELAY_RESTRICTIONS not in options:
+            found.append(f"{place} {_RELAY_RESTRICTIONS}; who logs in there cannot send to others any more")
+    return found

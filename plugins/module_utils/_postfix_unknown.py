@@ -67,6 +67,9 @@ _WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+")
 #: Names by other parameters that the plan keeps.
 _KEPT = ("$myhostname", "${myhostname}", "localhost.$mydomain", "localhost.${mydomain}", "$mydestination")
 
+#: Variables of the role that have the value of a parameter.
+_VARIABLES = (("smtpd_sasl_path", "postfix_sasl_path"),)
+
 _DOMAINS = {LOCAL: "mydestination", VIRTUAL: "virtual_mailbox_domains", RELAY: "relay_domains"}
 
 
@@ -139,9 +142,11 @@ def describe_unknown(unknown: Unknown) -> str:
         lines.append("postfix_extra_restrictions:")
         for stage, found in unknown.restrictions.items():
             lines += [f"  {stage}:", *(f"    - {_quoted(one)}" for one in found)]
-    if unknown.elsewhere:
+    lines += [f"{variable}: {_quoted(one)}" for name, variable in _VARIABLES for one in unknown.elsewhere.get(name, ())]
+    others = {name: found for name, found in unknown.elsewhere.items() if name not in dict(_VARIABLES)}
+    if others:
         lines.append("# without a variable of their own:")
-        lines += [f"#   {name}: {one}" for name, found in unknown.elsewhere.items() for one in found]
+        lines += [f"#   {name}: {one}" for name, found in others.items() for one in found]
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit im
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING, Owned, Record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_unknown import Unknown, describe_unknown
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils.test__postfix_compose import (
     POLICY,
     adopt,
@@ -148,12 +149,70 @@ def test_debian_as_shipped_fits() -> None:
     assert not replaced_settings(site, plan(site), NOTHING)
 
 
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("private/auth", ""),
+        ("/var/spool/postfix/private/auth", ""),
+        ("unix:private/auth", ""),
+        ("private/dovecot-auth", "private/dovecot-auth"),
+        ("unix:/run/dovecot/auth", "/run/dovecot/auth"),
+        ("inet:127.0.0.1:12345", "inet:127.0.0.1:12345"),
+    ],
+)
+def test_another_socket_of_dovecot_is_asked_about(path: str, asked: str) -> None:
+    site = {"smtpd_sasl_type": "dovecot", "smtpd_sasl_path": path, "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
+    told = replaced_settings(site, plan(site), NOTHING)
+    assert told == ({"smtpd_sasl_path": (asked,)} if asked else {})
+    elsewhere = {**told, "smtpd_sasl_type": ("cyrus",)}
+    assert describe_unknown(Unknown((), (), {}, elsewhere)).splitlines() == [
+        *([f"postfix_sasl_path: {asked if asked[0] == 'p' else repr(asked)}"] if asked else []),
+        "# without a variable of their own:",
+        "#   smtpd_sasl_type: cyrus",
+    ]
+    assert not replaced_settings(site, plan(site, settings={"sasl_path": "private/chosen"}), NOTHING)
+    assert not replaced_settings(site, plan(site, settings={"submission": False}), NOTHING)
+    assert not replaced_settings(site, plan(site), Record({"smtpd_sasl_path": Owned(None, "x")}, {}, ()))
+    del site["smtpd_sasl_type"]
+    assert not replaced_settings(site, plan(site), NOTHING)
+
+
+_SILENT = "is the site's own and says nothing of"
+_NO_RELAY = f"{_SILENT} smtpd_relay_restrictions; who logs in there cannot send to others any more"
+_NO_LOGIN = f"{_SILENT} smtpd_sasl_auth_enable, which is no in main.cf now; nobody can log in there any more"
+_ON, _OFF, _OWN = "smtpd_sasl_auth_enable=yes", "smtpd_sasl_auth_enable=no", "smtpd_relay_restrictions=reject"
+
+
+@pytest.mark.parametrize("inherited", ["yes", "no", None])
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("10587", (_ON,), (_NO_RELAY, _NO_RELAY)),
+        ("10587", (_ON, _OWN), ("", "")),
+        ("10587", (), ("", _NO_LOGIN)),
+        ("10587", (_OWN,), ("", _NO_LOGIN)),
+        ("10587", (_OFF,), ("", "")),
+        ("198.51.100.7:10587", (_ON,), (_NO_RELAY, _NO_RELAY)),
+        ("127.0.0.1:10025", (_ON,), ("", "")),
+        ("[::1]:10025", (), ("", "")),
+        ("smtp", (_ON,), ("", "")),
+    ],
+)
+def test_logins_at_a_port_of_the_site_are_told(
+    name: str, options: tuple[str, ...], told: tuple[str, str], inherited: str | None
+) -> None:
+    line = " ".join([f"{name} inet n - y - - smtpd", *(f"-o {one}" for one in options)])
+    site = {} if inherited is None else {"smtpd_sasl_auth_enable": inherited}
+    wanted = told[inherited == "yes"]
+    for changes in ({}, {"submission": False}):
+        _policy, settings = read_wanted(POLICY, changes)
+        found = foreign_submission(f"{line}\n", settings, site)
+        assert found == ([f"master.cf: {name} inet {wanted}"] if wanted else [])
+
+
 def test_the_sites_own_submission_is_told() -> None:
     _policy, without = read_wanted(POLICY, {"submission": False})
     _policy, ours = read_wanted(POLICY, {})
-    master = "smtp inet n - y - - smtpd\nsubmission inet n - y - - smtpd\n  -o smtpd_sasl_auth_enable=yes\n"
-    (told,) = foreign_submission(master, without)
-    assert told.startswith("master.cf: submission inet is the site's own (postfix_submission: false)")
-    assert not foreign_submission(master, ours)
-    allowed = f"{master}  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject\n"
-    assert not foreign_submission(allowed, without)
+    master = f"submission inet n - y - - smtpd -o {_ON}\n"
+    assert foreign_submission(master, without, {}) == [f"master.cf: submission inet {_NO_RELAY}"]
+    assert not foreign_submission(master, ours, {})
