@@ -15,10 +15,11 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import LOOPBACK, options_of
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import LOOPBACK
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import (
     POSTSCREEN_PROXY,
     SMTPD_PROXY,
+    options_of,
     read_options,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, read_master
