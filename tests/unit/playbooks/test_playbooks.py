@@ -58,7 +58,7 @@ READ = {
 }
 
 
-def run(folder: Path, playbook: str, hosts: dict[str, dict[str, Any]]) -> str:
+def run(folder: Path, playbook: str, hosts: dict[str, dict[str, Any]], *options: str) -> str:
     """Return what a playbook, or one with this role alone, printed of these hosts."""
     (folder / "ansible.cfg").write_text("[defaults]\n")
     inventory = folder / "inventory.yml"
@@ -75,7 +75,7 @@ def run(folder: Path, playbook: str, hosts: dict[str, dict[str, Any]]) -> str:
         "ANSIBLE_NOCOLOR": "1",
     }
     program = Path(sys.executable).with_name("ansible-playbook")
-    command = [str(program), "--inventory", str(inventory), playbook]
+    command = [str(program), "--inventory", str(inventory), *options, playbook]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
     return done.stdout + done.stderr
 
@@ -120,3 +120,28 @@ def test_a_misspelt_variable_is_warned_of(tmp_path: Path, role: str, name: str, 
         sentence = f"{wrong}: is no variable of this collection; did you mean {right}?"
         assert sentence in " ".join(printed.split()), printed
     assert printed.count("WARNING") == 2, printed
+
+
+@pytest.mark.parametrize("playbook", ["harden", "rollback", "verify"])
+def test_hosts_that_the_inventory_does_not_have_stop_the_run(tmp_path: Path, playbook: str) -> None:
+    printed = run(tmp_path, f"mailhost.hardening.{playbook}", {"one": {}}, "-e", "mailhost_hosts=mailservers")
+    sentence = 'mailhost_hosts: "mailservers" matches no host and no group of the inventory; write one of its groups'
+    assert sentence in printed
+    assert "PLAY RECAP" not in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "reached"),
+    [
+        (["-e", "mailhost_hosts=one"], {"one"}),
+        (["-e", '{"mailhost_hosts": ["two", "nope"]}'], {"two"}),
+        (["-e", "mailhost_hosts=mailhosts:!one"], {"two"}),
+        (["-e", "mailhost_hosts=ungrouped"], set()),  # a group without hosts
+        (["--limit", "two"], {"two"}),
+        (["--tags", "messaging_server"], set()),
+    ],
+)
+def test_hosts_are_chosen_as_everywhere(tmp_path: Path, options: list[str], reached: set[str]) -> None:
+    printed = run(tmp_path, "mailhost.hardening.harden", {"one": {}, "two": {}}, *options)
+    assert set(ends(printed)) == reached, printed
+    assert "PLAY RECAP" in printed

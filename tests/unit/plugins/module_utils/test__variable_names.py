@@ -71,11 +71,12 @@ def test_the_actions_know_every_variable_of_their_role(role: str, options: tuple
 
 
 def test_shared_variables_are_those_of_roles_and_playbooks() -> None:
-    folders = (ROOT / "roles", ROOT / "playbooks")
+    folders = (ROOT / "roles", ROOT / "playbooks", ROOT / "plugins" / "lookup")
     used = {
         name
         for folder in folders
-        for path in folder.rglob("*.yml")
+        for path in folder.rglob("*")
+        if path.suffix in (".py", ".yml")
         for name in re.findall(r"mailhost_\w+", path.read_text())
     }
     assert {f"mailhost_{name}" for name in SHARED} == used
