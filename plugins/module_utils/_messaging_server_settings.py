@@ -9,6 +9,7 @@ Private to this collection.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +19,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE, lint_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_quote import LIMITS, QuoteError, format_entry
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._options import Known, OptionReader
+from ansible_collections.mailhost.hardening.plugins.module_utils._options import (
+    Known,
+    OptionReader,
+    as_number,
+    wrong_type,
+)
 
 Pair = tuple[str, str]
 
@@ -128,8 +134,10 @@ class _Reader(OptionReader):
         value = self.value(option)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return int(value)
-        word = "text" if isinstance(value, str) else "not accepted"
-        self.problems.add(self.path(option), f"{shown(value)} is {word}; write a whole number, 0 for never")
+        path = self.path(option)
+        self.problems.add(
+            path, wrong_type(path, value, "a whole number, 0 for never", as_number(value, 0, sys.maxsize))
+        )
         return 0
 
     def library(self) -> str:

@@ -9,6 +9,7 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,30 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._errors import 
 def either(choices: Sequence[str]) -> str:
     """Choices as a problem lists them."""
     return " or ".join(f'"{choice}"' for choice in choices)
+
+
+def wrong_type(path: str, value: object, accepted: str, meant: str) -> str:
+    """What is wrong with a value of another type; ``meant`` is the right value that its text reads like, if any.
+
+    Text that looks like the right value comes from quotes, or from ``-e name=value`` on the command line.
+    """
+    word = "text" if isinstance(value, str) else "not accepted"
+    text = f"{shown(value)} is {word}; write {accepted}"
+    if not meant or not path.isidentifier():
+        return text
+    return f"{text}; -e name=value and INI inventories give text, -e '{{\"{path}\": {meant}}}' does not"
+
+
+def as_boolean(value: object) -> str:
+    """The boolean that a text reads like, as YAML writes it, or nothing."""
+    word = value.lower() if isinstance(value, str) else ""
+    return "true" if word in ("true", "yes", "on") else "false" if word in ("false", "no", "off") else ""
+
+
+def as_number(value: object, low: int, high: int) -> str:
+    """The whole number in these bounds that a text reads like, or nothing."""
+    number = isinstance(value, str) and re.fullmatch("0|-?[1-9][0-9]{0,17}", value)
+    return str(value) if number and low <= int(str(value)) <= high else ""
 
 
 class Known(NamedTuple):
@@ -65,6 +90,6 @@ class OptionReader:
         """True or false; a text is neither."""
         value = self.value(option)
         if not isinstance(value, bool):
-            word = "text" if isinstance(value, str) else "not accepted"
-            self.problems.add(self.path(option), f"{shown(value)} is {word}; write true or false")
+            path = self.path(option)
+            self.problems.add(path, wrong_type(path, value, "true or false", as_boolean(value)))
         return bool(value)

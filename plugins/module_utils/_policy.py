@@ -21,7 +21,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._networks impor
     read_list,
     without_nested,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._options import Known, OptionReader, either
+from ansible_collections.mailhost.hardening.plugins.module_utils._options import (
+    Known,
+    OptionReader,
+    as_number,
+    either,
+    wrong_type,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._services import (
     EVERY,
     HOST,
@@ -124,7 +130,7 @@ class _Reader(OptionReader):
         low, high = _RANGES[option]
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             self.problems.add(
-                path, f"{shown(value)} is {_not_accepted(value)}; write a whole number from {low} to {high}"
+                path, wrong_type(path, value, f"a whole number from {low} to {high}", as_number(value, low, high))
             )
             return low
         return int(value)
@@ -264,11 +270,6 @@ class _Reader(OptionReader):
             self.problems.add(path, "limits connections from outside; leave it out of a client flow")
             return 0
         return self.number("new_connections_per_minute", path, value)
-
-
-def _not_accepted(value: object) -> str:
-    """Text that looks like the right value comes from quotes, or from ``-e name=value`` on the command line."""
-    return "text" if isinstance(value, str) else "not accepted"
 
 
 def _overlap(one: tuple[Network, ...] | None, other: tuple[Network, ...] | None) -> bool:

@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import Network, read_list
-from ansible_collections.mailhost.hardening.plugins.module_utils._options import Known, OptionReader
+from ansible_collections.mailhost.hardening.plugins.module_utils._options import (
+    Known,
+    OptionReader,
+    as_number,
+    wrong_type,
+)
 
 LOCAL, VIRTUAL, RELAY, UNMANAGED = "local", "virtual", "relay", "unmanaged"
 OFF, SYNTAX, FQDN = "off", "syntax", "fqdn"
@@ -204,8 +209,9 @@ class _Reader(OptionReader):
         low, high = _WEIGHTS if where else _RANGES[option]
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return int(value)
-        word = "text" if isinstance(value, str) else "not accepted"
-        self.problems.add(path, f"{shown(value)} is {word}; write a whole number from {low} to {high}")
+        self.problems.add(
+            path, wrong_type(path, value, f"a whole number from {low} to {high}", as_number(value, low, high))
+        )
         return high
 
     def text(self, option: str, form: re.Pattern[str], what: str, example: str) -> str:

@@ -71,6 +71,8 @@ def find_service(value: object, catalogue: dict[str, Service]) -> Service:
     """
     if isinstance(value, str) and value in catalogue:
         return catalogue[value]
+    if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,4}", value) and int(value) <= 65535:
+        raise UnknownServiceError(f"{shown(value)} is text; write {value} without quotes")
     udp = catalogue is not MAIL and isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,4}/udp", value)
     port = int(str(value)[:-4]) if udp else value if isinstance(value, int) and not isinstance(value, bool) else None
     if port is None or not 1 <= port <= 65535:

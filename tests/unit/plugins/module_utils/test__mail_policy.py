@@ -69,7 +69,10 @@ REFUSED: list[tuple[Any, str]] = [
         {"relay_exceptions": [1]},
         f'{EXCEPTION}: 1 is not a relay exception; write a dictionary, as {{networks: ["192.0.2.7"], sender_domains: ["example.com"]}}',
     ),
-    ({"sender_domain_check": "yes"}, 'mailhost_sender_domain_check: "yes" is text; write true or false'),
+    (
+        {"sender_domain_check": "yes"},
+        'mailhost_sender_domain_check: "yes" is text; write true or false; -e name=value and INI inventories give text, -e \'{"mailhost_sender_domain_check": true}\' does not',
+    ),
     ({"sender_domain_check": 1}, "mailhost_sender_domain_check: 1 is not accepted; write true or false"),
     # Domains
     (

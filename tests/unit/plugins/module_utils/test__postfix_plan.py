@@ -275,7 +275,7 @@ def test_what_is_missing_is_said_without_the_key() -> None:
 def test_problems_of_policy_and_settings_come_together() -> None:
     assert problems({"internal_networks": ["10.0.0.5/8"]}, {"submission": "no"}) == [
         'mailhost_internal_networks[0]: "10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"',
-        'postfix_submission: "no" is text; write true or false',
+        'postfix_submission: "no" is text; write true or false; -e name=value and INI inventories give text, -e \'{"postfix_submission": false}\' does not',
     ]
 
 
