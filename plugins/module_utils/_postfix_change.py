@@ -45,6 +45,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit im
     check_domain_classes,
     check_recipient_maps,
     foreign_submission,
+    relayed_by_default,
     replaced_settings,
     restored,
 )
@@ -217,6 +218,7 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     if settings.unknown_entries == STOP:
         _refuse_unknown(live, plan, policy, settings)
     composed = compose(live.main, live.master, plan, live.record)
+    warnings += relayed_by_default(live.facts.site, live.record, live.defaults)
     path = names.get("domain_class", "postfix_domain_class")
     back = restored(live.main, composed.main, live.record, composed.record)
     check_domain_classes(composed.main, policy, settings, path, back)
@@ -239,7 +241,7 @@ def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settin
     site = live.facts.site
     host_name = site.get("myhostname", live.facts.parameters.get("myhostname", ""))
     found = find_unknown(site, plan, live.record, policy=policy, settings=settings, host_name=host_name)
-    replaced = replaced_settings(site, plan, live.record)
+    replaced = replaced_settings(site, plan, live.record, live.defaults)
     unknown = describe_unknown(found._replace(elsewhere={**found.elsewhere, **replaced}))
     if unknown:
         raise StepError(

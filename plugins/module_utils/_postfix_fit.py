@@ -35,6 +35,9 @@ _CLASSES = {
 }
 """Parameters of domains, and the class that each is to the policy."""
 
+#: Parameters whose default may depend on compatibility_level.
+DEFAULTED = ("mynetworks_style", "relay_domains")
+
 _LOGIN, _RELAY_RESTRICTIONS = "smtpd_sasl_auth_enable", "smtpd_relay_restrictions"
 
 
@@ -97,11 +100,18 @@ def check_recipient_maps(main: str, policy: MailPolicy, settings: Settings, path
     return [f"{told}is taken and bounced later, unless something else refuses it; set it, as by postfix_extra_settings"]
 
 
-def replaced_settings(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tuple[str, ...]]:
-    """What a first run would replace that users or neighbours live by, by parameter. ``site``: main.cf without us."""
+def replaced_settings(
+    site: Mapping[str, str], plan: Plan, record: Record, defaults: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
+    """What a first run would replace that users or neighbours live by, by parameter.
+
+    ``site``: main.cf without us. ``defaults``: values of DEFAULTED in the live files, as Postfix reads them.
+    """
     found: dict[str, tuple[str, ...]] = {}
     if "mynetworks" not in site and "mynetworks" not in record.main:
-        style = site.get("mynetworks_style", "host")
+        style = site.get("mynetworks_style", "")
+        if not style and defaults.get("mynetworks_style", "host") != "host":
+            style = f"{defaults['mynetworks_style']}, by the low compatibility_level; host trusts no neighbours"
         if style not in ("host", ""):
             found["mynetworks_style"] = (style,)
     for name, usual in (("smtpd_sender_login_maps", ""), ("smtpd_sasl_type", "dovecot")):
@@ -110,6 +120,15 @@ def replaced_settings(site: Mapping[str, str], plan: Plan, record: Record) -> di
             found[name] = (value,)
     found.update(_socket(site, plan, record))
     return found
+
+
+def relayed_by_default(site: Mapping[str, str], record: Record, defaults: Mapping[str, str]) -> list[str]:
+    """A remark where mail for all domains below those of the host was taken, which ends. Arguments as above."""
+    value = defaults.get("relay_domains", "")
+    if not value or "relay_domains" in site or "relay_domains" in record.main:
+        return []
+    told = "mail for domains below these was taken, and is no longer; where some are to stay, set it in main.cf"
+    return [f"relay_domains is {shown(value)} by the low compatibility_level: {told}"]
 
 
 def _socket(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ Private to this collection.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_files import decode, read_file
@@ -20,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files 
     read_main,
     read_master,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit import DEFAULTED
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_product import (
     Postfix,
     ask_parameters,
@@ -30,18 +32,23 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record
     RecordError,
     load_record,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import ask_postconf
 
 STATE = "/var/lib/mailhost-hardening/postfix"
 RECORD = f"{STATE}/record.json"
 
 
 class Live(NamedTuple):
-    """Texts of main.cf and master.cf, the record of what is ours in them, and the facts."""
+    """Texts of main.cf and master.cf, the record of what is ours in them, and the facts.
+
+    ``defaults``: what Postfix takes where main.cf says nothing, as far as that depends on compatibility_level.
+    """
 
     main: str
     master: str
     record: Record
     facts: PostfixFacts
+    defaults: Mapping[str, str] = MappingProxyType({})
 
 
 def read_live(product: Postfix) -> Live:
@@ -65,7 +72,7 @@ def read_live(product: Postfix) -> Live:
         postscreen=has_postscreen(master, record),
         cleanup=_cleanup_options(master),
     )
-    return Live(main, master, record, facts)
+    return Live(main, master, record, facts, ask_postconf(product.folder, DEFAULTED))
 
 
 def site_settings(main: str, record: Record) -> Mapping[str, str]:

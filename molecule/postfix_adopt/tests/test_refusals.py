@@ -114,7 +114,9 @@ def test_old_defaults_of_the_site_are_a_warning(site: Site) -> None:
     site.write(MAIN, "".join(line for line in text.splitlines(True) if not line.startswith("compatibility_level")))
     foreseen = run(check=True, postfix_unknown_entries="replace")
     assert foreseen.rc == 0, foreseen
-    assert "Postfix is using backwards-compatible default settings" in result(foreseen)["warnings"]
+    warnings = result(foreseen)["warnings"]
+    assert "Postfix is using backwards-compatible default settings" in warnings
+    assert any(one.startswith('relay_domains is "postfix.example, ') for one in warnings), warnings
 
 
 def test_every_problem_of_the_settings_at_once(site: Site) -> None:

@@ -13,6 +13,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_fit im
     check_domain_classes,
     check_recipient_maps,
     foreign_submission,
+    relayed_by_default,
     replaced_settings,
     restored,
 )
@@ -135,18 +136,44 @@ def test_what_users_live_by_is_told() -> None:
         "smtpd_sasl_type": "cyrus",
         "smtpd_tls_cert_file": "/etc/ssl/mail.pem",
     }
-    assert replaced_settings(site, plan(site), NOTHING) == {
+    assert replaced_settings(site, plan(site), NOTHING, {}) == {
         "mynetworks_style": ("subnet",),
         "smtpd_sender_login_maps": ("mysql:/etc/postfix/owners.cf",),
         "smtpd_sasl_type": ("cyrus",),
     }
     ours = Record({name: Owned(None, "x") for name in ("mynetworks", *site)}, {}, ())
-    assert not replaced_settings(site, plan(site), ours)
+    assert not replaced_settings(site, plan(site), ours, {})
 
 
 def test_debian_as_shipped_fits() -> None:
     site = {"mynetworks": "127.0.0.0/8", "smtpd_sasl_type": "dovecot", "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
-    assert not replaced_settings(site, plan(site), NOTHING)
+    assert not replaced_settings(site, plan(site), NOTHING, {})
+
+
+DEFAULTS = {"mynetworks_style": "subnet", "relay_domains": "mx.mail.example, mail.example"}
+
+
+def test_what_a_low_compatibility_level_sets_is_told() -> None:
+    found = replaced_settings({}, plan({"smtpd_tls_cert_file": "x"}), NOTHING, DEFAULTS)
+    assert found == {"mynetworks_style": ("subnet, by the low compatibility_level; host trusts no neighbours",)}
+    assert relayed_by_default({}, NOTHING, DEFAULTS) == [
+        'relay_domains is "mx.mail.example, mail.example" by the low compatibility_level: mail for domains below these '
+        "was taken, and is no longer; where some are to stay, set it in main.cf"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("site", "record", "defaults"),
+    [
+        ({}, NOTHING, {"mynetworks_style": "host", "relay_domains": ""}),
+        ({"mynetworks": "127.0.0.0/8", "relay_domains": ""}, NOTHING, DEFAULTS),
+        ({"mynetworks_style": "host", "relay_domains": "$mydestination"}, NOTHING, DEFAULTS),
+        ({}, Record({name: Owned(None, "x") for name in ("mynetworks", "relay_domains")}, {}, ()), DEFAULTS),
+    ],
+)
+def test_what_it_does_not_set_is_not(site: dict[str, str], record: Record, defaults: dict[str, str]) -> None:
+    assert not replaced_settings(site, plan({"smtpd_tls_cert_file": "x"}), record, defaults)
+    assert not relayed_by_default(site, record, defaults)
 
 
 @pytest.mark.parametrize(
