@@ -60,7 +60,9 @@ _PROXY = {
 #: Who may say that he is logged in: the canary listens where nobody else can come to.
 _XCLIENT = ("smtpd_authorized_xclient_hosts", "static:all")
 
-#: No answer waits, none is remembered, nobody else is asked, and no message gets further than its recipients.
+_END_OF_DATA = "smtpd_end_of_data_restrictions"
+
+#: No answer waits, none is remembered, nobody else is asked, and no message is taken.
 _PARAMETERS = {
     "multi_instance_enable": "no",
     "multi_instance_directories": "",
@@ -69,9 +71,10 @@ _PARAMETERS = {
     "import_environment": "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME",
     "syslog_name": "postfix-canary",
     "smtpd_milters": "",
+    "smtpd_milter_maps": "",
     "non_smtpd_milters": "",
     "smtpd_proxy_filter": "",
-    "smtpd_end_of_data_restrictions": "reject",
+    _END_OF_DATA: "reject",
     # Room for a whole message is asked for at MAIL FROM already.
     "message_size_limit": "102400",
     "queue_minfree": "0",
@@ -207,7 +210,10 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, 
         if service.type == "pass" or service.columns[7] == "cleanup":
             columns = (service.name, service.columns[2], service.columns[6])
             lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
-    return Canary(set_parameters(main, {**quiet, **own}), "".join([*lines, _HELPERS]), entrances, tuple(silenced))
+    # What a site has there is tried, and ends in the refusal of the canary.
+    end = {_END_OF_DATA: ", ".join(one for one in (quiet.get(_END_OF_DATA, ""), own[_END_OF_DATA]) if one)}
+    text = set_parameters(main, {**quiet, **own, **end})
+    return Canary(text, "".join([*lines, _HELPERS]), entrances, tuple(silenced))
 
 
 def _silence(value: str, silenced: dict[str, None]) -> str:

@@ -53,6 +53,9 @@ if TYPE_CHECKING:
 #: What is expected of a keyword of EHLO.
 OFFERED, NOT_OFFERED = "offered", "not offered"
 
+#: What is expected where restrictions may refuse, and only have to be such as Postfix can evaluate.
+NO_MISTAKE = "no mistake of the configuration"
+
 _PORTS = {SMTP: 25, SUBMISSION: 587, SUBMISSIONS: 465}
 
 #: Characters of a local part that may lead elsewhere.
@@ -172,6 +175,8 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
                 yield _keyword(f"{keyword} on port 25{behind} for {client}", NOT_OFFERED, client, keyword, tls=tls)
         if server.delivers:
             yield from delivery_cases(client, people.own)
+        # Postfix takes mail for this recipient wherever it comes from (RFC 5321, section 4.5.1).
+        yield make_case(f"message of stranger {client}", NO_MISTAKE, client, STRANGER, "postmaster", message=True)
         if ":" not in client:
             yield from plain_cases(f"stranger ::ffff:{client}", f"::ffff:{client}", server.domain)
     yield from _registry_cases(policy, people, server)

@@ -24,6 +24,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_dialogue 
 CLIENTS = 12
 
 CONNECT, HELLO, TLS, LOGIN, MAIL, RCPT = "connect", "EHLO", "STARTTLS", "XCLIENT", "MAIL FROM", "RCPT TO"
+DATA, END = "DATA", "the end of DATA"
 
 
 class Heard(NamedTuple):
@@ -127,9 +128,12 @@ def _envelope(dialogue: Dialogue, case: Case) -> Heard:
     session = case.session
     if session.get("keyword"):
         return Heard("", 250, "", (), session["keyword"] in dialogue.keywords)
-    for stage, path in ((MAIL, session["mail_from"]), (RCPT, session["rcpt_to"][0])):
-        reply = dialogue.command(f"{stage}:<{path}>")
-        if not 200 <= reply.code < 300:
+    commands = [(MAIL, f"{MAIL}:<{session['mail_from']}>"), (RCPT, f"{RCPT}:<{session['rcpt_to'][0]}>")]
+    if session.get("message"):
+        commands += [(DATA, "DATA"), (END, ".")]
+    for stage, command in commands:
+        reply = dialogue.command(command)
+        if not 200 <= reply.code < 300 and (stage, reply.code) != (DATA, 354):
             break
     else:
         stage = ""

@@ -17,6 +17,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import ACCEPT, NO_RELAY, Case
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_proof import Deviation
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import (
+    NO_MISTAKE,
     NOT_OFFERED,
     OFFERED,
     Server,
@@ -137,6 +138,8 @@ def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool 
     """
     if case.expect in (OFFERED, NOT_OFFERED):
         return heard.stage == "" and heard.offered == (case.expect == OFFERED)
+    if case.expect == NO_MISTAKE:
+        return not is_mistake(heard)
     to_us = is_ours(case.session["rcpt_to"][0], ours)
     passed = _passed(case, heard, ours)
     if case.expect == ACCEPT:

@@ -78,6 +78,16 @@ def test_a_table_that_is_not_there(site: Site) -> None:
     assert message.endswith(UNTOUCHED)
 
 
+def test_restrictions_that_are_asked_with_a_message(site: Site) -> None:
+    restrictions = {"data": ["reject_multi_recipient_bounces"], "end_of_data": ["check_policy_servic inet:[::1]:9"]}
+    for stage, where in (("data", "DATA"), ("end_of_data", "the end of DATA")):
+        message = refused(site, postfix_extra_restrictions={stage: restrictions[stage]})
+        assert message.startswith("canary: message of stranger ")
+        assert f"put off at {where} with '451 4.3.5 " in message
+        assert f'unknown smtpd restriction: "{restrictions[stage][0].partition(" ")[0]}"' in message
+        assert message.endswith(UNTOUCHED)
+
+
 def test_a_table_for_a_program_that_the_canary_does_not_start(site: Site) -> None:
     for kind, missing in (("regexp", "/etc/postfix/no"), ("hash", "/etc/postfix/no.db")):
         table = f"{kind}:/etc/postfix/no"

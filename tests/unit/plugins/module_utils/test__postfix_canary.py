@@ -69,6 +69,26 @@ def test_without_postscreen() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("staged", "left"),
+    [
+        ("", "reject"),
+        ("check_policy_servic inet:127.0.0.1:10031", "check_policy_servic inet:127.0.0.1:10031, reject"),
+        ("check_policy_service inet:127.0.0.1:10031", "check_client_access,static:DUNNO, reject"),
+    ],
+)
+def test_what_stands_behind_a_message_is_tried_and_none_is_taken(staged: str, left: str) -> None:
+    main = f"smtpd_end_of_data_restrictions = {staged}\n"
+    found = made(main, "smtp inet n - y - - smtpd -o smtpd_end_of_data_restrictions=\n")
+    assert read_main(found.main)["smtpd_end_of_data_restrictions"] == left
+    assert options_of(found.master.splitlines()[0].split())["smtpd_end_of_data_restrictions"] == "reject"
+
+
+def test_milters_are_not_asked() -> None:
+    main = read_main(made("smtpd_milters = inet:h:1\nsmtpd_milter_maps = cidr:/m\nnon_smtpd_milters = inet:h:2\n").main)
+    assert [main[name] for name in ("smtpd_milters", "smtpd_milter_maps", "non_smtpd_milters")] == [""] * 3
+
+
 def test_nobody_logs_in_where_submission_is_the_site_s_own() -> None:
     assert "xclient" not in made(submission=False).master
 

@@ -14,6 +14,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases i
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import find_entrances
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import (
+    NO_MISTAKE,
     NOT_OFFERED,
     OFFERED,
     Server,
@@ -65,6 +66,7 @@ def test_every_class_is_asked() -> None:
         "stranger 198.51.100.77 with TLS: spoofed sender": (REFUSE, 25),
         "stranger 198.51.100.77 to our own domain": (ACCEPT, 25),
         "stranger 198.51.100.77, to somebody else below org": (REFUSE, 25),
+        "message of stranger 198.51.100.77": (NO_MISTAKE, 25),
         "AUTH on port 25 for 198.51.100.77": (NOT_OFFERED, 25),
         "internal 192.0.2.80 of 192.0.2.80/28": (ACCEPT, 25),
         "192.0.2.96 next to internal 192.0.2.80/28": (NO_RELAY, 25),

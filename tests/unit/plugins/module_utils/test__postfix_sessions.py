@@ -20,7 +20,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases i
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case as PolicyCase
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import SMTP, Entrance
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import CONNECT, RCPT, Heard, hold
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import (
+    CONNECT,
+    DATA,
+    END,
+    RCPT,
+    Heard,
+    hold,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_verdicts import is_late, is_mistake, no_tls
 
 FAR, NEAR = "victim@relay-target.example", "postbox@example.org"
@@ -98,6 +105,22 @@ def test_envelopes_of_a_client_share_a_connection(scripted: Any) -> None:
     assert first.steps[-2:] == ("> RSET", "< 250 ok")
     assert any(FAR in step for step in first.steps)
     assert not any(FAR in step for step in second.steps)
+
+
+@pytest.mark.parametrize(
+    ("data", "end", "stage", "code"),
+    [
+        ("354 go on", "554 5.7.1 no", END, 554),
+        ("354 go on", "250 ok", "", 250),
+        ("354 go on", "451 4.3.5 Server configuration error", END, 451),
+        ("451 4.3.5 Server configuration error", "", DATA, 451),
+    ],
+)
+def test_a_message(scripted: Any, data: str, end: str, stage: str, code: int) -> None:
+    server = scripted({"RCPT": "250 ok", "DATA": data, ".": end})
+    (found,) = held(server, case(recipient="postmaster", message=True))
+    assert (found.stage, found.code) == (stage, code)
+    assert is_mistake(found) is (code == 451)
 
 
 def test_who_is_refused_at_once_is_so_for_all_envelopes(scripted: Any) -> None:

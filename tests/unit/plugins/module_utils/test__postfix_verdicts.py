@@ -18,10 +18,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases i
     Case,
     make_case,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import NOT_OFFERED, OFFERED, Server
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_cases import (
+    NO_MISTAKE,
+    NOT_OFFERED,
+    OFFERED,
+    Server,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import (
     CONNECT,
+    DATA,
+    END,
     MAIL,
     RCPT,
     TLS,
@@ -172,6 +179,17 @@ def test_what_postfix_cannot_do_is_an_error_with_its_own_words() -> None:
     with pytest.raises(StepError, match="no such table") as caught:
         judged((case(), heard("451 4.3.5 Server configuration error")), (case(), DENIED))
     assert "Server configuration error" in caught.value.output
+
+
+def test_a_message_that_may_be_refused_and_not_for_a_mistake() -> None:
+    message = case(NO_MISTAKE, "postmaster", message=True)
+    for answer in (heard("554 5.7.1 no", END), heard("450 4.7.1 later", DATA), heard("550 5.7.1 no"), PASSED):
+        assert as_expected(message, answer, OURS)
+    with pytest.raises(StepError) as caught:
+        judged((message, heard("451 4.3.5 Server configuration error", DATA)), (case(), DENIED))
+    assert caught.value.output == (
+        "a case: put off at DATA with '451 4.3.5 Server configuration error'\nsmtpd: warning: no such table"
+    )
 
 
 def test_sessions_without_end_are_an_error() -> None:
