@@ -21,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy im
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import BITS, Network
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_answers import answer_patterns
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import PostfixFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import split_words
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_maps import (
     REGEXP,
     TEXT,
@@ -119,7 +120,7 @@ def build_access(access: Access) -> dict[str, str]:
         **_replies(access),
     }
     classes = [name for name in access.own if not name.startswith(f"{PREFIX}submission")]
-    site = access.facts.site.get("smtpd_restriction_classes", "").replace(",", " ").split()
+    site = split_words(access.facts.site.get("smtpd_restriction_classes", "").replace(",", " "))
     main["smtpd_restriction_classes"] = _joined([name for name in site if not name.startswith(PREFIX)], classes)
     return {**main, **access.own}
 

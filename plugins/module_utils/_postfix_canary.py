@@ -11,7 +11,6 @@ Sources: XCLIENT_README, POSTSCREEN_README, postconf(5), master(5); the waiting 
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files 
     read_main,
     read_master,
     set_parameters,
+    split_words,
 )
 
 SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
@@ -108,7 +108,7 @@ _ASKING = re.compile(
         |helo_hostname|client|hostname|address)
       |reject_unverified_(?:sender|recipient)|permit_mx_backup
     )(?![\w.:/-])""",
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,
 )
 _SILENT = "check_client_access,static:DUNNO"
 
@@ -150,14 +150,12 @@ class Canary(NamedTuple):
 def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
     """All services with smtpd or postscreen that listen on more than the loopback address; those of ours come first."""
     settings = read_main(main)
-    interfaces = settings.get("inet_interfaces", "all").replace(",", " ").split()
+    interfaces = split_words(settings.get("inet_interfaces", "all").replace(",", " "))
     wrapped = settings.get("smtpd_tls_wrappermode", "no")
     shut = bool(interfaces) and all(LOOPBACK.fullmatch(one) for one in interfaces)
     found = []
     for entry, service in zip(entries(master), read_master(master)):
-        # As ./smtpd it is the same program.
-        command = os.path.basename(service.columns[7])
-        if service.type != "inet" or command not in _PROXY:
+        if service.type != "inet" or service.command not in _PROXY:
             continue
         host, _colon, port = service.name.rpartition(":")
         if host and LOOPBACK.fullmatch(host):
@@ -167,7 +165,7 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
         if shut and not host and not role:
             continue
         tls = options_of(service.arguments).get("smtpd_tls_wrappermode", wrapped) == "yes"
-        found.append((bool(host), Entrance(role, service.name, entry.numbers[0] + 1, command, tls)))
+        found.append((bool(host), Entrance(role, service.name, entry.numbers[0] + 1, service.command, tls)))
     ranked = [one for _bound, one in sorted(found, key=lambda pair: pair[0])]
     taken: set[str] = set()
     result = []
@@ -207,7 +205,7 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, 
         limit = "1" if entrance.command == "postscreen" else "-"
         lines.append(_line(service, (name, "n", limit), _arguments(service, own, more, silenced)))
     for service in services.values():
-        if service.type == "pass" or service.columns[7] == "cleanup":
+        if service.type == "pass" or service.command == "cleanup":
             columns = (service.name, service.columns[2], service.columns[6])
             lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
     # What a site has there is tried, and ends in the refusal of the canary.
@@ -217,7 +215,7 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, 
 
 
 def _silence(value: str, silenced: dict[str, None]) -> str:
-    silenced.update(dict.fromkeys(match.group(0).split()[0].split(",")[0] for match in _ASKING.finditer(value)))
+    silenced.update(dict.fromkeys(re.split("[ ,]", match.group(0))[0] for match in _ASKING.finditer(value)))
     return _ASKING.sub(_SILENT, value)
 
 
@@ -226,7 +224,7 @@ def _arguments(
 ) -> list[str]:
     """Arguments that decide as staged; what the canary sets in main.cf holds in the service as well."""
     again = [(name, own[name]) for name in options_of(service.arguments) if name in own]
-    words = _silence(" ".join(service.arguments), silenced).split()
+    words = split_words(_silence(" ".join(service.arguments), silenced))
     return [*words, *(word for name, value in [*again, *more] for word in ("-o", f"{name}={value}"))]
 
 

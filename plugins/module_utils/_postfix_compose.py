@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
+    BLANKS,
     Lines,
     LiveService,
+    folded,
     parameter_lines,
     read_main,
     read_master,
@@ -70,7 +72,7 @@ def _compose_main(text: str, plan: Plan, record: Record) -> tuple[str, dict[str,
     wanted: dict[str, str | None] = dict(plan.main)
     for name, owned in record.main.items():
         # What somebody has changed since stays his.
-        if name not in wanted and live.get(name) == _folded(owned.ours or ""):
+        if name not in wanted and live.get(name) == folded(owned.ours or ""):
             wanted[name] = owned.before
     found = {
         name: Owned(record.main[name].before if name in record.main else lines.get(name), value)
@@ -91,12 +93,9 @@ def _compose_master(
     models = {**before, SITE_CLEANUP: lines.get(SITE_CLEANUP)}
     for service in plan.services:
         place = (service.name, service.type)
-        merged, dropped = _with_site_options(service, models, plan)
+        merged, left_out = _with_site_options(service, models, plan)
         merged += _proxy_option(service, before.get(place), main, plan)
-        warnings += [
-            f"master.cf: {service.name} {service.type}: {word} is decided by the policy, and left out"
-            for word in dropped
-        ]
+        warnings += [f"master.cf: {service.name} {service.type}: {one}, and left out" for one in left_out]
         wanted[places.get(place, place)] = merged
         found[place] = Owned(before[place], merged)
     for place, owned in record.services.items():
@@ -160,25 +159,31 @@ def _same_port(one: LiveService, service: Service) -> bool:
 
 
 def _with_site_options(service: Service, before: Mapping[Place, Lines | None], plan: Plan) -> tuple[str, list[str]]:
-    """A service of ours with the site's own options, as a content filter; those that the policy decides are dropped.
+    """A service of ours with the site's own options, as a content filter; and which are left out, and why.
 
     Postscreen hands over to smtpd, which then gets the options of what listened at port 25. Our cleanup gets those of
     the site's, and its jail: what its tables need is there.
     """
-    sources = [(service.name, service.type)]
-    if (service.name, service.type) == ("smtpd", "pass"):
+    place = (service.name, service.type)
+    sources = [place]
+    if place == ("smtpd", "pass"):
         sources.insert(0, ("smtp", "inet"))
     elif service.name == CLEANUP:
         sources = [SITE_CLEANUP]
     decided = {*plan.main, *(name for name, _value in service.options)}
     kept: list[str] = []
     dropped: list[str] = []
+    foreign: list[str] = []
     for source in sources:
         former = before.get(source)
         if former is None:
             continue
         (one,) = read_master(former)[-1:]
-        if one.columns[7] != service.command:
+        if one.command != service.command:
+            handed_on = (one.command, service.command) == ("smtpd", "postscreen")
+            if source in (place, SITE_CLEANUP) and not handed_on:
+                words_of_it = [words for _name, words in read_options(one.arguments)]
+                foreign += [f"{words} is an option of {one.columns[7]}" for words in words_of_it]
             continue
         if service.name == CLEANUP:
             service = service._replace(chroot=one.columns[4])
@@ -190,7 +195,8 @@ def _with_site_options(service: Service, before: Mapping[Place, Lines | None], p
             if name in honoured or (name == SMTPD_PROXY and source != (service.name, service.type)):
                 continue
             (dropped if name in decided or name.endswith("_restrictions") else kept).append(words)
-    return service.lines() + "".join(f"  {words}\n" for words in dict.fromkeys(kept)), _without_ours(dropped, service)
+    left_out = [f"{words} is decided by the policy" for words in _without_ours(dropped, service)]
+    return service.lines() + "".join(f"  {words}\n" for words in dict.fromkeys(kept)), [*left_out, *foreign]
 
 
 def _proxy_option(service: Service, former: Lines | None, main: Mapping[str, str], plan: Plan) -> str:
@@ -201,7 +207,7 @@ def _proxy_option(service: Service, former: Lines | None, main: Mapping[str, str
     if service.command != "postscreen" or former is None or POSTSCREEN_PROXY in plan.main:
         return ""
     (one,) = read_master(former)[-1:]
-    if one.columns[7] != "smtpd":
+    if one.command != "smtpd":
         return ""
     value = main.get(SMTPD_PROXY, "")
     for name, words in read_options(one.arguments):
@@ -221,10 +227,10 @@ def _without_ours(dropped: list[str], service: Service) -> list[str]:
 
 def _pair(words: str) -> tuple[str, str]:
     """Parameter and value of ``-o name=value``, which may also be written ``-o { name = value }``."""
-    setting = words[2:].strip()
+    setting = words[2:].strip(BLANKS)
     setting = setting[1:].rpartition("}")[0] if setting.startswith("{") else setting
     name, _equals, value = setting.partition("=")
-    return name.strip(), value.strip()
+    return name.strip(BLANKS), value.strip(BLANKS)
 
 
 def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -239,20 +245,16 @@ def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
                 words.append(rest.pop(0))
         text = " ".join(words)
         setting = text[2:].strip(" {}") if text.startswith("-o") else ""
-        found.append((setting.partition("=")[0].strip(), text))
+        found.append((setting.partition("=")[0].strip(BLANKS), text))
     return found
 
 
 def options_of(arguments: Iterable[str]) -> dict[str, str]:
     """What ``-o`` sets, in any of its spellings; of two the last counts."""
     pairs = [(name, text[2:].strip(" {}")) for name, text in read_options(tuple(arguments)) if name]
-    return {name: setting.partition("=")[2].strip() for name, setting in pairs}
+    return {name: setting.partition("=")[2].strip(BLANKS) for name, setting in pairs}
 
 
 def _open_braces(words: list[str]) -> bool:
     text = " ".join(words)
     return text.count("{") > text.count("}")
-
-
-def _folded(value: str) -> str:
-    return " ".join(value.split())

@@ -9,11 +9,16 @@ empty lines and comments may lie between the two.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-_PARAMETER = re.compile(r"([^\s=]+)\s*=\s*(.*)", re.DOTALL)
+#: What Postfix separates words by. We read any bytes as Latin-1, where Python knows more blanks than these.
+BLANKS = " \t\n\v\f\r"
+
+_WORD = re.compile(f"[^{BLANKS}]+")
+_PARAMETER = re.compile(r"([^\s=]+)\s*=\s*(.*)", re.DOTALL | re.ASCII)
 
 
 class Entry(NamedTuple):
@@ -31,6 +36,11 @@ class LiveService(NamedTuple):
     columns: tuple[str, ...]
     arguments: tuple[str, ...]
 
+    @property
+    def command(self) -> str:
+        """The name of the program, which may stand there with a path."""
+        return os.path.basename(self.columns[7])
+
 
 class Lines(str):
     """Lines that are put into a file as they are, with their ends.
@@ -46,20 +56,30 @@ class FileError(ValueError):
     """A file that cannot be changed safely."""
 
 
+def split_words(text: str) -> list[str]:
+    """The words of a text, as Postfix finds them."""
+    return _WORD.findall(text)
+
+
+def folded(text: str) -> str:
+    """A text with single blanks."""
+    return " ".join(split_words(text))
+
+
 def entries(text: str) -> Iterator[Entry]:
     """The logical lines of either file. Raises FileError for a first line that continues nothing."""
     numbers: list[int] = []
     words: list[str] = []
     for number, line in enumerate(_lines(text)):
-        if not line.strip() or line.lstrip().startswith("#"):
+        if _is_note(line):
             continue
-        if not line[0].isspace() and numbers:
+        if line[0] not in BLANKS and numbers:
             yield Entry(tuple(numbers), " ".join(words))
             numbers, words = [], []
-        elif line[0].isspace() and not numbers:
+        elif line[0] in BLANKS and not numbers:
             raise FileError(f"line {number + 1} continues a line, and there is none before it")
         numbers.append(number)
-        words += line.split()
+        words += split_words(line)
     if numbers:
         yield Entry(tuple(numbers), " ".join(words))
 
@@ -80,7 +100,7 @@ def parameter_lines(text: str) -> dict[str, Lines]:
     lines = _ended(text)
     found: dict[str, Lines] = {}
     for entry in entries(text):
-        name = entry.text.partition("=")[0].strip()
+        name = entry.text.partition("=")[0].strip(BLANKS)
         found[name] = Lines(found.get(name, "") + _whole(lines, entry))
     return found
 
@@ -90,14 +110,14 @@ def service_lines(text: str) -> dict[tuple[str, str], Lines]:
     lines = _ended(text)
     found: dict[tuple[str, str], Lines] = {}
     for entry in entries(text):
-        name, kind = (*entry.text.split(), "", "")[:2]
+        name, kind = (*split_words(entry.text), "", "")[:2]
         found[name, kind] = Lines(found.get((name, kind), "") + _whole(lines, entry))
     return found
 
 
 def words_of(lines: str | None) -> list[str] | None:
     """The words of lines, without notes."""
-    return None if lines is None else [word for entry in entries(lines) for word in entry.text.split()]
+    return None if lines is None else [word for entry in entries(lines) for word in split_words(entry.text)]
 
 
 def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
@@ -109,13 +129,13 @@ def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
     edit = _Edit(text)
     placed = set()
     for entry in entries(text):
-        name = entry.text.partition("=")[0].strip()
+        name = entry.text.partition("=")[0].strip(BLANKS)
         if name not in wanted:
             continue
         value = wanted[name]
         again = name in placed
         placed.add(name)
-        if not again and value is not None and found[name] == _folded(value) == _value(entry):
+        if not again and value is not None and found[name] == folded(value) == _value(entry):
             continue
         edit.replace(entry, None if again or value is None else _setting(name, value))
     new = [_setting(name, value) for name, value in wanted.items() if value is not None and name not in placed]
@@ -126,7 +146,7 @@ def read_master(text: str) -> tuple[LiveService, ...]:
     """The services of master.cf, in order."""
     found = []
     for entry in entries(text):
-        words = entry.text.split()
+        words = split_words(entry.text)
         if len(words) < 8:
             raise FileError(f"line {entry.numbers[0] + 1} is no service: {entry.text[:80]!r}")
         found.append(LiveService(words[0], words[1], tuple(words[:8]), tuple(words[8:])))
@@ -139,13 +159,13 @@ def set_services(text: str, wanted: Mapping[tuple[str, str], str | None]) -> str
     edit = _Edit(text)
     placed = set()
     for entry in entries(text):
-        name, kind = entry.text.split()[:2]
+        name, kind = split_words(entry.text)[:2]
         if (name, kind) not in wanted:
             continue
         lines = wanted[name, kind]
         again = (name, kind) in placed
         placed.add((name, kind))
-        if not again and words_of(lines) == entry.text.split():
+        if not again and words_of(lines) == split_words(entry.text):
             continue
         edit.replace(entry, None if again else lines)
     new = [lines for key, lines in wanted.items() if lines is not None and key not in placed]
@@ -157,12 +177,8 @@ def _lines(text: str) -> list[str]:
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
-def _folded(value: str) -> str:
-    return " ".join(value.split())
-
-
 def _value(entry: Entry) -> str:
-    return entry.text.partition("=")[2].strip()
+    return entry.text.partition("=")[2].strip(BLANKS)
 
 
 def _ended(text: str) -> list[str]:
@@ -170,7 +186,7 @@ def _ended(text: str) -> list[str]:
 
 
 def _is_note(line: str) -> bool:
-    return not line.strip() or line.lstrip().startswith("#")
+    return line.lstrip(BLANKS)[:1] in ("", "#")
 
 
 def _whole(lines: list[str], entry: Entry) -> str:
@@ -181,7 +197,7 @@ def _whole(lines: list[str], entry: Entry) -> str:
 def _setting(name: str, value: str) -> str:
     if isinstance(value, Lines):
         return value
-    if "\n" in value or value != value.strip():
+    if "\n" in value or value != value.strip(BLANKS):
         raise FileError(f"{name}: {value!r} cannot stand in one line")
     return f"{name} = {value}\n" if value else f"{name} =\n"
 

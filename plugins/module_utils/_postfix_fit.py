@@ -71,13 +71,13 @@ def check_domain_classes(
         )
         for name, kind in _CLASSES.items()
         if managed and kind != settings.domain_class
-        for word in re.split(r"[\s,]+", parameters.get(name, "").lower())
+        for word in re.split(r"[\s,]+", parameters.get(name, "").lower(), flags=re.ASCII)
         if word in policy.domains
     ]
     problems += [
         f"{path}: relay_domains of main.cf has {word}, a top-level domain: everybody could relay to all below it; "
         "remove it there"
-        for word in re.split(r"[\s,]+", parameters.get("relay_domains", "").lower())
+        for word in re.split(r"[\s,]+", parameters.get("relay_domains", "").lower(), flags=re.ASCII)
         if word and not set(word) & set(".:$/")
     ]
     if problems:
@@ -152,7 +152,7 @@ def foreign_submission(master: str, settings: Settings, site: Mapping[str, str])
     found = []
     for service in read_master(master):
         address, _colon, port = service.name.rpartition(":")
-        foreign = service.type == "inet" and service.columns[7] == "smtpd" and PORTS.get(port) not in ours
+        foreign = service.type == "inet" and service.command == "smtpd" and PORTS.get(port) not in ours
         options = options_of(service.arguments)
         if not foreign or LOOPBACK.fullmatch(address) or options.get(_LOGIN, inherited).lower() != "yes":
             continue

@@ -18,6 +18,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compos
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import PostfixFacts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import (
     FileError,
+    folded,
     read_main,
     read_master,
 )
@@ -79,7 +80,7 @@ def site_settings(main: str, record: Record) -> Mapping[str, str]:
     """What main.cf would set without us; what somebody has changed since is his."""
     site = read_main(main)
     for name, owned in record.main.items():
-        if site.get(name, "") != " ".join((owned.ours or "").split()):
+        if site.get(name, "") != folded(owned.ours or ""):
             continue
         site.pop(name, None)
         if owned.before is not None:
@@ -89,7 +90,7 @@ def site_settings(main: str, record: Record) -> Mapping[str, str]:
 
 def _in_jail(master: str) -> bool:
     """Whether the smtpd of port 25 runs in the queue directory."""
-    servers = [one for one in read_master(master) if one.columns[7] == "smtpd"]
+    servers = [one for one in read_master(master) if one.command == "smtpd"]
     first = [one for one in servers if one.name.rpartition(":")[2] in ("smtp", "25", "smtpd")] or servers
     return bool(first) and first[0].columns[4] == "y"
 
@@ -108,6 +109,5 @@ def has_postscreen(master: str, record: Record) -> bool:
     ours = record.services.get(("smtp", "inet"))
     text = master if ours is None else (ours.before or "")
     return any(
-        one.type == "inet" and one.name in ("smtp", "25") and one.columns[7] == "postscreen"
-        for one in read_master(text)
+        one.type == "inet" and one.name in ("smtp", "25") and one.command == "postscreen" for one in read_master(text)
     )

@@ -37,7 +37,7 @@ def untrusted_hosts(main: str, master: str, internal: Iterable[Network]) -> list
     named = [(XCLIENT, *one) for one in _values(main, master, XCLIENT)]
     named += [(QMQP, *one) for one in _qmqp_clients(parameters, master)]
     for name, place, value in dict.fromkeys(named):
-        for host in re.split(r"[\s,]+", value.replace("$mynetworks", " ")):
+        for host in re.split(r"[\s,]+", value.replace("$mynetworks", " "), flags=re.ASCII):
             if host and not host.startswith("!") and not _is_inside(host, inside, parameters):
                 found.append(f"{place}: {name} has {host}, which is not inside by mailhost_internal_networks")
     return found
@@ -80,7 +80,7 @@ def soft_bounces(main: str, master: str) -> list[str]:
 
 def other_instances(main: str) -> list[str]:
     """A remark where Postfix runs in more than one instance (postmulti(1)): this role sees the first alone."""
-    folders = re.split(r"[\s,]+", read_main(main).get("multi_instance_directories", ""))
+    folders = re.split(r"[\s,]+", read_main(main).get("multi_instance_directories", ""), flags=re.ASCII)
     named = ", ".join(filter(None, folders))
     told = "other instances are not looked at, and may relay for anybody; ask them by the playbook verify"
     return [f"main.cf: multi_instance_directories has {named}: {told}"] if named else []

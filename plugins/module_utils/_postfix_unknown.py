@@ -62,7 +62,7 @@ _WITH_ARGUMENT = {
 }
 
 #: Braces keep blanks and commas together, and stand by themselves or in a word as ``inline:{ {a = b} }``.
-_WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+")
+_WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+", re.ASCII)
 
 #: Names by other parameters that the plan keeps.
 _KEPT = ("$myhostname", "${myhostname}", "localhost.$mydomain", "localhost.${mydomain}", "$mydestination")
@@ -170,7 +170,7 @@ def _is_decided(restriction: str, zones: Iterable[str]) -> bool:
 
 
 def _items(value: str) -> list[str]:
-    return [word for word in re.split(r"[\s,]+", value) if word]
+    return [word for word in re.split(r"[\s,]+", value, flags=re.ASCII) if word]
 
 
 def _networks(items: Iterable[str], policy: MailPolicy) -> tuple[list[str], list[str]]:

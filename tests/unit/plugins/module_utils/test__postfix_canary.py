@@ -84,6 +84,12 @@ def test_what_stands_behind_a_message_is_tried_and_none_is_taken(staged: str, le
     assert options_of(found.master.splitlines()[0].split())["smtpd_end_of_data_restrictions"] == "reject"
 
 
+def test_bytes_of_other_letters_stay() -> None:
+    text = "voil\u00e0".encode().decode("latin-1")
+    found = made(master=f"smtp inet n - y - - smtpd -o {{ smtpd_banner = {text} {text} }}\n")
+    assert f"-o {{ smtpd_banner = {text} {text} }} -o " in found.master
+
+
 def test_milters_are_not_asked() -> None:
     main = read_main(made("smtpd_milters = inet:h:1\nsmtpd_milter_maps = cidr:/m\nnon_smtpd_milters = inet:h:2\n").main)
     assert [main[name] for name in ("smtpd_milters", "smtpd_milter_maps", "non_smtpd_milters")] == [""] * 3

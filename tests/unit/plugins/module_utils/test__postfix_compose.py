@@ -135,6 +135,41 @@ def test_the_site_keeps_its_options_and_the_policy_its_own() -> None:
     assert first.warnings == ("master.cf: smtp inet: -o smtpd_helo_required=no is decided by the policy, and left out",)
 
 
+@pytest.mark.parametrize("blocked", [[], ["203.0.113.0/24"]])
+def test_a_command_with_a_path_is_the_same_program(blocked: list[str]) -> None:
+    written = "-       50       smtpd\n"
+    path = "-       50       /usr/lib/postfix/sbin/smtpd\n"
+    assert MASTER.count(written) == 1
+    plain, found = (adopt(master=text, blocked_networks=blocked) for text in (MASTER, MASTER.replace(written, path)))
+    assert (found.master, found.warnings) == (plain.master, plain.warnings)
+    assert "content_filter=smtp-amavis:[127.0.0.1]:10024" in found.master
+
+
+@pytest.mark.parametrize("blocked", [[], ["203.0.113.0/24"]])
+def test_options_of_another_program_are_left_out_with_a_warning(blocked: list[str]) -> None:
+    master = "smtp inet n - y - - /opt/smtp-gate -o content_filter=scan -v\n"
+    found = adopt(master=master, blocked_networks=blocked)
+    assert [one for one in found.warnings if "smtp inet" in one] == [
+        "master.cf: smtp inet: -o content_filter=scan is an option of /opt/smtp-gate, and left out",
+        "master.cf: smtp inet: -v is an option of /opt/smtp-gate, and left out",
+    ]
+
+
+@pytest.mark.parametrize("letters", ["voil\u00e0", "\u2026", "\u0085", "\u00a0"])
+def test_bytes_of_other_letters_are_no_blanks(letters: str) -> None:
+    """Some are blanks where they are read as Latin-1, and the options of a service are written anew."""
+    text = letters.encode().decode("latin-1")
+    master = MASTER.replace("  -v\n", f"  -o {{ smtpd_client_message = {text} {text}x }}\n")
+    main = MAIN + f"mail_name = {text} x{text}\nmyorigin{text} = x\n"
+    first = adopt(main, master)
+    assert f"  -o {{ smtpd_client_message = {text} {text}x }}\n" in first.master
+    assert read_main(first.main)["mail_name"] == f"{text} x{text}"
+    assert f"mail_name = {text} x{text}\n" in first.main
+    assert adopt(first.main, first.master, first.record) == first
+    left = compose(first.main, first.master, NO_PLAN, first.record)
+    assert (left.main, left.master) == (main, master)
+
+
 def test_postscreen_hands_the_options_of_the_site_to_smtpd() -> None:
     first = adopt(blocked_networks=["203.0.113.0/24"])
     services = {(one.name, one.type): one for one in read_master(first.master)}
