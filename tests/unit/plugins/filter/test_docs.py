@@ -228,6 +228,7 @@ def first_run_of_postfix(monkeypatch: pytest.MonkeyPatch, release: str, **more: 
     monkeypatch.setattr(
         _dnsbl_self_test, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones}
     )
+    monkeypatch.setattr(postfix_change, "ask_staged", lambda _main, _names: {})  # nothing refers to anything here
     policy, settings, tests = options_of_postfix(
         next(data for name, data in INVENTORIES if name == "docs/postfix.md: mailhost_mail_server")
     )
