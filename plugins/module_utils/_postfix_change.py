@@ -122,6 +122,7 @@ def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
 def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
     live = read_live(product)
     wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
+    _check_references(wanted, arguments.get("names") or {})
     _refuse_dangling(product, live, wanted.composed)
     changes = _changes(product, live, wanted.composed)
     staged = Staged(wanted.composed.main, wanted.composed.master, wanted.composed.maps, product.folder, product.queue)
@@ -161,6 +162,13 @@ def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) ->
             _note(PROVEN, _digest(wanted, live).encode())
     result["warnings"] = warnings
     return result
+
+
+def _check_references(wanted: Wanted, names: Mapping[str, str]) -> None:
+    if wanted.policy is None or wanted.settings is None:
+        return
+    main, path = wanted.composed.main, names.get("domain_class", "postfix_domain_class")
+    check_references(read_main(main), ask_staged(main, ASKED), wanted.policy, wanted.settings, path)
 
 
 def _check_tables(product: Postfix, live: Live, settings: Settings | None, names: Mapping[str, str]) -> list[str]:
@@ -222,7 +230,6 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     path = names.get("domain_class", "postfix_domain_class")
     back = restored(live.main, composed.main, live.record, composed.record)
     check_domain_classes(composed.main, policy, settings, path, back)
-    check_references(read_main(composed.main), ask_staged(composed.main, ASKED), policy, settings, path)
     unchecked = check_recipient_maps(composed.main, policy, settings, path)
     if composed.main != live.main:
         warnings += unchecked

@@ -29,12 +29,6 @@ SILENT = (
 )
 
 
-@pytest.fixture(autouse=True)
-def without_postconf(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no Postfix is installed, nothing refers to anything."""
-    monkeypatch.setattr(change, "ask_staged", lambda _main, _names: {})
-
-
 def digest(**settings: Any) -> str:
     live = Live(MAIN, MASTER, NOTHING, facts(dict(site_settings(MAIN, NOTHING))))
     policy = {**POLICY, "dnsbls": []}

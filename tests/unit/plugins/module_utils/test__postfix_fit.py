@@ -189,7 +189,7 @@ def test_what_it_does_not_set_is_not(site: dict[str, str], record: Record, defau
 )
 def test_another_socket_of_dovecot_is_asked_about(path: str, asked: str) -> None:
     site = {"smtpd_sasl_type": "dovecot", "smtpd_sasl_path": path, "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
-    told = replaced_settings(site, plan(site), NOTHING)
+    told = replaced_settings(site, plan(site), NOTHING, {})
     assert told == ({"smtpd_sasl_path": (asked,)} if asked else {})
     elsewhere = {**told, "smtpd_sasl_type": ("cyrus",)}
     assert describe_unknown(Unknown((), (), {}, elsewhere)).splitlines() == [
@@ -197,11 +197,11 @@ def test_another_socket_of_dovecot_is_asked_about(path: str, asked: str) -> None
         "# without a variable of their own:",
         "#   smtpd_sasl_type: cyrus",
     ]
-    assert not replaced_settings(site, plan(site, settings={"sasl_path": "private/chosen"}), NOTHING)
-    assert not replaced_settings(site, plan(site, settings={"submission": False}), NOTHING)
-    assert not replaced_settings(site, plan(site), Record({"smtpd_sasl_path": Owned(None, "x")}, {}, ()))
+    assert not replaced_settings(site, plan(site, settings={"sasl_path": "private/chosen"}), NOTHING, {})
+    assert not replaced_settings(site, plan(site, settings={"submission": False}), NOTHING, {})
+    assert not replaced_settings(site, plan(site), Record({"smtpd_sasl_path": Owned(None, "x")}, {}, ()), {})
     del site["smtpd_sasl_type"]
-    assert not replaced_settings(site, plan(site), NOTHING)
+    assert not replaced_settings(site, plan(site), NOTHING, {})
 
 
 _SILENT = "is the site's own and says nothing of"
