@@ -99,6 +99,8 @@ _PARAMETERS = {
     "postscreen_bare_newline_enable": "no",
 }
 
+_TLS = "smtpd_tls_security_level"
+
 #: Restrictions whose answer comes from elsewhere: from the DNS, a list, another server or a policy service.
 _ASKING = re.compile(
     r"""(?<![\w$.:/-])(?:
@@ -193,6 +195,9 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, 
     }
     silenced: dict[str, None] = {}
     quiet = {name: _silence(value, silenced) for name, value in read_main(main).items()}
+    if quiet.get(_TLS) == "encrypt":
+        # Who has no TLS would be told that alone. Services that set it themselves, as submission, keep it.
+        quiet[_TLS] = "may"
     entrances = tuple(one._replace(port=port) for one, port in zip(find_entrances(main, master), ports))
     services = {entry.numbers[0] + 1: one for entry, one in zip(entries(master), read_master(master))}
     lines = []

@@ -8,6 +8,8 @@ Private to this collection. Sources: postconf(5), TLS_README, https://www.postfi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_access import PERMIT, Access
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import PostfixFacts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import (
@@ -104,8 +106,14 @@ def _tls(access: Access) -> dict[str, str]:
         main["smtpd_tls_cert_file"] = settings.tls_certificate
         main["smtpd_tls_key_file"] = settings.tls_key
     if has_certificate(settings, facts):
-        main["smtpd_tls_security_level"] = "may"
+        main["smtpd_tls_security_level"] = _level(facts.site)
     return main
+
+
+def _level(site: Mapping[str, str]) -> str:
+    """Whether TLS is offered, or demanded as the site does; its older parameter counts where the newer one is empty."""
+    older = "encrypt" if site.get("smtpd_enforce_tls", "").lower() == "yes" else ""
+    return "encrypt" if (site.get("smtpd_tls_security_level", "") or older) == "encrypt" else "may"
 
 
 def has_certificate(settings: Settings, facts: PostfixFacts) -> bool:

@@ -84,6 +84,13 @@ def test_what_stands_behind_a_message_is_tried_and_none_is_taken(staged: str, le
     assert options_of(found.master.splitlines()[0].split())["smtpd_end_of_data_restrictions"] == "reject"
 
 
+def test_whoever_has_no_tls_is_heard_where_the_site_demands_it() -> None:
+    master = f"{PLAIN}submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt\n"
+    found = made("smtpd_tls_security_level = encrypt\n", master)
+    assert read_main(found.main)["smtpd_tls_security_level"] == "may"
+    assert options_of(found.master.splitlines()[1].split())["smtpd_tls_security_level"] == "encrypt"
+
+
 def test_bytes_of_other_letters_stay() -> None:
     text = "voil\u00e0".encode().decode("latin-1")
     found = made(master=f"smtp inet n - y - - smtpd -o {{ smtpd_banner = {text} {text} }}\n")

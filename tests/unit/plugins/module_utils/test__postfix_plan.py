@@ -249,6 +249,21 @@ def test_submission_is_refused_where_it_could_not_work() -> None:
     assert "smtpd_tls_security_level" not in plan(settings={"submission": False}, site={}).main
 
 
+@pytest.mark.parametrize(
+    ("site", "level"),
+    [
+        ({}, "may"),
+        ({"smtpd_tls_security_level": "none"}, "may"),
+        ({"smtpd_tls_security_level": "encrypt"}, "encrypt"),
+        ({"smtpd_enforce_tls": "yes"}, "encrypt"),
+        ({"smtpd_enforce_tls": "yes", "smtpd_tls_security_level": "may"}, "may"),
+    ],
+)
+def test_a_site_that_demands_tls_goes_on_to(site: dict[str, str], level: str) -> None:
+    found = plan(site={"smtpd_tls_cert_file": "/etc/ssl/mail.pem", **site})
+    assert found.main["smtpd_tls_security_level"] == level
+
+
 def test_the_certificate_goes_where_main_cf_has_it() -> None:
     settings = {"tls_certificate": "/c.pem", "tls_key": "/k.pem"}
     assert plan(settings=settings).main["smtpd_tls_cert_file"] == "/c.pem"
