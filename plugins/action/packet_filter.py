@@ -33,15 +33,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._variable_names
 display = Display()
 
 HOST_MODULE = "mailhost.hardening.packet_filter_transaction"
+FILES = "blocked_network_files"
 SHARED = {
     "services": "mailhost_services",
     "blocked_networks": "mailhost_blocked_networks",
     "internal_networks": "mailhost_internal_networks",
+    FILES: "mailhost_blocked_network_files",
 }
 OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "policy": {"type": "dict", "default": {}},
-    "blocked_network_files": {"type": "raw", "default": []},
+    FILES: {"type": "raw", "default": []},
     "backend": {"type": "str", "choices": ["auto", "nft", "legacy"], "default": "auto"},
     "jump_after": {"type": "list", "elements": "str", "default": ["f2b-*"]},
     "confirm_timeout": {"type": "int", "default": 30},
@@ -92,11 +94,10 @@ class ActionModule(ActionBase):
     # What is wanted
 
     def _policy(self, options: dict[str, Any]) -> FirewallPolicy:
-        paths = self.args["blocked_network_files"]
+        paths = self.args[FILES]
         if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
             raise AnsibleActionFail(
-                f"firewall_blocked_network_files: {shown(paths)} is not accepted; "
-                "write a list of files on the controller"
+                f"{self._name_of_files()}: {shown(paths)} is not accepted; write a list of files on the controller"
             )
         files = {path: self._lines(path) for path in paths}
         try:
@@ -107,12 +108,15 @@ class ActionModule(ActionBase):
     def _names(self) -> dict[str, str]:
         """Name each option as the user wrote it: in the inventory, or as an option of this action."""
         if "firewall_services" not in self.vars:
-            return {option: f"policy.{option}" for option in DEFAULTS}
+            return {**{option: f"policy.{option}" for option in DEFAULTS}, FILES: FILES}
         return {
             option: shared
             for option, shared in SHARED.items()
             if shared in self.vars and shared in str(self.vars.get(f"firewall_{option}", shared))
         }
+
+    def _name_of_files(self) -> str:
+        return self._names().get(FILES, f"firewall_{FILES}")
 
     def _lines(self, path: str) -> list[str]:
         try:
@@ -121,11 +125,11 @@ class ActionModule(ActionBase):
                 return file.read().splitlines()
         except UnicodeDecodeError:
             raise AnsibleActionFail(
-                f"firewall_blocked_network_files: {path} has characters outside of ASCII; write one network a line"
+                f"{self._name_of_files()}: {path} has characters outside of ASCII; write one network a line"
             ) from None
         except (AnsibleError, OSError):
             raise AnsibleActionFail(
-                f"firewall_blocked_network_files: {shown(path)} is no file on the controller that can be read"
+                f"{self._name_of_files()}: {shown(path)} is no file on the controller that can be read"
             ) from None
 
     def _inspect(self, policy: FirewallPolicy, absent: bool) -> dict[str, Any]:

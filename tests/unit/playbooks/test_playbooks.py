@@ -145,3 +145,17 @@ def test_hosts_are_chosen_as_everywhere(tmp_path: Path, options: list[str], reac
     printed = run(tmp_path, "mailhost.hardening.harden", {"one": {}, "two": {}}, *options)
     assert set(ends(printed)) == reached, printed
     assert "PLAY RECAP" in printed
+
+
+def test_files_of_networks_are_named_as_the_inventory_does(tmp_path: Path) -> None:
+    hosts = {
+        "shared": {"mailhost_blocked_network_files": "bad.txt"},
+        "missing": {"mailhost_blocked_network_files": ["missing.txt"]},
+        "own": {"firewall_blocked_network_files": "bad.txt"},
+    }
+    end = ends(run(tmp_path, "firewall", hosts))
+    wrong = r'_blocked_network_files: \"bad.txt\" is not accepted; write a list of files on the controller"'
+    assert f'"msg": "mailhost{wrong}' in end["shared"]
+    assert f'"msg": "firewall{wrong}' in end["own"]
+    missing = r"mailhost_blocked_network_files: \"missing.txt\" is no file on the controller that can be read"
+    assert missing in end["missing"]
