@@ -4,16 +4,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ansible import context
-from ansible.errors import AnsibleError
-from ansible.inventory.manager import InventoryManager
-from ansible.plugins.lookup import LookupBase
-
 DOCUMENTATION = r"""
 name: mail_hosts
-author: The mailhost.hardening developers
+author:
+  - The mailhost.hardening developers (@mailhost-hardening)
 version_added: 1.0.0
 short_description: The hosts that the playbooks of this collection are for
 description:
@@ -37,6 +31,13 @@ _list:
   type: list
   elements: raw
 """
+
+from typing import Any
+
+from ansible import context
+from ansible.errors import AnsibleError
+from ansible.inventory.manager import InventoryManager
+from ansible.plugins.lookup import LookupBase
 
 
 class LookupModule(LookupBase):
