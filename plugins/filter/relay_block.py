@@ -23,6 +23,7 @@ options:
     description:
       - The official host name of each channel of the host's C(imta.cnf), by channel. Left out, the channels are not
         known, and the refusals for directly named channels are those that every installation needs.
+      - Channels that are called C(tcp_*) are closed for strangers too, but for the policy's domains.
     type: dict
 extends_documentation_fragment:
   - mailhost.hardening.mail_policy

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_keywords import (
     MAX_CHANNEL_NAME,
+    SMTP,
+    STORE,
     Keyword,
     group_of,
     keywords_of,
@@ -66,6 +68,11 @@ class Channel(NamedTuple):
         """Whether this keyword is the one that counts."""
         found = self.setting(name)
         return found is not None and found.name == name
+
+    def leaves(self) -> bool:
+        """Whether mail for this channel leaves the host for a server that may send it on."""
+        speaks = any(self.has(keyword) for keyword in SMTP) or fold(self.name).startswith("tcp_")
+        return speaks and not any(self.has(keyword) for keyword in STORE)
 
 
 class Node(NamedTuple):

@@ -72,6 +72,10 @@ SWITCH_DEFAULT = "allowswitchchannel"
 
 MAX_CHANNEL_NAME = 32
 
+#: Keywords of a channel that speaks SMTP, and of one that hands mail to a message store, which sends nothing on.
+SMTP = ("smtp", "smtp_cr", "smtp_crlf", "smtp_crorlf", "smtp_lf")
+STORE = ("lmtp",)
+
 
 class Word(NamedTuple):
     """A word of a line and its place in the line's text; quotes are part of ``text``."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._networks import parse_address
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import (
     ACCEPT,
+    DOMAINS,
+    NO_RELAY,
     REFUSE,
     Case,
     blocked_cases,
@@ -26,7 +28,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases i
     plain_cases,
     relay_cases,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import STRANGER, TARGET, relay_forms
+from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import (
+    STRANGER,
+    STRANGER_DOMAIN,
+    TARGET,
+    relay_forms,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._strangers import Claimed, ends, sample
 
 if TYPE_CHECKING:
@@ -50,6 +57,7 @@ class Server(NamedTuple):
     literal_clients: tuple[str, ...] = ()
     senders: tuple[str, ...] = ()
     inner_hosts: tuple[str, ...] = ()
+    outer_hosts: tuple[str, ...] = ()
 
 
 def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
@@ -59,6 +67,8 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
         yield from _stranger(client, server, people.own)
         yield from _logged_in(client, server)
         yield from _other_ways(client, server)
+    for client in people.foreign[:1]:
+        yield from _outward(client, policy, server.outer_hosts)
     for client in server.literal_clients:
         if parse_address(client) not in people.claimed:
             name = f"stranger {client}, for whom there is a rewrite rule"
@@ -96,6 +106,19 @@ def _other_ways(client: str, server: Server) -> Iterator[Case]:
         yield make_case(name, REFUSE, client, STRANGER, f"victim@{host}")
     for sender in server.senders:
         yield make_case(f"stranger {client} with the sender of an extra entry", REFUSE, client, sender, TARGET)
+
+
+def _outward(client: str, policy: MailPolicy, hosts: tuple[str, ...]) -> Iterator[Case]:
+    """To hosts of the site's own rewrite rules, also by who says that he is a friend."""
+    for host in hosts:
+        name = f"stranger {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
+        yield make_case(name, NO_RELAY, client, STRANGER, f"victim@{host}")
+    for exception in policy.relay_exceptions:
+        friend = f"friend@{(exception.sender_domains or (STRANGER_DOMAIN,))[0]}"
+        named = exception.recipient_domains or hosts
+        for host in [host for host in hosts if host in named][:DOMAINS]:
+            name = f"stranger {client} as a friendly relay to {host}, which has a rewrite rule"
+            yield make_case(name, NO_RELAY, client, friend, f"victim@{host}")
 
 
 def _logged_in(client: str, server: Server) -> Iterator[Case]:

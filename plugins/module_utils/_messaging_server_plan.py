@@ -64,7 +64,8 @@ class HostFacts(NamedTuple):
     ``text_database``: the option USE_TEXT_DATABASES has bit 0, so that general.txt is used. ``channel_hosts``: the
     official host name of each channel of the live imta.cnf, by folded channel name. ``submission_service``: whether
     dispatcher.cnf has [SERVICE=SMTP_SUBMIT]. ``skipped_zones``: block lists that are left out. ``smtp_image``: the
-    option IMAGE of [SERVICE=SMTP].
+    option IMAGE of [SERVICE=SMTP]. ``leaving``: folded names of the channels by which mail leaves the host; without
+    keywords to look at, those of ``channel_hosts`` that are called tcp_*.
     """
 
     text_database: bool = False
@@ -72,6 +73,7 @@ class HostFacts(NamedTuple):
     submission_service: bool = False
     skipped_zones: frozenset[str] = frozenset()
     smtp_image: str = ""
+    leaving: frozenset[str] | None = None
 
 
 class Plan(NamedTuple):
@@ -153,7 +155,10 @@ def compile_plan(
     )
     hosts = facts.channel_hosts
     try:
-        tables = build_tables(Sources(policy, settings, hosts, facts.text_database))
+        leaving = facts.leaving
+        if leaving is None:
+            leaving = frozenset(name for name in hosts if name.startswith("tcp_"))
+        tables = build_tables(Sources(policy, settings, hosts, facts.text_database, tuple(sorted(leaving))))
     except QuoteError as error:
         check.problems.add("imta.cnf", f"{error}; rename the channel")
         check.problems.raise_if_any()

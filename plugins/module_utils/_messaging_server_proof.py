@@ -58,7 +58,7 @@ def _verdict(outcome: Outcome, config: LoadedConfig) -> str:
     if not recipient.accepted:
         return f"refused at RCPT TO with {recipient.reply!r}"
     channel = config.imta.channel(recipient.channel)
-    leaves = channel is None or channel.has("smtp") or fold(channel.name).startswith("tcp_")
+    leaves = channel is None or channel.leaves()
     return f"{'relayed to' if leaves else 'accepted for'} channel {recipient.channel}"
 
 

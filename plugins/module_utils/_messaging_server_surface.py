@@ -13,13 +13,21 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import Subject, TooCostlyError, match
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_pattern import Pattern, compile_pattern
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import (
+    SEND_TABLE,
+    Extra,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import STRANGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import DispatcherFile
     from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import ImtaFile
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import Settings
 
 DEFAULT_CHANNEL = "tcp_local"
 _CHANNEL = "channel="
@@ -29,6 +37,8 @@ _FILL = ("77", "77", "77")
 
 #: Rules and entries that are looked at; an installation with more has other troubles.
 MOST = 200
+
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9]+(?:\.[0-9]+){3}\]")
 
 _WILD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
 
@@ -88,6 +98,48 @@ def inner_hosts(imta: ImtaFile, local: str) -> tuple[str, ...]:
     """Official host names that are names of channels alone, without a dot: nobody outside has a reason to use them."""
     others = [one for one in imta.channels if one.hosts and fold(one.name) != fold(local)]
     return tuple(one.hosts[0] for one in others if "." not in one.hosts[0])[:MOST]
+
+
+def outer_hosts(imta: ImtaFile, domains: Iterable[str], settings: Settings) -> tuple[str, ...]:
+    """Hosts that a rewrite rule takes, and for which strangers may not be relayed wherever it leads.
+
+    Left out is what the policy names, what an entry of the site's own decides, and, where the policy names no domains,
+    what goes to the internal channel.
+    """
+    own = {fold(domain) for domain in domains}
+    inner = imta.channel(settings.channels.internal)
+    inside = {fold(host) for host in inner.hosts} if inner and not own else set()
+    named = {fold(host) for channel in imta.channels for host in channel.hosts}
+    decided = [compile_pattern(one[0]) for one in settings.extra_entries.get(SEND_TABLE, Extra()).before]
+    found: dict[str, None] = {}
+    for rule in imta.rules:
+        host = _host_of(rule.pattern)
+        system = rule.template.rpartition("@")[2]
+        if not host or fold(host) in own | named or fold(system) in inside or (not own and "$" in system):
+            continue
+        target = imta.channel_of_host(system)
+        name = target.name if target else settings.channels.external
+        probe = f"{settings.channels.external}|{STRANGER}|{name}|victim@{host}"
+        if not any(_matches(pattern, probe) for pattern in decided):
+            found[host] = None
+    return tuple(found)[:MOST]
+
+
+def _matches(pattern: Pattern, probe: str) -> bool:
+    try:
+        return match(pattern, Subject(probe)) is not None
+    except TooCostlyError:
+        return False
+
+
+def _host_of(pattern: str) -> str:
+    """A host that a rule's pattern takes; empty for those that take every host, and where it cannot be said."""
+    if pattern.startswith("."):
+        pattern = f"any{pattern}" if len(pattern) > 1 else ""
+    elif pattern.startswith("[") and pattern.endswith(".]"):
+        octets = pattern[1:-2].split(".")
+        pattern = f"[{'.'.join([*octets, *_FILL][:4])}]"
+    return pattern if _HOST.fullmatch(pattern) else ""
 
 
 def senders_of_entries(entries: Iterable[tuple[str, str]], external: str) -> tuple[str, ...]:

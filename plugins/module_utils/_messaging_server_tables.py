@@ -74,13 +74,15 @@ class Row(NamedTuple):
 class Sources(NamedTuple):
     """What the tables are made from. ``hosts`` are the official host names by folded channel name, empty if unknown.
 
-    ``database`` says whether the general database can be used.
+    ``database`` says whether the general database can be used. ``leaving`` are folded names of channels by which mail
+    leaves the host.
     """
 
     policy: MailPolicy
     settings: Settings
     hosts: Mapping[str, str]
     database: bool
+    leaving: tuple[str, ...] = ()
 
 
 class Tables(NamedTuple):
@@ -209,22 +211,31 @@ def _send_access(sources: Sources) -> list[Row]:
     rows = [
         Row(f"{source}|*|{destination}", refused, "relay_rejection") for source, destination in _never_open(sources)
     ]
+    outward = _outward(sources)
     for index, exception in enumerate(policy.relay_exceptions):
         # Only who the sender says he is; ORIG_MAIL_ACCESS sees to the networks.
         rows += [
-            Row(f"{external}|{sender}|{external}|{recipient}", "$Y", "relay_exceptions", f"[{index}]")
+            Row(f"{external}|{sender}|{destination}|{recipient}", "$Y", "relay_exceptions", f"[{index}]")
+            for destination in (external, *outward)
             for sender in _mailboxes(exception.sender_domains)
             for recipient in _mailboxes(exception.recipient_domains)
         ]
     rows.append(Row(f"{external}|*|{external}|*", refused, "relay_rejection"))
-    if policy.domains:
-        # Behind the refusal above, so that a star for the sender can open nothing but the way inside.
+    for destination in (*((internal,) if policy.domains else ()), *outward):
+        # Behind the refusals above. A star for the sender may take a channel too, but the text ends in one of our own
+        # domains all the same, and the way out to the world is closed by then.
         rows += [
-            Row(f"{external}|*|{internal}|*@{domain}", "$Y", "domains", f"[{index}]")
+            Row(f"{external}|*|{destination}|*@{domain}", "$Y", "domains", f"[{index}]")
             for index, domain in enumerate(policy.domains)
         ]
-        rows.append(Row(f"{external}|*|{internal}|*", refused, "relay_rejection"))
+        rows.append(Row(f"{external}|*|{destination}|*", refused, "relay_rejection"))
     return _framed(sources.settings, SEND_TABLE, rows)
+
+
+def _outward(sources: Sources) -> list[str]:
+    """The site's own channels by which mail leaves the host, as patterns."""
+    known = {fold(name) for name in (*sources.settings.channels, *NEVER_NAMED)}
+    return [quote(name, "pattern") for name in sources.leaving if name not in known]
 
 
 def _mailboxes(domains: Iterable[str]) -> list[str]:
@@ -282,14 +293,43 @@ def _mail_access(sources: Sources) -> list[Row]:
         for network in exception.networks:
             client = f"TCP|{_ADDRESS}|{_PORT}|{network_pattern(network)}|{_PORT}|SMTP{_VISIBLE}|{_TYPE}"
             rows += [
-                Row(f"{client}|{external}|{sender}|{external}|{recipient}", "$Y$E", "relay_exceptions", f"[{index}]")
+                Row(f"{client}|{external}|{sender}|{destination}|{recipient}", "$Y$E", "relay_exceptions", f"[{index}]")
+                for destination in (external, *_outward(sources))
                 for sender in _mailboxes(exception.sender_domains)
                 for recipient in _mailboxes(exception.recipient_domains)
             ]
     if policy.relay_exceptions:
         refused = "$N" + quote(policy.relay_rejection, "text")
         rows.append(Row(f"TCP|*|*|*|*|*|*|{external}|*|{external}|*", refused, "relay_rejection"))
+        rows += _no_friends(sources, refused)
     return _framed(settings, MAIL_TABLE, [*rows, *_looked_up(sources)])
+
+
+def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
+    """Who only says that he is a friend, and asks for one of the site's own channels.
+
+    ORIG_SEND_ACCESS lets these pairs pass besides mail for our own domains, which must not be refused here.
+    """
+    policy, external = sources.policy, sources.settings.channels.external
+    ours: dict[str, int] = {}
+    closed: dict[str, int] = {}
+    for destination in _outward(sources):
+        for index, exception in enumerate(policy.relay_exceptions):
+            senders, recipients = exception.sender_domains, exception.recipient_domains
+            for sender in senders if not recipients else ():
+                # Not looked up in lists: an entry cannot leave out one domain and let the others go on.
+                client = f"{_CLIENT}|SMTP{_VISIBLE}|{_TYPE}|{external}|{_VISIBLE}@{sender}|{destination}"
+                for domain in policy.domains:
+                    ours.setdefault(f"{client}|{_VISIBLE}@{domain}", index)
+            others = [f"*@{domain}" for domain in recipients if domain not in policy.domains]
+            for recipient in others if recipients else ("*",):
+                for sender in [f"*@{domain}" for domain in senders] or ["*"]:
+                    closed.setdefault(f"TCP|*|*|*|*|*|*|{external}|{sender}|{destination}|{recipient}", index)
+    for pattern, index in ours.items():
+        yield Row(pattern, "$Y$E", "relay_exceptions", f"[{index}]")
+    # The narrow ones first, so that each can be reached.
+    for pattern, index in sorted(closed.items(), key=lambda one: -one[0].count("@")):
+        yield Row(pattern, refused, "relay_exceptions", f"[{index}]")
 
 
 def _looked_up(sources: Sources) -> Iterator[Row]:

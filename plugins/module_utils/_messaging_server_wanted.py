@@ -43,6 +43,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
     inner_hosts,
     literal_clients,
+    outer_hosts,
     senders_of_entries,
     services_of,
 )
@@ -159,6 +160,7 @@ def host_facts(live: Live) -> HostFacts:
         channel_hosts={fold(one.name): one.hosts[0] for one in channels if one.hosts},
         submission_service=not made_here and any(fold(service) == SUBMIT for service in dispatcher.services),
         smtp_image=images[0] if images else "",
+        leaving=frozenset(fold(one.name) for one in channels if one.hosts and one.leaves()),
     )
 
 
@@ -178,6 +180,7 @@ def _server(policy: MailPolicy, settings: Settings, texts: Texts, includes: Mapp
         literal_clients(imta),
         senders_of_entries(extra, settings.channels.external),
         inner_hosts(imta, settings.channels.local),
+        outer_hosts(imta, policy.domains, settings),
     )
 
 

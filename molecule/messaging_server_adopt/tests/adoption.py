@@ -141,6 +141,7 @@ def _mail(source: str, rcpt_to: str) -> Dialogue:
 
 MAILS = {
     "relay": _mail("stranger", "victim@remote.example"),
+    "partner": _mail("stranger", "buyer@factory.example"),
     "to us": _mail("stranger", "user@mail.example"),
     "listed": _mail("listed", "user@mail.example"),
     "press": _mail("stranger", "press-old@mail.example"),
@@ -151,6 +152,7 @@ MAILS = {
 
 BEFORE = {
     "relay": "accepted",
+    "partner": "accepted",
     "to us": "accepted",
     "listed": "accepted",
     "press": "550 5.7.1 Write to press@mail.example: press-old@mail.example",
@@ -161,10 +163,11 @@ BEFORE = {
 AFTER = {
     **BEFORE,
     "relay": "550 5.7.1 Relaying not permitted: victim@remote.example",
+    "partner": "550 5.7.1 Relaying not permitted: buyer@factory.example",
     "listed": "550 5.7.1 198.51.100.20 is listed, see http://good.dnsbl.example/: user@mail.example",
     "submission": "accepted",
 }
-BLOCKED = {**AFTER, **dict.fromkeys(("relay", "to us", "press"), "500 5.7.1 Access denied")}
+BLOCKED = {**AFTER, **dict.fromkeys(("relay", "partner", "to us", "press"), "500 5.7.1 Access denied")}
 """With the stranger's address blocked."""
 
 

@@ -48,6 +48,8 @@ tcp_auth-daemon       $U%$D@tcp_auth-daemon
 tcp_submit-daemon     $U%$D@tcp_submit-daemon
 tcp_tas-daemon        $U%$D@tcp_tas-daemon
 tcp-daemon            $U%$D@tcp-daemon
+.tas.example          $U%$H$D@tcp_tas-daemon
+partner.example       $U%$D@tcp_tas-daemon
 ims-ms-daemon         $U%$D@ims-ms-daemon
 pipe-daemon           $U%$D@pipe-daemon
 native-daemon         $U%$D@native-daemon
@@ -219,6 +221,16 @@ RELAY: list[tuple[str, dict[str, Any], bool]] = [
     ],
     ("naming pipe in capitals", {"to": "v@PIPE-DAEMON"}, False),
     ("naming pipe from inside", {"to": "v@pipe-daemon", "client": "10.1.2.3"}, False),
+    # Another channel by which mail leaves the host
+    ("to a partner's channel", {"to": "u@x.tas.example"}, False),
+    ("to a partner's channel, bounce", {"to": "u@x.tas.example", "mail_from": ""}, False),
+    ("to a partner's channel, spoofed local sender", {"to": "u@x.tas.example", "mail_from": "a@example.com"}, False),
+    ("to a partner's channel from inside", {"to": "u@x.tas.example", "client": "10.1.2.3"}, True),
+    ("to a partner's channel, logged in", {"to": "u@x.tas.example", "authenticated": True}, True),
+    ("friend to a partner's channel", {"client": "198.51.100.64", "mail_from": "a@friend.example", "to": "u@x.tas.example"}, True),
+    ("friend as somebody else to a partner's channel", {"client": "198.51.100.64", "to": "u@x.tas.example"}, False),
+    ("stranger as a friend to a partner's channel", {"mail_from": "a@friend.example", "to": "u@x.tas.example"}, False),
+    ("friend of another partner", {"client": "198.51.100.128", "to": "u@x.tas.example"}, False),
     ("to an inner address literal", {"to": "v@[10.1.2.3]"}, False),
 ]  # fmt: skip
 
@@ -310,6 +322,51 @@ def test_no_bar_makes_a_stranger_a_friend(helo: str, sender: str) -> None:
 def test_no_bar_opens_a_channel(channel: str, sender: str) -> None:
     for to in ("v@e.example", "v@partner.example"):
         assert probe(plan_for(POLICY), "ORIG_SEND_ACCESS", f"tcp_local|{sender}|{channel}|{to}").flags == ("N",)
+
+
+@pytest.mark.parametrize("domain", ["x.tas.example", "example.com"])
+@pytest.mark.parametrize("mail_from", ["a@b.example", "", "a@friend.example", '"a b"@b.example'])
+def test_what_this_host_takes_mail_for_goes_by_another_channel_too(domain: str, mail_from: str) -> None:
+    files = files_of(plan_for({**POLICY, "domains": ["example.com", "x.tas.example"]}))
+    old = "\nexample.com           $U%$D@mail.example.com\n"
+    assert old in files["imta_cnf"]
+    files["imta_cnf"] = files["imta_cnf"].replace(old, "\nexample.com $U%$D@tcp_tas-daemon\n")
+    for to, refused in ((f"u@{domain}", False), ("u@y.tas.example", True), (f"v%e.example@{domain}", True)):
+        assert bool(reply(decide(files, to=to, mail_from=mail_from))) is refused
+
+
+@pytest.mark.parametrize(
+    "sender",
+    ["a@b.example", "a|tcp_tas|b@b.example", "x|tcp_tas|y@example.com", '"a@friend.example|tcp_tas|z"@b.example'],
+)
+def test_no_bar_leads_through_a_partners_channel(sender: str) -> None:
+    for to in ("v@e.example", "v@tcp_tas-daemon", "v@x.example.com", "v%e.example@example.com"):
+        for channel in ("tcp_tas", "tcp_local", "tcp_intranet"):
+            text = f"tcp_local|{sender}|{channel}|{to}"
+            assert probe(plan_for(POLICY), "ORIG_SEND_ACCESS", text).flags == ("N",)
+
+
+def test_channels_by_which_mail_leaves_the_host() -> None:
+    """By name where only names are known; a channel without SMTP, or of a message store, is none."""
+    closed = {
+        known: [
+            pattern
+            for pattern, _template in plan_for({}, leaving=known).tables["ORIG_SEND_ACCESS"]
+            if pattern[-2:] == "|*"
+        ]
+        for known in (None, frozenset(), frozenset({"fax", "tcp_local", "tcp_submit", "ims-ms", "pipe"}))
+    }
+    always = [
+        "tcp_local|*|tcp_auth|*",
+        "tcp_local|*|tcp_submit|*",
+        *(f"tcp_*|*|{n}|*" for n in ("native", "hold", "pipe")),
+    ]
+    always.append("tcp_local|*|tcp_local|*")
+    assert list(closed.values()) == [
+        [*always, "tcp_local|*|tcp_tas|*"],
+        always,
+        [*always, "tcp_local|*|fax|*", "tcp_local|*|ims-ms|*"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import find_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import Channels
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import inner_hosts
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
+    inner_hosts,
+    outer_hosts,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import (
     ACCEPT,
     NO_RELAY,
@@ -53,9 +56,10 @@ def composed(policy: dict[str, Any]) -> Texts:
 def deviations(policy: dict[str, Any], texts: Texts) -> list[Deviation]:
     config = load_config(Config(texts.imta_cnf, texts.mappings, texts.dispatcher_cnf, texts.general, {}, 0))
     main = ("tcp-daemon", "tcp_intranet-daemon", "tcp_auth-daemon")
-    inner = inner_hosts(parse_imta(texts.imta_cnf), "l")
-    server = Server("example.com", "192.0.2.25", main, submission=True, inner_hosts=inner)
     found, settings = read_wanted(policy, {})
+    imta = parse_imta(texts.imta_cnf)
+    inner, outer = inner_hosts(imta, "l"), outer_hosts(imta, found.domains, settings)
+    server = Server("example.com", "192.0.2.25", main, submission=True, inner_hosts=inner, outer_hosts=outer)
     count, wrong = find_deviations(policy_cases(found, server), config, settings.channels)
     assert count > 100
     return wrong
@@ -67,6 +71,7 @@ PLAIN = {name: value for name, value in POLICY.items() if name != "relay_excepti
 
 UNSEEN = {
     "tcp_*|*|tcp_intranet|*@tcp_intranet-daemon",
+    "tcp_*|*|tcp_tas|*@tcp_tas-daemon",
     "tcp_local|*|tcp_intranet|*",
     "tcp_local|*|*|@*",
 }

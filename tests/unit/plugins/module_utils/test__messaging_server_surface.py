@@ -15,8 +15,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._errors import 
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import Server, policy_cases
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts, compose
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import Live
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import (
-    HostFacts,
     compile_plan,
     read_wanted,
 )
@@ -25,10 +25,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
     Service,
     literal_clients,
+    outer_hosts,
     senders_of_entries,
     services_of,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_wanted import host_facts
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
 
@@ -62,12 +63,16 @@ POLICY: dict[str, Any] = {"domains": ["mail.example"], "internal_networks": ["19
 
 
 def deviations(
-    imta: str = IMTA, dispatcher: str = DISPATCHER, extra: dict[str, Any] | None = None, **more: Any
+    imta: str = IMTA,
+    dispatcher: str = DISPATCHER,
+    extra: dict[str, Any] | None = None,
+    leaving: frozenset[str] | None = None,
+    **more: Any,
 ) -> list[str]:
     """The names of the sessions that end otherwise than they have to, with the role's part in the files."""
     policy, settings = read_wanted({**POLICY, **more}, {"extra_entries": extra or {}})
-    hosts = {fold(channel.name): channel.hosts[0] for channel in parse_imta(imta).channels}
-    plan = compile_plan(policy, settings, HostFacts(channel_hosts=hosts))
+    facts = host_facts(Live(Texts(imta, "", dispatcher, ""), False, {}, {}, NOTHING))
+    plan = compile_plan(policy, settings, facts if leaving is None else facts._replace(leaving=leaving))
     texts = compose(Texts(imta, "", dispatcher, ""), plan, NOTHING).texts
     entries = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
     server = Server(
@@ -78,6 +83,7 @@ def deviations(
         services=services_of(parse_dispatcher(texts.dispatcher_cnf)),
         literal_clients=literal_clients(parse_imta(texts.imta_cnf)),
         senders=senders_of_entries(entries, "tcp_local"),
+        outer_hosts=outer_hosts(parse_imta(texts.imta_cnf), policy.domains, settings),
     )
     config = load_config(Config(texts.imta_cnf, texts.mappings, texts.dispatcher_cnf, "", {}, 0))
     count, found = find_deviations(policy_cases(policy, server), config, settings.channels)
@@ -106,6 +112,52 @@ def test_nothing_is_found_where_nothing_is_open() -> None:
 def test_what_the_site_has_of_its_own_opens_nothing_unseen(change: dict[str, Any], told: str) -> None:
     found = deviations(**change)
     assert any(told in name for name in found), found
+
+
+PARTNERS = (
+    IMTA.replace("[]", ".test2  $U%$H$D@partner-daemon\npartner.example  $U%$D@partner-daemon\n[]", 1)
+    + "\ntcp_partner smtp mx single_sys\npartner-daemon\n"
+)
+OPEN = [
+    f"stranger 203.0.113.77 to {host}, which has a rewrite rule and is not in mailhost_domains"
+    for host in ("any.test2", "partner.example")
+]
+EXTRA = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*|tcp_partner|*@partner.example", "$Y"]]}}
+
+
+@pytest.mark.parametrize("domains", [["mail.example"], []])
+@pytest.mark.parametrize("channel", ["tcp_partner smtp", "Partner smtp_crorlf", "tcp_partner"])
+def test_no_channel_of_the_sites_own_relays_for_strangers(channel: str, domains: list[str]) -> None:
+    imta = PARTNERS.replace("tcp_partner smtp", channel)
+    assert deviations(imta, domains=domains) == []
+    assert deviations(imta, domains=domains, leaving=frozenset()) == OPEN
+
+
+def test_a_channel_to_a_message_store_stays_as_it_is() -> None:
+    store = PARTNERS.replace("tcp_partner smtp mx", "tcp_lmtpcs lmtp")
+    assert host_facts(Live(Texts(store, "", "", ""), False, {}, {}, NOTHING)).leaving == {
+        "tcp_local", "tcp_intranet", "tcp_submit", "tcp_auth", "tcp_tas",
+    }  # fmt: skip
+    assert deviations(store) == []
+
+
+def test_what_the_inventory_says_of_a_partner_is_no_relay() -> None:
+    assert deviations(PARTNERS, extra=EXTRA) == []
+    assert deviations(PARTNERS, extra=EXTRA, leaving=frozenset()) == OPEN[:1]
+    assert deviations(PARTNERS, domains=["mail.example", "partner.example"]) == []
+
+
+def test_a_stranger_who_says_that_he_is_a_friend_reaches_no_partner() -> None:
+    friends = [{"networks": ["198.51.100.64/28"], "sender_domains": ["friend.example"]}]
+    assert deviations(PARTNERS, relay_exceptions=friends) == []
+    name = "stranger 203.0.113.77 as a friendly relay to any.test2, which has a rewrite rule"
+    assert name in deviations(PARTNERS, relay_exceptions=friends, leaving=frozenset())
+
+
+def test_without_domains_what_goes_inside_is_as_before() -> None:
+    imta = IMTA.replace("[]", "inside.example  $U%$D@tcp_intranet-daemon\n[]", 1)
+    assert deviations(imta, domains=[]) == []
+    assert deviations(imta) == []
 
 
 def test_who_is_exempt_from_block_lists_is_a_stranger() -> None:
