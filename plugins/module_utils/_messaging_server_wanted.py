@@ -9,7 +9,7 @@ Private to this collection. Everything that can be refused by reading alone is r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
@@ -19,7 +19,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_tes
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import Server, policy_cases
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import (
     Composed,
@@ -27,6 +30,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     compose,
     describe_unknown,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_literals import entering
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import (
     ACCESS_ORCPT,
     Live,
@@ -41,6 +45,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Settings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
+    MOST,
     inner_hosts,
     literal_clients,
     outer_hosts,
@@ -96,8 +101,10 @@ def present(arguments: dict[str, Any], live: Live) -> Wanted:
     if composed.unknown and settings.unknown_entries == "stop":
         raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
     policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    server, unclear = _server(policy, settings, composed.texts, live.includes)
+    warnings += unclear
     cases = chain(
-        policy_cases(policy, _server(policy, settings, composed.texts, live.includes)),
+        policy_cases(policy, server),
         cases_of_tests(tests, policy.domains),
     )
     return Wanted(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
@@ -164,24 +171,32 @@ def host_facts(live: Live) -> HostFacts:
     )
 
 
-def _server(policy: MailPolicy, settings: Settings, texts: Texts, includes: Mapping[str, str]) -> Server:
+def _server(
+    policy: MailPolicy, settings: Settings, texts: Texts, includes: Mapping[str, str]
+) -> tuple[Server, tuple[str, ...]]:
+    """What the cases need to know of the server, and a warning for each way in that cannot be evaluated."""
     imta = parse_imta(texts.imta_cnf, includes=includes)
     local = imta.channel(settings.channels.local)
     own = policy.domains or (local.hosts if local else ()) or ("localhost.localdomain",)
     hosts = [imta.channel(name) for name in settings.channels]
     names = tuple(dict.fromkeys(one.hosts[0] for one in hosts if one is not None and one.hosts and one is not local))
     extra = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
-    return Server(
+    clients, unclear = entering(imta, parse_mappings(texts.mappings, includes=includes), settings.channels.external)
+    # Whom an extra entry of INTERNAL_IP names is internal, too.
+    mappings = load_mappings(texts.mappings, "mappings", tuple(sorted(includes.items())))
+    others = (one for one in clients if "Y" not in mappings.probe(INTERNAL_TABLE, one, surroundings()).flags)
+    server = Server(
         own[0],
         DEFAULT_SERVER,
         names,
         settings.submission,
         services_of(parse_dispatcher(texts.dispatcher_cnf)),
-        literal_clients(imta),
+        tuple(dict.fromkeys((*literal_clients(imta), *islice(others, MOST)))),
         senders_of_entries(extra, settings.channels.external),
         inner_hosts(imta, settings.channels.local),
         outer_hosts(imta, policy.domains, settings),
     )
+    return server, unclear
 
 
 def _describe_unknown(composed: Composed) -> str:

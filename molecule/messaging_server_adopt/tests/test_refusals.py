@@ -33,6 +33,22 @@ def test_unified_configuration_is_refused(site: Site) -> None:
     site.messaging.run("rm", f"{CONFIG}/config.xml")
 
 
+def test_a_table_of_the_site_makes_no_stranger_internal(site: Site) -> None:
+    site.install()
+    literals = b"[]                      $U%[$L]@tcp-daemon\n"
+    site.edit("imta.cnf", literals, b"[]  $E$R${X-PARTNERS,$L}$U%[$L]@tcp_lan-daemon\n" + literals)
+    heading = b"! --- who we are ---\n"
+    site.edit("mappings", heading, b"X-PARTNERS\n\n  $(198.51.100.16/28)  $Y\n\n" + heading)
+    before = site.texts()
+    stopped = run(**POLICY)
+    assert stopped.rc != 0, stopped
+    told = "stranger 198.51.100.16, for whom there is a rewrite rule: plain: relayed to channel tcp_local"
+    assert told in stopped.message
+    assert "${X-PARTNERS,$L}" in stopped.message
+    assert site.texts() == before
+    assert site.messaging.calls() == []
+
+
 LOCK = f"{STATE}/messaging-server/lock"
 HOLDERS = f"find /proc/[0-9]*/fd -lname {LOCK} 2>/dev/null | wc -l"
 COMPILER = f"grep '\"cnbuild\"]' {STANDIN}/calls | tail -n 1"

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_wanted as wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import parse_dispatcher
 from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import Server, policy_cases
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_cases import policy_cases
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts, compose
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_literals import entering
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import Live
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import (
     compile_plan,
@@ -24,12 +27,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
     Service,
-    literal_clients,
-    outer_hosts,
-    senders_of_entries,
     services_of,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_wanted import host_facts
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
 
@@ -64,27 +63,21 @@ POLICY: dict[str, Any] = {"domains": ["mail.example"], "internal_networks": ["19
 
 def deviations(
     imta: str = IMTA,
+    *,
     dispatcher: str = DISPATCHER,
     extra: dict[str, Any] | None = None,
+    mappings: str = "",
+    doubtful: bool = False,
     leaving: frozenset[str] | None = None,
     **more: Any,
 ) -> list[str]:
     """The names of the sessions that end otherwise than they have to, with the role's part in the files."""
     policy, settings = read_wanted({**POLICY, **more}, {"extra_entries": extra or {}})
-    facts = host_facts(Live(Texts(imta, "", dispatcher, ""), False, {}, {}, NOTHING))
+    facts = wanted.host_facts(Live(Texts(imta, "", dispatcher, ""), False, {}, {}, NOTHING))
     plan = compile_plan(policy, settings, facts if leaving is None else facts._replace(leaving=leaving))
-    texts = compose(Texts(imta, "", dispatcher, ""), plan, NOTHING).texts
-    entries = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
-    server = Server(
-        "mail.example",
-        "192.0.2.25",
-        ("tcp-daemon", "tcp_intranet-daemon"),
-        submission=True,
-        services=services_of(parse_dispatcher(texts.dispatcher_cnf)),
-        literal_clients=literal_clients(parse_imta(texts.imta_cnf)),
-        senders=senders_of_entries(entries, "tcp_local"),
-        outer_hosts=outer_hosts(parse_imta(texts.imta_cnf), policy.domains, settings),
-    )
+    texts = compose(Texts(imta, mappings, dispatcher, ""), plan, NOTHING).texts
+    server, unclear = wanted._server(policy, settings, texts, {})
+    assert bool(unclear) is doubtful
     config = load_config(Config(texts.imta_cnf, texts.mappings, texts.dispatcher_cnf, "", {}, 0))
     count, found = find_deviations(policy_cases(policy, server), config, settings.channels)
     assert count > 100
@@ -135,9 +128,8 @@ def test_no_channel_of_the_sites_own_relays_for_strangers(channel: str, domains:
 
 def test_a_channel_to_a_message_store_stays_as_it_is() -> None:
     store = PARTNERS.replace("tcp_partner smtp mx", "tcp_lmtpcs lmtp")
-    assert host_facts(Live(Texts(store, "", "", ""), False, {}, {}, NOTHING)).leaving == {
-        "tcp_local", "tcp_intranet", "tcp_submit", "tcp_auth", "tcp_tas",
-    }  # fmt: skip
+    leaving = wanted.host_facts(Live(Texts(store, "", "", ""), False, {}, {}, NOTHING)).leaving
+    assert sorted(leaving or ()) == ["tcp_auth", "tcp_intranet", "tcp_local", "tcp_submit", "tcp_tas"]
     assert deviations(store) == []
 
 
@@ -158,6 +150,62 @@ def test_without_domains_what_goes_inside_is_as_before() -> None:
     imta = IMTA.replace("[]", "inside.example  $U%$D@tcp_intranet-daemon\n[]", 1)
     assert deviations(imta, domains=[]) == []
     assert deviations(imta) == []
+
+
+ASKED = IMTA.replace("[]", "[]  $E$R${PARTNERS,$L}$U%[$L]@tcp_tas-daemon\n[]", 1)
+INSIDE = ASKED.replace("tcp_tas-daemon", "tcp_intranet-daemon", 1)
+
+
+def table(*entries: str) -> str:
+    return "PARTNERS\n\n" + "".join(f"  {entry}\n" for entry in entries)
+
+
+@pytest.mark.parametrize("imta", [ASKED, INSIDE], ids=["another channel", "the internal channel"])
+@pytest.mark.parametrize(
+    ("entries", "client"),
+    [
+        (["$(198.51.100.16/28)  $Y", "*  $N"], "198.51.100.31"),
+        (["$(198.51.100.20/28)  $Y"], "198.51.100.16"),
+        (["${2001:db8:9::/48}  $Y"], "2001:db8:9::"),
+        (["198.51.100.20  $Y"], "198.51.100.20"),
+        (["198.51.*  $Y"], "198.51.77.77"),
+        (["$(192.0.2.0/25)  $Y", "$(198.51.100.16/28)  $Y$E"], "198.51.100.16"),
+        (["$(203.0.113.0/24)  $N", "${2001:db8::/32}  $N", "*  $Y"], "8.8.4.77"),
+        (["*  $C$|OTHERS;$0|$Y$E\n\nOTHERS\n\n  $(198.51.100.16/28)  $Y"], "198.51.100.16"),
+    ],
+)
+def test_a_table_of_the_sites_own_makes_nobody_internal_unseen(imta: str, entries: list[str], client: str) -> None:
+    found = deviations(imta, mappings=table(*entries))
+    assert f"stranger {client}, for whom there is a rewrite rule: plain" in found
+
+
+@pytest.mark.parametrize(
+    ("imta", "entries", "extra"),
+    [
+        (INSIDE, ["$(192.0.2.16/28)  $Y", "*  $N"], {}),
+        (INSIDE, ["$(198.51.100.16/28)  $N"], {}),
+        (INSIDE, ["*  $C$|INTERNAL_IP;$0|$Y$E"], {}),
+        (INSIDE, ["$(198.51.100.16/28)  $Y"], {"INTERNAL_IP": {"before": [["$(198.51.100.16/28)", "$Y"]]}}),
+        (ASKED.replace("tcp_tas smtp mx allowswitchchannel", "tcp_tas smtp mx"), ["$(198.51.100.16/28)  $Y"], {}),
+        (ASKED.replace("tcp_tas-daemon", "tcp-daemon", 1), ["$(198.51.100.16/28)  $Y"], {}),
+        (ASKED, ["$(198.51.100.16/28)  $Y"], {"ORIG_SEND_ACCESS": {"before": [["tcp_tas|*|tcp_local|*", "$N"]]}}),
+        (IMTA, ["$(198.51.100.16/28)  $Y"], {}),
+    ],
+    ids=["internal", "refuses", "asks the policy", "extra entry", "no switching", "external", "no relay", "not asked"],
+)
+def test_a_rule_that_the_site_rightly_has_is_no_relay(imta: str, entries: list[str], extra: dict[str, Any]) -> None:
+    assert deviations(imta, mappings=table(*entries), extra=extra) == []
+
+
+@pytest.mark.parametrize("entry", ["*  $C$[lib,routine,$0]$E", "*  $C${PARTNER|$0}$E", "$$(198.51.100.16/28  $Y"])
+def test_whom_a_table_takes_cannot_always_be_said(entry: str) -> None:
+    assert deviations(ASKED, mappings=table(entry), doubtful=True) == []
+    found = entering(parse_imta(ASKED), parse_mappings(table(entry)), "tcp_local").unclear
+    assert found == (
+        'the rewrite rule "[] $E$R${PARTNERS,$L}$U%[$L]@tcp_tas-daemon" makes clients enter by another channel, '
+        f'and it cannot be evaluated whom the entry "{" ".join(entry.split())}" of table PARTNERS takes; '
+        "see that they are internal by policy",
+    )
 
 
 def test_who_is_exempt_from_block_lists_is_a_stranger() -> None:
