@@ -71,7 +71,8 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         {"sender_domain_check": "yes"},
-        'mailhost_sender_domain_check: "yes" is text; write true or false; -e name=value and INI inventories give text, -e \'{"mailhost_sender_domain_check": true}\' does not',
+        'mailhost_sender_domain_check: "yes" is text; write true or false'
+        "; -e name=value and INI inventories give text, -e '{\"mailhost_sender_domain_check\": true}' does not",
     ),
     ({"sender_domain_check": 1}, "mailhost_sender_domain_check: 1 is not accepted; write true or false"),
     # Domains

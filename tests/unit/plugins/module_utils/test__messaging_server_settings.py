@@ -62,7 +62,8 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         {"submission": "no"},
-        'messaging_server_submission: "no" is text; write true or false; -e name=value and INI inventories give text, -e \'{"messaging_server_submission": false}\' does not',
+        'messaging_server_submission: "no" is text; write true or false'
+        "; -e name=value and INI inventories give text, -e '{\"messaging_server_submission\": false}' does not",
     ),
     ({"release": 6.2}, 'messaging_server_release: 6.2 is not accepted; write "6-2005q4" or "6.3"'),
     (
@@ -83,7 +84,8 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         {"general_database_from": "5"},
-        'messaging_server_general_database_from: "5" is text; write a whole number, 0 for never; -e name=value and INI inventories give text, -e \'{"messaging_server_general_database_from": 5}\' does not',
+        'messaging_server_general_database_from: "5" is text; write a whole number, 0 for never'
+        "; -e name=value and INI inventories give text, -e '{\"messaging_server_general_database_from\": 5}' does not",
     ),
     ({"dns_library": "a b"}, f'messaging_server_dns_library: "a b" is no library; {LIBRARY}'),
     ({"dns_library": "/lib/x.so,y"}, f'messaging_server_dns_library: "/lib/x.so,y" is no library; {LIBRARY}'),

@@ -132,12 +132,14 @@ REFUSED: list[tuple[Any, str]] = [
     ({"log_prefix": "a\n"}, f'firewall_log_prefix: "a\\n" is not accepted; {PREFIX}'),
     ({"log_prefix": None}, f"firewall_log_prefix: null is not accepted; {PREFIX}"),
     # Numbers
-    ({"new_connections_per_minute": "10"}, 'firewall_new_connections_per_minute: "10" is text; write a whole number from 0 to 1000; -e name=value and INI inventories give text, -e \'{"firewall_new_connections_per_minute": 10}\' does not'),
+    ({"new_connections_per_minute": "10"}, 'firewall_new_connections_per_minute: "10" is text; write a whole number from 0 to 1000'
+        '; -e name=value and INI inventories give text, -e \'{"firewall_new_connections_per_minute": 10}\' does not'),
     ({"new_connections_per_minute": "1001"}, 'firewall_new_connections_per_minute: "1001" is text; write a whole number from 0 to 1000'),
     ({"new_connections_per_minute": -1}, "firewall_new_connections_per_minute: -1 is not accepted; write a whole number from 0 to 1000"),
     ({"new_connections_burst": 0}, "firewall_new_connections_burst: 0 is not accepted; write a whole number from 1 to 1000"),
     ({"log_refusals_per_minute": 601}, "firewall_log_refusals_per_minute: 601 is not accepted; write a whole number from 1 to 600"),
-    ({"log_refusals": "yes"}, 'firewall_log_refusals: "yes" is text; write true or false; -e name=value and INI inventories give text, -e \'{"firewall_log_refusals": true}\' does not'),
+    ({"log_refusals": "yes"}, 'firewall_log_refusals: "yes" is text; write true or false'
+        '; -e name=value and INI inventories give text, -e \'{"firewall_log_refusals": true}\' does not'),
     (
         flow(new_connections_per_minute=1.5),
         "firewall_services[0].new_connections_per_minute: 1.5 is not accepted; write a whole number from 0 to 1000",

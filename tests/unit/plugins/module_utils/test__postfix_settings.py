@@ -22,7 +22,8 @@ REFUSED: list[tuple[Any, str]] = [
     ("x", 'settings: "x" is not a dictionary; write the variables without postfix_'),
     ({"submision": True}, f'settings: "submision" is not an option; write one of {", ".join(sorted(DEFAULTS))}'),
     ({"domain_class": "x"}, 'postfix_domain_class: "x" is not accepted; write "local" or "virtual" or "relay" or "unmanaged"'),
-    ({"submission": "yes"}, 'postfix_submission: "yes" is text; write true or false; -e name=value and INI inventories give text, -e \'{"postfix_submission": true}\' does not'),
+    ({"submission": "yes"}, 'postfix_submission: "yes" is text; write true or false'
+        '; -e name=value and INI inventories give text, -e \'{"postfix_submission": true}\' does not'),
     ({"submission": "maybe"}, 'postfix_submission: "maybe" is text; write true or false'),
     ({"submission": 1}, "postfix_submission: 1 is not accepted; write true or false"),
     ({"sasl_path": "private/auth x"}, 'postfix_sasl_path: "private/auth x" is not a path; write one as "private/auth"'),
