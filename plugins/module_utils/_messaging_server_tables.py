@@ -234,8 +234,12 @@ def _send_access(sources: Sources) -> list[Row]:
 
 def _outward(sources: Sources) -> list[str]:
     """The site's own channels by which mail leaves the host, as patterns."""
-    known = {fold(name) for name in (*sources.settings.channels, *NEVER_NAMED)}
-    return [quote(name, "pattern") for name in sources.leaving if name not in known]
+    channels = sources.settings.channels
+    known = {fold(name) for name in (*channels, *NEVER_NAMED)}
+    # An entry of the site's own that takes all mail for a channel decides: none of ours behind it could be reached.
+    decided = {fold(pattern) for pattern, _template in sources.settings.extra_entries.get(SEND_TABLE, Extra()).before}
+    found = [quote(name, "pattern") for name in sources.leaving if name not in known]
+    return [name for name in found if fold(f"{channels.external}|*|{name}|*") not in decided]
 
 
 def _mailboxes(domains: Iterable[str]) -> list[str]:

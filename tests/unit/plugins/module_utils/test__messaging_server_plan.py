@@ -346,6 +346,12 @@ def test_no_bar_leads_through_a_partners_channel(sender: str) -> None:
             assert probe(plan_for(POLICY), "ORIG_SEND_ACCESS", text).flags == ("N",)
 
 
+def test_a_channel_that_the_site_closed_gets_no_entries_of_ours() -> None:
+    extra = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*|TCP_TAS|*", "$NNo"]]}}
+    entries = plan_for(POLICY, {"extra_entries": extra}).tables["ORIG_SEND_ACCESS"]
+    assert [pattern for pattern, _ in entries if "|tcp_tas|" in pattern] == ["tcp_*|*|tcp_tas|*@tcp_tas-daemon"]
+
+
 def test_channels_by_which_mail_leaves_the_host() -> None:
     """By name where only names are known; a channel without SMTP, or of a message store, is none."""
     closed = {
