@@ -349,7 +349,7 @@ def test_no_bar_leads_through_a_partners_channel(sender: str) -> None:
 def test_a_channel_that_the_site_closed_gets_no_entries_of_ours() -> None:
     extra = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*|TCP_TAS|*", "$NNo"]]}}
     entries = plan_for(POLICY, {"extra_entries": extra}).tables["ORIG_SEND_ACCESS"]
-    assert [pattern for pattern, _ in entries if "|tcp_tas|" in pattern] == ["tcp_*|*|tcp_tas|*@tcp_tas-daemon"]
+    assert [pattern for pattern, _template in entries if "|tcp_tas|" in pattern] == ["tcp_*|*|tcp_tas|*@tcp_tas-daemon"]
 
 
 def test_channels_by_which_mail_leaves_the_host() -> None:
