@@ -10,6 +10,11 @@ from role_runs import playbook
 if TYPE_CHECKING:
     from addresses import Host
 
+SECONDS = 400
+"""For a run: so long at most it waits for the answers of two addresses, and then its report says which were missing."""
+WAIT = 10
+"""Seconds for one answer; postscreen takes six for its greeting."""
+
 Points = dict[tuple[str, str], tuple[str, str]]
 """By address and point the verdict with what is told."""
 
@@ -22,8 +27,9 @@ def outer(host: Host) -> list[str]:
 def verify(host: Host, variables: dict[str, Any], **more: Any) -> tuple[plays.Run, Points]:
     """Look at a host from `outside`, unless ``more`` says otherwise; nothing may change."""
     own = {"mailhost_hosts": host.group, "mailhost_verify_from": "outside", "mailhost_verify_addresses": outer(host)}
+    own["mailhost_verify_timeout"] = WAIT
     with playbook("mailhost.hardening.verify"):
-        run = plays.harden(**{**variables, **own, **more})
+        run = plays.harden(timeout=SECONDS, **{**variables, **own, **more})
     points = next(line["result"]["points"] for line in run.results if "points" in line["result"])
     assert not run.changed
     return run, {(one["address"], one["point"]): (one["verdict"], one["told"]) for one in points}
