@@ -26,8 +26,12 @@ def outer(host: Host) -> list[str]:
 
 def verify(host: Host, variables: dict[str, Any], **more: Any) -> tuple[plays.Run, Points]:
     """Look at a host from `outside`, unless ``more`` says otherwise; nothing may change."""
-    own = {"mailhost_hosts": host.group, "mailhost_verify_from": "outside", "mailhost_verify_addresses": outer(host)}
-    own["mailhost_verify_timeout"] = WAIT
+    own = {
+        "mailhost_hosts": host.group,
+        "mailhost_verify_from": "outside",
+        "mailhost_verify_addresses": outer(host),
+        "mailhost_verify_timeout": WAIT,
+    }
     with playbook("mailhost.hardening.verify"):
         run = plays.harden(timeout=SECONDS, **{**variables, **own, **more})
     points = next(line["result"]["points"] for line in run.results if "points" in line["result"])
