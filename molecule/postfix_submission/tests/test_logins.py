@@ -186,7 +186,8 @@ def test_passwords_cannot_be_tried_for_ever(lab: Lab, policy: dict[str, Any]) ->
         *[says(4, 587, login=BOB, source="198.51.100.21")] * (most + 3),
         *[says(4, 587, login=BOB, src=INSIDE.name)] * (most + 3),
     ]
-    talks = hold(lab, asked)
+    # Fewer at a time than one client may have open.
+    talks = [talk for start in range(0, len(asked), 16) for talk in hold(lab, asked[start : start + 16])]
     refused = [talk for talk in talks if talk.verdict != "accepted"]
     assert len(refused) == 3
     for talk in refused:
