@@ -84,7 +84,7 @@ def main() -> int:
     new = [renew(engine, host) for host in (MAILHOST, MESSAGING, POSTFIX)]
     if all(new):
         # What follows would be no news if it were so already.
-        before("packets", packet_verdicts(lab))
+        before("packets to the mail host", packet_verdicts(lab))
         before("mail at Messaging Server", mail_verdicts(lab, MESSAGING_SERVER))
         before("mail at Postfix", mail_verdicts(lab, POSTFIX_SERVER))
     title(2, "The policy goes onto all of them, over SSH")
