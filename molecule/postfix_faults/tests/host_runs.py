@@ -110,6 +110,7 @@ import json, sys
 sys.path.insert(0, "{CODE}")
 from {MODULES.replace("/", ".")} import _configuration_transaction as transaction
 from {MODULES.replace("/", ".")} import _postfix_change as change
+transaction.ALIVE_SECONDS = 10
 try:
     print(json.dumps(change.change(json.loads(sys.argv[1]), False)))
 except transaction.StepError as error:

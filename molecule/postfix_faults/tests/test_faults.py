@@ -116,9 +116,12 @@ def test_a_milter_that_is_not_there(host: Host, monkeypatch: pytest.MonkeyPatch)
     """No private Postfix asks it, and the live one would put off every sender."""
     monkeypatch.setitem(SETTINGS, "extra_settings", {"smtpd_milters": "inet:127.0.0.1:8891"})
     failed = host.fail(NEW)
-    assert failed["step"] == "ask the live Postfix"
-    told = "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable - try again later"
-    assert told in failed["msg"]
+    # 3.10 refuses the connection itself, and so it does not answer at all.
+    told = {
+        "ask the live Postfix": "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable",
+        "answer": "Postfix does not answer any more after its activation",
+    }
+    assert told[failed["step"]] in failed["msg"]
     assert RESTORED in failed["msg"]
     host.assert_in_force(OLD)
 
