@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_lab"))
 
-from lab_pytest import harden, lab, messaging, postfix
+from lab_pytest import gateway, harden, lab, messaging, postfix
 
-__all__ = ["harden", "lab", "messaging", "postfix"]
+__all__ = ["gateway", "harden", "lab", "messaging", "postfix"]

@@ -118,6 +118,17 @@ HOSTS = {
             folders=("resolver", "mailboxes"),
         ),
         Host(
+            "gateway",
+            "gateway.example",
+            (
+                Port("outside", "198.51.100.9", "2001:db8:100::9", "02:00:c6:33:64:09"),
+                Port("inside", "198.51.100.73", "2001:db8:200::9", "02:00:c6:33:64:73"),
+            ),
+            mail=True,
+            group="gateway_hosts",
+            folders=("resolver", "mailboxes"),
+        ),
+        Host(
             "outside",
             "outside.example",
             (Port("outside", "198.51.100.20", "2001:db8:100::20", "02:00:c6:33:64:20"),),
@@ -144,6 +155,8 @@ HOSTS = {
 MAILHOST = HOSTS["mailhost"]
 MESSAGING = HOSTS["messaging"]
 POSTFIX = HOSTS["postfix"]
+GATEWAY = HOSTS["gateway"]
+"""Like postfix; for scenarios with both roles, which run beside those of the one."""
 OUTSIDE = HOSTS["outside"]
 REMOTE = HOSTS["remote"]
 INSIDE = HOSTS["inside"]

@@ -6,7 +6,7 @@ from typing import Callable
 
 import plays
 import pytest
-from addresses import MESSAGING, POSTFIX, RENEWED, STANDING
+from addresses import GATEWAY, MESSAGING, POSTFIX, RENEWED, STANDING
 from containers import exists
 from lab import known_engine
 from messaging import Messaging
@@ -45,3 +45,11 @@ def postfix(lab: Lab) -> Postfix:
     if not exists(lab.engine, POSTFIX):
         pytest.exit("the host postfix is not there: python molecule/_lab/lab.py reset postfix", returncode=3)
     return Postfix(lab)
+
+
+@pytest.fixture(scope="session")
+def gateway(lab: Lab) -> Postfix:
+    """Return the host that both roles harden; see postfix.Postfix for what it can do."""
+    if not exists(lab.engine, GATEWAY):
+        pytest.exit("the host gateway is not there: python molecule/_lab/lab.py reset gateway", returncode=3)
+    return Postfix(lab, GATEWAY)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import lab_dns
-from addresses import POSTFIX, REMOTE
+from addresses import POSTFIX, REMOTE, Host
 from containers import COLLECTED
 from hostview import until
 
@@ -40,11 +40,13 @@ class Mail(NamedTuple):
 
 
 class Postfix:
-    """The host with Postfix."""
+    """A host with Postfix."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, host: Host = POSTFIX) -> None:
         self.lab = lab
-        self.host = POSTFIX
+        self.host = host
+        self.marks = [f"[{host.address('outside', 4)}]", f"[IPv6:{host.address('outside', 6)}]"]
+        """What `remote` writes into the mail that comes from here."""
 
     def run(self, *command: str, check: bool = True, data: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run a command on the host."""
@@ -76,9 +78,10 @@ class Postfix:
 
     # Queue and log
 
-    def queue(self, host: str = POSTFIX.name) -> list[dict[str, Any]]:
-        """The messages in the queue, as `postqueue -j` shows them."""
-        return [json.loads(line) for line in self.lab.run(host, ["postqueue", "-j"]).stdout.splitlines()]
+    def queue(self, host: str = "") -> list[dict[str, Any]]:
+        """The messages in the queue here, or of another host, as `postqueue -j` shows them."""
+        shown = self.lab.run(host or self.host.name, ["postqueue", "-j"]).stdout
+        return [json.loads(line) for line in shown.splitlines()]
 
     def drain(self, seconds: float = 20) -> None:
         """Wait until the queue is empty here, and then at `remote`."""
@@ -104,13 +107,15 @@ class Postfix:
         return _mails(self.run("python3", "-c", READ_MAILBOX, f"/var/mail/{user}").stdout)
 
     def collected(self) -> list[Mail]:
-        """What came to `remote` for any address of its domains, oldest first."""
-        return _mails(self.lab.run(REMOTE.name, ["python3", "-c", READ_MAILBOX, str(COLLECTED)]).stdout)
+        """What came from here to `remote` for any address of its domains, oldest first."""
+        return _mails(self.lab.run(REMOTE.name, ["python3", "-c", READ_MAILBOX, str(COLLECTED), *self.marks]).stdout)
 
     def clear(self) -> None:
-        """Forget the mail that came here and to `remote`, the queue here, and what the resolver was asked."""
+        """Forget the mail that came here, and from here to `remote`, the queue, and what the resolver was asked."""
         self.run("sh", "-c", "postsuper -d ALL 2>/dev/null; rm -f /var/mail/ann /var/mail/bob")
-        self.lab.run(REMOTE.name, ["sh", "-c", f"rm -f {COLLECTED}/*/*"])
+        forget = 'folder=$1; shift; grep -rlF "$@" "$folder" | xargs -r rm -f'
+        marks = [word for mark in self.marks for word in ("-e", mark)]
+        self.lab.run(REMOTE.name, ["sh", "-c", forget, "sh", str(COLLECTED), *marks])
         lab_dns.forget(self.lab, self.host.name)
 
     # DNS
@@ -130,11 +135,13 @@ def _mails(shown: str) -> list[Mail]:
 
 READ_MAILBOX = """
 import json, mailbox, os, sys
-path, found = sys.argv[1], []
+path, marks, found = sys.argv[1], sys.argv[2:], []
 if os.path.exists(path):
     box = mailbox.Maildir(path, create=False) if os.path.isdir(path) else mailbox.mbox(path, create=False)
     for key in sorted(box.keys()):
         text, parsed = box.get_bytes(key).decode("latin-1"), box[key]
+        if marks and not any(mark in parsed["Received"] for mark in marks):
+            continue
         found.append([parsed["Return-Path"].strip("<>"), parsed["X-Original-To"], text])
 print(json.dumps(found))
 """

@@ -2,7 +2,7 @@
 # What an administrator has done on a mail host before our role comes: a name, a certificate, two users with mailboxes
 # of the system, and Dovecot to check their passwords. All else is as Debian ships it.
 set -eu
-name=postfix.example
+name=$(hostname).example
 certificate=/etc/ssl/certs/$name.pem
 key=/etc/ssl/private/$name.key
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import lab as lab_tool
 import pytest
 import yaml
-from addresses import POSTFIX, REMOTE
+from addresses import GATEWAY, REMOTE
 from dialogues import Dialogue, hold
 from hostview import until
 from postfix import ANN
@@ -29,15 +29,15 @@ OPEN |= {("inside", name) for name in ("smtp", "submissions", "submission", "ima
 def policy() -> dict[str, Any]:
     """Return what the inventory of this scenario says, for runs of the tests."""
     scenario = yaml.safe_load((Path(__file__).parents[1] / "molecule.yml").read_text())
-    variables = scenario["provisioner"]["inventory"]["group_vars"]["postfix_hosts"]
-    return {"mailhost_hosts": "postfix_hosts", "mailhost_mail_server": "postfix", **variables}
+    variables = scenario["provisioner"]["inventory"]["group_vars"]["gateway_hosts"]
+    return {"mailhost_hosts": "gateway_hosts", "mailhost_mail_server": "postfix", **variables}
 
 
 def assert_packets(lab: Lab) -> None:
     """Every port is open to those for whom it is, and silent to all others; a blocked client gets nothing."""
     asked = [(source, family, name) for source in ("outside", "inside") for family in (4, 6) for name in PORTS]
-    probes = [Probe(source, POSTFIX.address(source, family), PORTS[name]) for source, family, name in asked]
-    blocked = Probe("outside", POSTFIX.address("outside", 4), 25, source="198.51.100.21")
+    probes = [Probe(source, GATEWAY.address(source, family), PORTS[name]) for source, family, name in asked]
+    blocked = Probe("outside", GATEWAY.address("outside", 4), 25, source="198.51.100.21")
     *found, dropped = lab.batch([*probes, blocked])
     wanted = ["open" if (source, name) in OPEN else "filtered" for source, _family, name in asked]
     assert dict(zip(asked, found)) == dict(zip(asked, wanted))
@@ -49,7 +49,7 @@ def assert_dialogues(lab: Lab) -> None:
     stranger: dict[str, Any] = {"mail_from": "a@remote.example"}
     login: dict[str, Any] = {"mail_from": ANN[0], "login": ANN, "rcpt_to": ("b@remote.example",)}
     for family in (4, 6):
-        outside, inside = POSTFIX.address("outside", family), POSTFIX.address("inside", family)
+        outside, inside = GATEWAY.address("outside", family), GATEWAY.address("inside", family)
         talks = hold(
             lab,
             [
@@ -66,7 +66,7 @@ def assert_dialogues(lab: Lab) -> None:
 
 def listening(lab: Lab) -> set[str]:
     """Return the addresses and ports at which the host listens to others."""
-    rows = lab.run("postfix", ["ss", "-Hltn"]).stdout.splitlines()
+    rows = lab.run(GATEWAY.name, ["ss", "-Hltn"]).stdout.splitlines()
     return {row.split()[3] for row in rows if not row.split()[3].startswith(("127.", "[::1]"))}
 
 
@@ -75,22 +75,22 @@ def test_packets_and_dialogues(lab: Lab) -> None:
     assert_dialogues(lab)
 
 
-def test_only_postfix_sends_mail_and_it_arrives(lab: Lab, postfix: Postfix) -> None:
+def test_only_postfix_sends_mail_and_it_arrives(lab: Lab, gateway: Postfix) -> None:
     remote = REMOTE.address("outside", 4)
-    verdicts = lab.batch([Probe("postfix", remote, 25, user=user, greeting=True) for user in ("postfix", "nobody")])
+    verdicts = lab.batch([Probe(GATEWAY.name, remote, 25, user=user, greeting=True) for user in ("postfix", "nobody")])
     assert verdicts[0] == "open"
     assert verdicts[1] in ("rejected", "filtered")
-    postfix.clear()
+    gateway.clear()
     mail = Dialogue(
         "inside",
-        POSTFIX.address("inside", 4),
+        GATEWAY.address("inside", 4),
         mail_from=ANN[0],
         rcpt_to=("both@remote.example",),
         message="Subject: x\r\n\r\nx\r\n",
     )
     assert hold(lab, [mail])[0].verdict == "accepted"
-    postfix.drain()
-    until("it has arrived", lambda: [one.rcpt_to for one in postfix.collected()] == ["both@remote.example"], 10)
+    gateway.drain()
+    until("it has arrived", lambda: [one.rcpt_to for one in gateway.collected()] == ["both@remote.example"], 10)
 
 
 def test_a_change_of_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
@@ -100,7 +100,7 @@ def test_a_change_of_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> N
     assert done.rc == 0, done
     tasks = [line["task"] for line in done.results if line["result"].get("changed")]
     assert len(tasks) == 2, tasks
-    gone = Probe("outside", POSTFIX.address("outside", 4), 25)
+    gone = Probe("outside", GATEWAY.address("outside", 4), 25)
     assert lab.batch([gone]) == ["filtered"]
     policy["mailhost_blocked_networks"].pop()
     back = harden(**policy)
@@ -126,7 +126,7 @@ def test_submission_that_the_packet_filter_closes_is_told(
 
 def test_a_reboot_keeps_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
     before = listening(lab)
-    lab_tool.restart("postfix")
+    lab_tool.restart(GATEWAY.name)
     until("all listen that did before", lambda: listening(lab) >= before)
     assert_packets(lab)
     assert_dialogues(lab)

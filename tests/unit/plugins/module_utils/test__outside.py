@@ -403,7 +403,7 @@ def test_vrfy_that_tells_by_the_difference() -> None:
 def test_servers_that_hang_or_cut_off_are_not_waited_for(stub: Stub) -> None:
     started = time.monotonic()
     told = points({25: stub}, timeout=0.2)
-    assert time.monotonic() - started < 0.2 * (outside.ALL + 5)
+    assert time.monotonic() - started < 2 * 0.2 * outside.ALL
     assert told["ports"].startswith("ok: 25 answers")
     assert told["relay"].startswith("skipped: ")
 
@@ -418,7 +418,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for() -> None:
 
     started = time.monotonic()
     assert points({25: Stub(other=other)}, timeout=0.2)["auth"] == "skipped: 25: no answer within 0.2 s"
-    assert time.monotonic() - started < 0.2 * (outside.ALL + 5)
+    assert time.monotonic() - started < 2 * 0.2 * outside.ALL
 
 
 def test_block_lists(monkeypatch: pytest.MonkeyPatch) -> None:
