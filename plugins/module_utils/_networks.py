@@ -25,6 +25,8 @@ BITS = {4: 32, 6: 128}
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 _MAPPED = 0xFFFF << 32
 """``::ffff:0:0/96``: IPv4 addresses in IPv6 spelling (RFC 4291, section 2.5.5.2)."""
+_LENGTHS = {str(length): length for length in range(1, 129)}
+"""Prefix lengths as they are written."""
 
 
 class NetworkError(ValueError):
@@ -146,7 +148,7 @@ def without_nested(networks: Iterable[tuple[int, int, int]]) -> list[Network]:
         version, value, prefix = network
         if version != family or value > last:
             family, last = version, value | ((1 << (BITS[version] - prefix)) - 1)
-            kept.append(Network(version, value, prefix))
+            kept.append(network if isinstance(network, Network) else Network(version, value, prefix))
     return kept
 
 
@@ -204,9 +206,9 @@ def read_file(problems: Problems, path: str, lines: Iterable[str]) -> list[Netwo
         text = line.split("#", 1)[0].split(";", 1)[0].strip() if "#" in line or ";" in line else line.strip()
         if not text:
             continue
-        host = _plain_host(text)
-        if host is not None:
-            found.append(host)
+        plain = _plain(text)
+        if plain is not None:
+            found.append(plain)
             continue
         try:
             networks = parse_networks(text)
@@ -220,9 +222,20 @@ def read_file(problems: Problems, path: str, lines: Iterable[str]) -> list[Netwo
     return without_nested(found)
 
 
-def _plain_host(text: str) -> tuple[int, int, int] | None:
-    """Read the commonest line of a block list, an IPv4 address, in a third of the time; None for all others."""
+def _plain(text: str) -> tuple[int, int, int] | None:
+    """Read the commonest lines of a block list, an address or a prefix, in a third of the time; None for all others."""
+    address, slash, length = text.partition("/")
+    version = 6 if ":" in address else 4
+    bits = BITS[version]
     try:
-        return 4, int.from_bytes(socket.inet_pton(socket.AF_INET, text), "big"), 32
+        value = int.from_bytes(socket.inet_pton(_FAMILY[version], address), "big")
     except (OSError, ValueError):
         return None
+    prefix = _LENGTHS.get(length, 0) if slash else bits
+    if (
+        not 0 < prefix <= bits
+        or value & ((1 << (bits - prefix)) - 1)
+        or (version == 6 and value >> 32 == _MAPPED >> 32)
+    ):
+        return None
+    return version, value, prefix

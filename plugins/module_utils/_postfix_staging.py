@@ -160,7 +160,7 @@ def build_indexes(staged: Staged, target: str) -> None:
 
 
 def set_past(folder: str) -> None:
-    """Give files that were just written a time in the past."""
+    """Give files that were just written a time in the past: Postfix reads newer ones only after a second or two."""
     now = time.time()
     for path, _names, files in os.walk(folder):
         for name in files:
@@ -183,6 +183,7 @@ def ask_staged(main: str, names: Sequence[str]) -> dict[str, str]:
     with private_folder() as place:
         _write(f"{place}/main.cf", main)
         _write(f"{place}/master.cf", "")
+        set_past(place)
         return ask_postconf(place, names)
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,6 +27,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_privat
     sweep,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import Staged, write_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +94,21 @@ def test_files_of_a_copy_look_old(live: Path, tmp_path: Path) -> None:
     assert (target / "sql" / "users.cf").stat().st_mtime == pytest.approx(old, abs=1)
     for name in ("main.cf", "master.cf", "mailhost/a.cidr"):
         assert time.time() - (target / name).stat().st_mtime > 50
+
+
+@pytest.mark.usefixtures("parent")
+def test_files_that_are_asked_alone_look_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every run would wait for Postfix, which waits for them."""
+    ages: list[float] = []
+
+    def postconf(_step: str, command: Sequence[str]) -> tuple[int, str, str]:
+        ages.extend(time.time() - file.stat().st_mtime for file in Path(command[3]).iterdir())
+        return 0, "myhostname = mail.example\n", ""
+
+    monkeypatch.setattr(staging, "call", postconf)
+    assert staging.ask_staged("myhostname = mail.example\n", ("myhostname",)) == {"myhostname": "mail.example"}
+    assert len(ages) >= 2
+    assert min(ages) > 10
 
 
 MASTER = "smtp inet n - y - - smtpd\npostlog unix-dgram n - n - 1 postlogd\n"
