@@ -68,7 +68,7 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
         yield from _logged_in(client, server)
         yield from _other_ways(client, server)
     for client in people.foreign[:1]:
-        yield from _outward(client, policy, server.outer_hosts)
+        yield from _outward(client, policy, server)
     for client in server.literal_clients:
         if parse_address(client) not in people.claimed:
             name = f"stranger {client}, for whom there is a rewrite rule"
@@ -108,8 +108,13 @@ def _other_ways(client: str, server: Server) -> Iterator[Case]:
         yield make_case(f"stranger {client} with the sender of an extra entry", REFUSE, client, sender, TARGET)
 
 
-def _outward(client: str, policy: MailPolicy, hosts: tuple[str, ...]) -> Iterator[Case]:
-    """To hosts of the site's own rewrite rules, also by who says that he is a friend."""
+def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
+    """To hosts of rewrite rules of the site, also by who says that he is a friend, or the sender of an extra entry."""
+    hosts = server.outer_hosts
+    for sender in server.senders:
+        for host in hosts[:DOMAINS]:
+            name = f"stranger {client} with the sender of an extra entry, to {host}"
+            yield make_case(name, NO_RELAY, client, sender, f"victim@{host}")
     for host in hosts:
         name = f"stranger {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
         yield make_case(name, NO_RELAY, client, STRANGER, f"victim@{host}")

@@ -14,6 +14,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import INTERNAL_TABLE
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import Subject, TooCostlyError, match
+from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_pattern import PatternError, compile_pattern
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import written
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels import SWITCHABLE, switching
 
@@ -23,9 +26,6 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import ImtaFile, Rule
     from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import Entry, MappingFile
 
-#: Clients that are looked for; an installation with more has other troubles.
-MOST = 2000
-
 _ASKS = re.compile(r"\$\{([^,{}]+),")
 _NESTED = re.compile(r"\$\|([^;|]+);")
 _NETWORK = re.compile(r"\$\(([^()]*)\)|\$\{([^{}]*)\}")
@@ -34,8 +34,8 @@ _WILD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
 #: For an entry that takes everybody whom no entry in front of it takes.
 _ANYBODY = ("8.8.4.77", "100.200.50.77", "151.3.44.77", "216.9.9.77", "2400:77::77", "2607:77::77")
 
-#: What an open part of an address is filled with.
-_FILL = "77"
+#: What an open part of an address is filled with, until the entry takes the address.
+_FILLS = ("77", "7", "1", "0", "3", "9")
 
 
 class Entering(NamedTuple):
@@ -64,7 +64,7 @@ def entering(imta: ImtaFile, mappings: MappingFile, external: str) -> Entering:
                         f'and it cannot be evaluated whom the entry "{entry.pattern} {entry.template}" of table {name} '
                         "takes; see that they are internal by policy"
                     ] = None
-    return Entering(tuple(clients)[:MOST], tuple(unclear))
+    return Entering(tuple(clients), tuple(unclear))
 
 
 def _switches(rule: Rule, imta: ImtaFile, external: str) -> bool:
@@ -96,11 +96,32 @@ def _clients(entry: Entry, prefix: str) -> tuple[str, ...] | None:
     networks = [four or six for four, six in _NETWORK.findall(entry.pattern)]
     try:
         found = [ipaddress.ip_network(text, strict=False) for text in networks]
-        if found:
-            return tuple(str(address) for network in found for address in (network[0], network[-1]))
-        text = prefix + _WILD.sub(_FILL, entry.pattern)
-        if ":" not in text:
-            text = ".".join([*(part for part in text.split(".") if part), _FILL, _FILL, _FILL][:4])
-        return (str(ipaddress.ip_address(text)),)
     except ValueError:
         return None
+    if found:
+        return tuple(written(address) for network in found for address in (network[0], network[-1]))
+    client = _taken(entry.pattern, prefix)
+    return (client,) if client else None
+
+
+def _taken(pattern: str, prefix: str) -> str:
+    """An address that an entry's pattern really takes behind the rule's part of it; empty where none is found."""
+    try:
+        compiled = compile_pattern(pattern)
+        for fill in _FILLS:
+            text = prefix + _WILD.sub(fill, pattern)
+            if ":" not in text:
+                text = ".".join([*(part for part in text.split(".") if part), fill, fill, fill][:4])
+            if _is_address(text) and match(compiled, Subject(text[len(prefix) :])) is not None:
+                return written(ipaddress.ip_address(text))
+    except (PatternError, TooCostlyError):
+        pass
+    return ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

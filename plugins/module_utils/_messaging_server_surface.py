@@ -88,10 +88,15 @@ def literal_clients(imta: ImtaFile) -> tuple[str, ...]:
         text = inner if not inner.endswith(".") else ".".join([*parts, *_FILL][:4])
         text = re.sub("(?i)^ipv6:", "", text)
         try:
-            found[str(ipaddress.ip_address(text))] = None
+            found[written(ipaddress.ip_address(text))] = None
         except ValueError:
             continue
     return tuple(found)[:MOST]
+
+
+def written(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """An address as a session has it: an IPv4 client is one of IPv4, however a rule or a table spells it."""
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def inner_hosts(imta: ImtaFile, local: str) -> tuple[str, ...]:
@@ -111,7 +116,7 @@ def outer_hosts(imta: ImtaFile, domains: Iterable[str], settings: Settings) -> t
     inside = {fold(host) for host in inner.hosts} if inner and not own else set()
     named = {fold(host) for channel in imta.channels for host in channel.hosts}
     decided = [compile_pattern(one[0]) for one in settings.extra_entries.get(SEND_TABLE, Extra()).before]
-    found: dict[str, None] = {}
+    found: dict[str, bool] = {}
     for rule in imta.rules:
         host = _host_of(rule.pattern)
         system = rule.template.rpartition("@")[2]
@@ -121,8 +126,9 @@ def outer_hosts(imta: ImtaFile, domains: Iterable[str], settings: Settings) -> t
         name = target.name if target else settings.channels.external
         probe = f"{settings.channels.external}|{STRANGER}|{name}|victim@{host}"
         if not any(_matches(pattern, probe) for pattern in decided):
-            found[host] = None
-    return tuple(found)[:MOST]
+            found[host] = fold(name) == fold(settings.channels.external)
+    # Those that go elsewhere first: an included list of top-level domains has more than are looked at.
+    return tuple(sorted(found, key=found.__getitem__))[:MOST]
 
 
 def _matches(pattern: Pattern, probe: str) -> bool:

@@ -234,12 +234,17 @@ def _send_access(sources: Sources) -> list[Row]:
 
 def _outward(sources: Sources) -> list[str]:
     """The site's own channels by which mail leaves the host, as patterns."""
-    channels = sources.settings.channels
+    return [quote(name, "pattern") for name in ways_out(sources.settings, sources.leaving)]
+
+
+def ways_out(settings: Settings, leaving: Iterable[str]) -> list[str]:
+    """The site's own channels of those by which mail leaves the host, but for those of which an extra entry decides."""
+    channels = settings.channels
     known = {fold(name) for name in (*channels, *NEVER_NAMED)}
     # An entry of the site's own that takes all mail for a channel decides: none of ours behind it could be reached.
-    decided = {fold(pattern) for pattern, _template in sources.settings.extra_entries.get(SEND_TABLE, Extra()).before}
-    found = [quote(name, "pattern") for name in sources.leaving if name not in known]
-    return [name for name in found if fold(f"{channels.external}|*|{name}|*") not in decided]
+    decided = {fold(pattern) for pattern, _template in settings.extra_entries.get(SEND_TABLE, Extra()).before}
+    found = [name for name in leaving if name not in known]
+    return [name for name in found if fold(f"{channels.external}|*|{quote(name, 'pattern')}|*") not in decided]
 
 
 def _mailboxes(domains: Iterable[str]) -> list[str]:

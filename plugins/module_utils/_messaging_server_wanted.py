@@ -52,6 +52,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     senders_of_entries,
     services_of,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_tables import ways_out
 from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case, cases_of_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
@@ -103,6 +104,12 @@ def present(arguments: dict[str, Any], live: Live) -> Wanted:
     policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
     server, unclear = _server(policy, settings, composed.texts, live.includes)
     warnings += unclear
+    shut = [] if policy.domains else ways_out(settings, sorted(facts.leaving or ()))
+    if shut and composed.texts.mappings != live.texts.mappings:
+        warnings.append(
+            f"{names.get('domains', 'mailhost_domains')}: is empty, so mail from outside is refused where it leaves by "
+            f"{', '.join(shut)}; name the domains whose mail goes there"
+        )
     cases = chain(
         policy_cases(policy, server),
         cases_of_tests(tests, policy.domains),
@@ -184,14 +191,18 @@ def _server(
     clients, unclear = entering(imta, parse_mappings(texts.mappings, includes=includes), settings.channels.external)
     # Whom an extra entry of INTERNAL_IP names is internal, too.
     mappings = load_mappings(texts.mappings, "mappings", tuple(sorted(includes.items())))
-    others = (one for one in clients if "Y" not in mappings.probe(INTERNAL_TABLE, one, surroundings()).flags)
+    strangers = (one for one in clients if "Y" not in mappings.probe(INTERNAL_TABLE, one, surroundings()).flags)
+    others = list(islice(strangers, MOST + 1))
+    if len(others) > MOST:
+        told = f"more than {MOST} clients of tables that rewrite rules ask are not internal by policy"
+        unclear += (f"{told}, and only so many are evaluated; see to the others",)
     server = Server(
         own[0],
         DEFAULT_SERVER,
         names,
         settings.submission,
         services_of(parse_dispatcher(texts.dispatcher_cnf)),
-        tuple(dict.fromkeys((*literal_clients(imta), *islice(others, MOST)))),
+        tuple(dict.fromkeys((*literal_clients(imta), *others[:MOST]))),
         senders_of_entries(extra, settings.channels.external),
         inner_hosts(imta, settings.channels.local),
         outer_hosts(imta, policy.domains, settings),

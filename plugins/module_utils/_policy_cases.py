@@ -159,20 +159,23 @@ def friend_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
     """What relay exceptions allow, and what lies next to it."""
     for exception in policy.relay_exceptions:
         senders = exception.sender_domains or (STRANGER_DOMAIN,)
-        recipients = exception.recipient_domains or (TARGET_DOMAIN,)
-        pair = (f"friend@{senders[0]}", f"friend@{recipients[0]}")
+        # Mail to our own domains is for everybody, whatever an exception says of it.
+        named = exception.recipient_domains or (TARGET_DOMAIN,)
+        foreign = [domain for domain in named if domain not in policy.domains]
+        pair = (f"friend@{senders[0]}", f"friend@{(foreign or named)[0]}")
         for network in sample(exception.networks, SAMPLE):
             edge = ends(network, people.claimed)
             for client in edge.inside:
-                yield make_case(f"friendly relay {client}", ACCEPT, client, *pair)
-                if exception.sender_domains:
+                yield make_case(f"friendly relay {client}", ACCEPT, client, *pair, local=not foreign)
+                if exception.sender_domains and foreign:
                     yield make_case(f"friendly relay {client}, other sender", NO_RELAY, client, STRANGER, pair[1])
                 if exception.recipient_domains:
                     yield make_case(f"friendly relay {client}, other recipient", NO_RELAY, client, pair[0], TARGET)
-            for client in edge.outside:
+            for client in edge.outside if foreign else ():
                 yield make_case(f"{client} next to friendly relay {network}", NO_RELAY, client, *pair)
         for client in people.foreign:
-            yield make_case(f"stranger {client} as a friendly relay", NO_RELAY, client, *pair)
+            if foreign:
+                yield make_case(f"stranger {client} as a friendly relay", NO_RELAY, client, *pair)
             for form in relay_forms(senders[0], "192.0.2.25"):
                 recipient = completed(form.rcpt_to, senders[0])
                 yield make_case(f"stranger {client} as a friend, {form.name}", NO_RELAY, client, pair[0], recipient)

@@ -248,7 +248,7 @@ def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settin
     site = live.facts.site
     host_name = site.get("myhostname", live.facts.parameters.get("myhostname", ""))
     found = find_unknown(site, plan, live.record, policy=policy, settings=settings, host_name=host_name)
-    replaced = replaced_settings(site, plan, live.record, live.defaults)
+    replaced = replaced_settings(site, plan, live.record, live.defaults, live.master)
     unknown = describe_unknown(found._replace(elsewhere={**found.elsewhere, **replaced}))
     if unknown:
         raise StepError(

@@ -212,7 +212,7 @@ def _proxy_option(service: Service, former: Lines | None, main: Mapping[str, str
     value = main.get(SMTPD_PROXY, "")
     for name, words in read_options(one.arguments):
         if name == SMTPD_PROXY and name not in plan.main:
-            value = _pair(words)[1]
+            value = option_pair(words)[1]
     if value == main.get(POSTSCREEN_PROXY, ""):
         return ""
     setting = f"{POSTSCREEN_PROXY}={value}"
@@ -222,10 +222,10 @@ def _proxy_option(service: Service, former: Lines | None, main: Mapping[str, str
 def _without_ours(dropped: list[str], service: Service) -> list[str]:
     """What is dropped only to be said again in the same words is not worth a warning."""
     ours = set(service.options)
-    return [words for words in dropped if _pair(words) not in ours]
+    return [words for words in dropped if option_pair(words) not in ours]
 
 
-def _pair(words: str) -> tuple[str, str]:
+def option_pair(words: str) -> tuple[str, str]:
     """Parameter and value of ``-o name=value``, which may also be written ``-o { name = value }``."""
     setting = words[2:].strip(BLANKS)
     setting = setting[1:].rpartition("}")[0] if setting.startswith("{") else setting
@@ -251,8 +251,7 @@ def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
 
 def options_of(arguments: Iterable[str]) -> dict[str, str]:
     """What ``-o`` sets, in any of its spellings; of two the last counts."""
-    pairs = [(name, text[2:].strip(" {}")) for name, text in read_options(tuple(arguments)) if name]
-    return {name: setting.partition("=")[2].strip(BLANKS) for name, setting in pairs}
+    return dict(option_pair(words) for name, words in read_options(tuple(arguments)) if name)
 
 
 def _open_braces(words: list[str]) -> bool:

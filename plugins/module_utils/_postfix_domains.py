@@ -48,6 +48,12 @@ def registries(domain: str) -> list[str]:
     return [labels[-1], *([".".join(labels[-2:])] if second else [])]
 
 
+def is_registry(word: str) -> bool:
+    """Whether strangers have domains below this one, as far as its form tells: com, .com, co.uk."""
+    name = word.lower().strip(".")
+    return name in registries(f"x.{name}")
+
+
 def check_references(
     main: Mapping[str, str], expanded: Mapping[str, str], policy: MailPolicy, settings: Settings, path: str
 ) -> None:

@@ -15,6 +15,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._errors import 
 from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import LOOPBACK
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import PORTS, options_of
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_domains import is_registry
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, read_master
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import Plan
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import Record
@@ -75,10 +76,10 @@ def check_domain_classes(
         if word in policy.domains
     ]
     problems += [
-        f"{path}: relay_domains of main.cf has {word}, a top-level domain: everybody could relay to all below it; "
+        f"{path}: relay_domains of main.cf has {word}, a registry's domain: everybody could relay to all below it; "
         "remove it there"
         for word in re.split(r"[\s,]+", parameters.get("relay_domains", "").lower(), flags=re.ASCII)
-        if word and not set(word) & set(".:$/")
+        if is_registry(word) and word not in policy.domains
     ]
     if problems:
         raise PolicyError(problems)
@@ -101,11 +102,12 @@ def check_recipient_maps(main: str, policy: MailPolicy, settings: Settings, path
 
 
 def replaced_settings(
-    site: Mapping[str, str], plan: Plan, record: Record, defaults: Mapping[str, str]
+    site: Mapping[str, str], plan: Plan, record: Record, defaults: Mapping[str, str], master: str = ""
 ) -> dict[str, tuple[str, ...]]:
     """What a first run would replace that users or neighbours live by, by parameter.
 
     ``site``: main.cf without us. ``defaults``: values of DEFAULTED in the live files, as Postfix reads them.
+    ``master``: master.cf.
     """
     found: dict[str, tuple[str, ...]] = {}
     if "mynetworks" not in site and "mynetworks" not in record.main:
@@ -114,12 +116,22 @@ def replaced_settings(
             style = f"{defaults['mynetworks_style']}, by the low compatibility_level; host trusts no neighbours"
         if style not in ("host", ""):
             found["mynetworks_style"] = (style,)
-    for name, usual in (("smtpd_sender_login_maps", ""), ("smtpd_sasl_type", "dovecot")):
-        value = site.get(name, usual)
+    for name, usual, given in (
+        ("smtpd_sender_login_maps", "", ""),
+        ("smtpd_sasl_type", "dovecot", _type_of_logins(site, master)),
+    ):
+        value = site.get(name, given)
         if name in plan.main and name not in record.main and value not in (usual, plan.main[name]):
             found[name] = (value,)
     found.update(_socket(site, plan, record))
     return found
+
+
+def _type_of_logins(site: Mapping[str, str], master: str) -> str:
+    """Who sets up logins and says not by what has those of Cyrus SASL."""
+    services = [options_of(service.arguments) for service in read_master(master)]
+    logins = any(one.get(_LOGIN, "").lower() == "yes" for one in (site, *services) if "smtpd_sasl_type" not in one)
+    return "cyrus" if logins or "smtpd_sasl_path" in site else "dovecot"
 
 
 def relayed_by_default(site: Mapping[str, str], record: Record, defaults: Mapping[str, str]) -> list[str]:
@@ -139,6 +151,7 @@ def _socket(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tu
     path = site.get(name, usual)
     path = path[len("unix:") :] if path.startswith("unix:") else path
     queue = site.get("queue_directory", "/var/spool/postfix")
+    path = re.sub(r"^\$(?:queue_directory\b|\{queue_directory\}|\(queue_directory\))", lambda _reference: queue, path)
     return {} if path in (usual, f"{queue}/{usual}") else {name: (path,)}
 
 

@@ -8,6 +8,7 @@ Private to this collection. Sources: postconf(5), TLS_README, https://www.postfi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_access import PERMIT, Access
@@ -113,7 +114,10 @@ def _tls(access: Access) -> dict[str, str]:
 def _level(site: Mapping[str, str]) -> str:
     """Whether TLS is offered, or demanded as the site does; its older parameter counts where the newer one is empty."""
     older = "encrypt" if site.get("smtpd_enforce_tls", "").lower() == "yes" else ""
-    return "encrypt" if (site.get("smtpd_tls_security_level", "") or older) == "encrypt" else "may"
+    level = site.get("smtpd_tls_security_level", "")
+    reference = re.fullmatch(r"\$(\w+|\{\w+\}|\(\w+\))", level)
+    level = site.get(reference.group(1).strip("{}()"), "") if reference else level
+    return "encrypt" if (level or older).lower() == "encrypt" else "may"
 
 
 def has_certificate(settings: Settings, facts: PostfixFacts) -> bool:

@@ -105,6 +105,6 @@ def _header_checks(access: Access) -> None:
 
 
 def _site_checks(access: Access, name: str, default: str) -> str:
-    """What holds at port 25 as well: by the inventory, by the options of the site's cleanup, or by main.cf."""
-    places = (access.settings.extra_settings, access.facts.cleanup, access.facts.site)
+    """What holds at port 25 as well: by the options of the site's cleanup, or by main.cf, the inventory's first."""
+    places = (access.facts.cleanup, access.settings.extra_settings, access.facts.site)
     return next((place[name] for place in places if name in place), default)

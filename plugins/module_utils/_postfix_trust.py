@@ -19,6 +19,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_compose import (
     POSTSCREEN_PROXY,
     SMTPD_PROXY,
+    option_pair,
     options_of,
     read_options,
 )
@@ -93,7 +94,7 @@ def _values(main: str, master: str, name: str) -> Iterator[tuple[str, str]]:
     for service in read_master(master):
         for option, words in read_options(service.arguments):
             if option == name:
-                yield f"master.cf: {service.name} {service.type}", words.partition("=")[2].strip(" {}")
+                yield f"master.cf: {service.name} {service.type}", option_pair(words)[1]
 
 
 def _is_inside(host: str, inside: list[ipaddress.IPv4Network | ipaddress.IPv6Network], main: dict[str, str]) -> bool:

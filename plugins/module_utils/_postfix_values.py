@@ -32,8 +32,11 @@ _KINDS = (
 )
 """The form of a default, that of other values, and what to say of one that is neither."""
 
-#: Their default is a number, and other values may be a release, a fraction, or words.
-_WORDS = re.compile("compatibility_level|milter_protocol|mail_release_date|lmtp_tcp_port|.*_(?:feedback|loglevel)")
+#: Their default is a number, and other values may be a release, a fraction, words, or below zero.
+_WORDS = re.compile(
+    "compatibility_level|milter_protocol|mail_release_date|lmtp_tcp_port|.*_(?:feedback|loglevel)"
+    "|postscreen_dnsbl_(?:allow|white)list_threshold"
+)
 
 
 def wrong_form(name: str, value: str, defaults: Mapping[str, str]) -> str:

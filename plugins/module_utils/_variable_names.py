@@ -49,7 +49,7 @@ def misspelt(variables: Mapping[str, Any], role: str, options: Iterable[str]) ->
 
 
 def _near(variables: Mapping[str, Any], prefix: str, known: tuple[str, ...]) -> Iterable[tuple[str, str]]:
-    for name in sorted(name for name in variables if name.startswith(prefix)):
+    for name in sorted(name for name in variables if isinstance(name, str) and name.startswith(prefix)):
         rest = name[len(prefix) :]
         if rest in known or any(rest.startswith(f"{option}_") for option in known):
             continue  # A further word is a name of the user's own, as in mailhost_internal_networks_office.

@@ -26,7 +26,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_proof import find_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_surface import (
+    MOST,
     Service,
+    outer_hosts,
     services_of,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import load_config
@@ -126,6 +128,36 @@ def test_no_channel_of_the_sites_own_relays_for_strangers(channel: str, domains:
     assert deviations(imta, domains=domains, leaving=frozenset()) == OPEN
 
 
+def test_what_no_domain_is_named_for_is_told_when_it_is_closed() -> None:
+    def told(texts: Texts, **policy: Any) -> tuple[str, ...]:
+        live = Live(texts, False, {}, {}, NOTHING)
+        arguments = {"policy": policy, "settings": {"unknown_entries": "replace"}, "policy_tests": []}
+        return wanted.present(arguments, live).warnings
+
+    before = Texts(PARTNERS, "", DISPATCHER, "")
+    assert told(before) == (
+        "mailhost_domains: is empty, so mail from outside is refused where it leaves by tcp_partner, tcp_tas; "
+        "name the domains whose mail goes there",
+    )
+    assert not told(before, domains=["mail.example"])
+    after = wanted.present({"policy": {}, "settings": {}, "policy_tests": []}, Live(before, False, {}, {}, NOTHING))
+    assert not told(after.composed.texts)
+
+
+def test_a_sender_whom_an_extra_entry_trusts_reaches_no_partner_unseen() -> None:
+    extra = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*@trusted.example|tcp_partner|*", "$Y"]]}}
+    (found,) = {name.partition(",")[0] for name in deviations(PARTNERS, extra=extra)}
+    assert found == "stranger 203.0.113.77 with the sender of an extra entry"
+
+
+def test_the_sites_own_channels_are_asked_before_the_rest() -> None:
+    rules = "".join(f".t{n}  $U%$H$D@tcp-daemon\n" for n in range(300))
+    policy, settings = read_wanted(POLICY, {})
+    hosts = outer_hosts(parse_imta(rules + PARTNERS), policy.domains, settings)
+    assert hosts[:2] == ("any.test2", "partner.example")
+    assert len(hosts) == MOST
+
+
 def test_a_channel_to_a_message_store_stays_as_it_is() -> None:
     store = PARTNERS.replace("tcp_partner smtp mx", "tcp_lmtpcs lmtp")
     leaving = wanted.host_facts(Live(Texts(store, "", "", ""), False, {}, {}, NOTHING)).leaving
@@ -169,6 +201,12 @@ def table(*entries: str) -> str:
         (["${2001:db8:9::/48}  $Y"], "2001:db8:9::"),
         (["198.51.100.20  $Y"], "198.51.100.20"),
         (["198.51.*  $Y"], "198.51.77.77"),
+        (["198.51.100.%  $Y"], "198.51.100.7"),
+        (["198.51.100.1%  $Y"], "198.51.100.17"),
+        (["198.51.100.$[0-5]*  $Y"], "198.51.100.1"),
+        (["198.51.$D%.9  $Y"], "198.51.7.9"),
+        (["2001:db8:%::1  $Y"], "2001:db8:7::1"),
+        ([*(f"$(192.0.2.{n})  $Y" for n in range(1, 255)), "$(198.51.100.16/28)  $Y"] * 9, "198.51.100.16"),
         (["$(192.0.2.0/25)  $Y", "$(198.51.100.16/28)  $Y$E"], "198.51.100.16"),
         (["$(203.0.113.0/24)  $N", "${2001:db8::/32}  $N", "*  $Y"], "8.8.4.77"),
         (["*  $C$|OTHERS;$0|$Y$E\n\nOTHERS\n\n  $(198.51.100.16/28)  $Y"], "198.51.100.16"),
@@ -190,11 +228,29 @@ def test_a_table_of_the_sites_own_makes_nobody_internal_unseen(imta: str, entrie
         (ASKED.replace("tcp_tas-daemon", "tcp-daemon", 1), ["$(198.51.100.16/28)  $Y"], {}),
         (ASKED, ["$(198.51.100.16/28)  $Y"], {"ORIG_SEND_ACCESS": {"before": [["tcp_tas|*|tcp_local|*", "$N"]]}}),
         (IMTA, ["$(198.51.100.16/28)  $Y"], {}),
+        (INSIDE, ["::ffff:198.51.100.9  $Y", "${::ffff:c633:6400/120}  $Y"], {}),
+        (INSIDE.replace("[]", "[::ffff:198.51.100.9]  $U%[$L]@tcp_intranet-daemon\n[]", 1), ["* $N"], {}),
     ],
-    ids=["internal", "refuses", "asks the policy", "extra entry", "no switching", "external", "no relay", "not asked"],
+    ids=[
+        *("internal", "refuses", "asks the policy", "extra entry", "no switching", "external", "no relay", "not asked"),
+        *("IPv4 in IPv6 spelling", "a rule with that"),
+    ],
 )
 def test_a_rule_that_the_site_rightly_has_is_no_relay(imta: str, entries: list[str], extra: dict[str, Any]) -> None:
     assert deviations(imta, mappings=table(*entries), extra=extra) == []
+
+
+def test_more_clients_of_a_table_than_are_evaluated_are_told() -> None:
+    entries = [f"198.18.{n >> 8}.{n & 255}  $Y" for n in range(300)]
+    assert deviations(INSIDE, mappings=table(*entries), doubtful=True)
+    assert deviations(INSIDE, mappings=table(*entries), internal_networks=["198.18.0.0/23"]) == []
+
+
+def test_a_friend_of_our_own_domains_changes_nothing() -> None:
+    imta = IMTA.replace("[]", "mail.example  $U%$D@tcp_intranet-daemon\n[]", 1)
+    friend = {"networks": ["198.51.100.64/28"], "recipient_domains": ["mail.example"]}
+    assert deviations(imta, relay_exceptions=[friend]) == []
+    assert deviations(imta, relay_exceptions=[{**friend, "sender_domains": ["partner.example"]}]) == []
 
 
 @pytest.mark.parametrize("entry", ["*  $C$[lib,routine,$0]$E", "*  $C${PARTNER|$0}$E", "$$(198.51.100.16/28  $Y"])

@@ -165,8 +165,9 @@ def test_tls_that_comes_first() -> None:
 
 
 def test_options_in_all_spellings() -> None:
-    text = "-o a=1 -o { b = 2, 3 } -o {c=4 5} -od=6 -v -o a=7 -o e="
-    assert options_of(text.split()) == {"a": "7", "b": "2, 3", "c": "4 5", "d": "6", "e": ""}
+    text = "-o a=1 -o { b = 2, 3 } -o {c=4 5} -od=6 -v -o a=7 -o e= -o f=${x} -o { g = pcre:{{/a/ IGNORE}} }"
+    braces = {"f": "${x}", "g": "pcre:{{/a/ IGNORE}}"}
+    assert options_of(text.split()) == {"a": "7", "b": "2, 3", "c": "4 5", "d": "6", "e": "", **braces}
 
 
 def test_what_a_service_sets_is_set_again() -> None:

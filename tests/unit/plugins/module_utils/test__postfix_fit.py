@@ -113,12 +113,14 @@ def test_who_needs_no_list_of_addresses(policy: dict[str, object], settings: dic
 
 
 @pytest.mark.parametrize("kind", ["local", "unmanaged"])
-def test_a_top_level_domain_is_refused(kind: str) -> None:
+def test_the_domain_of_a_registry_is_refused(kind: str) -> None:
     policy, settings = read_wanted(POLICY, {"domain_class": kind})
+    words = "partner.example com .com co.uk $mydestination lan hash:/etc/postfix/relayed"
     with pytest.raises(PolicyError) as caught:
-        check_domain_classes("relay_domains = partner.example com $mydestination\n", policy, settings, "x")
+        check_domain_classes(f"relay_domains = {words}\n", policy, settings, "x")
+    told = "a registry's domain: everybody could relay to all below it; remove it there"
     assert caught.value.problems == [
-        "x: relay_domains of main.cf has com, a top-level domain: everybody could relay to all below it; remove it there"
+        f"x: relay_domains of main.cf has {word}, {told}" for word in ("com", ".com", "co.uk")
     ]
 
 
@@ -182,6 +184,8 @@ def test_what_it_does_not_set_is_not(site: dict[str, str], record: Record, defau
         ("private/auth", ""),
         ("/var/spool/postfix/private/auth", ""),
         ("unix:private/auth", ""),
+        ("$queue_directory/private/auth", ""),
+        ("unix:${queue_directory}/private/auth", ""),
         ("private/dovecot-auth", "private/dovecot-auth"),
         ("unix:/run/dovecot/auth", "/run/dovecot/auth"),
         ("inet:127.0.0.1:12345", "inet:127.0.0.1:12345"),
@@ -200,8 +204,26 @@ def test_another_socket_of_dovecot_is_asked_about(path: str, asked: str) -> None
     assert not replaced_settings(site, plan(site, settings={"sasl_path": "private/chosen"}), NOTHING, {})
     assert not replaced_settings(site, plan(site, settings={"submission": False}), NOTHING, {})
     assert not replaced_settings(site, plan(site), Record({"smtpd_sasl_path": Owned(None, "x")}, {}, ()), {})
-    del site["smtpd_sasl_type"]
-    assert not replaced_settings(site, plan(site), NOTHING, {})
+
+
+LOGINS = "submission inet n - y - - smtpd -o smtpd_sasl_auth_enable=yes"
+
+
+@pytest.mark.parametrize(
+    ("settings", "master", "asked"),
+    [
+        ({"smtpd_sasl_auth_enable": "yes"}, "", True),
+        ({"smtpd_sasl_path": "smtpd"}, "", True),
+        ({}, LOGINS, True),
+        ({"smtpd_sasl_type": "dovecot"}, LOGINS, False),
+        ({}, f"{LOGINS} -o smtpd_sasl_type=dovecot", False),
+        ({}, LOGINS.replace("yes", "no"), False),
+    ],
+)
+def test_who_names_no_type_of_logins_has_those_of_cyrus(settings: dict[str, str], master: str, asked: bool) -> None:
+    site = {**settings, "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
+    told = replaced_settings(site, plan(site), NOTHING, {}, f"{master}\n")
+    assert told == ({"smtpd_sasl_type": ("cyrus",)} if asked else {})
 
 
 _SILENT = "is the site's own and says nothing of"

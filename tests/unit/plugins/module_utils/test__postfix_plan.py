@@ -175,6 +175,7 @@ CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
             {"header_checks": "regexp:/extra"},
             ("regexp:/extra", "", "regexp:/extra"),
         ),
+        ({}, {"header_checks": ""}, {"header_checks": "regexp:/extra"}, ("", "", "")),
     ],
 )
 def test_header_checks_of_the_site_stay_and_ours_are_for_the_outermost_header(
@@ -255,6 +256,9 @@ def test_submission_is_refused_where_it_could_not_work() -> None:
         ({}, "may"),
         ({"smtpd_tls_security_level": "none"}, "may"),
         ({"smtpd_tls_security_level": "encrypt"}, "encrypt"),
+        ({"smtpd_tls_security_level": "Encrypt"}, "encrypt"),
+        ({"smtpd_tls_security_level": "${level}", "level": "encrypt"}, "encrypt"),
+        ({"smtpd_tls_security_level": "$level"}, "may"),
         ({"smtpd_enforce_tls": "yes"}, "encrypt"),
         ({"smtpd_enforce_tls": "yes", "smtpd_tls_security_level": "may"}, "may"),
     ],
@@ -401,6 +405,7 @@ DEFAULTS = {
     "smtp_destination_concurrency_positive_feedback": "$default_destination_concurrency_positive_feedback",
     "compatibility_level": "0",
     "lmtp_tcp_port": "24",
+    "postscreen_dnsbl_whitelist_threshold": "0",
     "smtp_tls_loglevel": "0",
     "smtputf8_enable": "${{$compatibility_level} <level {1} ? {no} : {yes}}",
     "myorigin": "$myhostname",
@@ -432,6 +437,7 @@ NEITHER, NUMBER, TIME = (
             "smtp_destination_concurrency_positive_feedback": "1/concurrency",
             "compatibility_level": "3.6",
             "lmtp_tcp_port": "lmtp",
+            "postscreen_dnsbl_whitelist_threshold": "-1",
             "smtp_tls_loglevel": "summary",
             "smtputf8_enable": "whatever",
             "myorigin": "/etc/mailname",

@@ -65,6 +65,8 @@ def test_a_value_by_another_parameter_is_read() -> None:
 def test_a_reference_with_a_default_is_somebody(value: str) -> None:
     assert untrusted_hosts(f"filters =\nsmtpd_authorized_xclient_hosts = {value}\n", MASTER, INTERNAL)
     assert not untrusted_hosts("filters =\nsmtpd_authorized_xclient_hosts = ${filters}\n", MASTER, INTERNAL)
+    option = "2525 inet n - y - - smtpd\n  -o smtpd_authorized_xclient_hosts=${filters}\n"
+    assert not untrusted_hosts("filters =\n", f"{MASTER}{option}", INTERNAL)
 
 
 QMQPD = "628 inet n - y - - qmqpd\n"

@@ -33,7 +33,7 @@ POSTFIX = ("domains", "submission", "tls_key", "messages_per_minute", "message_s
     ],
 )
 def test_a_near_miss_is_named(name: str, meant: str) -> None:
-    variables = {name: [], "mailhost_domains": [], "postfix_domains": "{{ x }}"}
+    variables: dict[Any, Any] = {name: [], "mailhost_domains": [], "postfix_domains": "{{ x }}", 25: "smtp"}
     assert misspelt(variables, "postfix", POSTFIX) == [
         f"{name}: is no variable of this collection; did you mean {meant}?"
     ]
