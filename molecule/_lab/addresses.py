@@ -17,13 +17,14 @@ UNREACHABLE = "198.51.100.253"
 
 @dataclass(frozen=True)
 class Network:
-    """A dual-stack network of the lab, made of documentation prefixes (RFC 5737, RFC 3849)."""
+    """A dual-stack network of the lab, made of documentation prefixes (RFC 5737, RFC 3849); `mac` is its bridge's."""
 
     name: str
     subnet4: str
     subnet6: str
     gateway4: str
     gateway6: str
+    mac: str
 
     @property
     def full_name(self) -> str:
@@ -77,8 +78,8 @@ class Host:
 NETWORKS = {
     network.name: network
     for network in (
-        Network("outside", "198.51.100.0/26", "2001:db8:100::/64", "198.51.100.1", "2001:db8:100::1"),
-        Network("inside", "198.51.100.64/26", "2001:db8:200::/64", CONTROLLER4, CONTROLLER6),
+        Network("outside", "198.51.100.0/26", "2001:db8:100::/64", "198.51.100.1", "2001:db8:100::1", "02:00:c6:33:64:01"),
+        Network("inside", "198.51.100.64/26", "2001:db8:200::/64", CONTROLLER4, CONTROLLER6, "02:00:c6:33:64:65"),
     )
 }
 

@@ -21,7 +21,7 @@ import containers
 from addresses import HOSTS, MAILHOST, NETWORKS, RENEWED, STANDING, Host, find_host
 from engine import STATE, Engine, LabError, find_engine
 from images import HELPER_RELEASE, PACKAGES, ensure_image, image_name, remove_images
-from networks import ensure_networks, reached_directly, remove_networks
+from networks import ensure_networks, reached_directly, remove_networks, steady_bridges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +85,7 @@ def _ensure_alone(engine: Engine, hosts: list[Host]) -> None:
     for host in missing:
         containers.start(engine, host, image, HELPER_RELEASE)
         print(f"  host {host.name}: {', '.join(f'{port.ip4}, {port.ip6}' for port in host.ports)}", flush=True)
+    steady_bridges(engine)
     for host in missing:
         containers.wait_until_ready(engine, host)
         access.close_connections(host)

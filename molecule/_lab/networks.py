@@ -42,6 +42,20 @@ def ensure_networks(engine: Engine) -> None:
         print(f"  network {network.name}: {network.subnet4}, {network.subnet6}", flush=True)
 
 
+def steady_bridges(engine: Engine) -> None:
+    """Give the bridges of Podman addresses of their own, where this machine has them and lets us.
+
+    Else each takes over that of one of its ports: when a host leaves, the others send to one that is gone, for half a
+    minute, and connections of the controller hang.
+    """
+    for network in NETWORKS.values() if engine.podman else ():
+        shown = engine.run("network", "inspect", "--format={{.NetworkInterface}}", network.full_name, check=False)
+        bridge = shown.stdout.strip()
+        if any(link["address"] != network.mac for link in ip_json("link", "show", "dev", bridge)):
+            command = ["ip", "link", "set", "dev", bridge, "address", network.mac]
+            subprocess.run(command, capture_output=True, timeout=10, check=False)
+
+
 def remove_networks(engine: Engine) -> None:
     """Remove the networks that the lab made."""
     for name in engine.lines("network", "ls", "--quiet", "--filter", f"label={LABEL}=network"):
