@@ -78,7 +78,9 @@ class Host:
 NETWORKS = {
     network.name: network
     for network in (
-        Network("outside", "198.51.100.0/26", "2001:db8:100::/64", "198.51.100.1", "2001:db8:100::1", "02:00:c6:33:64:01"),
+        Network(
+            "outside", "198.51.100.0/26", "2001:db8:100::/64", "198.51.100.1", "2001:db8:100::1", "02:00:c6:33:64:01"
+        ),
         Network("inside", "198.51.100.64/26", "2001:db8:200::/64", CONTROLLER4, CONTROLLER6, "02:00:c6:33:64:65"),
     )
 }
