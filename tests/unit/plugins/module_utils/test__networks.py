@@ -149,3 +149,18 @@ def test_a_file_may_overlap_and_names_its_lines_in_errors() -> None:
         'blocked.txt:5: "10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"',
         'blocked.txt:7: "::/0" is every address; name the networks that are meant',
     ]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("::ffff:192.0.2.1", "::ffff:192.0.2.0/120", "::ffff:0:0/96", "192.0.2.1/24", "2001:db8::1/64"),
+        *("192.0.2.0/024", "192.0.2.0/33", "192.0.2.0/", "192.0.2.0/+24", "192.0.2.0/\u0662\u0664", "2001:db8::/129"),
+        *("192.0.2.01", "192.0.2", "fe80::1%eth0", "0.0.0.0/0", "::/0"),
+    ],
+)
+def test_a_block_list_takes_no_line_that_the_inventory_would_not(line: str) -> None:
+    problems = Problems()
+    assert read_file(problems, "blocked.txt", [line]) == []
+    assert len(problems.found) == 1
+    assert problems.found[0].startswith("blocked.txt:1: ")
