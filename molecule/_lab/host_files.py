@@ -31,6 +31,7 @@ def _folder_files(name: str) -> tuple[tuple[str, int, str], ...]:
     if name == "standin":
         # It decides with the collection's own engine.
         engine = Path("ansible_collections/mailhost/hardening/plugins/module_utils")
-        for path in sorted((PROJECT / "plugins" / "module_utils").glob("_*.py")):
-            files.append((f"{PLACES[name]}/{engine / path.name}", 0o644, path.read_text()))
+        utils = PROJECT / "plugins" / "module_utils"
+        for path in sorted(utils.rglob("*.py")):
+            files.append((f"{PLACES[name]}/{engine / path.relative_to(utils)}", 0o644, path.read_text()))
     return tuple(files)

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import read_wanted
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import DEFAULTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import DEFAULTS
 from ansible_collections.mailhost.hardening.plugins.plugin_utils._mail_server_action import MailServerAction
 
 OPTIONS = {"root": {"type": "str", "default": ""}}

@@ -12,23 +12,27 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._adoption import Cut, describe_cuts, find_cuts
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.adoption import (
+    Cut,
+    describe_cuts,
+    find_cuts,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.change import Change
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
     HostFacts,
     Ruleset,
     compile_firewall,
     mail_services,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_change import Change
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     CLIENT,
     DEFAULTS,
     MTA_USERS,
     FirewallPolicy,
     read_firewall_policy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._variable_names import misspelt
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import misspelt
 
 display = Display()
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import read_wanted
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_reach import closed_submission
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import DEFAULTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.reach import closed_submission
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import DEFAULTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
 from ansible_collections.mailhost.hardening.plugins.plugin_utils._mail_server_action import MailServerAction
 
 

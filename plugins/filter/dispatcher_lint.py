@@ -69,7 +69,9 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_lint import lint_dispatcher
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.dispatcher import (
+    lint_dispatcher,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -47,8 +47,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import plan_of_dictionaries
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import plan_of_dictionaries
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

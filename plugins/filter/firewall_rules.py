@@ -82,10 +82,13 @@ from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import HostFacts, compile_firewall
-from ansible_collections.mailhost.hardening.plugins.module_utils._networks import NetworkError, parse_address
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy import DEFAULTS, read_firewall_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import HostFacts, compile_firewall
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import NetworkError, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
+    DEFAULTS,
+    read_firewall_policy,
+)
 
 NAME = "mailhost.hardening.firewall_rules"
 

@@ -67,7 +67,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.imta import lint_imta
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -90,7 +90,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import lint_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import lint_mappings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

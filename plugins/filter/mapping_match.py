@@ -62,8 +62,15 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import Subject, TooCostlyError, match
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_pattern import PatternError, compile_pattern
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
+    Subject,
+    TooCostlyError,
+    match,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
+    PatternError,
+    compile_pattern,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

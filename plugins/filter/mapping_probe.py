@@ -120,11 +120,20 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import EXISTING_NAMES, callouts_from
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import TooCostlyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import MtaTextError
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.callouts import (
+    EXISTING_NAMES,
+    callouts_from,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    surroundings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
+    load_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
+    TooCostlyError,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import MtaTextError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

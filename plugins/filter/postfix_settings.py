@@ -240,11 +240,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import DEFAULTS as POLICY
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import read_facts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import compile_plan, read_wanted
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import DEFAULTS as SETTINGS
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import DEFAULTS as POLICY
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import read_facts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import DEFAULTS as SETTINGS
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import compile_plan, read_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

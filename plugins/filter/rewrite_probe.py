@@ -92,10 +92,17 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._imta_rewrite import Place, Rewriter
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import load_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    surroundings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
+    load_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite import (
+    Place,
+    Rewriter,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -190,8 +190,14 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import as_data, decide_session
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_config, read_session
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+    as_data,
+    decide_session,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
+    read_config,
+    read_session,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

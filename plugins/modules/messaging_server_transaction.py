@@ -41,8 +41,8 @@ backup:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
-from ansible_collections.mailhost.hardening.plugins.module_utils._host_module import run_step
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import change
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.module import run_step
 
 
 def main():

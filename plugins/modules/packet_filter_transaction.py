@@ -80,12 +80,10 @@ import zlib
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_host as host
-from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_loader as loader
-from ansible_collections.mailhost.hardening.plugins.module_utils import _packet_filter_transaction as transaction
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_boot import boot_is_ready
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_display import describe, shown_sets
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter_proof import Connection
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import host, loader, transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import boot_is_ready
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.display import describe, shown_sets
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import Connection
 
 
 def inspect(question, check_mode):

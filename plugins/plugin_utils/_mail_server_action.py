@@ -16,10 +16,10 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.mailhost.hardening.plugins.module_utils import _mail_policy as mail_policy
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._variable_names import misspelt
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail as mail_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import misspelt
 
 display = Display()
 

@@ -18,15 +18,28 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta, print_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings, print_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import lint_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import Subject, match
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_pattern import compile_pattern
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.callouts import Callouts
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    surroundings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import Mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
+    Subject,
+    match,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
+    parse_imta,
+    print_imta,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    parse_mappings,
+    print_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
+    compile_pattern,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.imta import lint_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import lint_mappings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

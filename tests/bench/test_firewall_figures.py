@@ -12,8 +12,8 @@ from lab import reset
 from measure import CLOSED, as_tasks, median, networks, play, report, role
 from probes import Lab
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._firewall import compile_firewall
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy import read_firewall_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import compile_firewall
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_firewall_policy
 
 STATE = "/var/lib/mailhost-hardening/firewall/current"
 BARE = f"""

@@ -14,7 +14,9 @@ from messaging import Messaging
 from probes import Lab
 from yaml import safe_dump, safe_load
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    parse_mappings,
+)
 
 PING = {"bench_hosts": "messaging_hosts"}
 OWN = ["198.51.100.64/26", "2001:db8:200::/64"]

@@ -18,41 +18,69 @@ from contextlib import suppress
 import atheris
 
 with atheris.instrument_imports(include=["ansible_collections.mailhost.hardening"]):
-    from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_file import (
-        parse_dispatcher,
-        print_dispatcher,
-        set_option,
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.callouts import (
+        Callouts,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._dispatcher_lint import lint_dispatcher
-    from ansible_collections.mailhost.hardening.plugins.module_utils._general_text import parse_general, print_general
-    from ansible_collections.mailhost.hardening.plugins.module_utils._imta_edit import ensure_rule, set_keyword
-    from ansible_collections.mailhost.hardening.plugins.module_utils._imta_file import parse_imta, print_imta
-    from ansible_collections.mailhost.hardening.plugins.module_utils._imta_lint import lint_imta
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_edit import (
-        insert_entries,
-        remove_table,
-        set_table,
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+        surroundings,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_engine import Mappings
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import (
-        parse_mappings,
-        print_mappings,
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+        as_data,
+        decide_session,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_lint import lint_mappings
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_match import (
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
+        Mappings,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
         Subject,
         TooCostlyError,
         match,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_pattern import (
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
+        read_config,
+        read_session,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+        parse_dispatcher,
+        print_dispatcher,
+        set_option,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.general import (
+        parse_general,
+        print_general,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
+        parse_imta,
+        print_imta,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_edit import (
+        ensure_rule,
+        set_keyword,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+        parse_mappings,
+        print_mappings,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_edit import (
+        insert_entries,
+        remove_table,
+        set_table,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
         PatternError,
         compile_pattern,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import MtaTextError, decode
-    from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import as_data, decide_session
-    from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_config, read_session
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+        MtaTextError,
+        decode,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.dispatcher import (
+        lint_dispatcher,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.imta import lint_imta
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import (
+        lint_mappings,
+    )
 
 EXPECTED = (MtaTextError, PatternError, TooCostlyError)
 

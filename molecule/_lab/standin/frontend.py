@@ -27,9 +27,17 @@ from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Se
 from live_dns import LiveResolver
 from product import CONTROL, STATE, BuildError, places, read_image
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_channels import may_authenticate
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import Evaluation, LoadedConfig, Stage
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_session
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.channels import (
+    may_authenticate,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+    Evaluation,
+    LoadedConfig,
+    Stage,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
+    read_session,
+)
 
 USERS = STATE / "users.json"
 CERTIFICATE = STATE / "tls.pem"

@@ -19,15 +19,22 @@ from faults import Call
 from live_dns import LiveResolver
 from product import CONTROL, BuildError, check, image_config, places, read_files, write_image
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_callouts import Callouts
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_context import surroundings
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import Evaluation, load_config
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_session
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.callouts import Callouts
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    surroundings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+    Evaluation,
+    load_config,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
+    read_session,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import Config
 
 UNIT = "messaging-standin.service"
 REPLY_SECONDS = 30

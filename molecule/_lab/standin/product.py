@@ -15,14 +15,23 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_file import parse_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_template import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+    LoadedConfig,
+    load_config,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import Config
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    parse_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_template import (
     TemplateError,
     compile_template,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._mta_text import INCLUDE, decode, logical_lines
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import LoadedConfig, load_config
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import Config
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    INCLUDE,
+    decode,
+    logical_lines,
+)
 
 ROOT = Path(os.environ.get("STANDIN_ROOT", "/opt/SUNWmsgsr"))
 STATE = Path("/var/lib/messaging-standin")

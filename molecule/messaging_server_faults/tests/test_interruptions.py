@@ -23,8 +23,8 @@ MAPPINGS, IMTA = f"{CONFIG}/mappings", f"{CONFIG}/imta.cnf"
 SHORT_PATIENCE = """
 import json, sys
 sys.path.insert(0, "/opt/messaging-standin")
-from ansible_collections.mailhost.hardening.plugins.module_utils import _configuration_transaction as transaction
-from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_change as change
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import change
 transaction.ALIVE_SECONDS = 1
 try:
     change.change(json.loads(sys.argv[1]), False)

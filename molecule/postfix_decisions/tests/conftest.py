@@ -48,8 +48,8 @@ def _code(postfix: Postfix) -> None:
     content = io.BytesIO()
     utils = "plugins/module_utils"
     with tarfile.open(fileobj=content, mode="w:gz") as archive:
-        for path in sorted((PROJECT / utils).glob("_*.py")):
-            archive.add(path, f"ansible_collections/mailhost/hardening/{utils}/{path.name}")
+        for path in sorted((PROJECT / utils).rglob("*.py")):
+            archive.add(path, f"ansible_collections/mailhost/hardening/{path.relative_to(PROJECT)}")
     postfix.run("mkdir", "-p", PLACE)
     target = [postfix.host.container, "tar", "-xz", "-C", PLACE]
     postfix.lab.engine.run("exec", "-i", *target, data=content.getvalue())

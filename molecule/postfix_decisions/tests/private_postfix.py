@@ -14,26 +14,26 @@ import time
 
 sys.path.insert(0, sys.argv[1])
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy_cases import Case
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_canary import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import (
     Place,
     canary_files,
     find_entrances,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main, set_parameters
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_instance import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.instance import (
     free_ports,
     make_folders,
     sasl_server,
     started,
     watched,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_private import private_folder
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_sessions import Heard, hold
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_staging import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import Heard, hold
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, set_parameters
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import (
     ask_postconf,
     set_past,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case
 
 LIVE = "/etc/postfix"
 ADDRESS = "127.0.0.1"

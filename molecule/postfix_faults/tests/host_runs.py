@@ -95,9 +95,10 @@ exit $code
 EQUIP = f"""
 import json, os, sys
 files, tool = json.load(sys.stdin)
-os.makedirs("{CODE}/{MODULES}")
 for name, text in files.items():
-    open(f"{CODE}/{MODULES}/{{name}}", "w").write(text)
+    path = f"{CODE}/{MODULES}/{{name}}"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    open(path, "w").write(text)
 for name in ("postfix", "postmap"):
     path = f"/usr/sbin/{{name}}"
     os.rename(path, f"{{path}}.real")
@@ -108,8 +109,8 @@ for name in ("postfix", "postmap"):
 RUN = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
-from {MODULES.replace("/", ".")} import _configuration_transaction as transaction
-from {MODULES.replace("/", ".")} import _postfix_change as change
+from {MODULES.replace("/", ".")}._transaction import transaction
+from {MODULES.replace("/", ".")}._postfix import change
 transaction.ALIVE_SECONDS = 10
 try:
     print(json.dumps(change.change(json.loads(sys.argv[1]), False)))
@@ -152,7 +153,8 @@ class Host:
 
     def equip(self) -> None:
         """Put the collection's code on the host, and what fails on demand before its tools."""
-        files = {path.name: path.read_text() for path in (PROJECT / "plugins/module_utils").glob("_*.py")}
+        utils = PROJECT / "plugins/module_utils"
+        files = {str(path.relative_to(utils)): path.read_text() for path in utils.rglob("*.py")}
         self.postfix.run("python3", "-c", EQUIP, data=json.dumps([files, TOOL]))
         self.postfix.clear()  # mail at `remote` outlives a scenario
 

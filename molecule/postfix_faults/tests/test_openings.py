@@ -43,8 +43,8 @@ OPENINGS: dict[str, tuple[str, str, str]] = {
 TRY = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
-from {MODULES.replace("/", ".")} import _configuration_tool as tool
-from {MODULES.replace("/", ".")} import _postfix_change as change
+from {MODULES.replace("/", ".")}._transaction import command as tool
+from {MODULES.replace("/", ".")}._postfix import change
 compose = change.compose
 openings = json.load(sys.stdin)
 def opened(text, old, new):

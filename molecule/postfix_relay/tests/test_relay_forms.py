@@ -9,7 +9,7 @@ import pytest
 from addresses import INSIDE, OUTSIDE, POSTFIX
 from dialogues import Dialogue, Talk, hold
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._relay_forms import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
     TARGET_DOMAIN,
     RelayForm,
     relay_forms,

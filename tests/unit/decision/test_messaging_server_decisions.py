@@ -11,20 +11,23 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts, compose
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+    LoadedConfig,
+    decide_session,
+    load_config,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
+    read_config,
+    read_session,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import Texts, compose
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import (
     HostFacts,
     Plan,
     compile_plan,
     read_wanted,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import Record
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_decision import (
-    LoadedConfig,
-    decide_session,
-    load_config,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_session import read_config, read_session
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import Record
 from ansible_collections.mailhost.hardening.tests.decision_differences import as_messaging_server
 from ansible_collections.mailhost.hardening.tests.decision_sessions import make_policy, make_sessions
 from ansible_collections.mailhost.hardening.tests.decision_table import (

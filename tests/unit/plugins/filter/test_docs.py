@@ -16,28 +16,32 @@ import jinja2
 import pytest
 import yaml
 
-from ansible_collections.mailhost.hardening.plugins.module_utils import _dnsbl_self_test
-from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_evaluation as evaluation
-from ansible_collections.mailhost.hardening.plugins.module_utils import _messaging_server_wanted as aim
-from ansible_collections.mailhost.hardening.plugins.module_utils import _postfix_change as postfix_change
-from ansible_collections.mailhost.hardening.plugins.module_utils._configuration_tool import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._dnsbl_self_test import Answers
-from ansible_collections.mailhost.hardening.plugins.module_utils._errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._mail_policy import DEFAULTS as POLICY
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_files import Texts
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_live import Live
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_plan import read_wanted
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_record import NOTHING
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server_settings import DEFAULTS as SETTINGS
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy_tests import read_policy_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import read_facts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_files import read_main
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_live import Live as PostfixLive
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_plan import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import evaluation
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import wanted as aim
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import Texts
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import Live
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import NOTHING
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import DEFAULTS as SETTINGS
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import DEFAULTS as POLICY
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix import change as postfix_change
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import read_facts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import (
+    NOTHING as POSTFIX_NOTHING,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
+    DEFAULTS as POSTFIX_SETTINGS,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import Live as PostfixLive
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import (
     read_wanted as read_wanted_of_postfix,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_record import NOTHING as POSTFIX_NOTHING
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import DEFAULTS as POSTFIX_SETTINGS
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions import dnsbl
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import Answers
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.tests import decision_differences as differences
 
 REPOSITORY = Path(__file__).parents[4]
@@ -148,7 +152,7 @@ def host() -> Live:
 
 def first_run(monkeypatch: pytest.MonkeyPatch, answer: str, **more: str) -> aim.Wanted:
     """What the operator's page asks for on such a host, with block lists that give this answer."""
-    monkeypatch.setattr(_dnsbl_self_test, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
+    monkeypatch.setattr(dnsbl, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
     policy, settings, tests = options_of(
         next(data for name, data in INVENTORIES if name.startswith("docs/messaging-server.md: mailhost_mail_server"))
     )
@@ -226,7 +230,7 @@ smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, che
 def first_run_of_postfix(monkeypatch: pytest.MonkeyPatch, release: str, **more: str) -> postfix_change.Wanted:
     """What the page asks for on a host with something of its own."""
     monkeypatch.setattr(
-        _dnsbl_self_test, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones}
+        dnsbl, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones}
     )
     monkeypatch.setattr(postfix_change, "ask_staged", lambda _main, _names: {})  # nothing refers to anything here
     policy, settings, tests = options_of_postfix(

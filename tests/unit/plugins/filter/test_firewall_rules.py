@@ -15,7 +15,7 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy import DEFAULTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import DEFAULTS
 
 ROOT = Path(__file__).resolve().parents[4]
 

@@ -189,17 +189,17 @@ def test_every_rule_is_tested_and_documented() -> None:
     source = "".join(
         path.read_text(encoding="utf-8")
         for name in (
-            "_mta_text",
-            "_mapping_file",
-            "_mapping_lint",
-            "_mapping_lint_entries",
-            "_imta_file",
-            "_imta_lint",
-            "_dispatcher_file",
-            "_dispatcher_lint",
-            "_dns_lists",
+            "_formats/text",
+            "_formats/mapping",
+            "_lint/mapping",
+            "_lint/mapping_entries",
+            "_formats/imta",
+            "_lint/imta",
+            "_formats/dispatcher",
+            "_lint/dispatcher",
+            "../_policy/dnsbl",
         )
-        for path in [REPOSITORY / "plugins" / "module_utils" / f"{name}.py"]
+        for path in [REPOSITORY / "plugins" / "module_utils" / "_messaging_server" / f"{name}.py"]
     )
     written = set(
         re.findall(r'(?:_fault|_stray_name|Fault|Finding)\(\s*(?:[a-z_.()]+, *)?(?:line, own, )?"([a-z-]+)"', source)
@@ -215,7 +215,7 @@ def test_every_rule_is_tested_and_documented() -> None:
     tests = Path(__file__).read_text(encoding="utf-8") + (Path(__file__).parent / "test_seed_listings.py").read_text(
         encoding="utf-8"
     )
-    tests += (Path(__file__).parents[1] / "module_utils" / "test__mapping_file.py").read_text(encoding="utf-8")
+    tests += (Path(__file__).parents[1] / "module_utils" / "_messaging_server" / "_formats" / "test_mapping.py").read_text(encoding="utf-8")
     tested = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', tests))
     assert len(written) > 36
     assert written <= documented

@@ -18,8 +18,8 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 from ansible_collections.mailhost.hardening.plugins.filter import postfix_settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_facts import FIELDS
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix_settings import _CHOICES, DEFAULTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import FIELDS
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import _CHOICES, DEFAULTS
 
 FACTS = json.loads((Path(__file__).parents[2] / "vectors" / "postfix.json").read_text())
 OPTIONS = yaml.safe_load(postfix_settings.DOCUMENTATION)["options"]

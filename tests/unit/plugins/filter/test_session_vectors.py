@@ -15,8 +15,8 @@ import pytest
 from ansible_collections.mailhost.hardening.plugins.filter.mapping_probe import mapping_probe
 from ansible_collections.mailhost.hardening.plugins.filter.rewrite_probe import rewrite_probe
 from ansible_collections.mailhost.hardening.plugins.filter.smtp_decision import smtp_decision
-from ansible_collections.mailhost.hardening.plugins.module_utils._mapping_flags import decide
-from ansible_collections.mailhost.hardening.plugins.module_utils._smtp_replies import rejection
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.replies import rejection
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import decide
 
 VECTORS = {
     vector["id"]: vector

@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Entries that succeed by chance (``$?x?``), seen from the side of safety.
+
+Private to this collection. Source: messaging-server.md section 3.1. A refusal counts only if no outcome of the
+chances accepts: an entry that refuses half of the mail lets the other half relay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import Result
+
+#: Outcomes that are tried for one probe: all of four chances.
+MAX_OUTCOMES = 16
+
+
+class Chances:
+    """Answers to the chances of one probe, in the order they are met; behind the given ones each succeeds."""
+
+    def __init__(self, answers: tuple[bool, ...]) -> None:
+        self.answers = answers
+        self.met = 0
+
+    def __call__(self, percent: int) -> bool:
+        """Whether the entry goes on; 0 and 100 percent are no chance."""
+        if not 0 < percent < 100:
+            return percent > 0
+        self.met += 1
+        return self.answers[self.met - 1] if self.met <= len(self.answers) else True
+
+
+def weakest(probe: Callable[[Chances], Result], rejects: Callable[[Result], bool]) -> tuple[Result, bool]:
+    """The result of a probe that does not reject if chance can bring one about, and whether all outcomes were seen."""
+    chances = Chances(())
+    first = result = probe(chances)
+    pending: list[tuple[bool, ...]] = []
+    for _outcome in range(MAX_OUTCOMES):
+        if not rejects(result):
+            return result, True
+        known = chances.answers
+        later = range(len(known), min(chances.met, MAX_OUTCOMES))
+        pending.extend((*known, *[True] * (count - len(known)), False) for count in later)
+        if not pending:
+            return first, True
+        chances = Chances(pending.pop(0))
+        result = probe(chances)
+    return first, False

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The general text database (general.txt): keys and template text, without loss.
+
+Private to this collection. Source: messaging-server.md sections 3.4 and 11.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    BLANKS,
+    COMMENT,
+    INCLUDE,
+    LogicalLine,
+    content,
+    is_blank,
+    line_ending,
+    logical_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class GeneralText(NamedTuple):
+    """The lines as read, and what they define: the first line of a key counts."""
+
+    lines: tuple[LogicalLine, ...]
+    values: dict[str, str]
+
+
+def parse_general(text: str, file: str = "general.txt") -> GeneralText:
+    """Read key, blanks, template. Raises MtaTextError for a key without a template or a line that is indented.
+
+    The manuals show no continuation lines in this file; a backslash at the end is data here.
+    """
+    lines = logical_lines(text, file, joined=False)
+    values: dict[str, str] = {}
+    for line in lines:
+        if is_blank(line.text) or line.text[0] in (COMMENT, INCLUDE):
+            continue
+        if line.text[0] in BLANKS:
+            raise line.error(0, "an indented line", "a key in column 1")
+        key = line.text.split(" ", 1)[0].split("\t", 1)[0]
+        value = line.text[len(key) :].strip(BLANKS)
+        if not value:
+            raise line.error(len(line.text), f'the key "{key}" without a value', "blanks and a template behind it")
+        values.setdefault(key, value)
+    return GeneralText(tuple(lines), values)
+
+
+def print_general(parsed: GeneralText) -> str:
+    """The text it was read from, byte for byte."""
+    return "".join(piece for line in parsed.lines for piece in line.raw)
+
+
+def set_keys(text: str, prefix: str, wanted: Mapping[str, str]) -> str:
+    """Give the file exactly these keys among those that begin with a prefix; every other line stays byte for byte.
+
+    New keys go to the end. Raises ValueError for a key or value that would not stay in its field.
+    """
+    for key, value in wanted.items():
+        broken = any(ord(char) <= 32 or ord(char) > 255 for char in key)
+        if broken or not value or value != value.strip(BLANKS) or any(ord(char) < 32 for char in value):
+            raise ValueError(f"{key!r} with {value!r} cannot stand in general.txt")
+        if not key.startswith(prefix):
+            raise ValueError(f"{key!r} does not begin with {prefix!r}")
+    ending = line_ending(text)
+    missing = dict(wanted)
+    result: list[str] = []
+    for line in parse_general(text).lines:
+        key, _blank, value = line.text.replace("\t", " ").partition(" ")
+        if not key.startswith(prefix):
+            result.append("".join(line.raw))
+        elif key in missing:
+            new = missing.pop(key)
+            result.append("".join(line.raw) if value.strip(BLANKS) == new else f"{key}  {new}{ending}")
+    if missing and result and content(result[-1]) == result[-1]:
+        result[-1] += ending
+    return "".join([*result, *(f"{key}  {value}{ending}" for key, value in missing.items())])

@@ -1,0 +1,285 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""imta.cnf as data: rewrite rules and channel blocks, without loss.
+
+Private to this collection. Grammar: messaging-server.md section 5.2. As with mapping files every text is read; what
+the grammar forbids is a located fault.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
+    MAX_CHANNEL_NAME,
+    SMTP,
+    STORE,
+    Keyword,
+    group_of,
+    keywords_of,
+    words_of,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    BLANKS,
+    COMMENT,
+    INCLUDE,
+    Fault,
+    Includes,
+    LogicalLine,
+    MtaTextError,
+    fold,
+    is_blank,
+    logical_lines,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Rule(NamedTuple):
+    """A rewrite rule; ``template_at`` is the template's offset in the text of its line."""
+
+    line: LogicalLine
+    pattern: str
+    template: str
+    template_at: int
+
+
+class Channel(NamedTuple):
+    """A channel block: its first line, keywords, host names (the official one first), and the defaults before it."""
+
+    line: LogicalLine
+    name: str
+    keywords: tuple[Keyword, ...]
+    hosts: tuple[str, ...]
+    defaults: tuple[Keyword, ...]
+
+    def setting(self, name: str) -> Keyword | None:
+        """The keyword that counts of the group a keyword belongs to: the last of the channel, else of the defaults."""
+        group = group_of(name)
+        for keywords in (self.keywords, self.defaults):
+            for keyword in reversed(keywords):
+                if keyword.name in group:
+                    return keyword
+        return None
+
+    def has(self, name: str) -> bool:
+        """Whether this keyword is the one that counts."""
+        found = self.setting(name)
+        return found is not None and found.name == name
+
+    def leaves(self) -> bool:
+        """Whether mail for this channel leaves the host for a server that may send it on."""
+        speaks = any(self.has(keyword) for keyword in SMTP) or fold(self.name).startswith("tcp_")
+        return speaks and not any(self.has(keyword) for keyword in STORE)
+
+
+class Node(NamedTuple):
+    """A logical line and its role: comment, blank, include, rule, channel, host, defaults or stray.
+
+    ``channel`` is the index of the channel it belongs to, -1 for none. ``own`` is false for lines of included files.
+    """
+
+    line: LogicalLine
+    kind: str
+    channel: int
+    own: bool
+
+
+class ImtaFile(NamedTuple):
+    """An imta.cnf that was read. ``missing`` names the includes whose text was not given.
+
+    ``by_name`` and ``by_host`` find channels by folded name and host name; the first one counts.
+    """
+
+    nodes: tuple[Node, ...]
+    rules: tuple[Rule, ...]
+    channels: tuple[Channel, ...]
+    defaults: tuple[LogicalLine, ...]
+    faults: tuple[Fault, ...]
+    missing: tuple[str, ...]
+    by_name: dict[str, Channel]
+    by_host: dict[str, Channel]
+
+    def require_sound(self) -> ImtaFile:
+        """This file, or the error of its first fault."""
+        if self.faults:
+            raise self.faults[0].error
+        return self
+
+    def channel(self, name: str) -> Channel | None:
+        """The channel of this name."""
+        return self.by_name.get(fold(name))
+
+    def channel_of_host(self, system: str) -> Channel | None:
+        """The channel that has this system among its host names."""
+        return self.by_host.get(fold(system))
+
+
+def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | None = None) -> ImtaFile:
+    """Read an imta.cnf.
+
+    A text whose first line cannot be a rewrite rule (neither ``$`` nor ``@`` in its second word) is taken as a
+    fragment that has channel blocks only.
+    """
+    reader = _Reader(includes or {}, in_rules=_begins_with_rules(text))
+    reader.read(text, file, ())
+    reader.close_block()
+    by_name: dict[str, Channel] = {}
+    by_host: dict[str, Channel] = {}
+    for channel in reader.channels:
+        by_name.setdefault(fold(channel.name), channel)
+        for host in channel.hosts:
+            by_host.setdefault(fold(host), channel)
+    return ImtaFile(
+        tuple(reader.nodes),
+        tuple(reader.rules),
+        tuple(reader.channels),
+        tuple(reader.default_lines),
+        tuple(reader.faults),
+        tuple(reader.includes.missing),
+        by_name,
+        by_host,
+    )
+
+
+def print_imta(parsed: ImtaFile) -> str:
+    """The text the file was read from, byte for byte."""
+    return "".join(piece for node in parsed.nodes if node.own for piece in node.line.raw)
+
+
+def _begins_with_rules(text: str) -> bool:
+    for line in logical_lines(text, ""):
+        if is_blank(line.text):
+            return True
+        if line.text[0] not in (COMMENT, INCLUDE):
+            words = line.text.split(None, 2)
+            return len(words) < 2 or "$" in words[1] or "@" in words[1]
+    return True
+
+
+class _Reader:
+    """The state of reading: in the rules, or which lines of a block have come."""
+
+    def __init__(self, includes: Mapping[str, str], *, in_rules: bool) -> None:
+        self.includes = Includes(includes)
+        self.in_rules = in_rules
+        self.nodes: list[Node] = []
+        self.rules: list[Rule] = []
+        self.channels: list[Channel] = []
+        self.default_lines: list[LogicalLine] = []
+        self.faults: list[Fault] = []
+        self.defaults: tuple[Keyword, ...] = ()
+        self.names: dict[str, int] = {}
+        self.block = ""  # "", "channel" or "defaults"
+        self.head: LogicalLine | None = None
+        self.name = ""
+        self.keywords: tuple[Keyword, ...] = ()
+        self.hosts: list[str] = []
+
+    def read(self, text: str, file: str, chain: tuple[str, ...]) -> None:
+        own = not chain
+        for line in logical_lines(text, file):
+            first = line.text[:1]
+            if is_blank(line.text):
+                self._blank(line, own)
+            elif first == COMMENT:
+                self._add(line, "comment", own)
+            elif first == INCLUDE:
+                self._include(line, own, (*chain, file))
+            elif self.in_rules:
+                self._rule(line, own)
+            else:
+                self._block_line(line, own)
+
+    def _add(self, line: LogicalLine, kind: str, own: bool) -> None:
+        self.nodes.append(Node(line, kind, len(self.channels) if self.block == "channel" else -1, own))
+
+    def _fault(self, code: str, error: MtaTextError) -> None:
+        self.faults.append(Fault(code, error))
+
+    def _blank(self, line: LogicalLine, own: bool) -> None:
+        self.in_rules = False
+        self.close_block()
+        self._add(line, "blank", own)
+
+    def _include(self, line: LogicalLine, own: bool, chain: tuple[str, ...]) -> None:
+        self._add(line, "include", own)
+        found = self.includes.open(line, chain)
+        if isinstance(found, Fault):
+            self.faults.append(found)
+        elif found is not None:
+            self.read(found[1], found[0], chain)
+
+    def _rule(self, line: LogicalLine, own: bool) -> None:
+        text = line.text
+        if text[0] in BLANKS:
+            self._add(line, "stray", own)
+            self._fault("indented-rule", line.error(0, "an indented line among the rules", "a pattern in column 1"))
+            return
+        pattern = text.split(" ", 1)[0].split("\t", 1)[0]
+        rest = text[len(pattern) :]
+        template_at = len(pattern) + len(rest) - len(rest.lstrip(BLANKS))
+        template = text[template_at:].rstrip(BLANKS)
+        self._add(line, "rule", own)
+        if not template:
+            self._fault(
+                "no-template", line.error(len(text), f'the pattern "{pattern}" alone', "a blank and a template")
+            )
+            return
+        self.rules.append(Rule(line, pattern, template, template_at))
+
+    def _block_line(self, line: LogicalLine, own: bool) -> None:
+        try:
+            words = words_of(line)
+        except MtaTextError as e:
+            self._add(line, "stray", own)
+            self._fault("open-quote", e)
+            return
+        first = fold(words[0].text)
+        if self.block != "channel" and first in {"defaults", "nodefaults"}:
+            self.block = "defaults"
+            self.defaults = keywords_of(words[1:]) if first == "defaults" else ()
+            self.default_lines.append(line)
+            self._add(line, "defaults", own)
+        elif self.block == "defaults":
+            self._add(line, "stray", own)
+            self._fault("no-blank-after-defaults", line.error(0, "a line right behind defaults", "a blank line"))
+        elif not self.block:
+            self.block, self.head, self.name = "channel", line, words[0].text
+            self.keywords, self.hosts = keywords_of(words[1:]), []
+            self._add(line, "channel", own)
+            self._check_name(line, words[0].text)
+        else:
+            self.hosts.extend(word.text for word in words)
+            self._add(line, "host", own)
+
+    def _check_name(self, line: LogicalLine, name: str) -> None:
+        if "$" in line.text and "@" in line.text and (name[0] in "[." or "." in name):
+            self._fault(
+                "rule-among-channels", line.error(0, f'"{name}" begins a channel block', "rules before any blank line")
+            )
+        elif len(name) > MAX_CHANNEL_NAME:
+            found = f'the channel name "{name[:40]}" has {len(name)} characters'
+            self._fault("long-channel-name", line.error(0, found, f"at most {MAX_CHANNEL_NAME}"))
+        elif fold(name) in self.names:
+            found = f'channel "{name}" was already defined in line {self.names[fold(name)]}'
+            self._fault("duplicate-channel", line.error(0, found, "each name once"))
+        self.names.setdefault(fold(name), line.number)
+
+    def close_block(self) -> None:
+        """A blank line or the end of the file ends a block."""
+        if self.block == "channel" and self.head is not None:
+            name = self.name
+            if not self.hosts:
+                self._fault(
+                    "no-official-host",
+                    self.head.error(
+                        len(self.head.text),
+                        f'channel "{name}" without a host name',
+                        "its official host name in a line of its own",
+                    ),
+                )
+            self.channels.append(Channel(self.head, name, self.keywords, tuple(self.hosts), self.defaults))
+        self.block, self.head = "", None

@@ -1,0 +1,182 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lint of a mapping file: everything section 12 of the facts warns of, one finding for each place.
+
+Private to this collection. Faults of the grammar keep their code as code of the finding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    surroundings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import Mappings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
+    TooCostlyError,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    MappingFile,
+    Table,
+    parse_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
+    PORT_TABLE,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
+    PatternError,
+    compile_pattern,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_template import (
+    TemplateError,
+    compile_template,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    Finding,
+    MtaTextError,
+    ends_in_continuation,
+    fold,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
+    CHANNEL_FIELDS,
+    Looked,
+    always_ends,
+    catches_all,
+    entry_findings,
+    fields_of,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_order import shadowed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Entry
+
+INTERNAL_TABLE = "INTERNAL_IP"
+
+#: Tables that decide about every client and so need an entry for all that is left.
+NEED_CATCH_ALL = {
+    PORT_TABLE: 'End it with "*  $YEXTERNAL".',
+    INTERNAL_TABLE: 'End it with "*  $N".',
+}
+
+#: Number of entries from which the vendor advises the general database.
+LARGE_TABLE = 100
+
+_FAULT_HINTS = {
+    "entry-in-column-one": "Indent entries; only table names begin in column 1.",
+    "no-blank-after-name": "Put a blank line behind the table name.",
+    "no-blank-before-name": "Put a blank line before the table name, or indent the entry.",
+    "orphaned-entry": "Remove the blank line, or give the entry a table.",
+    "duplicate-table": "Merge the two tables.",
+    "no-template": "Put a blank and a template behind the pattern.",
+}
+
+
+def lint_mappings(
+    text: str, load_balancers: Sequence[str] = (), channels: Sequence[str] | None = None
+) -> list[Finding]:
+    """Findings of a mapping file, by line.
+
+    ``load_balancers`` are addresses of load balancers, proxies and translators in front of the server, which must not
+    be internal. ``channels`` are the names of the channels; with them, fields that name another are found.
+    """
+    parsed = parse_mappings(text)
+    findings = [
+        Finding(fault.error.line, fault.code, f"{fault.error.found}; expected {fault.error.expected}", hint)
+        for fault in parsed.faults
+        for hint in [_FAULT_HINTS.get(fault.code, "Correct the line.")]
+    ]
+    findings.extend(_lines(parsed))
+    for table in parsed.tables:
+        findings.extend(_table(table))
+        if channels is not None:
+            findings.extend(_channel_names(table, {fold(name) for name in channels}))
+    findings.extend(_load_balancers(parsed, load_balancers))
+    return sorted(set(findings))
+
+
+def _lines(parsed: MappingFile) -> Iterator[Finding]:
+    for node in parsed.nodes:
+        line = node.line
+        if node.kind == "comment" and line.text.endswith("\\"):
+            message = "a comment that ends in a backslash; the line below may be taken as part of it"
+            yield Finding(line.number, "comment-backslash", message, "Remove the backslash.")
+        elif ends_in_continuation(line):
+            message = "the file ends behind a backslash"
+            yield Finding(line.number, "continuation-at-end", message, "Remove the backslash.")
+
+
+def _look(entry: Entry, number: int, last: bool) -> tuple[Looked, list[Finding]]:
+    """Read pattern and template of an entry; what cannot be read is a finding."""
+    findings: list[Finding] = []
+    pattern = ops = None
+    try:
+        pattern = compile_pattern(entry.pattern)
+    except PatternError as e:
+        line, column = entry.line.position(entry.pattern_at + e.offset)
+        findings.append(Finding(line, "pattern", f"column {column}: {e}", "Correct the pattern."))
+    try:
+        ops = compile_template(entry.template)
+    except TemplateError as e:
+        line, column = entry.line.position(entry.template_at + e.offset)
+        findings.append(Finding(line, "template", f"column {column}: {e}", "Correct the template."))
+    return Looked(entry, number, last, pattern, ops), findings
+
+
+def _table(table: Table) -> Iterator[Finding]:
+    name = table.name.upper()
+    count = len(table.entries)
+    if not count:
+        yield Finding(table.line.number, "empty-table", f"table {table.name} has no entries", "Add entries, indented.")
+    if count > LARGE_TABLE:
+        message = f"table {table.name} has {count} entries, which are scanned one by one"
+        hint = f"Above about {LARGE_TABLE} entries move the data to the general database."
+        yield Finding(table.line.number, "large-table", message, hint)
+    entries: list[Looked] = []
+    caught = -1
+    for number, entry in enumerate(table.entries):
+        looked, findings = _look(entry, number, number == count - 1)
+        entries.append(looked)
+        yield from findings
+        yield from entry_findings(table, looked)
+        all_taken = looked.pattern is not None and catches_all(table, looked.pattern)
+        if caught < 0 and all_taken and looked.ops is not None and always_ends(looked.ops):
+            caught = number
+    above = shadowed(table, entries)
+    for number, entry in enumerate(table.entries):
+        by = table.entries[caught].line.number if 0 <= caught < number else above.get(number)
+        if by is not None:
+            message = f"no probe reaches this entry: line {by} takes them all"
+            yield Finding(entry.line.number, "unreachable-entry", message, "Put it before that line, or remove it.")
+    if name in NEED_CATCH_ALL and count and caught < 0:
+        message = f"table {table.name} has no entry for all that is left"
+        yield Finding(table.entries[-1].line.number, "missing-catch-all", message, NEED_CATCH_ALL[name])
+
+
+def _channel_names(table: Table, known: set[str]) -> Iterator[Finding]:
+    for entry in table.entries:
+        fields = fields_of(entry.pattern)
+        for index in CHANNEL_FIELDS.get(table.name.upper(), ()):
+            name = fields[index] if index < len(fields) else ""
+            if name and not any(char in name for char in "*%$") and fold(name) not in known:
+                message = f'"{name[:60]}" is no channel of imta.cnf'
+                yield Finding(entry.line.number, "unknown-channel", message, "Use the channel's real name.")
+
+
+def _load_balancers(parsed: MappingFile, addresses: Sequence[str]) -> Iterator[Finding]:
+    table = next((table for table in parsed.tables if table.name.upper() == INTERNAL_TABLE), None)
+    if table is None or not addresses:
+        return
+    mappings = Mappings(parsed._replace(faults=()))
+    for address in addresses:
+        try:
+            inside = "Y" in mappings.probe(INTERNAL_TABLE, address, surroundings()).flags
+        except (MtaTextError, TooCostlyError):
+            continue  # the entry that cannot be read is a finding of its own
+        if inside:
+            message = f"{address} is internal, but it is given as a load balancer: every stranger behind it may relay"
+            hint = "Leave it out of INTERNAL_IP, or let the server see the real client address."
+            yield Finding(table.line.number, "load-balancer-inside", message, hint)

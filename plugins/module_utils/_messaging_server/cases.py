@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sessions with which a staged Messaging Server configuration is evaluated, and what has to come of them.
+
+Private to this collection. Beside what the policy alone says: the ways in that an installation has of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
+    ACCEPT,
+    DOMAINS,
+    NO_RELAY,
+    REFUSE,
+    Case,
+    blocked_cases,
+    delivery_cases,
+    exempt_cases,
+    friend_cases,
+    internal_cases,
+    make_case,
+    people_of,
+    plain_cases,
+    relay_cases,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed, ends, sample
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
+    STRANGER,
+    STRANGER_DOMAIN,
+    TARGET,
+    relay_forms,
+)
+
+if TYPE_CHECKING:
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import Service
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import BlockList, MailPolicy
+
+#: What a block list answers for who is listed (RFC 5782, section 2.1).
+LISTED = "127.0.0.2"
+
+
+class Server(NamedTuple):
+    """What the cases need to know of the server: a name of its own, its address, names of its channels, and where a
+    stranger may come in beside the usual ways (see `_messaging_server_surface`).
+    """
+
+    domain: str
+    address: str
+    channel_hosts: tuple[str, ...]
+    submission: bool
+    services: tuple[Service, ...] = ()
+    literal_clients: tuple[str, ...] = ()
+    senders: tuple[str, ...] = ()
+    inner_hosts: tuple[str, ...] = ()
+    outer_hosts: tuple[str, ...] = ()
+
+
+def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
+    """All sessions for a policy."""
+    people = people_of(policy, server.domain)
+    for client in people.foreign:
+        yield from _stranger(client, server, people.own)
+        yield from _logged_in(client, server)
+        yield from _other_ways(client, server)
+    for client in people.foreign[:1]:
+        yield from _outward(client, policy, server)
+    for client in server.literal_clients:
+        if parse_address(client) not in people.claimed:
+            name = f"stranger {client}, for whom there is a rewrite rule"
+            yield from plain_cases(name, client, server.domain)
+    yield from exempt_cases(policy, people, server.domain)
+    yield from internal_cases(policy, people)
+    yield from friend_cases(policy, people)
+    yield from blocked_cases(policy, people)
+    for block_list in policy.block_lists:
+        yield from _listed(policy, block_list, people.unlisted, people.own[0])
+    if policy.sender_domain_check:
+        yield from _sender_domain(people.unlisted, people.own[0])
+
+
+def _stranger(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Case]:
+    forms = relay_forms(server.domain, server.address, server.channel_hosts)
+    yield from relay_cases(f"stranger {client}", client, forms, server.domain)
+    yield from delivery_cases(client, own)
+    if server.submission:
+        yield make_case(f"stranger {client} at submission", REFUSE, client, STRANGER, TARGET, port=587)
+        name = f"stranger {client} at submission, to us"
+        yield make_case(name, REFUSE, client, STRANGER, own[0], port=587, local=True)
+
+
+def _other_ways(client: str, server: Server) -> Iterator[Case]:
+    """Behind TLS, at every port of the Dispatcher, and with the senders that entries of the site's own let pass."""
+    yield from plain_cases(f"stranger {client} with TLS", client, server.domain, tls=True)
+    for service in server.services:
+        for tls in (True,) if service.tls else (False, True):
+            name = f"stranger {client} at port {service.port} (service {service.name}{', TLS' if tls else ''})"
+            more = {"port": service.port, "service_channel": service.channel, "tls": tls}
+            yield from plain_cases(name, client, server.domain, **more)
+    for host in server.inner_hosts:
+        name = f"stranger {client}, at the channel's name {host}"
+        yield make_case(name, REFUSE, client, STRANGER, f"victim@{host}")
+    for sender in server.senders:
+        yield make_case(f"stranger {client} with the sender of an extra entry", REFUSE, client, sender, TARGET)
+
+
+def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
+    """To hosts of rewrite rules of the site, also by who says that he is a friend, or the sender of an extra entry."""
+    hosts = server.outer_hosts
+    for sender in server.senders:
+        for host in hosts[:DOMAINS]:
+            name = f"stranger {client} with the sender of an extra entry, to {host}"
+            yield make_case(name, NO_RELAY, client, sender, f"victim@{host}")
+    for host in hosts:
+        name = f"stranger {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
+        yield make_case(name, NO_RELAY, client, STRANGER, f"victim@{host}")
+    for exception in policy.relay_exceptions:
+        friend = f"friend@{(exception.sender_domains or (STRANGER_DOMAIN,))[0]}"
+        named = exception.recipient_domains or hosts
+        for host in [host for host in hosts if host in named][:DOMAINS]:
+            name = f"stranger {client} as a friendly relay to {host}, which has a rewrite rule"
+            yield make_case(name, NO_RELAY, client, friend, f"victim@{host}")
+
+
+def _logged_in(client: str, server: Server) -> Iterator[Case]:
+    for port in (25, 587) if server.submission else (25,):
+        name = f"logged in from {client}, port {port}"
+        yield make_case(name, ACCEPT, client, f"user@{server.domain}", TARGET, authenticated=True, port=port)
+
+
+def _listed(policy: MailPolicy, block_list: BlockList, foreign: tuple[str, ...], own: str) -> Iterator[Case]:
+    """Who is listed, who is not looked up, and that no answer refuses nobody. Lists of IPv6 are not looked up."""
+    zone = block_list.zone
+    clients = [client for client in foreign if ":" not in client]
+    for client in clients:
+        dns = {zone: {client: [LISTED]}}
+        yield make_case(f"{client} is listed by {zone}", REFUSE, client, STRANGER, own, local=True, dns=dns)
+        if block_list.stage == "mail":
+            name = f"{client} is listed by {zone}, "
+            postmaster = f"postmaster@{own.rpartition('@')[2]}"
+            yield make_case(f"{name}to postmaster", ACCEPT, client, STRANGER, postmaster, local=True, dns=dns)
+            yield make_case(f"{name}bounce", REFUSE, client, "", own, local=True, dns=dns)
+            yield make_case(f"{name}logged in", ACCEPT, client, own, TARGET, authenticated=True, dns=dns)
+        nothing = {zone: "SERVFAIL"}
+        yield make_case(f"{zone} does not answer", ACCEPT, client, STRANGER, own, local=True, dns=nothing)
+    for title, networks in (("internal", policy.internal), ("exempt", policy.exempt)):
+        for network in sample([one for one in networks if one.version == 4], 3):
+            client = ends(network, Claimed(())).inside[0]
+            dns = {zone: {client: [LISTED]}}
+            yield make_case(f"{title} {client} is listed by {zone}", ACCEPT, client, STRANGER, own, local=True, dns=dns)
+
+
+def _sender_domain(foreign: tuple[str, ...], own: str) -> Iterator[Case]:
+    sender = "nobody@no-such-domain.invalid"
+    for client in foreign:
+        for dns, expect, name in (([], REFUSE, "does not exist"), ("SERVFAIL", ACCEPT, "gives no answer")):
+            told = f"stranger {client}, sender's domain {name}"
+            yield make_case(told, expect, client, sender, own, local=True, dns={"no-such-domain.invalid": dns})

@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Channels and services from a mail policy: keywords, the rewrite rule, missing blocks, dispatcher options.
+
+Private to this collection. Sources: messaging-server.md sections 5 and 6.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+    ZONE_OPTION,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
+    MAX_CHANNEL_NAME,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
+    KEYWORD,
+    Pair,
+    Settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.tables import default_host
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import DISPATCHER, MailPolicy
+
+Setting = tuple[str, str, tuple[str, ...]]
+Block = tuple[str, str, str]
+
+#: Where a keyword stands for all channels that have none of its own.
+ALL_CHANNELS = "defaults"
+
+SMTP_SERVICE, SUBMISSION_SERVICE = "SMTP", "SMTP_SUBMIT"
+SUBMISSION_PORT = "587"
+
+
+_NAME = re.compile(rf"[!-~]{{1,{MAX_CHANNEL_NAME}}}")
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f.:]+\]")
+
+
+def read_hosts(value: Any, path: str = "hosts") -> dict[str, str]:
+    """Official host names by folded channel name, from a dictionary that may be left out. Raises PolicyError."""
+    problems = Problems()
+    if value is not None and not isinstance(value, Mapping):
+        problems.add(path, f"{shown(value)} is not a dictionary; write one, as {{tcp_local: tcp-daemon}}")
+        value = None
+    for name, host in (value or {}).items():
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            problems.add(path, f"{shown(name)} is not the name of a channel")
+        elif not isinstance(host, str) or not _HOST.fullmatch(host):
+            problems.add(f"{path}.{name}", f"{shown(host)} is no host name; write the second line of the channel")
+    problems.raise_if_any()
+    return {fold(name): host for name, host in (value or {}).items()}
+
+
+def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...]:
+    """The keywords that channels must have (section 5.3)."""
+    channels = settings.channels
+    keywords: list[Setting] = [
+        (ALL_CHANNELS, "noswitchchannel", ()),
+        (channels.external, "switchchannel", ()),
+        # Without a name the server cannot switch by it, and whoever has a reverse zone can choose the name.
+        (channels.external, "identnonenumeric", ()),
+        (channels.external, "maysaslserver", ()),
+        (channels.external, "saslswitchchannel", (channels.authenticated,)),
+    ]
+    if policy.sender_domain_check and settings.sender_domain_check_form == KEYWORD:
+        keywords.append((channels.external, "mailfromdnsverify", ()))
+    keywords.append((channels.internal, "allowswitchchannel", ()))
+    closed = [channels.authenticated] + ([channels.submission] if settings.submission else [])
+    for channel in closed:
+        keywords += [(channel, "mustsaslserver", ()), (channel, "noswitchchannel", ())]
+    return tuple(keywords)
+
+
+def build_blocks(settings: Settings, hosts: Mapping[str, str]) -> tuple[Block, ...]:
+    """Blocks for the channels that are missing, with the installer's keywords (section 5.4).
+
+    ``hosts`` are official host names by folded channel name.
+    """
+    channels = settings.channels
+    wanted = {
+        channels.internal: "smtp mx single_sys subdirs 20 dequeue_removeroute maxjobs 7 pool SMTP_POOL maytlsserver "
+        f"allowswitchchannel saslswitchchannel {channels.authenticated} missingrecipientpolicy 4",
+        channels.authenticated: "smtp mx single_sys mustsaslserver noswitchchannel missingrecipientpolicy 4",
+    }
+    if settings.submission:
+        wanted[channels.submission] = (
+            "submit smtp mx single_sys mustsaslserver noswitchchannel maytlsserver missingrecipientpolicy 4"
+        )
+    return tuple((name, keywords, default_host(name)) for name, keywords in wanted.items() if fold(name) not in hosts)
+
+
+def build_rules(settings: Settings, hosts: Mapping[str, str]) -> tuple[Pair, ...]:
+    """The rule that sends internal addresses to the internal channel (section 5.1)."""
+    internal = settings.channels.internal
+    host = hosts.get(fold(internal)) or default_host(internal)
+    return (("[]", f"$E$R${{{INTERNAL_TABLE},$L}}$U%[$L]@{host}"),)
+
+
+def build_options(policy: MailPolicy, settings: Settings, exists: bool, image: str) -> tuple[Setting, ...]:
+    """Options of dispatcher.cnf.
+
+    ``exists`` says whether there is a service for submission; a new one gets its port, and the ``image`` of the
+    service for port 25 where that is known.
+    """
+    options: list[Setting] = []
+    zones = tuple(f"{one.zone}." for _index, one in policy.lists(DISPATCHER))
+    if zones:
+        options.append((SMTP_SERVICE, ZONE_OPTION, zones))
+    if settings.submission:
+        if not exists:
+            options.append((SUBMISSION_SERVICE, "PORT", (SUBMISSION_PORT,)))
+            if image:
+                options.append((SUBMISSION_SERVICE, "IMAGE", (image,)))
+        options.append((SUBMISSION_SERVICE, "PARAMETER", (f"CHANNEL={settings.channels.submission}",)))
+    return tuple(options)

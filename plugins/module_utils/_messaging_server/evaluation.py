@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Evaluates what a run aims at before anything is swapped: our own evaluation, and the product's own tool.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+    load_config,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import Config
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
+    ACCESS_ERRORS,
+    STATE,
+    Live,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
+    MAPPINGS,
+    Product,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.proof import find_deviations
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.readback import Staged, read_back
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
+    Channels,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import Wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
+    PRIVATE,
+    encode,
+    new_attributes,
+    read_attributes,
+    read_file,
+    replace_file,
+)
+
+#: Digest of the texts and sessions that were last evaluated without a deviation.
+PROVEN = f"{STATE}/proven"
+
+
+def evaluate(wanted: Wanted, live: Live) -> int:
+    """Evaluate the wanted texts, unless exactly this was evaluated before; returns the number of sessions."""
+    if wanted.settings is None or _digest(wanted, live) == (read_file(PROVEN) or b"").decode("ascii", "replace"):
+        return 0
+    texts = wanted.composed.texts
+    config = load_config(
+        Config(
+            imta_cnf=texts.imta_cnf,
+            mappings=texts.mappings,
+            dispatcher_cnf=texts.dispatcher_cnf,
+            general=texts.general if live.text_database else "",
+            includes=live.includes,
+            access_errors=live.options.get(ACCESS_ERRORS, 0) & 1,
+        )
+    )
+    count, found = find_deviations(wanted.cases, config, wanted.settings.channels)
+    if found:
+        raise StepError("evaluate", describe_deviations(found), transaction.UNTOUCHED)
+    return count
+
+
+def _digest(wanted: Wanted, live: Live) -> str:
+    whole = [wanted.composed.texts, live.includes, live.options, wanted.cases]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+def note_proven(wanted: Wanted, live: Live) -> None:
+    """Remember what was evaluated, so that a run that changes nothing need not do it again."""
+    proven = _digest(wanted, live).encode() if wanted.settings is not None else None
+    if proven is not None and read_file(PROVEN) != proven:
+        os.makedirs(STATE, mode=0o700, exist_ok=True)
+        replace_file(PROVEN, proven, PRIVATE)
+
+
+def ask_product(product: Product, live: Live, wanted: Wanted, channels: Channels) -> None:
+    """Have the product's own tool read the staged mapping file; what it says must be what was evaluated."""
+    live_file = product.files[MAPPINGS]
+    with tempfile.TemporaryDirectory(prefix="mailhost-hardening-") as folder:
+        os.chmod(folder, 0o711)  # noqa: S103 (the tool may read its files as the mail server's own user)
+        path = os.path.join(folder, "mappings")
+        attributes = read_attributes(live_file) or new_attributes(live_file)
+        replace_file(path, encode(wanted.composed.texts.mappings), attributes)
+        staged = Staged(path, wanted.composed.texts.mappings, live.includes, channels)
+        read_back(product, staged, [case.session["client"] for case in wanted.cases])

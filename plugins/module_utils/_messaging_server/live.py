@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live files of an installed Messaging Server as texts, with what they include and what they say of the host.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+    parse_dispatcher,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    parse_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import Texts
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
+    DISPATCHER,
+    GENERAL,
+    IMTA,
+    MAPPINGS,
+    OPTIONS,
+    Product,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import (
+    Record,
+    RecordError,
+    load_record,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
+    decode,
+    read_file,
+)
+
+STATE = "/var/lib/mailhost-hardening/messaging-server"
+RECORD = f"{STATE}/record.json"
+
+#: The file of the product for each text.
+PARTS = {"imta_cnf": IMTA, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER, "general": GENERAL}
+
+#: Bit 0 of this option says that the general database is a text file.
+TEXT_DATABASES = "USE_TEXT_DATABASES"
+ACCESS_ERRORS = "ACCESS_ERRORS"
+
+#: With this option the recipient tables are asked with one field more, which is the stranger's text (section 4.1).
+ACCESS_ORCPT = "ACCESS_ORCPT"
+
+
+class Live(NamedTuple):
+    """Texts, whether there is a general.txt, the texts of included files by their name, options, and the record."""
+
+    texts: Texts
+    has_general: bool
+    includes: dict[str, str]
+    options: dict[str, int]
+    record: Record
+
+    @property
+    def text_database(self) -> bool:
+        """Whether keys of general.txt are looked at."""
+        return bool(self.options.get(TEXT_DATABASES, 0) & 1)
+
+
+def read_live(product: Product) -> Live:
+    """Read what is on the host. Raises StepError, OSError."""
+    found = {field: read_file(product.files[part]) for field, part in PARTS.items()}
+    for field in ("imta_cnf", "mappings", "dispatcher_cnf"):
+        if found[field] is None:
+            raise StepError("read", f"{product.files[PARTS[field]]} does not exist")
+    texts = Texts(**{field: decode(content or b"") for field, content in found.items()})
+    try:
+        record = load_record(read_file(RECORD))
+    except RecordError as error:
+        raise StepError("read", f"{RECORD} cannot be read: {error}; it says which entries are ours") from error
+    return Live(
+        texts,
+        found["general"] is not None,
+        _includes(texts, product),
+        _options(decode(read_file(product.files[OPTIONS]) or b"")),
+        record,
+    )
+
+
+def _includes(texts: Texts, product: Product) -> dict[str, str]:
+    """Included files by the name behind ``<``, also those that they include; a file that is not there is left out."""
+    known: dict[str, str] = {}
+    while True:
+        missing = {*parse_mappings(texts.mappings, includes=known).missing}
+        missing.update(parse_imta(texts.imta_cnf, includes=known).missing)
+        found = {}
+        for name in sorted(missing):
+            path = product.include_path(name)
+            content = read_file(path) if path else None
+            if content is not None:
+                found[name] = decode(content)
+        if not found:
+            return known
+        known.update(found)
+
+
+def _options(text: str) -> dict[str, int]:
+    """Numeric options of option.dat."""
+    options: dict[str, int] = {}
+    for option in parse_dispatcher(text).options:
+        if not option.service and option.value.isdigit():
+            options[option.name.upper()] = int(option.value)
+    return options

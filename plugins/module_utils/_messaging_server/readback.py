@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Has the product's own ``imsimta test -mapping`` read a staged mapping file: it must say what was evaluated here.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    surroundings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
+    Mappings,
+    load_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
+    PORT_TABLE,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import Product
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
+    SEND_TABLE,
+    Channels,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import STRANGER, TARGET
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+
+#: Flags that decide; others (a tag, a header line) say nothing about who may pass.
+DECIDING = frozenset("YNF")
+
+#: Clients that the tool is asked about, each of which starts it twice.
+CLIENTS = 3
+
+
+class Staged(NamedTuple):
+    """A staged mapping file: its path, its text, the texts it includes, and the channels in use."""
+
+    path: str
+    text: str
+    includes: Mapping[str, str]
+    channels: Channels
+
+
+def read_back(product: Product, staged: Staged, clients: Iterable[str]) -> int:
+    """Compare the tool's answers with ours; returns how many. Raises StepError where they differ."""
+    mappings = load_mappings(staged.text, "mappings", tuple(sorted(staged.includes.items())))
+    count = 0
+    for table, probe in _probes(list(dict.fromkeys(clients)), staged.channels):
+        wanted = _ours(mappings, table, probe)
+        if wanted is None:
+            continue
+        count += 1
+        said = product.test_mapping(table, probe, staged.path)
+        flags = said.flags & DECIDING
+        same = flags == wanted[0] and (flags.isdisjoint("NF") or said.output.strip() == wanted[1].strip())
+        if not same:
+            raise StepError(
+                "imsimta test -mapping",
+                f'table {table}, probe "{probe}": the product says {sorted(flags)} "{said.output}", '
+                f'the evaluation said {sorted(wanted[0])} "{wanted[1]}"\n{said.printed}',
+                "nothing was changed",
+            )
+    return count
+
+
+def _probes(clients: list[str], channels: Channels) -> Iterator[tuple[str, str]]:
+    yield SEND_TABLE, f"{channels.external}|{STRANGER}|{channels.external}|{TARGET}"
+    yield SEND_TABLE, f"{channels.internal}|{STRANGER}|{channels.external}|{TARGET}"
+    for client in clients[:: max(1, len(clients) // CLIENTS)][:CLIENTS] or clients:
+        yield INTERNAL_TABLE, client
+        # Without flag A nothing is looked up.
+        yield PORT_TABLE, f"TCP|192.0.2.25|25|{client}|40001"
+
+
+def _ours(mappings: Mappings, table: str, probe: str) -> tuple[frozenset[str], str] | None:
+    """Flags and text of our own evaluation; None where the table is not there or something outside is asked."""
+    if table not in mappings:
+        return None
+    asked: list[str] = []
+
+    def outside(_image: str, _routine: str, argument: str) -> None:
+        asked.append(argument)
+
+    result = mappings.probe(table, probe, surroundings("", _Database(asked), outside))
+    if asked:
+        return None
+    return frozenset(result.flags) & DECIDING, result.output
+
+
+class _Database(dict[str, str]):
+    """An empty general database that remembers what was asked."""
+
+    def __init__(self, asked: list[str]) -> None:
+        super().__init__()
+        self._asked = asked
+
+    def __bool__(self) -> bool:
+        """An empty one is not none."""
+        return True
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Nothing is there."""
+        self._asked.append(key)
+        return default

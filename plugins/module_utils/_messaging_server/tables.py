@@ -1,0 +1,367 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mapping tables from a mail policy, as rows that remember which variable they come from.
+
+Private to this collection. Sources: messaging-server.md sections 3.4, 4, 7 and 12.
+
+HELO names and addresses are text of strangers and may have a bar in them, so a star may take more than its field.
+Two rules keep that harmless. An entry that accepts matches less, never more: each of its fields is a class without
+a bar, or lies in front of all such text. An entry that refuses or looks up has plain stars, which match more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
+    PORT_TABLE,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import quote
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
+    MAIL_TABLE,
+    MAPPING,
+    SEND_TABLE,
+    Extra,
+    Settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
+    CONNECT,
+    DISPATCHER,
+    MAIL,
+    BlockList,
+    MailPolicy,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
+
+#: Classes without a bar: an address, a port, a submission type, visible text (see the top of this file).
+_ADDRESS, _PORT, _TYPE, _VISIBLE = "$[0-9A-Fa-f.:]*", "$D*", "$A*", "$[!-{}-~]*"
+
+#: A domain as it becomes part of a template again: without dollar signs and bars.
+_DOMAIN = "$[+-.0-9A-Z_a-z]*"
+
+#: What leads a probe of ORIG_MAIL_ACCESS, with the client's address as wildcard 2.
+_CLIENT = f"TCP|{_ADDRESS}|{_PORT}|{_ADDRESS}|{_PORT}"
+
+#: Channels that no address may name, whatever comes behind (section 4.3).
+NEVER_NAMED = ("native", "hold", "pipe")
+
+#: Senders must be able to ask why they are refused (section 7).
+ALWAYS_REACHABLE = ("postmaster", "abuse")
+
+#: Keys of the general database.
+INTERNAL_KEY, BLOCKED_KEY = "MAILHOST-INTERNAL", "MAILHOST-BLOCKED"
+
+BLOCKED = "$N" + quote("500 5.7.1 Access denied", "text")
+
+#: What stands for the client's address in the text of a list.
+CLIENT_IN_TEXT = "{client}"
+
+_LOOPBACK = (Network(4, 0x7F000001, 32), Network(6, 1, 128))
+
+
+class Row(NamedTuple):
+    """An entry, and where it comes from: an option of the policy or of the settings, and the place in it."""
+
+    pattern: str
+    template: str
+    option: str
+    place: str = ""
+
+
+class Sources(NamedTuple):
+    """What the tables are made from. ``hosts`` are the official host names by folded channel name, empty if unknown.
+
+    ``database`` says whether the general database can be used. ``leaving`` are folded names of channels by which mail
+    leaves the host.
+    """
+
+    policy: MailPolicy
+    settings: Settings
+    hosts: Mapping[str, str]
+    database: bool
+    leaving: tuple[str, ...] = ()
+
+
+class Tables(NamedTuple):
+    """Rows of each table that is needed, and the entries of the general database."""
+
+    rows: dict[str, list[Row]]
+    general: dict[str, str]
+
+
+def build_tables(sources: Sources) -> Tables:
+    """All tables of a policy. Raises QuoteError for a channel's name that cannot stand in a pattern."""
+    policy, extra = sources.policy, sources.settings.extra_entries
+    rows: dict[str, list[Row]] = {}
+    if policy.blocked or policy.lists(CONNECT) or policy.lists(DISPATCHER) or PORT_TABLE in extra:
+        rows[PORT_TABLE] = _port_access(sources)
+    rows[INTERNAL_TABLE] = _internal_ip(sources)
+    rows[SEND_TABLE] = _send_access(sources)
+    mail = _mail_access(sources)
+    if mail:
+        rows[MAIL_TABLE] = mail
+    general: dict[str, str] = {}
+    for network in _in_database(sources, policy.internal):
+        general[f"{INTERNAL_KEY}|{network.address}"] = "$Y"
+    if not policy.lists(DISPATCHER):
+        for network in _in_database(sources, policy.blocked):
+            general[f"{BLOCKED_KEY}|{network.address}"] = BLOCKED
+    return Tables(rows, general)
+
+
+def _framed(settings: Settings, table: str, own: Iterable[Row], last: Iterable[Row] = ()) -> list[Row]:
+    """Our rows between those of the user."""
+    extra = settings.extra_entries.get(table, Extra())
+
+    def of_user(place: str, pairs: Iterable[tuple[str, str]]) -> Iterator[Row]:
+        for index, (pattern, template) in enumerate(pairs):
+            yield Row(pattern, template, "extra_entries", f".{table}.{place}[{index}]")
+
+    return [*of_user("before", extra.before), *own, *of_user("after", extra.after), *last]
+
+
+def network_pattern(network: Network) -> str:
+    """The pattern item for a network; a single address has its full length too."""
+    return f"$({network})" if network.version == 4 else f"${{{network}}}"
+
+
+def _in_database(sources: Sources, networks: Iterable[Network]) -> list[Network]:
+    """The single addresses of a list that go into the general database; only IPv4 has one spelling for each."""
+    limit = sources.settings.general_database_from
+    singles = [one for one in networks if one.version == 4 and one.prefix == 32]
+    return singles if sources.database and limit and len(singles) >= limit else []
+
+
+def _in_table(sources: Sources, networks: Iterable[Network]) -> list[Network]:
+    networks = list(networks)
+    elsewhere = set(_in_database(sources, networks))
+    return [network for network in networks if network not in elsewhere]
+
+
+def _with_loopback(networks: Iterable[Network]) -> list[Network]:
+    known = list(networks)
+    return known + [one for one in _LOOPBACK if one not in known]
+
+
+# INTERNAL_IP
+
+
+def _internal_ip(sources: Sources) -> list[Row]:
+    inside = "internal_networks"
+    rows = []
+    if _in_database(sources, sources.policy.internal):
+        rows.append(Row("*", f"$C${{{INTERNAL_KEY}|$0}}$E", inside))
+    networks = _with_loopback(_in_table(sources, sources.policy.internal))
+    rows += [
+        # The vendor writes the loopback address as text (section 4.4).
+        Row("127.0.0.1" if network == _LOOPBACK[0] else network_pattern(network), "$Y", inside)
+        for network in networks
+    ]
+    return _framed(sources.settings, INTERNAL_TABLE, rows, [Row("*", "$N", inside)])
+
+
+# PORT_ACCESS: its probes have no text of strangers.
+
+
+def _port_access(sources: Sources) -> list[Row]:
+    policy, settings = sources.policy, sources.settings
+    exempt = [Row(_port_pattern(one), "$YEXTERNAL", "dnsbl_exempt_networks") for one in policy.exempt]
+    if policy.lists(DISPATCHER):
+        # The zones of the Dispatcher are looked at only when no entry matches (section 4.2): no entry here may
+        # match a stranger, not even one that fails.
+        rows = [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in policy.blocked]
+        rows += [Row(_port_pattern(one), "$Y", "internal_networks") for one in _with_loopback(policy.internal)]
+        return _framed(settings, PORT_TABLE, rows + exempt)
+    rows = []
+    if _in_database(sources, policy.blocked):
+        rows.append(Row("TCP|*|*|*|*", f"$C${{{BLOCKED_KEY}|$2}}$E", "blocked_networks"))
+    rows += [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in _in_table(sources, policy.blocked)]
+    rows.append(Row("*|*|*|*|*", f"$C$|{INTERNAL_TABLE};$3|$Y$E", "internal_networks"))
+    lists = policy.lists(CONNECT)
+    if lists:
+        rows += exempt
+    for index, one in lists:
+        call = _list_call(settings, "dns_verify_domain_port", "$1", one)
+        # Flag A is set on the Dispatcher's probe alone, so the server's own probe costs no look-up.
+        rows.append(Row("TCP|*|25|*|*", f"$C$:A{call}$E", "dnsbls", f"[{index}].text"))
+    return _framed(settings, PORT_TABLE, rows, [Row("*", "$YEXTERNAL", "internal_networks")])
+
+
+def _port_pattern(network: Network) -> str:
+    return f"TCP|*|*|{network_pattern(network)}|*"
+
+
+def _list_call(settings: Settings, routine: str, client: str, one: BlockList) -> str:
+    text = one.text or f"Your host {CLIENT_IN_TEXT} is listed by {shown_zone(one.zone)}"
+    text = quote(text, "callout").replace(CLIENT_IN_TEXT, client)
+    # The dot keeps the resolver's search list out (section 7).
+    return f"$[{settings.dns_library},{routine},{client},{one.zone}.,{text}]"
+
+
+# ORIG_SEND_ACCESS
+
+
+def _send_access(sources: Sources) -> list[Row]:
+    policy, channels = sources.policy, sources.settings.channels
+    external, internal = channels.external, channels.internal
+    refused = "$N" + quote(policy.relay_rejection, "text")
+    rows = [
+        Row(f"{source}|*|{destination}", refused, "relay_rejection") for source, destination in _never_open(sources)
+    ]
+    outward = _outward(sources)
+    for index, exception in enumerate(policy.relay_exceptions):
+        # Only who the sender says he is; ORIG_MAIL_ACCESS sees to the networks.
+        rows += [
+            Row(f"{external}|{sender}|{destination}|{recipient}", "$Y", "relay_exceptions", f"[{index}]")
+            for destination in (external, *outward)
+            for sender in _mailboxes(exception.sender_domains)
+            for recipient in _mailboxes(exception.recipient_domains)
+        ]
+    rows.append(Row(f"{external}|*|{external}|*", refused, "relay_rejection"))
+    for destination in (*((internal,) if policy.domains else ()), *outward):
+        # Behind the refusals above. A star for the sender may take a channel too, but the text ends in one of our own
+        # domains all the same, and the way out to the world is closed by then.
+        rows += [
+            Row(f"{external}|*|{destination}|*@{domain}", "$Y", "domains", f"[{index}]")
+            for index, domain in enumerate(policy.domains)
+        ]
+        rows.append(Row(f"{external}|*|{destination}|*", refused, "relay_rejection"))
+    return _framed(sources.settings, SEND_TABLE, rows)
+
+
+def _outward(sources: Sources) -> list[str]:
+    """The site's own channels by which mail leaves the host, as patterns."""
+    return [quote(name, "pattern") for name in ways_out(sources.settings, sources.leaving)]
+
+
+def ways_out(settings: Settings, leaving: Iterable[str]) -> list[str]:
+    """The site's own channels of those by which mail leaves the host, but for those of which an extra entry decides."""
+    channels = settings.channels
+    known = {fold(name) for name in (*channels, *NEVER_NAMED)}
+    # An entry of the site's own that takes all mail for a channel decides: none of ours behind it could be reached.
+    decided = {fold(pattern) for pattern, _template in settings.extra_entries.get(SEND_TABLE, Extra()).before}
+    found = [name for name in leaving if name not in known]
+    return [name for name in found if fold(f"{channels.external}|*|{quote(name, 'pattern')}|*") not in decided]
+
+
+def _mailboxes(domains: Iterable[str]) -> list[str]:
+    return [f"{_VISIBLE}@{domain}" for domain in domains] or [_VISIBLE]
+
+
+def _never_open(sources: Sources) -> Iterator[tuple[str, str]]:
+    """Source channel, and destination channel with recipient, of what no exception opens."""
+    settings, hosts = sources.settings, sources.hosts
+    channels = settings.channels
+    inward = [channels.internal, channels.authenticated, channels.submission]
+    # Whoever takes the mail next, the local channel too, may follow a route: source route, percent sign, bang path,
+    # second at sign. Strangers have no reason to name one (RFC 5321 appendix C, RFC 1123 section 5.2.16).
+    for route in ("@*", "*$%*", "*!*", "*@*@*"):
+        yield channels.external, f"*|{route}"
+    for name in inward[1:]:
+        if not hosts or fold(name) in hosts or name != channels.submission or settings.submission:
+            yield channels.external, f"{name}|*"
+    sources_of_mail = ["tcp_*"] + ([] if fold(channels.external).startswith("tcp_") else [channels.external])
+    for source in sources_of_mail:
+        for name in NEVER_NAMED:
+            if not hosts or name in hosts:
+                yield source, f"{name}|*"
+        for name, host in _named_by_host(sources):
+            yield source, f"{quote(name, 'pattern')}|*@{quote(host, 'pattern')}"
+
+
+def _named_by_host(sources: Sources) -> list[tuple[str, str]]:
+    """Channels that mail may go to, but not by naming their host: no real domain is without a dot."""
+    channels = sources.settings.channels
+    others = {channels.external, channels.authenticated, channels.submission, channels.local, *NEVER_NAMED}
+    hosts = sources.hosts or {"ims-ms": "ims-ms-daemon"}
+    known = {**hosts}
+    known.setdefault(fold(channels.internal), default_host(channels.internal))
+    return [
+        (name, host)
+        for name, host in sorted(known.items())
+        if "." not in host and name not in {fold(other) for other in others}
+    ]
+
+
+def default_host(channel: str) -> str:
+    """The official host name that a channel gets when it is made here."""
+    return f"{channel}-daemon"
+
+
+# ORIG_MAIL_ACCESS
+
+
+def _mail_access(sources: Sources) -> list[Row]:
+    policy, settings = sources.policy, sources.settings
+    external = settings.channels.external
+    rows: list[Row] = []
+    for index, exception in enumerate(policy.relay_exceptions):
+        for network in exception.networks:
+            client = f"TCP|{_ADDRESS}|{_PORT}|{network_pattern(network)}|{_PORT}|SMTP{_VISIBLE}|{_TYPE}"
+            rows += [
+                Row(f"{client}|{external}|{sender}|{destination}|{recipient}", "$Y$E", "relay_exceptions", f"[{index}]")
+                for destination in (external, *_outward(sources))
+                for sender in _mailboxes(exception.sender_domains)
+                for recipient in _mailboxes(exception.recipient_domains)
+            ]
+    if policy.relay_exceptions:
+        refused = "$N" + quote(policy.relay_rejection, "text")
+        rows.append(Row(f"TCP|*|*|*|*|*|*|{external}|*|{external}|*", refused, "relay_rejection"))
+        rows += _no_friends(sources, refused)
+    return _framed(settings, MAIL_TABLE, [*rows, *_looked_up(sources)])
+
+
+def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
+    """Who only says that he is a friend, and asks for one of the site's own channels.
+
+    ORIG_SEND_ACCESS lets these pairs pass besides mail for our own domains, which must not be refused here.
+    """
+    policy, external = sources.policy, sources.settings.channels.external
+    ours: dict[str, int] = {}
+    closed: dict[str, int] = {}
+    for destination in _outward(sources):
+        for index, exception in enumerate(policy.relay_exceptions):
+            senders, recipients = exception.sender_domains, exception.recipient_domains
+            for sender in senders if not recipients else ():
+                # Not looked up in lists: an entry cannot leave out one domain and let the others go on.
+                client = f"{_CLIENT}|SMTP{_VISIBLE}|{_TYPE}|{external}|{_VISIBLE}@{sender}|{destination}"
+                for domain in policy.domains:
+                    ours.setdefault(f"{client}|{_VISIBLE}@{domain}", index)
+            others = [f"*@{domain}" for domain in recipients if domain not in policy.domains]
+            for recipient in others if recipients else ("*",):
+                for sender in [f"*@{domain}" for domain in senders] or ["*"]:
+                    closed.setdefault(f"TCP|*|*|*|*|*|*|{external}|{sender}|{destination}|{recipient}", index)
+    for pattern, index in ours.items():
+        yield Row(pattern, "$Y$E", "relay_exceptions", f"[{index}]")
+    # The narrow ones first, so that each can be reached.
+    for pattern, index in sorted(closed.items(), key=lambda one: -one[0].count("@")):
+        yield Row(pattern, refused, "relay_exceptions", f"[{index}]")
+
+
+def _looked_up(sources: Sources) -> Iterator[Row]:
+    policy, settings = sources.policy, sources.settings
+    external = settings.channels.external
+    lists = policy.lists(MAIL)
+    by_mapping = policy.sender_domain_check and settings.sender_domain_check_form == MAPPING
+    if not lists and not by_mapping:
+        return
+    anyone = f"{_CLIENT}|SMTP{_VISIBLE}|{_TYPE}|{external}|{_VISIBLE}|{_VISIBLE}"
+    for mailbox in ALWAYS_REACHABLE:
+        yield Row(f"{anyone}|{mailbox}@{_VISIBLE}", "$Y$E", "dnsbls")
+    for network in policy.exempt:
+        # All fields before the text of the client are fixed; behind them it may say what it likes.
+        pattern = f"TCP|{_ADDRESS}|{_PORT}|{network_pattern(network)}|{_PORT}|*"
+        yield Row(pattern, "$Y$E", "dnsbl_exempt_networks")
+    for index, one in lists:
+        call = _list_call(settings, "dns_verify_domain", "$2", one)
+        yield Row(f"{_CLIENT}|SMTP*|*|{external}|*|*|*", f"$C{call}$E", "dnsbls", f"[{index}].text")
+    if by_mapping:
+        # What is found is template text: the domain must not be able to say $[...] in it.
+        refused = "$$NInvalid$ sender$ domain$ $7"
+        call = f"$[{settings.dns_library},dns_verify,$7|$$y|{refused}]"
+        yield Row(f"{_CLIENT}|SMTP*|*|{external}|*@{_DOMAIN}|*|*", f"$C{call}$E", "sender_domain_check")

@@ -1,0 +1,242 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run on the host aims at: from policy, settings and live files to wanted files and the sessions to evaluate.
+
+Private to this collection. Everything that can be refused by reading alone is refused here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import chain, islice
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    surroundings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
+    load_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
+    DEFAULT_SERVER,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+    parse_dispatcher,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    parse_mappings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.cases import Server, policy_cases
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import (
+    Composed,
+    Texts,
+    compose,
+    describe_unknown,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.literals import entering
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
+    ACCESS_ORCPT,
+    Live,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import (
+    HostFacts,
+    Plan,
+    compile_plan,
+    read_wanted,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
+    Settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import (
+    MOST,
+    inner_hosts,
+    literal_clients,
+    outer_hosts,
+    senders_of_entries,
+    services_of,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.tables import ways_out
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case, cases_of_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ERRORS_LIST, unusable_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+
+#: The service of port 587 in dispatcher.cnf, folded.
+SUBMIT = "smtp_submit"
+
+#: What is left when our part is to leave.
+NO_PLAN = Plan({}, (), (), (), (), {})
+
+
+class Wanted(NamedTuple):
+    """What a run aims at. Without settings our part is to leave, and there are no cases."""
+
+    composed: Composed
+    cases: tuple[Case, ...]
+    settings: Settings | None
+    accepted: frozenset[str]
+    warnings: tuple[str, ...]
+
+
+def absent(live: Live) -> Wanted:
+    return Wanted(compose(live.texts, NO_PLAN, live.record), (), None, NO_PLAN.accepted_findings(), ())
+
+
+def present(arguments: dict[str, Any], live: Live) -> Wanted:
+    if live.options.get(ACCESS_ORCPT):
+        raise StepError(
+            "read",
+            "ACCESS_ORCPT is set in option.dat: the recipient tables are then asked with a further field, for which "
+            "this role has no entries; remove the option",
+            transaction.UNTOUCHED,
+        )
+    names = arguments.get("names") or {}
+    policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
+    tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))
+    facts = host_facts(live)
+    skipped, warnings = _unusable_lists(policy, settings, live, names)
+    facts = facts._replace(skipped_zones=frozenset(skipped))
+    _check_submission(settings, live, names)
+    plan = compile_plan(policy, settings, facts, names)
+    _refuse_included(live, plan)
+    composed = compose(live.texts, plan, live.record)
+    if composed.texts.general and (live.record.general_made or not live.has_general):
+        composed = composed._replace(record=composed.record._replace(general_made=True))
+    if composed.unknown and settings.unknown_entries == "stop":
+        raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
+    policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    server, unclear = _server(policy, settings, composed.texts, live.includes)
+    warnings += unclear
+    shut = [] if policy.domains else ways_out(settings, sorted(facts.leaving or ()))
+    if shut and composed.texts.mappings != live.texts.mappings:
+        warnings.append(
+            f"{names.get('domains', 'mailhost_domains')}: is empty, so mail from outside is refused where it leaves by "
+            f"{', '.join(shut)}; name the domains whose mail goes there"
+        )
+    cases = chain(
+        policy_cases(policy, server),
+        cases_of_tests(tests, policy.domains),
+    )
+    return Wanted(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
+
+
+def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) -> None:
+    """Port 587 must be free or that of the service of submission, whose parameters must be ours to set."""
+    if not settings.submission:
+        return
+    dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
+    path = names.get("submission", "messaging_server_submission")
+    owner = dispatcher.service_of_port(587)
+    if owner is not None and fold(owner) != SUBMIT:
+        raise PolicyError(
+            [f"{path}: port 587 is that of [SERVICE={owner}] in dispatcher.cnf; rename it SMTP_SUBMIT, or write false"]
+        )
+    wanted = f"CHANNEL={settings.channels.submission}"
+    others = [value for value in dispatcher.by_name.get((SUBMIT, "parameter"), []) if value != wanted]
+    if any(not fold(value).startswith("channel=") for value in others):
+        told = f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which ours would replace"
+        raise PolicyError([f"{told}; remove it, or write false"])
+
+
+def require_includes(live: Live) -> None:
+    """Rules and tables that cannot be read cannot be evaluated."""
+    missing = [
+        *parse_imta(live.texts.imta_cnf, includes=live.includes).missing,
+        *parse_mappings(live.texts.mappings, includes=live.includes).missing,
+    ]
+    if missing:
+        raise StepError(
+            "read",
+            f"included files cannot be read: {', '.join(dict.fromkeys(missing))}; "
+            "put them in place, or remove the lines",
+            transaction.UNTOUCHED,
+        )
+
+
+def _refuse_included(live: Live, plan: Plan) -> None:
+    """A table of ours in an included file would be there twice."""
+    for table in parse_mappings(live.texts.mappings, includes=live.includes).tables:
+        if table.name.upper() in plan.tables and table.line.file in live.includes:
+            raise StepError(
+                "read",
+                f"table {table.name} stands in the included file {table.line.file}, which the role does not edit; "
+                "move it into the mapping file",
+                transaction.UNTOUCHED,
+            )
+
+
+def host_facts(live: Live) -> HostFacts:
+    """What the plan has to know of the host."""
+    channels = parse_imta(live.texts.imta_cnf, includes=live.includes).channels
+    dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
+    images = dispatcher.values("SMTP", "IMAGE")
+    # A service that was made here is still to be made: the plan has to say all of it again.
+    made_here = any(fold(place[0]) == SUBMIT and words.before is None for place, words in live.record.options.items())
+    return HostFacts(
+        text_database=live.text_database,
+        channel_hosts={fold(one.name): one.hosts[0] for one in channels if one.hosts},
+        submission_service=not made_here and any(fold(service) == SUBMIT for service in dispatcher.services),
+        smtp_image=images[0] if images else "",
+        leaving=frozenset(fold(one.name) for one in channels if one.hosts and one.leaves()),
+    )
+
+
+def _server(
+    policy: MailPolicy, settings: Settings, texts: Texts, includes: Mapping[str, str]
+) -> tuple[Server, tuple[str, ...]]:
+    """What the cases need to know of the server, and a warning for each way in that cannot be evaluated."""
+    imta = parse_imta(texts.imta_cnf, includes=includes)
+    local = imta.channel(settings.channels.local)
+    own = policy.domains or (local.hosts if local else ()) or ("localhost.localdomain",)
+    hosts = [imta.channel(name) for name in settings.channels]
+    names = tuple(dict.fromkeys(one.hosts[0] for one in hosts if one is not None and one.hosts and one is not local))
+    extra = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
+    clients, unclear = entering(imta, parse_mappings(texts.mappings, includes=includes), settings.channels.external)
+    # Whom an extra entry of INTERNAL_IP names is internal, too.
+    mappings = load_mappings(texts.mappings, "mappings", tuple(sorted(includes.items())))
+    strangers = (one for one in clients if "Y" not in mappings.probe(INTERNAL_TABLE, one, surroundings()).flags)
+    others = list(islice(strangers, MOST + 1))
+    if len(others) > MOST:
+        told = f"more than {MOST} clients of tables that rewrite rules ask are not internal by policy"
+        unclear += (f"{told}, and only so many are evaluated; see to the others",)
+    server = Server(
+        own[0],
+        DEFAULT_SERVER,
+        names,
+        settings.submission,
+        services_of(parse_dispatcher(texts.dispatcher_cnf)),
+        tuple(dict.fromkeys((*literal_clients(imta), *others[:MOST]))),
+        senders_of_entries(extra, settings.channels.external),
+        inner_hosts(imta, settings.channels.local),
+        outer_hosts(imta, policy.domains, settings),
+    )
+    return server, unclear
+
+
+def _describe_unknown(composed: Composed) -> str:
+    return (
+        "these entries stand in tables that the policy fills, and neither the inventory nor an earlier run knows them. "
+        "Put those that are to stay into the inventory, and remove the others from the file, or write "
+        "messaging_server_unknown_entries: replace\n" + describe_unknown(composed.unknown)
+    )
+
+
+def _unusable_lists(
+    policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
+) -> tuple[set[str], list[str]]:
+    """Block lists that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
+    templates = [template for table in live.record.tables.values() for _pattern, template in table.ours]
+    zones = [value for words in live.record.options.values() for value in words.ours]
+    new = {
+        one.zone: index
+        for index, one in enumerate(policy.block_lists)
+        if f"{one.zone}." not in zones and not any(f",{one.zone}.," in template for template in templates)
+    }
+    return unusable_lists(new, names, "messaging_server", settings.unusable_block_lists == "skip", ERRORS_LIST)

@@ -1,0 +1,202 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Proof of a packet filter: it is really loaded, and the controller comes through, in a throw-away network namespace.
+
+Private to the collection: other collections must not import it.
+
+``iptables-nft-restore --test`` accepts a jump to a chain that does not exist;
+the kernel does not. So the kernel is asked, in a namespace of its own where
+nothing listens and no packet arrives but ours.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import time
+from typing import Callable, NamedTuple, NoReturn
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
+
+CLONE_NEWNET = 0x40000000
+"""unshare(2)."""
+TIME_LIMIT = 120
+"""Seconds for a whole proof; a million networks take a tenth of that."""
+CONNECT_TIMEOUT = 2.0
+"""Seconds for a handshake between two namespaces, which takes a thousandth of that."""
+
+
+class NoNamespaceError(Exception):
+    """The host does not allow a network namespace."""
+
+
+class Connection(NamedTuple):
+    """The live SSH connection: the controller's address, and ours with the port it came to."""
+
+    controller: str
+    address: str
+    port: int
+
+
+def unshare_network() -> None:
+    """Move the calling process into a new network namespace."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNET) != 0:
+        raise NoNamespaceError(os.strerror(ctypes.get_errno()))
+
+
+def prove(directory: str, connection: Connection | None) -> list[str]:
+    """Load the state in a directory in a namespace and try the controller's connection there.
+
+    Returns what could not be tried, one sentence each. Raises LoadError where the
+    kernel refuses the state or the state refuses the controller, and
+    NoNamespaceError where the host has no namespace for us.
+    """
+
+    def attempt() -> list[str]:
+        loader.load(directory)
+        return _try_connection(connection) if connection is not None else []
+
+    return in_namespace(attempt) or []
+
+
+def in_namespace(work: Callable[[], list[str] | None]) -> list[str] | None:
+    """Run work in a forked process with a network namespace of its own, and return what it returns.
+
+    Raises NoNamespaceError where the host has no namespace for us, and LoadError
+    for whatever else goes wrong. Process and namespace are gone afterwards.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        _report(writer, work)
+    os.close(writer)
+    try:
+        outcome = json.loads(_read_all(reader, TIME_LIMIT) or '{"error": "the proof was killed"}')
+    finally:
+        os.close(reader)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    if "no_namespace" in outcome:
+        raise NoNamespaceError(outcome["no_namespace"])
+    if "error" in outcome:
+        raise loader.LoadError(outcome["error"])
+    return [str(note) for note in outcome["notes"] or []]
+
+
+def _report(writer: int, work: Callable[[], list[str] | None]) -> NoReturn:
+    try:
+        unshare_network()
+        outcome: dict[str, object] = {"notes": work()}
+    except NoNamespaceError as error:
+        outcome = {"no_namespace": str(error)}
+    except loader.LoadError as error:
+        outcome = {"error": str(error)}
+    except BaseException as error:
+        outcome = {"error": f"the proof failed: {error!r}"}
+    os.write(writer, json.dumps(outcome).encode("utf-8"))
+    os._exit(0)
+
+
+def _read_all(reader: int, seconds: float) -> str:
+    deadline = time.monotonic() + seconds
+    data = b""
+    while True:
+        left = deadline - time.monotonic()
+        ready, _write, _error = select.select([reader], [], [], max(0.0, left))
+        if not ready:
+            raise loader.LoadError(f"the proof did not end within {seconds:.0f} seconds")
+        chunk = os.read(reader, 65536)
+        if not chunk:
+            return data.decode("utf-8")
+        data += chunk
+
+
+def _try_connection(connection: Connection) -> list[str]:
+    """Open a TCP connection from the controller's address to ours, between two namespaces."""
+    if connection.controller == connection.address:
+        return ["the controller is this host itself, so its connection was not tried"]
+    if connection.controller.startswith("fe80:"):
+        return ["the controller comes from a link-local address, so its connection was not tried"]
+    family = socket.AF_INET6 if ":" in connection.controller else socket.AF_INET
+    to_child, from_parent = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(from_parent)
+        _be_controller(to_child, family, connection)
+    os.close(to_child)
+    try:
+        _wire(child, family, connection)
+    except loader.LoadError as error:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return [f"the controller's connection could not be tried: {error}"]
+    with socket.socket(family, socket.SOCK_STREAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((connection.address, connection.port))
+        server.listen(1)
+        os.write(from_parent, b"go")
+        os.close(from_parent)
+        _pid, status = os.waitpid(child, 0)
+    if status != 0:
+        raise loader.LoadError(f"they refuse the controller, {connection.controller}, at port {connection.port}")
+    return []
+
+
+def _wire(child: int, family: int, connection: Connection) -> None:
+    """Lay a cable between our namespace and the child's, once the child has one."""
+    bits, version = ("128", "-6") if family == socket.AF_INET6 else ("32", "-4")
+    ours = os.readlink("/proc/self/ns/net")
+    deadline = time.monotonic() + CONNECT_TIMEOUT
+    while os.readlink(f"/proc/{child}/ns/net") == ours:
+        if time.monotonic() > deadline:
+            raise loader.LoadError("a second network namespace did not come up")
+        time.sleep(0.005)
+    loader.run(["ip", "link", "add", "proof0", "type", "veth", "peer", "name", "proof1", "netns", str(child)])
+    loader.run(["ip", version, "address", "add", f"{connection.address}/{bits}", "dev", "proof0", *_no_dad(family)])
+    loader.run(["ip", "link", "set", "proof0", "up"])
+    loader.run(["ip", version, "route", "add", f"{connection.controller}/{bits}", "dev", "proof0"])
+
+
+def _no_dad(family: int) -> list[str]:
+    """An IPv6 address is usable at once where nobody else can have it."""
+    return ["nodad"] if family == socket.AF_INET6 else []
+
+
+def _be_controller(to_child: int, family: int, connection: Connection) -> NoReturn:
+    code = 1
+    try:
+        unshare_network()
+        if os.read(to_child, 2) == b"go":
+            bits, version = ("128", "-6") if family == socket.AF_INET6 else ("32", "-4")
+            loader.run(
+                ["ip", version, "address", "add", f"{connection.controller}/{bits}", "dev", "proof1", *_no_dad(family)]
+            )
+            loader.run(["ip", "link", "set", "proof1", "up"])
+            loader.run(["ip", version, "route", "add", f"{connection.address}/{bits}", "dev", "proof1"])
+            with socket.create_connection(
+                (connection.address, connection.port), CONNECT_TIMEOUT, source_address=(connection.controller, 0)
+            ):
+                code = 0
+    except (OSError, NoNamespaceError, loader.LoadError):
+        code = 1
+    os._exit(code)
+
+
+def test_only(directory: str) -> list[str]:
+    """Have iptables-restore test the rules where no namespace is allowed; returns what could not be tested."""
+    state = loader.State.read(directory)
+    if loader.read_text(directory, "sets"):
+        return ["rules that need new sets could not be tested"]
+    for family in loader.FAMILIES:
+        text = loader.read_text(directory, family)
+        if text:
+            loader.run([loader.command(family, state.backend, "restore"), "--test", "--noflush"], text)
+    return []

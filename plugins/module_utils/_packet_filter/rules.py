@@ -1,0 +1,395 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The packet filter of a mail host: a policy becomes chains, rules and sets.
+
+Private to the collection: other collections must not import it.
+
+Chains, all in the filter table: ``MAILHOST-IN`` and ``MAILHOST-OUT`` are the
+ones that INPUT and OUTPUT jump to; they hand packets of mail ports to
+``MAILHOST-IN-MAIL`` and ``MAILHOST-OUT-MAIL``. The flows are those of the seed
+requirements F1 to F6; docs/firewall.md draws the chains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.syntax import (
+    SYN,
+    Table,
+    join,
+    multiport,
+    quote,
+    rate,
+    tcp,
+    udp,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import BITS, Network, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
+    CLIENT,
+    SERVER,
+    FirewallPolicy,
+    Flow,
+    flow_name,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL, Service
+
+IN, OUT = "MAILHOST-IN", "MAILHOST-OUT"
+IN_MAIL, OUT_MAIL = "MAILHOST-IN-MAIL", "MAILHOST-OUT-MAIL"
+UNPRIVILEGED = "1024:65535"
+RESERVED_CLIENT_PORTS = range(512, 1024)
+"""Ports that bindresvport(3) gives to clients such as NFS: no sign of a mail server."""
+
+
+SOURCES = 262144
+"""Sources that a limit keeps apart. The kernel drops new connections of further ones while its table is full."""
+
+
+class HostFacts(NamedTuple):
+    """What only the host knows.
+
+    ``controller`` and ``ssh_port``: the two ends of the live SSH connection,
+    or None and 22. ``smtp_client_uids``: who may connect to port 25, or None
+    for everybody.
+    """
+
+    controller: str | None = None
+    ssh_port: int = 22
+    smtp_client_uids: tuple[int, ...] | None = None
+
+
+class Ruleset(NamedTuple):
+    """Finished text: ``sets`` for ipset restore, ``ipv4`` and ``ipv6`` for ip(6)tables-restore --noflush."""
+
+    sets: str
+    ipv4: str
+    ipv6: str
+
+
+def compile_firewall(policy: FirewallPolicy, facts: HostFacts = HostFacts()) -> Ruleset:  # noqa: B008 (immutable)
+    """Return the finished text of a policy on a host."""
+    tables = [_Compiler(version, policy, facts).table for version in (4, 6)]
+    sets = "".join(found.restore_text() for table in tables for found in table.sets.values())
+    return Ruleset(sets, tables[0].text(), tables[1].text())
+
+
+def mail_services(policy: FirewallPolicy, direction: str = "") -> list[Service]:
+    """Return the services that the mail chains decide about, by port: the catalogue, and ports declared beside it.
+
+    With a direction, those that are closed in it unless declared. A port outside of the catalogue is a mail port only
+    in the direction in which it was declared: a server at port 443 says nothing of our own way to other servers' 443.
+    """
+    found = {service.port: service for service in MAIL.values()}
+    found.update((flow.service.port, flow.service) for flow in policy.flows if direction in ("", flow.direction))
+    return [found[port] for port in sorted(found)]
+
+
+class _Compiler:
+    """Compiles the table of one family."""
+
+    def __init__(self, version: int, policy: FirewallPolicy, facts: HostFacts) -> None:
+        self.policy = policy
+        self.facts = facts
+        self.table = Table(version)
+        self.host_scope = policy.scope == "host"
+        self.ports = [service.port for service in mail_services(policy)]
+        self.served = mail_services(policy, SERVER)
+        self.used = mail_services(policy, CLIENT)
+        self.icmp = "-p icmp" if version == 4 else "-p ipv6-icmp"
+        self._incoming()
+        if not policy.egress_open:
+            self._outgoing()
+
+    def state(self, states: str) -> str:
+        """Return the connection state match in the chosen spelling."""
+        return (
+            f"-m conntrack --ctstate {states}"
+            if self.policy.state_match == "conntrack"
+            else f"-m state --state {states}"
+        )
+
+    # The two entry chains
+
+    def _incoming(self) -> None:
+        table = self.table
+        table.chain(IN)
+        table.chain(IN_MAIL)
+        table.add(IN, "-i lo", "-j ACCEPT" if self.host_scope else "-j RETURN")
+        if self.host_scope:
+            self._management()
+        self._icmp(IN)
+        if self.host_scope:
+            self._blocked(IN, [self.state("INVALID,NEW")])
+        for ports in multiport("ports", self.ports):
+            table.add(IN, ports, f"-j {IN_MAIL}")
+        self._mail_in()
+        if self.host_scope:
+            self._established(IN)
+            for flow in self.policy.host_flows:
+                self._flow_in(IN, flow)
+            self._refuse(IN, "", "other-in", "DROP")
+
+    def _outgoing(self) -> None:
+        table = self.table
+        table.chain(OUT)
+        table.chain(OUT_MAIL)
+        table.add(OUT, "-o lo", "-j ACCEPT" if self.host_scope else "-j RETURN")
+        if self.host_scope:
+            # Stateless, like its other half: the way back in must not depend on connection tracking.
+            for network in self._managers():
+                table.add(
+                    OUT,
+                    f"-d {network}",
+                    tcp(str(self.facts.ssh_port), "", f"! {SYN}"),
+                    *self._note("management"),
+                    "-j ACCEPT",
+                )
+        self._icmp(OUT)
+        if self.host_scope:
+            self._established(OUT)
+        for ports in multiport("ports", self.ports):
+            table.add(OUT, ports, f"-j {OUT_MAIL}")
+        self._mail_out()
+        if self.host_scope:
+            for flow in self.policy.host_flows:
+                self._flow_out(OUT, flow)
+            self._refuse(OUT, "", "other-out", self._reject())
+
+    # Mail: what the scope "mail" is about
+
+    def _mail_in(self) -> None:
+        table, policy = self.table, self.policy
+        served = [service.port for service in self.served]
+        self._blocked(IN_MAIL, list(multiport("dports", served)))
+        if policy.egress_open:
+            self._hold_to_peers([flow for flow in policy.flows if flow.direction == CLIENT and flow.peers is not None])
+        if policy.generic_replies:
+            table.add(IN_MAIL, self.state("ESTABLISHED"), "-j ACCEPT")
+        for flow in policy.flows:
+            self._flow_in(IN_MAIL, flow)
+        # A reply on a connection that this host opened to some other service, from a local port that
+        # happens to be a mail port (NFS takes 993): not mail, so not ours to decide.
+        table.add(
+            IN_MAIL,
+            "-p tcp",
+            "-m conntrack --ctstate ESTABLISHED --ctdir REPLY",
+            "-j ACCEPT" if policy.egress_open and self.host_scope else "-j RETURN",
+        )
+        for service in self.served:
+            self._log(IN_MAIL, tcp("", str(service.port)), flow_name(service, SERVER))
+        for ports in multiport("dports", served):
+            table.add(IN_MAIL, ports, "-j DROP")
+        marks = [service for service in self.used if self._marks_server(service)]
+        for service in marks:
+            self._log(IN_MAIL, tcp(str(service.port)), flow_name(service, CLIENT))
+        for ports in multiport("sports", [service.port for service in marks]):
+            table.add(IN_MAIL, ports, "-j DROP")
+
+    @staticmethod
+    def _marks_server(service: Service) -> bool:
+        """Whether a packet from this port can only be meant as a mail server's; clients use the others too."""
+        return service.port < 1024 and service.port not in RESERVED_CLIENT_PORTS
+
+    def _mail_out(self) -> None:
+        table, policy = self.table, self.policy
+        if policy.generic_replies:
+            table.add(OUT_MAIL, self.state("ESTABLISHED"), "-j ACCEPT")
+        for flow in policy.flows:
+            self._flow_out(OUT_MAIL, flow)
+        table.add(OUT_MAIL, "-p tcp", "-m conntrack --ctstate ESTABLISHED --ctdir REPLY", "-j RETURN")
+        for service in self.used:
+            self._log(OUT_MAIL, tcp("", str(service.port)), flow_name(service, CLIENT))
+        for ports in multiport("dports", [service.port for service in self.used]):
+            table.add(OUT_MAIL, ports, f"-j {self._reject()}")
+
+    # The halves of a flow (seed F1 to F5)
+
+    def _server(self, chain: str, flow: Flow) -> None:
+        port = str(flow.service.port)
+        for address, in_set in self._peers(flow, "src"):
+            # The limit comes last, so that it counts nothing but what the rule would let in.
+            new = (address, tcp(UNPRIVILEGED, port, SYN), in_set, self.state("NEW"), self._rate_limit(flow))
+            self.table.add(chain, *new, *self._note(self._label(flow)), "-j ACCEPT")
+            if not self.policy.generic_replies:
+                established = (address, tcp(UNPRIVILEGED, port), in_set, self.state("ESTABLISHED"))
+                self.table.add(chain, *established, *self._note(self._label(flow)), "-j ACCEPT")
+
+    def _server_replies(self, chain: str, flow: Flow) -> None:
+        if self.policy.generic_replies:
+            return
+        for address, in_set in self._peers(flow, "dst"):
+            packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
+            self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
+
+    def _client(self, chain: str, flow: Flow) -> None:
+        port = str(flow.service.port)
+        for address, in_set in self._peers(flow, "dst"):
+            for owner in self._owners(flow):
+                new = (address, tcp(UNPRIVILEGED, port, SYN), in_set, owner, self.state("NEW"))
+                self.table.add(chain, *new, *self._note(self._label(flow)), "-j ACCEPT")
+            if not self.policy.generic_replies:
+                established = (address, tcp(UNPRIVILEGED, port), in_set, self.state("ESTABLISHED"))
+                self.table.add(chain, *established, *self._note(self._label(flow)), "-j ACCEPT")
+
+    def _client_replies(self, chain: str, flow: Flow) -> None:
+        if self.policy.generic_replies:
+            return
+        for address, in_set in self._peers(flow, "src"):
+            packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
+            self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
+
+    def _hold_to_peers(self, flows: Sequence[Flow]) -> None:
+        """Refuse what others than the peers answer, where nothing stops the outgoing half."""
+        for flow in flows:
+            for address, in_set in self._peers(flow, "src"):
+                packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
+                established = "-m conntrack --ctstate ESTABLISHED --ctdir REPLY"
+                self.table.add(IN_MAIL, *packet, established, *self._note(self._label(flow)), "-j ACCEPT")
+        for service in dict.fromkeys(flow.service for flow in flows):
+            replies = join(tcp(str(service.port)), "-m conntrack --ctdir REPLY")
+            self._refuse(IN_MAIL, replies, flow_name(service, CLIENT), "DROP")
+
+    def _owners(self, flow: Flow) -> list[str]:
+        uids = self.facts.smtp_client_uids
+        if flow.service.port != MAIL["smtp"].port or uids is None:
+            return [""]
+        return [f"-m owner --uid-owner {uid}" for uid in sorted(uids)]
+
+    def _peers(self, flow: Flow, side: str) -> Iterator[tuple[str, str]]:
+        if flow.peers is None:
+            yield "", ""
+            return
+        yield from self.table.each_peer("peers", side, self.table.own(flow.peers))
+
+    def _rate_limit(self, flow: Flow) -> str:
+        """Return the match that holds while a source keeps to the limit; what is above it meets the refusal."""
+        limit, burst = flow.new_connections_per_minute, self.policy.burst
+        if not limit:
+            return ""
+        # A source is forgotten only when its burst would have come back anyway, else pausing would reset the limit;
+        # but after half an hour at the latest, so that forged sources do not fill the table for long.
+        expire = min(max(60000, -(-burst * 60000 // limit)), 1800000)
+        # The kernel keeps the table of a name, and its limits, while rules are replaced: other limits, other name.
+        return join(
+            f"-m hashlimit --hashlimit-upto {rate(limit)} --hashlimit-burst {burst} --hashlimit-mode srcip",
+            f"--hashlimit-name {self.policy.log_prefix}-{flow.name}-{limit}-{burst} --hashlimit-htable-max {SOURCES}",
+            f"--hashlimit-htable-expire {expire}" if limit % 60 == 0 or expire != 60000 else "",
+            "--hashlimit-srcmask 64" if self.table.version == 6 else "",
+        )
+
+    # The scope "host": everything else
+
+    def _managers(self) -> list[Network]:
+        networks = list(self.policy.management)
+        if self.facts.controller is not None:
+            version, value = parse_address(self.facts.controller)
+            networks.append(Network(version, value, BITS[version]))
+        return sorted(set(self.table.own(networks)))
+
+    def _management(self) -> None:
+        for network in self._managers():
+            self.table.add(
+                IN, f"-s {network}", tcp("", str(self.facts.ssh_port)), *self._note("management"), "-j ACCEPT"
+            )
+
+    def _established(self, chain: str) -> None:
+        if self.policy.generic_replies:
+            self.table.add(chain, self.state("RELATED,ESTABLISHED"), "-j ACCEPT")
+        elif self.policy.egress_open:
+            self.table.add(chain, "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY", "-j ACCEPT")
+
+    def _flow_in(self, chain: str, flow: Flow) -> None:
+        if "tcp" in flow.service.protocols:
+            (self._server if flow.direction == SERVER else self._client_replies)(chain, flow)
+        if "udp" in flow.service.protocols:
+            self._udp(chain, flow, incoming=True)
+
+    def _flow_out(self, chain: str, flow: Flow) -> None:
+        if "tcp" in flow.service.protocols:
+            (self._client if flow.direction == CLIENT else self._server_replies)(chain, flow)
+        if "udp" in flow.service.protocols:
+            self._udp(chain, flow, incoming=False)
+
+    def _udp(self, chain: str, flow: Flow, incoming: bool) -> None:
+        theirs, ours = flow.service.client_ports, str(flow.service.port)
+        if flow.service.name == "dhcp" and self.table.version == 6:
+            theirs, ours = "546", "547"
+        opening = incoming == (flow.direction == SERVER)
+        packet = udp(theirs, ours) if opening else udp(ours, theirs)
+        # Answers to a DHCP broadcast belong to no connection.
+        states = "" if flow.service.name == "dhcp" else self.state("NEW,ESTABLISHED" if opening else "ESTABLISHED")
+        for address, in_set in self._peers(flow, "src" if incoming else "dst"):
+            self.table.add(chain, address, packet, in_set, states, *self._note(self._label(flow)), "-j ACCEPT")
+
+    # What all chains share
+
+    def _icmp(self, chain: str) -> None:
+        related = "RELATED,ESTABLISHED" if self.host_scope else "RELATED"
+        self.table.add(chain, self.icmp, self.state(related), "-j ACCEPT")
+        if not self.host_scope:
+            return
+        if self.table.version == 4:
+            self.table.add(chain, "-p icmp -m icmp --icmp-type 8", "-j ACCEPT")
+            return
+        for kind, limit in _ICMPV6:
+            self.table.add(chain, "-p ipv6-icmp -m icmp6", f"--icmpv6-type {kind}", limit, "-j ACCEPT")
+
+    def _blocked(self, chain: str, packets: Sequence[str]) -> None:
+        networks = self.table.own(self.policy.blocked)
+        for packet in packets:
+            for address, in_set in self.table.each_peer("blocked", "src", networks):
+                self._refuse(chain, join(packet, in_set) if in_set else packet, "blocked", "DROP", address)
+
+    def _refuse(self, chain: str, packet: str, name: str, verdict: str, address: str = "") -> None:
+        self._log(chain, join(address, packet), name)
+        self.table.add(chain, address, packet, f"-j {verdict}")
+
+    def _log(self, chain: str, packet: str, name: str) -> None:
+        if self.policy.log_per_minute:
+            limit = f"-m limit --limit {rate(self.policy.log_per_minute)}"
+            self.table.add(chain, packet, limit, f'-j LOG --log-prefix "{self.policy.log_prefix} {name}: "')
+
+    def _reject(self) -> str:
+        """Local programs learn at once that the policy, not the network, stops them."""
+        return "REJECT --reject-with " + (
+            "icmp-admin-prohibited" if self.table.version == 4 else "icmp6-adm-prohibited"
+        )
+
+    @staticmethod
+    def _label(flow: Flow) -> str:
+        return flow.comment or f"{flow.service.name} {flow.direction}"
+
+    @staticmethod
+    def _note(text: str) -> tuple[str, ...]:
+        return (f"-m comment --comment {quote(text)}",)
+
+
+_HOPS = "-m hl --hl-eq 255"
+_ICMPV6: tuple[tuple[str, str], ...] = (
+    # RFC 4890, sections 4.4.1 and 4.4.2: what a host must not lose. Neighbour discovery never
+    # crosses a router, so its hop limit is still 255.
+    ("1", ""),
+    ("2", ""),
+    ("3", ""),
+    ("4", ""),
+    ("128", ""),
+    ("129", ""),
+    ("130", ""),
+    ("131", ""),
+    ("132", ""),
+    ("133", _HOPS),
+    ("134", _HOPS),
+    ("135", _HOPS),
+    ("136", _HOPS),
+    ("141", _HOPS),
+    ("142", _HOPS),
+    ("143", ""),
+    ("148", _HOPS),
+    ("149", _HOPS),
+    ("151", ""),
+    ("152", ""),
+    ("153", ""),
+)

@@ -1,0 +1,370 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A change of the packet filter as one transaction: stage, prove, arm the way back, load, confirm.
+
+Private to the collection: other collections must not import it.
+
+On disk: ``current`` is a link to the confirmed generation, ``pending.json`` names
+a change that is live but not confirmed, ``previous`` holds what was live before
+it. A kill at any point leaves either nothing changed, or a pending change that
+the timer takes back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import importlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import (
+    LOADER_PATH,
+    boot_files,
+    disable_unit,
+    enable_unit,
+    install_unit,
+    remove_boot,
+    start_unit,
+    stop_unit,
+    systemd_runs,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.conntrack import Session, adopt
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.host import tcp_sockets
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import (
+    Connection,
+    NoNamespaceError,
+    prove,
+    test_only,
+)
+
+TIMER = "mailhost-firewall-rollback"
+SETTLE_GRACE = 10
+"""Seconds beyond its own timeout after which a pending change counts as abandoned."""
+
+
+class ProofError(loader.LoadError):
+    """The new rules were not loaded because the host's kernel, or the controller's connection, speaks against them."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(f"the new rules fail their proof on the host, nothing was changed: {cause}")
+
+
+class Wanted(NamedTuple):
+    """What is to go live: the three texts, what belongs to them, and whether our part is to leave the host."""
+
+    texts: Mapping[str, str]
+    state: loader.State
+    absent: bool = False
+
+
+# The state on disk
+
+
+def loader_source() -> str:
+    """Return the text of the loader, also out of the archive in which a module travels."""
+    module = importlib.import_module(loader.__name__)
+    source = module.__loader__.get_source(module.__name__)  # type: ignore[union-attr]
+    if not source:
+        raise loader.LoadError("the source of the loader is not available")
+    return str(source)
+
+
+def installed(root: str = loader.ROOT) -> loader.State | None:
+    """Return the confirmed state, or None where there is none or it is not what was written."""
+    current = os.path.join(root, "current")
+    try:
+        state, texts = loader.State.read(current), loader.read_texts(current)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return state if loader.texts_digest(texts) == state.texts else None
+
+
+def installed_sets(root: str = loader.ROOT) -> list[str]:
+    """Return the names of those sets of the confirmed state that are live."""
+    text = loader.read_text(os.path.join(root, "current"), "sets")
+    wanted = {line.split(" ", 2)[1] for line in text.splitlines() if line.startswith("create ")}
+    return [name for name in loader.live_set_names() if name in wanted]
+
+
+def settle(root: str, change: bool) -> None:
+    """Wait for the pending change of another run; take back one that was abandoned, if we may change anything."""
+    while True:
+        pending = loader.read_pending(root)
+        if pending is None:
+            return
+        boot, now = loader.boot_time()
+        if boot != pending["boot"] or now > pending["deadline"] + SETTLE_GRACE:
+            break
+        time.sleep(0.2)
+    if not change:
+        raise loader.LoadError(
+            "a change that nobody confirmed is still live; the next run outside of check mode takes it back"
+        )
+    with loader.locked(root):
+        pending = loader.read_pending(root)
+        if pending is not None:
+            loader.take_back(root, pending, "the run that made the change did not live to confirm it")
+
+
+def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
+    """Whether nothing of ours is live, on disk, or comes back at boot."""
+    return (
+        not any(live.ours for live in lives.values())
+        and not os.path.exists(root)
+        and not boot_files()
+        and not loader.live_set_names()
+    )
+
+
+# The steps
+
+
+def stage(wanted: Wanted, directory: str) -> None:
+    """Write a state into a directory."""
+    for name, text in wanted.texts.items():
+        loader.write_file(os.path.join(directory, name), text)
+    wanted.state._replace(texts=loader.texts_digest(wanted.texts)).write(directory)
+
+
+def prove_staged(directory: str, connection: Connection | None) -> list[str]:
+    """Prove a staged state on the host; returns what could not be proven, one sentence each."""
+    try:
+        return prove(directory, connection)
+    except NoNamespaceError as error:
+        return [
+            f"the host allows no network namespace ({error}); iptables-restore --test had to do and misses some faults",
+            *test_only(directory),
+        ]
+
+
+def prove_only(wanted: Wanted, connection: Connection | None) -> list[str]:
+    """Prove a state without leaving a trace: what check mode does."""
+    with tempfile.TemporaryDirectory(prefix="mailhost-firewall-") as directory:
+        stage(wanted, directory)
+        try:
+            return prove_staged(directory, connection)
+        except loader.LoadError as error:
+            raise ProofError(error) from error
+
+
+def apply(
+    token: str, wanted: Wanted, connection: Connection | None, timeout: int, root: str = loader.ROOT
+) -> list[str]:
+    """Prove a state and make it live, with the way back armed. Returns what could not be proven.
+
+    ``token`` names the change for the one who is going to confirm it; ``timeout`` is in seconds.
+    """
+    first = not os.path.exists(root)
+    os.makedirs(root, mode=0o700, exist_ok=True)
+    try:
+        return _apply(token, wanted, connection, timeout, root)
+    except ProofError:
+        if first:
+            _remove_files(root)
+        raise
+
+
+def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: int, root: str) -> list[str]:
+    with loader.locked(root):
+        if loader.read_pending(root) is not None:
+            raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
+        _sweep(root)
+        generation = os.path.join(root, f"generation-{token}")
+        os.mkdir(generation, mode=0o700)
+        stage(wanted, generation)
+        known_sets = loader.live_set_names()
+        had_rules = any(loader.read_live(family, wanted.state.backend).ours for family in loader.FAMILIES)
+        new_sets = loader.begin_sets(wanted.texts["sets"])
+        try:
+            notes = prove_staged(generation, connection)
+            loader.wait_for(new_sets)
+        except loader.LoadError as error:
+            loader.wait_for(new_sets)
+            loader.destroy_sets(known_sets)
+            shutil.rmtree(generation)
+            raise ProofError(error) from error
+        boot, now = loader.boot_time()
+        pending: dict[str, Any] = {
+            "token": token,
+            "generation": os.path.basename(generation),
+            "timeout": timeout,
+            "boot": boot,
+            "deadline": now + timeout,
+            "rebuild": _snapshot(root, wanted, known_sets),
+            "absent": wanted.absent,
+        }
+        _install_loader()
+        reload = None if wanted.absent else install_unit(python())
+        loader.write_file(os.path.join(root, "pending.json"), json.dumps(pending) + "\n")
+        try:
+            arm(token, timeout)
+            if not had_rules:
+                notes += _adopt_sessions()
+            loader.load(generation, pending["rebuild"])
+            loader.wait_for(reload)
+            # Sets of the former state are still there until the change is confirmed.
+            live = loader.live_digest(wanted.state.backend, loader.split_sets(wanted.texts["sets"]))
+            loader.State.read(generation)._replace(live=live).write(generation)
+        except BaseException as error:
+            # The timer stays armed until this has succeeded; it tries again.
+            loader.take_back(root, pending, f"loading failed: {error}")
+            disarm()
+            raise loader.LoadError(f"loading failed, the former rules are back: {error}") from error
+    return notes
+
+
+def _adopt_sessions() -> list[str]:
+    """Have connection tracking know the sessions that are older than it; returns what went wrong, as a sentence."""
+    listeners, sockets = tcp_sockets()
+    served = {socket.port for socket in listeners}
+    sessions = [
+        Session(found.remote, found.remote_port, found.address, found.port)
+        if found.port in served
+        else Session(found.address, found.port, found.remote, found.remote_port)
+        for found in sockets
+    ]
+    try:
+        refused = adopt(sessions)
+    except OSError as error:
+        return [f"the kernel takes no sessions into its connection tracking ({error}); open mail sessions will end"]
+    return [f"{refused} open sessions could not be taken into connection tracking and will end"] if refused else []
+
+
+def _snapshot(root: str, wanted: Wanted, live_names: Sequence[str]) -> list[str]:
+    """Write what is live into ``previous``; returns the names of sets whose live members are not the wanted ones."""
+    backend = wanted.state.backend
+    previous = os.path.join(root, "previous")
+    shutil.rmtree(previous, ignore_errors=True)
+    os.mkdir(previous, mode=0o700)
+    live_sets = {name: loader.run(["ipset", "save", name]) for name in live_names}
+    texts = {family: loader.read_live(family, backend).text() for family in loader.FAMILIES}
+    texts["sets"] = "".join(live_sets.values())
+    stage(Wanted(texts, wanted.state), previous)
+    new_sets = loader.split_sets(wanted.texts["sets"])
+    return [
+        name
+        for name, text in live_sets.items()
+        if name in new_sets and loader.members_digest("\n".join(new_sets[name])) != loader.members_digest(text)
+    ]
+
+
+def _install_loader() -> None:
+    os.makedirs(os.path.dirname(LOADER_PATH), mode=0o755, exist_ok=True)
+    source = loader_source()
+    if loader.read_text(os.path.dirname(LOADER_PATH), os.path.basename(LOADER_PATH)) != source:
+        loader.write_file(LOADER_PATH, source, 0o644)
+
+
+def _sweep(root: str) -> None:
+    """Remove generations that killed runs left behind."""
+    current = os.path.realpath(os.path.join(root, "current"))
+    for directory in glob.glob(os.path.join(root, "generation-*")):
+        if os.path.realpath(directory) != current:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def arm(token: str, timeout: int) -> None:
+    """Start the host's own timer, which outlives this run, its connection and its user's session."""
+    program = [python(), "-I", LOADER_PATH]
+    if systemd_runs():
+        timer = [
+            "systemd-run",
+            "--quiet",
+            "--collect",
+            f"--unit={TIMER}",
+            f"--on-active={timeout}",
+            "--timer-property=AccuracySec=100ms",
+        ]
+        loader.run([*timer, *program, "rollback", token])
+        return
+    loader.start_detached([*program, "rollback-after", str(timeout), token])
+
+
+def disarm() -> None:
+    """Stop the timer; without systemd it finds nothing pending and ends by itself."""
+    if systemd_runs():
+        with contextlib.suppress(loader.LoadError):  # it has just run, or ended, by itself
+            loader.run(["systemctl", "stop", f"{TIMER}.timer"])
+
+
+def python() -> str:
+    """Return the interpreter for the boot unit and the timer: the system's, which upgrades keep in place."""
+    return "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
+
+
+def confirm(token: str, root: str = loader.ROOT) -> list[str]:
+    """Make the pending change permanent; LoadError where it was taken back before. Returns warnings.
+
+    May be repeated: a confirmation whose answer was lost is confirmed again.
+    """
+    with loader.locked(root):
+        pending = loader.read_pending(root)
+        if pending is None or pending["token"] != token:
+            if _is_confirmed(token, root):
+                enable_unit()
+                return start_unit()
+            raise loader.LoadError(f"nothing to confirm: {why_taken_back(token, root)}")
+        generation = os.path.join(root, pending["generation"])
+        if pending["absent"]:
+            disable_unit()
+        else:
+            link = os.path.join(root, f".current-{token}")
+            os.symlink(pending["generation"], link)
+            os.replace(link, os.path.join(root, "current"))  # the decisive step
+            enable_unit()
+        os.unlink(os.path.join(root, "pending.json"))
+        disarm()
+        loader.destroy_sets(loader.split_sets(loader.read_text(generation, "sets")))
+        shutil.rmtree(os.path.join(root, "previous"), ignore_errors=True)
+        if not pending["absent"]:
+            _sweep(root)
+    if not pending["absent"]:
+        return start_unit()
+    stop_unit()
+    remove_boot()
+    _remove_files(root)
+    return []
+
+
+def _is_confirmed(token: str, root: str) -> bool:
+    return os.path.basename(os.path.realpath(os.path.join(root, "current"))) == f"generation-{token}"
+
+
+def status(token: str, root: str = loader.ROOT) -> dict[str, Any]:
+    """Return whether a change is pending or confirmed, and why it was taken back where it was."""
+    pending = loader.read_pending(root)
+    return {
+        "pending": pending is not None and pending["token"] == token,
+        "confirmed": _is_confirmed(token, root) or not os.path.exists(root),
+        "reason": why_taken_back(token, root),
+    }
+
+
+def _remove_files(root: str) -> None:
+    shutil.rmtree(root, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(LOADER_PATH)
+    for directory in (os.path.dirname(root), os.path.dirname(LOADER_PATH)):
+        with contextlib.suppress(OSError):  # somebody else may keep something there
+            os.rmdir(directory)
+
+
+def why_taken_back(token: str, root: str = loader.ROOT) -> str:
+    """Return why a change is no longer pending, in words for the user."""
+    try:
+        noted = json.loads(loader.read_text(root, "rolled-back.json") or "{}")
+    except ValueError:
+        noted = {}
+    if noted.get("token") == token:
+        return f"the host has put back the former rules ({noted['reason']})"
+    return "the change is not known on the host"

@@ -1,0 +1,355 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the inventory says of mail: who is inside, who may relay where, which block lists count.
+
+Private to the collection. Every mail server is configured from this one policy; what only one product knows is
+elsewhere. Every problem of an inventory is found in one pass and raised as one PolicyError.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import closed_list
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    Network,
+    NetworkError,
+    parse_networks,
+    read_list,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import Known, OptionReader
+
+CONNECT, MAIL, DISPATCHER = "connect", "mail", "dispatcher"
+STAGES = (CONNECT, MAIL, DISPATCHER)
+
+#: Below these prefix lengths a network that is not private is taken for a mistake: all its hosts could relay.
+WIDE = {4: 16, 6: 32}
+_PRIVATE = (
+    Network(4, 10 << 24, 8),
+    Network(4, 0xAC100000, 12),
+    Network(4, 0xC0A80000, 16),
+    Network(6, 0xFC << 120, 7),
+)
+
+#: Prefixes whose addresses stand for IPv4 addresses of anybody (RFC 4291, section 2.5.5.2; RFC 6052).
+_TRANSLATED = (Network(6, 0xFFFF << 32, 96), Network(6, 0x64FF9B << 96, 96))
+
+#: Answers of a block list (RFC 5782), and those of them that say that the question was wrong or refused.
+_ANSWERS = Network(4, 127 << 24, 8)
+_ERRORS = Network(4, 0x7FFFFF00, 24)
+
+#: Free texts go through several languages, in which each of these characters means something.
+_TEXT = re.compile(r"[!#%-\[\]-{}](?:[ !#%-\[\]-{}]*[!#%-\[\]-{}])?")
+#: The same without what separates or ends the arguments of a routine, or splits a reply into lines.
+_LIST_TEXT = re.compile(r"[!#%-+\--Z\[^-{}](?:[ !#%-+\--Z\[^-{}]*[!#%-+\--Z\[^-{}])?")
+TEXT_LENGTH = 200
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+#: Labels of zones may have underscores; with the reversed address in front the name must stay below 254 characters.
+_ZONE_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+
+
+class _Form(NamedTuple):
+    """A kind of name: how it is called, an example, its form, and how many characters it may have."""
+
+    what: str
+    example: str
+    form: re.Pattern[str]
+    longest: int
+
+
+_DOMAIN = _Form("a domain", "example.com", re.compile(rf"{_LABEL}(?:\.{_LABEL})+"), 253)
+_ZONE = _Form("a zone", "zen.example.org", re.compile(rf"{_ZONE_LABEL}(?:\.{_ZONE_LABEL})+"), 237)
+
+
+class RelayException(NamedTuple):
+    """Networks that may relay from these sender domains to these recipient domains; an empty tuple means any."""
+
+    networks: tuple[Network, ...]
+    sender_domains: tuple[str, ...]
+    recipient_domains: tuple[str, ...]
+
+
+class BlockList(NamedTuple):
+    """A block list: its zone in lower case without final dot, where it is asked, the answers that count, its text.
+
+    ``return_codes`` is empty for every answer that is no error; ``text`` is empty for the default.
+    """
+
+    zone: str
+    stage: str
+    return_codes: tuple[str, ...]
+    text: str
+
+
+class MailPolicy(NamedTuple):
+    """Everything that the access configuration of a mail server is made from; networks are sorted."""
+
+    domains: tuple[str, ...]
+    internal: tuple[Network, ...]
+    blocked: tuple[Network, ...]
+    exempt: tuple[Network, ...]
+    relay_rejection: str
+    relay_exceptions: tuple[RelayException, ...]
+    block_lists: tuple[BlockList, ...]
+    sender_domain_check: bool
+
+    def lists(self, stage: str) -> list[tuple[int, BlockList]]:
+        """The lists of a stage, each with its place in the inventory."""
+        return [(index, one) for index, one in enumerate(self.block_lists) if one.stage == stage]
+
+
+DEFAULTS: dict[str, Any] = {
+    "domains": [],
+    "internal_networks": [],
+    "blocked_networks": [],
+    "relay_rejection": "Relaying not permitted",
+    "relay_exceptions": [],
+    "dnsbls": [],
+    "dnsbl_exempt_networks": [],
+    "sender_domain_check": False,
+}
+"""Options of a mail policy and their defaults."""
+
+_EXCEPTION_KEYS = ("networks", "sender_domains", "recipient_domains")
+_LIST_KEYS = ("zone", "stage", "return_codes", "text")
+
+
+def read_mail_policy(options: Any, names: Mapping[str, str] | None = None) -> MailPolicy:
+    """Return the validated policy for a dictionary of options, or raise PolicyError with every problem.
+
+    ``options``: the keys of DEFAULTS, each of them optional. ``names``: the inventory variable to name in errors
+    for an option, by default ``mailhost_<option>``.
+    """
+    if not isinstance(options, Mapping):
+        problems = Problems()
+        problems.add("policy", f"{shown(options)} is not a dictionary; write the variables without mailhost_")
+        problems.raise_if_any()
+    reader = _Reader(options, names or {})
+    reader.refuse_unknown("policy")
+    policy = MailPolicy(
+        domains=reader.domains(reader.path("domains"), reader.value("domains")),
+        internal=reader.inside(reader.path("internal_networks"), reader.value("internal_networks")),
+        blocked=tuple(
+            read_list(reader.problems, reader.path("blocked_networks"), reader.value("blocked_networks"), False)
+        ),
+        exempt=tuple(
+            read_list(
+                reader.problems, reader.path("dnsbl_exempt_networks"), reader.value("dnsbl_exempt_networks"), False
+            )
+        ),
+        relay_rejection=reader.text(reader.path("relay_rejection"), reader.value("relay_rejection"), _TEXT),
+        relay_exceptions=reader.exceptions(),
+        block_lists=reader.block_lists(),
+        sender_domain_check=reader.boolean("sender_domain_check"),
+    )
+    reader.check_blocked(policy)
+    reader.problems.raise_if_any()
+    return policy
+
+
+class _Reader(OptionReader):
+    """Reads one option after the other and keeps the problems."""
+
+    known = Known("mailhost", DEFAULTS, {})
+
+    def items(self, path: str, value: Any, example: str) -> Sequence[Any]:
+        if isinstance(value, (list, tuple)):
+            return value
+        self.problems.add(path, f"{shown(value)} is not a list; write a list, as {example}")
+        return ()
+
+    def text(self, path: str, value: Any, allowed: re.Pattern[str]) -> str:
+        if isinstance(value, str) and len(value) <= TEXT_LENGTH and allowed.fullmatch(value):
+            return str(value)
+        refused = '$ | " \\ ~' if allowed is _TEXT else '$ | " \\ ~ , ]'
+        self.problems.add(
+            path,
+            f"{shown(value)} is not accepted; write 1 to {TEXT_LENGTH} printable ASCII characters without {refused} "
+            "or blanks at the ends",
+        )
+        return ""
+
+    def keys(self, path: str, item: Any, keys: tuple[str, ...], what: str, example: str) -> Mapping[str, Any] | None:
+        if not isinstance(item, Mapping):
+            self.problems.add(path, f"{shown(item)} is not {what}; write a dictionary, as {example}")
+            return None
+        for key in item:
+            if key not in keys:
+                self.problems.add(path, f"{shown(key)} is not a key of {what}; write one of {', '.join(keys)}")
+        return item
+
+    def domains(self, path: str, value: Any) -> tuple[str, ...]:
+        found: list[str] = []
+        for index, item in enumerate(self.items(path, value, '["example.com"]')):
+            name = self.name(f"{path}[{index}]", item, _DOMAIN)
+            if name in found:
+                self.problems.add(
+                    f"{path}[{index}]", f"{shown(item)} repeats {path}[{found.index(name)}]; leave one of them out"
+                )
+            found.append(name)
+        return tuple(found)
+
+    def name(self, path: str, value: Any, kind: _Form) -> str:
+        """A domain name in lower case without final dot; a name that is wrong becomes empty, but for a double."""
+        name = value.lower() if isinstance(value, str) else ""
+        name = name[:-1] if name.endswith(".") else name
+        if isinstance(value, str) and not value.isascii():
+            self.problems.add(
+                path,
+                f"{shown(value)} is not ASCII; write {kind.what} as the DNS has it, with labels that begin with xn--",
+            )
+        elif not kind.form.fullmatch(name) or len(name) > kind.longest or name.rpartition(".")[2].isdigit():
+            self.problems.add(path, f'{shown(value)} is not {kind.what}; write a name as "{kind.example}"')
+        return name or f"{path} is wrong"
+
+    def inside(self, path: str, value: Any) -> tuple[Network, ...]:
+        """Networks whose hosts may relay, so that a network of strangers among them is a hole."""
+        found = read_list(self.problems, path, value, False)
+        for index, text in enumerate(value if isinstance(value, (list, tuple)) else ()):
+            try:
+                networks = parse_networks(text)
+            except NetworkError:
+                continue
+            self.check_inside(f"{path}[{index}]", text, networks)
+        return tuple(found)
+
+    def check_inside(self, path: str, text: str, networks: Sequence[Network]) -> None:
+        for network in networks:
+            if any(_overlap(network, other) for other in _TRANSLATED):
+                self.problems.add(
+                    path,
+                    f"{shown(text)} has addresses that stand for IPv4 addresses of anybody; "
+                    "write the IPv4 networks that are meant",
+                )
+                return
+            private = any(network.version == own.version and _inside(network, own) for own in _PRIVATE)
+            if 0 < network.prefix < WIDE[network.version] and not private:
+                self.problems.add(
+                    path,
+                    f"{shown(text)} has a network of /{network.prefix}, and all its hosts could relay; "
+                    f"write networks of /{WIDE[network.version]} or longer, only those that are yours",
+                )
+                return
+
+    def exceptions(self) -> tuple[RelayException, ...]:
+        example = '[{networks: ["192.0.2.7"], sender_domains: ["example.com"]}]'
+        option = self.path("relay_exceptions")
+        found: list[RelayException] = []
+        for index, value in enumerate(self.items(option, self.value("relay_exceptions"), example)):
+            path = f"{option}[{index}]"
+            item = self.keys(path, value, _EXCEPTION_KEYS, "a relay exception", example[1:-1])
+            if item is None:
+                continue
+            networks = self.inside(f"{path}.networks", item.get("networks"))
+            if isinstance(item.get("networks"), (list, tuple)) and not item["networks"]:
+                self.problems.add(f"{path}.networks", "is an empty list; name the networks that may relay")
+            domains = [
+                self.domains(f"{path}.{key}", item[key]) if item.get(key) is not None else ()
+                for key in _EXCEPTION_KEYS[1:]
+            ]
+            if not any(item.get(key) for key in _EXCEPTION_KEYS[1:]):
+                self.problems.add(
+                    path,
+                    "names neither sender_domains nor recipient_domains; "
+                    f"put networks that may relay everything into {self.path('internal_networks')}",
+                )
+            for key in _EXCEPTION_KEYS[1:]:
+                if item.get(key) is not None and isinstance(item[key], (list, tuple)) and not item[key]:
+                    self.problems.add(
+                        f"{path}.{key}", "is an empty list; name the domains, or leave the key out to allow any"
+                    )
+            found.append(RelayException(networks, domains[0], domains[1]))
+        return tuple(found)
+
+    def block_lists(self) -> tuple[BlockList, ...]:
+        example = "[{zone: zen.example.org, stage: mail}]"
+        option = self.path("dnsbls")
+        found: list[BlockList] = []
+        zones: dict[str, str] = {}
+        for index, value in enumerate(self.items(option, self.value("dnsbls"), example)):
+            path = f"{option}[{index}]"
+            item = self.keys(path, value, _LIST_KEYS, "a block list", example[1:-1])
+            if item is None:
+                continue
+            zone = self.name(f"{path}.zone", item.get("zone"), _ZONE)
+            if zone in zones:
+                self.problems.add(
+                    f"{path}.zone", f"{shown(item['zone'])} repeats {zones[zone]}; ask each list at one stage"
+                )
+            zones.setdefault(zone, f"{path}.zone")
+            closed = closed_list(zone)
+            if closed:
+                self.problems.add(f"{path}.zone", f"{shown(item['zone'])} {closed}; remove it")
+            stage = item.get("stage", MAIL)
+            if not isinstance(stage, str) or stage not in STAGES:
+                self.problems.add(f"{path}.stage", f"{shown(stage)} is not accepted; write connect, mail or dispatcher")
+                stage = MAIL
+            codes = self.return_codes(f"{path}.return_codes", item.get("return_codes"))
+            text = "" if item.get("text") is None else self.text(f"{path}.text", item["text"], _LIST_TEXT)
+            found.append(BlockList(zone, str(stage), codes, text))
+        return tuple(found)
+
+    def return_codes(self, path: str, value: Any) -> tuple[str, ...]:
+        if value is None:
+            return ()
+        accepted = 'write addresses, prefixes or ranges in 127.0.0.0/8, as ["127.0.0.2", "127.0.0.4-127.0.0.11"]'
+        if not isinstance(value, (list, tuple)) or not value:
+            self.problems.add(path, f"{shown(value)} is not a list with answers; {accepted}")
+            return ()
+        read_list(self.problems, path, value)
+        for index, text in enumerate(value):
+            try:
+                networks = parse_networks(text)
+            except NetworkError:
+                continue
+            if any(not _inside(network, _ANSWERS) for network in networks):
+                self.problems.add(f"{path}[{index}]", f"{shown(text)} is no answer of a block list; {accepted}")
+            elif any(_overlap(network, _ERRORS) for network in networks):
+                self.problems.add(
+                    f"{path}[{index}]",
+                    f"{shown(text)} has answers in 127.255.255.0/24, which say that the question was refused; "
+                    "leave them out",
+                )
+        return tuple(str(text) for text in value)
+
+    def check_blocked(self, policy: MailPolicy) -> None:
+        """A blocked host cannot connect, so nothing else can be promised to it."""
+        blocked = self.path("blocked_networks")
+        pairs = [(self.path("internal_networks"), policy.internal)]
+        pairs += [
+            (f"{self.path('relay_exceptions')}[{index}].networks", exception.networks)
+            for index, exception in enumerate(policy.relay_exceptions)
+        ]
+        for path, networks in pairs:
+            for one, other in _overlaps(networks, policy.blocked):
+                self.problems.add(path, f'"{one.short()}" overlaps "{other.short()}" of {blocked}; remove one of them')
+        for one, other in _overlaps(policy.exempt, policy.blocked):
+            if _inside(one, other):
+                self.problems.add(
+                    self.path("dnsbl_exempt_networks"),
+                    f'"{one.short()}" lies in "{other.short()}" of {blocked}; remove one of them',
+                )
+
+
+def _inside(network: Network, outer: Network) -> bool:
+    return network.version == outer.version and outer.value <= network.value and network.last <= outer.last
+
+
+def _overlap(one: Network, other: Network) -> bool:
+    return one.version == other.version and one.value <= other.last and other.value <= one.last
+
+
+def _overlaps(networks: Sequence[Network], others: Sequence[Network]) -> list[tuple[Network, Network]]:
+    """For each network the first of the sorted, separate others that it overlaps."""
+    found: list[tuple[Network, Network]] = []
+    for network in networks:
+        after = bisect_right(others, (network.version, network.value, 128))
+        near = others[max(after - 1, 0) : after + 1]
+        found.extend([(network, other) for other in near if _overlap(network, other)][:1])
+    return found

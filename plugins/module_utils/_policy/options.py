@@ -1,0 +1,95 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reading of the options of a role: one after the other, with every problem kept and named as the user wrote it.
+
+Private to the collection: other collections must not import it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
+
+
+def either(choices: Sequence[str]) -> str:
+    """Choices as a problem lists them."""
+    return " or ".join(f'"{choice}"' for choice in choices)
+
+
+def wrong_type(path: str, value: object, accepted: str, meant: str) -> str:
+    """What is wrong with a value of another type; ``meant`` is the right value that its text reads like, if any.
+
+    Text that looks like the right value comes from quotes, or from ``-e name=value`` on the command line.
+    """
+    word = "text" if isinstance(value, str) else "not accepted"
+    text = f"{shown(value)} is {word}; write {accepted}"
+    if not meant or not path.isidentifier():
+        return text
+    return f"{text}; -e name=value and INI inventories give text, -e '{{\"{path}\": {meant}}}' does not"
+
+
+def as_boolean(value: object) -> str:
+    """The boolean that a text reads like, as YAML writes it, or nothing."""
+    word = value.lower() if isinstance(value, str) else ""
+    return "true" if word in ("true", "yes", "on") else "false" if word in ("false", "no", "off") else ""
+
+
+def as_number(value: object, low: int, high: int) -> str:
+    """The whole number in these bounds that a text reads like, or nothing."""
+    number = isinstance(value, str) and re.fullmatch("0|-?[1-9][0-9]{0,17}", value)
+    return str(value) if number and low <= int(str(value)) <= high else ""
+
+
+class Known(NamedTuple):
+    """The options there are: what their variables begin with, their defaults, and the choices of some."""
+
+    prefix: str
+    defaults: Mapping[str, Any]
+    choices: Mapping[str, Sequence[str]]
+
+
+class OptionReader:
+    """Reads single options; a value that is wrong becomes a problem and something harmless."""
+
+    known: Known
+
+    def __init__(self, options: Mapping[str, Any], names: Mapping[str, str]) -> None:
+        self.problems = Problems()
+        self.options = options
+        self.names = names
+
+    def refuse_unknown(self, what: str) -> None:
+        """Note every key that is no option; ``what`` is what the dictionary is called."""
+        for key in self.options:
+            if key not in self.known.defaults:
+                accepted = ", ".join(sorted(self.known.defaults))
+                self.problems.add(what, f"{shown(key)} is not an option; write one of {accepted}")
+
+    def path(self, option: str) -> str:
+        """The variable to name in a problem."""
+        return self.names.get(option, f"{self.known.prefix}_{option}")
+
+    def value(self, option: str) -> Any:
+        """What was given, or the default."""
+        return self.options.get(option, self.known.defaults[option])
+
+    def choice(self, option: str) -> str:
+        """One of the choices; a number stands for its text, as 6.3 without quotes."""
+        value, choices = self.value(option), self.known.choices[option]
+        if isinstance(value, (str, float)) and str(value) in choices:
+            return str(value)
+        self.problems.add(self.path(option), f"{shown(value)} is not accepted; write {either(choices)}")
+        return choices[0]
+
+    def boolean(self, option: str) -> bool:
+        """True or false; a text is neither."""
+        value = self.value(option)
+        if not isinstance(value, bool):
+            path = self.path(option)
+            self.problems.add(path, wrong_type(path, value, "true or false", as_boolean(value)))
+        return bool(value)

@@ -1,0 +1,257 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sessions that a private Postfix is asked, and what has to come of them.
+
+Private to this collection. Answers of the DNS and of block lists cannot be given to it, so nothing here is about them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import (
+    SMTP,
+    SUBMISSION,
+    SUBMISSIONS,
+    Entrance,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import registries
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import ADDRESS, Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
+    ACCEPT,
+    NO_RELAY,
+    REFUSE,
+    SAMPLE,
+    Case,
+    People,
+    blocked_cases,
+    cases_of_tests,
+    delivery_cases,
+    exempt_cases,
+    friend_cases,
+    internal_cases,
+    make_case,
+    people_of,
+    plain_cases,
+    relay_cases,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed, ends, sample
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
+    STRANGER,
+    STRANGER_DOMAIN,
+    TARGET,
+    TARGET_DOMAIN,
+    relay_forms,
+)
+
+if TYPE_CHECKING:
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import PolicyTest
+
+#: What is expected of a keyword of EHLO.
+OFFERED, NOT_OFFERED = "offered", "not offered"
+
+#: What is expected where restrictions may refuse, and only have to be such as Postfix can evaluate.
+NO_MISTAKE = "no mistake of the configuration"
+
+_PORTS = {SMTP: 25, SUBMISSION: 587, SUBMISSIONS: 465}
+
+#: Characters of a local part that may lead elsewhere.
+_ROUTING = frozenset('@%!"')
+
+#: Relay exceptions that are tried, each in all forms.
+EXCEPTIONS = 100
+
+#: Ends of domains below which a stranger's is tried.
+_REGISTRIES = 20
+
+#: Owners of further addresses that are tried.
+_OWNERS = 6
+
+
+class Server(NamedTuple):
+    """What the cases need to know: a domain that it takes mail for, all of those, its address, and the ways in.
+
+    ``delivers``: whether ``domain`` is known to be one of its own. ``host``: its name.
+    """
+
+    domain: str
+    ours: frozenset[str]
+    address: str
+    entrances: tuple[Entrance, ...]
+    delivers: bool = True
+    host: str = ""
+
+    def entrance(self, role: str) -> Entrance | None:
+        """The way in of a role."""
+        return next((one for one in self.entrances if one.role == role), None)
+
+
+def canary_cases(policy: MailPolicy, settings: Settings, server: Server) -> Iterator[Case]:
+    """All sessions for a policy, each with the service at which it is held."""
+    people = people_of(policy, server.domain)
+    ours = [(SUBMISSION, SUBMISSIONS), ()][not settings.submission]
+    smtp = server.entrance(SMTP)
+    if smtp is not None:
+        for case in _port_25(policy, people, server):
+            yield _held(case, smtp, server)
+    for role in ours:
+        entrance = server.entrance(role)
+        if entrance is not None:
+            for case in _submission(policy, settings, people, server):
+                if case.session["tls"] or not entrance.wrapped:
+                    yield _held(_named(case, role), entrance, server)
+    for entrance in server.entrances:
+        if entrance.role not in (SMTP, *ours):
+            for case in _elsewhere(people, server, entrance):
+                yield _held(case, entrance, server)
+
+
+def cases_of_user(
+    tests: tuple[PolicyTest, ...], policy: MailPolicy, settings: Settings, server: Server
+) -> tuple[list[Case], list[str]]:
+    """The user's own tests, and why some cannot be asked."""
+    found, notes = [], []
+    for test, case in zip(tests, cases_of_tests(tests, policy.domains)):
+        # Nobody can log in on port 25, where a test is that names no port.
+        port = 587 if test.authenticated and test.port == 25 else test.port
+        entrance = next((one for one in server.entrances if _PORTS.get(one.role) == port), None)
+        if entrance is None:
+            notes.append(f"{case.name}: there is no service at port {port}, so it was not asked")
+            continue
+        session: dict[str, Any] = {**case.session, "tls": port != 25, "authenticated": ""}
+        if test.authenticated:
+            session["authenticated"] = login_of(test.mail_from or f"user@{server.domain}", settings)
+        found.append(_held(case._replace(session=session), entrance, server, expect=case.expect))
+    return found, notes
+
+
+def is_ours(recipient: str, ours: frozenset[str]) -> bool:
+    """Whether a recipient is a plain mailbox of ours; a route before it is not followed (RFC 5321, appendix F.2)."""
+    if recipient.startswith("@"):
+        recipient = recipient.partition(":")[2]
+    local, _at, domain = recipient.rpartition("@")
+    return bool(local) and not _ROUTING & set(local) and domain.lower() in ours
+
+
+def login_of(sender: str, settings: Settings) -> str:
+    """Who owns an address by its name."""
+    owners = settings.sender_logins.get(sender.lower())
+    if owners:
+        return owners[0]
+    return sender if settings.login_form == ADDRESS else sender.partition("@")[0].partition("+")[0]
+
+
+def _held(case: Case, entrance: Entrance, server: Server, expect: str = "") -> Case:
+    recipient = case.session["rcpt_to"][0]
+    if not expect:
+        routed = case.expect == REFUSE and not case.local and is_ours(recipient, server.ours)
+        expect = NO_RELAY if routed else case.expect
+    port = _PORTS.get(entrance.role, entrance.name.rpartition(":")[2])
+    session = {"tls": False, "authenticated": "", **case.session, "service": entrance.name, "port": port}
+    return case._replace(expect=expect, session=session, local=case.local or is_ours(recipient, server.ours))
+
+
+def _named(case: Case, role: str) -> Case:
+    return case._replace(name=f"{role}: {case.name}")
+
+
+def _keyword(name: str, expect: str, client: str, keyword: str, *, tls: bool) -> Case:
+    case = make_case(name, expect, client, "", "", tls=tls)
+    return case._replace(session={**case.session, "keyword": keyword})
+
+
+def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Case]:
+    for client in people.foreign:
+        yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain)
+        name = f"stranger {client} is told the relay rejection"
+        yield make_case(name, REFUSE, client, STRANGER, TARGET, text=policy.relay_rejection)
+        yield from plain_cases(f"stranger {client} with TLS", client, server.domain, tls=True)
+        for tls in (False, True):
+            behind = " with TLS" if tls else ""
+            for keyword in ("AUTH", "XCLIENT"):
+                yield _keyword(f"{keyword} on port 25{behind} for {client}", NOT_OFFERED, client, keyword, tls=tls)
+        if server.delivers:
+            yield from delivery_cases(client, people.own)
+        # Postfix takes mail for this recipient wherever it comes from (RFC 5321, section 4.5.1).
+        yield make_case(f"message of stranger {client}", NO_MISTAKE, client, STRANGER, "postmaster", message=True)
+        if ":" not in client:
+            yield from plain_cases(f"stranger ::ffff:{client}", f"::ffff:{client}", server.domain)
+    yield from _registry_cases(policy, people, server)
+    yield from exempt_cases(policy, people, server.domain)
+    for case in internal_cases(policy, people):
+        if server.delivers or not case.local:
+            yield case
+    for network in [one for one in policy.internal if one.version == 4][:1]:
+        client = f"::ffff:{ends(network, people.claimed).inside[0]}"
+        yield make_case(f"internal {client} of {network}", ACCEPT, client, people.own[0], TARGET)
+    yield from friend_cases(
+        policy._replace(relay_exceptions=tuple(sample(policy.relay_exceptions, EXCEPTIONS))), people
+    )
+    yield from blocked_cases(policy, people)
+
+
+def _registry_cases(policy: MailPolicy, people: People, server: Server) -> Iterator[Case]:
+    """A domain beside ours: a parent of ours in relay_domains has all below it (parent_domain_matches_subdomains)."""
+    beside = {end: None for domain in (*policy.domains, server.host) for end in registries(domain)}
+    for end in [one for one in beside if one not in server.ours][:_REGISTRIES]:
+        target = f"victim@{TARGET_DOMAIN.partition('.')[0]}.{end}"
+        for client in people.foreign[:1]:
+            yield make_case(f"stranger {client}, to somebody else below {end}", REFUSE, client, STRANGER, target)
+
+
+def _submission(policy: MailPolicy, settings: Settings, people: People, server: Server) -> Iterator[Case]:
+    """Whoever has not logged in sends nothing at all, and whoever has, from what is his."""
+    own, other = f"user@{server.domain}", f"somebody-else@{server.domain}"
+    login = login_of(own, settings)
+    # Without an address a login owns those of the policy's domains alone.
+    owns = settings.login_form == ADDRESS or server.domain in policy.domains
+    for client in people.foreign:
+        yield _keyword(f"AUTH for {client} before TLS", NOT_OFFERED, client, "AUTH", tls=False)
+        yield _keyword(f"AUTH for {client} with TLS", OFFERED, client, "AUTH", tls=True)
+        for tls in (False, True):
+            behind = "with" if tls else "without"
+            yield from plain_cases(f"stranger {client} {behind} TLS", client, server.domain, tls=tls)
+            name = f"stranger {client} {behind} TLS, to us"
+            yield make_case(name, REFUSE, client, STRANGER, people.own[0], local=True, tls=tls)
+        yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain, tls=True)
+        for sender in (own, f"user+box@{server.domain}") if owns else ():
+            yield _logged_in(f"logged in from {client}", ACCEPT, client, sender, login)
+        # Owners are a list with blanks or commas, which a quoted address can have as well.
+        for sender in (other, STRANGER, f'"a {login} b"@{STRANGER_DOMAIN}', f'"a, {login}, b"@{server.domain}'):
+            yield _logged_in(f"logged in from {client} as {login}", REFUSE, client, sender, login)
+    for network in sample(policy.internal, 3):
+        client = ends(network, people.claimed).inside[0]
+        yield make_case(f"internal {client}, not logged in", REFUSE, client, own, TARGET, tls=True)
+    for network in sample(policy.blocked, SAMPLE):
+        client = ends(network, Claimed(())).inside[0]
+        yield _logged_in(f"blocked {client}, logged in", REFUSE, client, own, login)
+    yield from _owners(settings, people)
+
+
+def _owners(settings: Settings, people: People) -> Iterator[Case]:
+    """Addresses that the inventory gives to logins."""
+    for sender, logins in list(settings.sender_logins.items())[:_OWNERS]:
+        for client in people.foreign[:1]:
+            for login in logins[:1]:
+                yield _logged_in(f"{sender} of {login}", ACCEPT, client, sender, login)
+            yield _logged_in(f"{sender} not of nobody.at.all", REFUSE, client, sender, "nobody.at.all")
+
+
+def _logged_in(name: str, expect: str, client: str, sender: str, login: str) -> Case:
+    return make_case(f"{name}, sender {sender}", expect, client, sender, TARGET, authenticated=login, tls=True)
+
+
+def _elsewhere(people: People, server: Server, entrance: Entrance) -> Iterator[Case]:
+    """What the site has of its own: no stranger may relay there."""
+    for client in people.foreign:
+        for tls in (True,) if entrance.wrapped else (False, True):
+            told = f"master.cf line {entrance.line}, {entrance.name}{' with TLS' if tls else ''}: stranger {client}"
+            yield from relay_cases(told, client, _forms(server), server.domain, tls=tls)
+            yield _keyword(f"{told}, XCLIENT", NOT_OFFERED, client, "XCLIENT", tls=tls)
+
+
+def _forms(server: Server) -> list[Any]:
+    return list(relay_forms(server.domain, server.address))

@@ -1,0 +1,239 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of a private Postfix that decides like the staged one and can neither receive mail nor deliver any.
+
+Private to this collection. It listens on the loopback address, where the one who asks says which client he stands for:
+by a line of the PROXY protocol, also through postscreen, and by XCLIENT who has logged in. Nothing outside is asked:
+restrictions that ask the DNS, lists or policy services say nothing here.
+Sources: XCLIENT_README, POSTSCREEN_README, postconf(5), master(5); the waiting times were measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
+    LiveService,
+    entries,
+    read_main,
+    read_master,
+    set_parameters,
+    split_words,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import PORTS, options_of
+
+SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
+
+_ROLES = {25: SMTP, 587: SUBMISSION, 465: SUBMISSIONS}
+
+#: The folders of a queue, with mode, and whether their group is that of postdrop.
+QUEUE_FOLDERS = (
+    *((name, 0o700, False) for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold")),
+    *((name, 0o700, False) for name in ("incoming", "private", "saved", "trace")),
+    ("public", 0o710, True),
+    ("maildrop", 0o730, True),
+)
+
+#: What smtpd and postscreen call. There is no queue manager, and nothing that picks up or delivers.
+_HELPERS = """\
+rewrite unix - - n - - trivial-rewrite
+proxymap unix - - n - - proxymap
+verify unix - - n - 1 verify
+anvil unix - - n - 1 anvil
+tlsmgr unix - - n 1000? 1 tlsmgr
+tlsproxy unix - - n - 0 tlsproxy
+dnsblog unix - - n - 0 dnsblog
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+_PROXY = {
+    "postscreen": ("postscreen_upstream_proxy_protocol", "haproxy"),
+    "smtpd": ("smtpd_upstream_proxy_protocol", "haproxy"),
+}
+
+#: Who may say that he is logged in: the canary listens where nobody else can come to.
+_XCLIENT = ("smtpd_authorized_xclient_hosts", "static:all")
+
+_END_OF_DATA = "smtpd_end_of_data_restrictions"
+
+#: No answer waits, none is remembered, nobody else is asked, and no message is taken.
+_PARAMETERS = {
+    "multi_instance_enable": "no",
+    "multi_instance_directories": "",
+    "multi_instance_wrapper": "",
+    "master_service_disable": "",
+    "import_environment": "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME",
+    "syslog_name": "postfix-canary",
+    "smtpd_milters": "",
+    "smtpd_milter_maps": "",
+    "non_smtpd_milters": "",
+    "smtpd_proxy_filter": "",
+    _END_OF_DATA: "reject",
+    # Room for a whole message is asked for at MAIL FROM already.
+    "message_size_limit": "102400",
+    "queue_minfree": "0",
+    "soft_bounce": "no",
+    "in_flow_delay": "0",
+    "smtpd_error_sleep_time": "0",
+    "smtpd_soft_error_limit": "100000",
+    "smtpd_hard_error_limit": "100000",
+    "smtpd_junk_command_limit": "100000",
+    "smtpd_client_event_limit_exceptions": "static:all",
+    "smtpd_peername_lookup": "no",
+    "smtpd_tls_session_cache_database": "",
+    "smtp_tls_session_cache_database": "",
+    "lmtp_tls_session_cache_database": "",
+    "address_verify_map": "",
+    "postscreen_cache_map": "",
+    # Without a banner and without lists there is nothing that postscreen waits for.
+    "postscreen_greet_banner": "",
+    "postscreen_dnsbl_sites": "",
+    "postscreen_pipelining_enable": "no",
+    "postscreen_non_smtp_command_enable": "no",
+    "postscreen_bare_newline_enable": "no",
+}
+
+_TLS = "smtpd_tls_security_level"
+
+#: Restrictions whose answer comes from elsewhere: from the DNS, a list, another server or a policy service.
+_ASKING = re.compile(
+    r"""(?<![\w$.:/-])(?:
+      (?:reject_rbl_client|reject_rhsbl_\w+|permit_dnswl_client|permit_rhswl_client|check_\w+_(?:a|mx|ns)_access
+        |check_policy_service)[\s,]+(?:\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,{}]+)
+      |reject_unknown_(?:sender_domain|recipient_domain|client_hostname|reverse_client_hostname|forward_client_hostname
+        |helo_hostname|client|hostname|address)
+      |reject_unverified_(?:sender|recipient)|permit_mx_backup
+    )(?![\w.:/-])""",
+    re.VERBOSE | re.ASCII,
+)
+_SILENT = "check_client_access,static:DUNNO"
+
+LOOPBACK = re.compile(r"127(\.\d+){3}|localhost|\[?::1\]?|loopback-only")
+
+
+class Entrance(NamedTuple):
+    """A port of the staged file to which strangers can come.
+
+    ``role``: SMTP, SUBMISSION or SUBMISSIONS for the first of these, empty for others. ``name``: as master.cf has it.
+    ``line``: its line there, from 1. ``wrapped``: TLS comes first. ``port``: the one in the canary.
+    """
+
+    role: str
+    name: str
+    line: int
+    command: str
+    wrapped: bool
+    port: int = 0
+
+
+class Place(NamedTuple):
+    """Where a canary is: folder of queue, data and log; the address it listens on; the socket of its SASL server."""
+
+    folder: str
+    address: str
+    sasl: str
+
+
+class Canary(NamedTuple):
+    """Both files, the ways in, and whether something was left out that would ask elsewhere."""
+
+    main: str
+    master: str
+    entrances: tuple[Entrance, ...]
+    silenced: tuple[str, ...]
+
+
+def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
+    """All services with smtpd or postscreen that listen on more than the loopback address; those of ours come first."""
+    settings = read_main(main)
+    interfaces = split_words(settings.get("inet_interfaces", "all").replace(",", " "))
+    wrapped = settings.get("smtpd_tls_wrappermode", "no")
+    shut = bool(interfaces) and all(LOOPBACK.fullmatch(one) for one in interfaces)
+    found = []
+    for entry, service in zip(entries(master), read_master(master)):
+        if service.type != "inet" or service.command not in _PROXY:
+            continue
+        host, _colon, port = service.name.rpartition(":")
+        if host and LOOPBACK.fullmatch(host):
+            continue
+        role = _ROLES.get(PORTS.get(port, 0), "")
+        # Where Postfix listens for itself alone, only what the policy speaks of is looked at.
+        if shut and not host and not role:
+            continue
+        tls = options_of(service.arguments).get("smtpd_tls_wrappermode", wrapped) == "yes"
+        found.append((bool(host), Entrance(role, service.name, entry.numbers[0] + 1, service.command, tls)))
+    ranked = [one for _bound, one in sorted(found, key=lambda pair: pair[0])]
+    taken: set[str] = set()
+    result = []
+    for one in ranked:
+        result.append(one._replace(role="") if one.role in taken else one)
+        taken.add(one.role)
+    order = (SMTP, SUBMISSION, SUBMISSIONS, "")
+    return tuple(sorted(result, key=lambda one: (order.index(one.role), one.line)))
+
+
+def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, submission: bool) -> Canary:
+    """The canary of staged texts. ``ports``: a free one for each of ``find_entrances``.
+
+    ``submission``: whether the ports of submission are ours, where users log in.
+    """
+    own = {
+        **_PARAMETERS,
+        "inet_interfaces": place.address,
+        "queue_directory": f"{place.folder}/queue",
+        "data_directory": f"{place.folder}/data",
+        "maillog_file": f"{place.folder}/log",
+        "maillog_file_prefixes": place.folder,
+        "smtpd_sasl_type": "dovecot",
+        "smtpd_sasl_path": place.sasl,
+    }
+    silenced: dict[str, None] = {}
+    quiet = {name: _silence(value, silenced) for name, value in read_main(main).items()}
+    if quiet.get(_TLS) == "encrypt":
+        # Who has no TLS would be told that alone. Services that set it themselves, as submission, keep it.
+        quiet[_TLS] = "may"
+    entrances = tuple(one._replace(port=port) for one, port in zip(find_entrances(main, master), ports))
+    services = {entry.numbers[0] + 1: one for entry, one in zip(entries(master), read_master(master))}
+    lines = []
+    for entrance in entrances:
+        more = [_PROXY[entrance.command]]
+        if submission and entrance.role in (SUBMISSION, SUBMISSIONS):
+            more.append(_XCLIENT)
+        service = services[entrance.line]
+        name = f"[{place.address}]:{entrance.port}"
+        limit = "1" if entrance.command == "postscreen" else "-"
+        lines.append(_line(service, (name, "n", limit), _arguments(service, own, more, silenced)))
+    for service in services.values():
+        if service.type == "pass" or service.command == "cleanup":
+            columns = (service.name, service.columns[2], service.columns[6])
+            lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
+    # What a site has there is tried, and ends in the refusal of the canary.
+    end = {_END_OF_DATA: ", ".join(one for one in (quiet.get(_END_OF_DATA, ""), own[_END_OF_DATA]) if one)}
+    text = set_parameters(main, {**quiet, **own, **end})
+    return Canary(text, "".join([*lines, _HELPERS]), entrances, tuple(silenced))
+
+
+def _silence(value: str, silenced: dict[str, None]) -> str:
+    silenced.update(dict.fromkeys(re.split("[ ,]", match.group(0))[0] for match in _ASKING.finditer(value)))
+    return _ASKING.sub(_SILENT, value)
+
+
+def _arguments(
+    service: LiveService, own: dict[str, str], more: Sequence[tuple[str, str]], silenced: dict[str, None]
+) -> list[str]:
+    """Arguments that decide as staged; what the canary sets in main.cf holds in the service as well."""
+    again = [(name, own[name]) for name in options_of(service.arguments) if name in own]
+    words = split_words(_silence(" ".join(service.arguments), silenced))
+    return [*words, *(word for name, value in [*again, *more] for word in ("-o", f"{name}={value}"))]
+
+
+def _line(service: LiveService, columns: tuple[str, str, str], arguments: Iterable[str]) -> str:
+    """A service outside of the jail, which a new queue directory is not furnished for."""
+    name, private, limit = columns
+    return " ".join([name, service.type, private, "-", "n", "-", limit, service.columns[7], *arguments]) + "\n"

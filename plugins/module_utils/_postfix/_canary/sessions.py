@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Holds sessions with a private Postfix.
+
+Private to this collection. The envelopes of a client follow each other on one connection; clients come side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import Entrance
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
+    BrokenError,
+    Dialogue,
+    Reply,
+)
+
+#: Clients at the same time.
+CLIENTS = 12
+
+CONNECT, HELLO, TLS, LOGIN, MAIL, RCPT = "connect", "EHLO", "STARTTLS", "XCLIENT", "MAIL FROM", "RCPT TO"
+DATA, END = "DATA", "the end of DATA"
+
+
+class Heard(NamedTuple):
+    """How a session ended: the stage of the first refusal, empty for none; code 0 for a broken connection.
+
+    ``text``: the reply, or why there is none. ``keyword``: for a question about one, whether it is offered.
+    """
+
+    stage: str
+    code: int
+    text: str
+    steps: tuple[str, ...]
+    offered: bool = False
+
+
+class Way(NamedTuple):
+    """What the sessions on one connection have in common."""
+
+    service: str
+    client: str
+    tls: bool
+    login: str
+
+
+class _RefusedError(Exception):
+    """The connection got no further than this."""
+
+    def __init__(self, stage: str, reply: Reply) -> None:
+        self.stage, self.reply = stage, reply
+        super().__init__(stage)
+
+
+def hold(
+    cases: Iterable[Case], entrances: Mapping[str, Entrance], address: str, deadline: float
+) -> list[tuple[Case, Heard]]:
+    """Hold all sessions, side by side. ``deadline``: by time.monotonic(); what is not held until then is broken."""
+    groups: dict[Way, list[Case]] = {}
+    for case in cases:
+        session = case.session
+        way = Way(session["service"], session["client"], session["tls"], session["authenticated"])
+        groups.setdefault(way, []).append(case)
+
+    def talk(way: Way) -> list[Heard]:
+        return _talk(way, groups[way], (address, entrances[way.service]), deadline)
+
+    # Long talks first, so that none of them is waited for at the end.
+    ways = sorted(groups, key=lambda way: -len(groups[way]))
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        found = zip(ways, pool.map(talk, ways))
+        return [pair for way, heard in found for pair in zip(groups[way], heard)]
+
+
+def _talk(way: Way, cases: list[Case], where: tuple[str, Entrance], deadline: float) -> list[Heard]:
+    heard: list[Heard] = []
+    while len(heard) < len(cases):
+        rest = cases[len(heard) :]
+        before = len(heard)
+        dialogue = None
+        try:
+            dialogue = Dialogue((where[0], where[1].port), deadline)
+            _enter(dialogue, way, where[1], rest[0].session["helo"])
+            begun = len(dialogue.steps)
+            for case in rest:
+                start = len(dialogue.steps)
+                found = _envelope(dialogue, case)
+                heard.append(found._replace(steps=(*dialogue.steps[:begun], *dialogue.steps[start:])))
+        except _RefusedError as refused:
+            steps = tuple(dialogue.steps) if dialogue else ()
+            heard += [Heard(refused.stage, refused.reply.code, refused.reply.text, steps)] * len(rest)
+        except BrokenError as error:
+            # A server may close a connection after a while; one that does so at the first question says nothing.
+            if len(heard) == before:
+                heard.append(Heard(CONNECT, 0, str(error), tuple(dialogue.steps) if dialogue else ()))
+        finally:
+            if dialogue is not None:
+                dialogue.close()
+    return heard
+
+
+def _enter(dialogue: Dialogue, way: Way, entrance: Entrance, name: str) -> None:
+    dialogue.proxy(way.client, 25)
+    if entrance.wrapped:
+        dialogue.secure()
+    _need(CONNECT, dialogue.greeting(), 220)
+    _need(HELLO, dialogue.hello(name), 250)
+    if way.tls and not entrance.wrapped:
+        _need(TLS, dialogue.command("STARTTLS"), 220)
+        dialogue.secure()
+        _need(HELLO, dialogue.hello(name), 250)
+    if way.login:
+        _need(LOGIN, dialogue.log_in(way.login), 220)
+        _need(HELLO, dialogue.hello(name), 250)
+
+
+def _need(stage: str, reply: Reply, code: int) -> None:
+    if reply.code != code:
+        raise _RefusedError(stage, reply)
+
+
+def _envelope(dialogue: Dialogue, case: Case) -> Heard:
+    session = case.session
+    if session.get("keyword"):
+        return Heard("", 250, "", (), session["keyword"] in dialogue.keywords)
+    commands = [(MAIL, f"{MAIL}:<{session['mail_from']}>"), (RCPT, f"{RCPT}:<{session['rcpt_to'][0]}>")]
+    if session.get("message"):
+        commands += [(DATA, "DATA"), (END, ".")]
+    for stage, command in commands:
+        reply = dialogue.command(command)
+        if not 200 <= reply.code < 300 and (stage, reply.code) != (DATA, 354):
+            break
+    else:
+        stage = ""
+    dialogue.command("RSET")
+    return Heard(stage, reply.code, reply.text, ())

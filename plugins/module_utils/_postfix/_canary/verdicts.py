@@ -1,0 +1,159 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether the sessions with a private Postfix ended as they have to.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.cases import (
+    NO_MISTAKE,
+    NOT_OFFERED,
+    OFFERED,
+    Server,
+    is_ours,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.instance import CANARY
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import RCPT, TLS, Heard
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, Case
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import Deviation
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import LATE
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+
+if TYPE_CHECKING:
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
+    from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
+
+#: Seconds for all sessions together.
+SECONDS = 45
+
+#: An address of ours that nobody has: the policy let the message through (RFC 3463, X.1.1; X.1.0 of older tables).
+_UNKNOWN = re.compile(r"[45]50 [45]\.1\.[01] ")
+
+#: How Postfix puts off whoever may not relay, where a site prefers that.
+_PUT_OFF_RELAY = re.compile(r"45\d 4\.7\.1 .*Relay access denied")
+
+#: Postfix cannot do what its configuration says (RFC 3463, X.3: the system).
+_MISTAKE = re.compile(r"4\d\d 4\.3\.")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The number of sessions held, those that ended otherwise than they have to, and what was not asked and why."""
+
+    count: int
+    deviations: list[Deviation]
+    notes: list[str]
+
+
+def judge(
+    found: list[tuple[Case, Heard]], wanted: tuple[MailPolicy, Settings, Server], notes: list[str], log: list[str]
+) -> Proof:
+    """The proof, or StepError where the configuration cannot work."""
+    policy, settings, server = wanted
+    strict = not any(settings.extra_restrictions.values())
+    deviations, mistakes, late = [], [], 0
+    skipped: dict[str, None] = {}
+    count = 0
+    for case, heard in found:
+        got = verdict(case, heard, server.ours)
+        if case.session["tls"] and no_tls(heard) and _promised(case, settings):
+            mistakes.append(Deviation(case, got, (*heard.steps, *log)))
+            continue
+        if case.session["tls"] and no_tls(heard):
+            skipped[f"{case.session['service']} has no TLS ({heard.text}); its sessions with TLS were not held"] = None
+            continue
+        count += 1
+        if is_late(heard):
+            late += 1
+        elif as_expected(case, heard, server.ours, strict=strict):
+            continue
+        elif not strict and refused_by_site(case, heard, server.ours, policy.relay_rejection):
+            skipped[f"{case.name}: {got}; if extra_restrictions mean that, all is well"] = None
+        elif is_mistake(heard):
+            mistakes.append(Deviation(case, got, (*heard.steps, *log)))
+        else:
+            deviations.append(Deviation(case, got, heard.steps))
+    if not deviations and (mistakes or late):
+        over = [f"{late} of {count} sessions did not end within {SECONDS} seconds"] if late else []
+        first = [f"{one.case.name}: {one.got}" for one in mistakes[:1]]
+        raise StepError(CANARY, "\n".join([*over, *first, *log]), transaction.UNTOUCHED)
+    return Proof(count, [*deviations, *mistakes], [*notes, *skipped])
+
+
+def verdict(case: Case, heard: Heard, ours: frozenset[str]) -> str:
+    """How a session ended, for a report."""
+    keyword = case.session.get("keyword")
+    if heard.code == 0:
+        return f"no answer: {heard.text}"
+    if keyword and not heard.stage:
+        return f"{keyword} is {OFFERED if heard.offered else NOT_OFFERED}"
+    if not heard.stage:
+        return "accepted"
+    kind = "refused" if heard.code >= 500 else "put off"
+    if _passed(case, heard, ours):
+        kind = "let through by the policy and refused as unknown"
+    return f"{kind} at {heard.stage} with {heard.text!r}"
+
+
+def no_tls(heard: Heard) -> bool:
+    """Whether a session could not be held as TLS is missing."""
+    return heard.stage == TLS or (heard.code == 0 and heard.text.startswith("no TLS"))
+
+
+def _promised(case: Case, settings: Settings) -> bool:
+    """Whether TLS is ours to offer: nobody can log in without it, and a certificate of the inventory has to work."""
+    return settings.submission if case.session["port"] in (465, 587) else bool(settings.tls_certificate)
+
+
+def is_late(heard: Heard) -> bool:
+    """Whether a session did not end in time."""
+    return heard.code == 0 and heard.text == LATE
+
+
+def is_mistake(heard: Heard) -> bool:
+    """Whether a session ended as Postfix cannot do what its configuration says."""
+    return heard.code == 0 or bool(_MISTAKE.match(heard.text)) or heard.code == 421
+
+
+def refused_by_site(case: Case, heard: Heard, ours: frozenset[str], relay_rejection: str) -> bool:
+    """Whether somebody who may send to us is refused for another reason than relaying."""
+    relay = relay_rejection in heard.text or "Relay access denied" in heard.text
+    return case.expect == ACCEPT and is_ours(case.session["rcpt_to"][0], ours) and heard.code >= 500 and not relay
+
+
+def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool = True) -> bool:
+    """Whether a session ended as it has to.
+
+    A refusal for now is none, but where a service of the site's own puts off whoever may not relay. ``strict``: no
+    restrictions of the user's own stand behind those of the policy, so nobody may be put off who sends to us, and who
+    may not relay is told so in the policy's words.
+    """
+    if case.expect in (OFFERED, NOT_OFFERED):
+        return heard.stage == "" and heard.offered == (case.expect == OFFERED)
+    if case.expect == NO_MISTAKE:
+        return not is_mistake(heard)
+    to_us = is_ours(case.session["rcpt_to"][0], ours)
+    passed = _passed(case, heard, ours)
+    if case.expect == ACCEPT:
+        greylisted = to_us and heard.stage == RCPT and 400 <= heard.code < 500 and not heard.text[4:].startswith("4.3.")
+        return passed or (greylisted and not strict)
+    if case.expect == NO_RELAY and passed:
+        return to_us
+    if strict and case.session.get("text", "") not in heard.text:
+        return False
+    own = case.session["port"] in (25, 465, 587)
+    return not passed and (heard.code >= 500 or (not own and bool(_PUT_OFF_RELAY.match(heard.text))))
+
+
+def _passed(case: Case, heard: Heard, ours: frozenset[str]) -> bool:
+    """Whether the policy let a message through, be there such a mailbox or not."""
+    unknown = heard.stage == RCPT and bool(_UNKNOWN.match(heard.text))
+    return heard.stage == "" or (unknown and is_ours(case.session["rcpt_to"][0], ours))

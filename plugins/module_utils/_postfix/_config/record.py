@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the role has put into the files of a Postfix, and what stood there before.
+
+Private to this collection. Without it nobody could tell ours from the site's, nor give the site's back.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import Lines
+
+VERSION = 1
+
+Place = tuple[str, str]
+
+
+class RecordError(ValueError):
+    """A record that cannot be read."""
+
+
+class Owned(NamedTuple):
+    """A parameter or a service: its former lines as they were written (None: there were none), and what is ours.
+
+    ``ours`` is the value of a parameter, or the lines of a service; None where a service must not be there.
+    """
+
+    before: Lines | None
+    ours: str | None
+
+
+class Record(NamedTuple):
+    """Everything of ours: parameters of main.cf, services of master.cf by name and type, names of tables."""
+
+    main: dict[str, Owned]
+    services: dict[Place, Owned]
+    maps: tuple[str, ...]
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing on the host is ours."""
+        return not any(self)
+
+
+NOTHING = Record({}, {}, ())
+
+
+def dump_record(record: Record) -> bytes:
+    """The record as text, the same for the same record."""
+    data = {
+        "version": VERSION,
+        "main": {name: owned._asdict() for name, owned in record.main.items()},
+        "services": [[*place, owned._asdict()] for place, owned in sorted(record.services.items())],
+        "maps": sorted(record.maps),
+    }
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+
+
+def load_record(text: bytes | None) -> Record:
+    """Read a record; None is the record of a host where nothing is ours. Raises RecordError."""
+    if text is None:
+        return NOTHING
+    try:
+        data = json.loads(text)
+        if data["version"] != VERSION:
+            raise RecordError(f"it is of version {data['version']}; this release reads version {VERSION}")
+        return Record(
+            main={str(name): _owned(one) for name, one in data["main"].items()},
+            services={(str(name), str(kind)): _owned(one) for name, kind, one in data["services"]},
+            maps=tuple(map(str, data["maps"])),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{type(error).__name__}: {error}") from error
+
+
+def _owned(data: Any) -> Owned:
+    before, ours = data["before"], data["ours"]
+    return Owned(None if before is None else Lines(before), None if ours is None else str(ours))

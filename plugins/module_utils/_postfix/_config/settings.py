@@ -1,0 +1,347 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the inventory says of Postfix alone: submission, checks, limits, entries of the user's own.
+
+Private to this collection.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, read_list
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
+    Known,
+    OptionReader,
+    as_number,
+    wrong_type,
+)
+
+LOCAL, VIRTUAL, RELAY, UNMANAGED = "local", "virtual", "relay", "unmanaged"
+OFF, SYNTAX, FQDN = "off", "syntax", "fqdn"
+AUTO, ALWAYS = "auto", "always"
+NORMALIZE, REJECT = "normalize", "reject"
+ADDRESS, LOCAL_PART = "address", "local part"
+STOP, REPLACE, SKIP = "stop", "replace", "skip"
+
+PREGREET, PIPELINING, NON_SMTP_COMMAND, BARE_NEWLINE = "pregreet", "pipelining", "non_smtp_command", "bare_newline"
+TESTS = (PREGREET, PIPELINING, NON_SMTP_COMMAND, BARE_NEWLINE)
+"""Tests of postscreen; all but the first want the client to come again, as they end behind the server's greeting."""
+
+#: Lists of restrictions that a user may add to, each behind ours.
+STAGES = ("client", "helo", "sender", "recipient", "data", "end_of_data")
+
+#: Begins the names of our own parameters, which nobody else may use.
+PREFIX = "mailhost_"
+
+
+#: What the whole installation is built on: a reload does not change it, or ends Postfix, or leaves its queue behind.
+INSTALLATION = (
+    *("command_directory", "config_directory", "daemon_directory", "data_directory", "mail_owner", "queue_directory"),
+    *("inet_interfaces", "inet_protocols", "master_service_disable", "setgid_group"),
+)
+
+
+class Limits(NamedTuple):
+    """What one client may do that is not inside: in a minute, or at the same time. 0 is without limit."""
+
+    connections_per_minute: int
+    concurrent_connections: int
+    messages_per_minute: int
+    recipients_per_minute: int
+    logins_per_minute: int
+
+
+class Settings(NamedTuple):
+    """How the policy is written for this installation.
+
+    ``sender_logins``: the logins that own an address, beside the one of the same name. ``dnsbl_weights``: points of a
+    block list by zone; one without counts for as much as it takes to be refused. ``indexed_map_from``: the number of
+    blocked single addresses from which they go into an indexed map. ``unknown_entries``: what becomes of restrictions,
+    networks and domains of main.cf that the inventory does not have.
+    """
+
+    domain_class: str
+    submission: bool
+    sasl_path: str
+    login_form: str
+    sender_logins: dict[str, tuple[str, ...]]
+    tls_certificate: str
+    tls_key: str
+    helo_check: str
+    sender_domain_exceptions: tuple[str, ...]
+    postscreen: str
+    postscreen_tests: tuple[str, ...]
+    dnsbl_threshold: int
+    dnsbl_weights: dict[str, int]
+    bare_newline: str
+    bare_newline_exclusions: tuple[Network, ...]
+    limits: Limits
+    message_size_limit: int
+    recipient_limit: int
+    indexed_map_from: int
+    extra_restrictions: dict[str, tuple[str, ...]]
+    extra_settings: dict[str, str]
+    unknown_entries: str
+    unusable_block_lists: str
+
+
+DEFAULTS: dict[str, Any] = {
+    "domain_class": LOCAL,
+    "submission": True,
+    "sasl_path": "private/auth",
+    "login_form": ADDRESS,
+    "sender_logins": {},
+    "tls_certificate": "",
+    "tls_key": "",
+    "helo_check": FQDN,
+    "sender_domain_exceptions": [],
+    "postscreen": AUTO,
+    "postscreen_tests": [PREGREET],
+    "dnsbl_threshold": 1,
+    "dnsbl_weights": {},
+    "bare_newline": NORMALIZE,
+    "bare_newline_exclusions": [],
+    "connections_per_minute": 60,
+    "concurrent_connections": 20,
+    "messages_per_minute": 120,
+    "recipients_per_minute": 600,
+    "logins_per_minute": 10,
+    "message_size_limit": 51200000,
+    "recipient_limit": 100,
+    "indexed_map_from": 1000,
+    "extra_restrictions": {},
+    "extra_settings": {},
+    "unknown_entries": STOP,
+    "unusable_block_lists": STOP,
+}
+"""Options of the settings and their defaults. 51200000 is Postfix's own limit of a mailbox, which must not be less."""
+
+_CHOICES = {
+    "domain_class": (LOCAL, VIRTUAL, RELAY, UNMANAGED),
+    "login_form": (ADDRESS, LOCAL_PART),
+    "helo_check": (FQDN, SYNTAX, OFF),
+    "postscreen": (AUTO, ALWAYS),
+    "bare_newline": (NORMALIZE, REJECT),
+    "unknown_entries": (STOP, REPLACE),
+    "unusable_block_lists": (STOP, SKIP),
+}
+_MAX = 2147483647
+_RANGES = {
+    **dict.fromkeys(Limits._fields, (0, 1000000)),
+    "dnsbl_threshold": (1, 1000),
+    "message_size_limit": (10240, _MAX),
+    # RFC 5321, section 4.5.3.1.8: a server must take 100 recipients.
+    "recipient_limit": (100, 100000),
+    "indexed_map_from": (1, _MAX),
+}
+_WEIGHTS = (-1000, 1000)
+
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+_SENDER = re.compile(rf"[A-Za-z0-9._+=-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
+# A login becomes part of the right side of a map, where blanks and commas separate and dollar signs mean something.
+_LOGIN = re.compile(r"[A-Za-z0-9._+=@-]{1,128}")
+_FILE = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
+_SOCKET = re.compile(r"/?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*|inet:[A-Za-z0-9.:\[\]-]+")
+_PARAMETER = re.compile(r"[a-z0-9][A-Za-z0-9_-]{0,99}")
+_BRACES = re.compile(r"\{[^{}]*\}")
+_VALUE = re.compile(r"(?:[!-~](?:[ -~]*[!-~])?)?")
+
+
+def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Settings:
+    """Return validated settings for a dictionary of options, or raise PolicyError with every problem.
+
+    ``options``: the keys of DEFAULTS, each of them optional. ``names``: the inventory variable to name in errors
+    for an option, by default ``postfix_<option>``.
+    """
+    if not isinstance(options, Mapping):
+        problems = Problems()
+        problems.add("settings", f"{shown(options)} is not a dictionary; write the variables without postfix_")
+        problems.raise_if_any()
+    reader = _Reader(options, names or {})
+    reader.refuse_unknown("settings")
+    settings = Settings(
+        domain_class=reader.choice("domain_class"),
+        submission=reader.boolean("submission"),
+        sasl_path=reader.text("sasl_path", _SOCKET, "a path", "private/auth"),
+        login_form=reader.choice("login_form"),
+        sender_logins=reader.sender_logins(),
+        tls_certificate=reader.file("tls_certificate"),
+        tls_key=reader.file("tls_key"),
+        helo_check=reader.choice("helo_check"),
+        sender_domain_exceptions=reader.domains("sender_domain_exceptions"),
+        postscreen=reader.choice("postscreen"),
+        postscreen_tests=reader.tests(),
+        dnsbl_threshold=reader.number("dnsbl_threshold"),
+        dnsbl_weights=reader.weights(),
+        bare_newline=reader.choice("bare_newline"),
+        bare_newline_exclusions=tuple(
+            read_list(
+                reader.problems, reader.path("bare_newline_exclusions"), reader.value("bare_newline_exclusions"), False
+            )
+        ),
+        limits=Limits(*(reader.number(name) for name in Limits._fields)),
+        message_size_limit=reader.number("message_size_limit"),
+        recipient_limit=reader.number("recipient_limit"),
+        indexed_map_from=reader.number("indexed_map_from"),
+        extra_restrictions=reader.extra_restrictions(),
+        extra_settings=reader.extra_settings(),
+        unknown_entries=reader.choice("unknown_entries"),
+        unusable_block_lists=reader.choice("unusable_block_lists"),
+    )
+    reader.check_tls()
+    reader.problems.raise_if_any()
+    return settings
+
+
+class _Reader(OptionReader):
+    """Reads one option after the other and keeps the problems."""
+
+    known = Known("postfix", DEFAULTS, _CHOICES)
+
+    def number(self, option: str, where: str = "", value: Any = None) -> int:
+        path, value = (where, value) if where else (self.path(option), self.value(option))
+        low, high = _WEIGHTS if where else _RANGES[option]
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return int(value)
+        self.problems.add(
+            path, wrong_type(path, value, f"a whole number from {low} to {high}", as_number(value, low, high))
+        )
+        return high
+
+    def text(self, option: str, form: re.Pattern[str], what: str, example: str) -> str:
+        value = self.value(option)
+        if isinstance(value, str) and form.fullmatch(value):
+            return str(value)
+        self.problems.add(self.path(option), f'{shown(value)} is not {what}; write one as "{example}"')
+        return str(DEFAULTS[option])
+
+    def file(self, option: str) -> str:
+        value = self.value(option)
+        if value == "":
+            return ""
+        return self.text(option, _FILE, "the path of a file", "/etc/ssl/private/mail.pem")
+
+    def items(self, path: str, value: Any, example: str) -> Sequence[Any]:
+        if isinstance(value, (list, tuple)):
+            return value
+        self.problems.add(path, f"{shown(value)} is not a list; write a list, as {example}")
+        return ()
+
+    def pairs(self, option: str, example: str) -> list[tuple[Any, Any]]:
+        value = self.value(option)
+        if isinstance(value, Mapping):
+            return list(value.items())
+        self.problems.add(self.path(option), f"{shown(value)} is not a dictionary; write one, as {example}")
+        return []
+
+    def domains(self, option: str) -> tuple[str, ...]:
+        path, found = self.path(option), []
+        for index, item in enumerate(self.items(path, self.value(option), '["example.com"]')):
+            if isinstance(item, str) and _DOMAIN.fullmatch(item.lower()) and len(item) <= 253:
+                found.append(item.lower())
+            else:
+                self.problems.add(f"{path}[{index}]", f'{shown(item)} is not a domain; write a name as "example.com"')
+        return tuple(found)
+
+    def tests(self) -> tuple[str, ...]:
+        path, found = self.path("postscreen_tests"), []
+        for index, item in enumerate(self.items(path, self.value("postscreen_tests"), f'["{PREGREET}"]')):
+            if isinstance(item, str) and item in TESTS:
+                found.append(str(item))
+            else:
+                self.problems.add(
+                    f"{path}[{index}]", f"{shown(item)} is not a test of postscreen; write one of {', '.join(TESTS)}"
+                )
+        return tuple(found)
+
+    def weights(self) -> dict[str, int]:
+        path = self.path("dnsbl_weights")
+        return {
+            str(zone).lower().rstrip("."): self.number("dnsbl_weights", f"{path}[{shown(zone)}]", weight)
+            for zone, weight in self.pairs("dnsbl_weights", "{zen.example.org: 2}")
+        }
+
+    def sender_logins(self) -> dict[str, tuple[str, ...]]:
+        path, found = self.path("sender_logins"), {}
+        for sender, logins in self.pairs("sender_logins", "{info@example.com: [ann, bob]}"):
+            where = f"{path}[{shown(sender)}]"
+            if not isinstance(sender, str) or not _SENDER.fullmatch(sender.lower()):
+                self.problems.add(where, 'is not an address; write one as "info@example.com"')
+                continue
+            owners = self.items(where, logins, "[ann, bob]")
+            for index, login in enumerate(owners):
+                if not isinstance(login, str) or not _LOGIN.fullmatch(login):
+                    self.problems.add(
+                        f"{where}[{index}]",
+                        f"{shown(login)} is not a login; write letters, digits and any of . _ + = @ -",
+                    )
+            found[sender.lower()] = tuple(str(login) for login in owners)
+        return found
+
+    def extra_restrictions(self) -> dict[str, tuple[str, ...]]:
+        path, found = self.path("extra_restrictions"), {}
+        example = "{recipient: ['check_policy_service unix:private/greylist']}"
+        for stage, items in self.pairs("extra_restrictions", example):
+            if stage not in STAGES:
+                accepted = ", ".join(STAGES)
+                self.problems.add(path, f"{shown(stage)} is no stage with restrictions; write one of {accepted}")
+                continue
+            restrictions = self.items(f"{path}.{stage}", items, "['reject_unknown_client_hostname']")
+            for index, item in enumerate(restrictions):
+                if not isinstance(item, str) or not _is_restriction(item):
+                    self.problems.add(
+                        f"{path}.{stage}[{index}]",
+                        f"{shown(item)} is not one restriction; write one as "
+                        "'check_policy_service unix:private/greylist', without commas outside of braces",
+                    )
+            found[stage] = tuple(str(item) for item in restrictions)
+        return found
+
+    def extra_settings(self) -> dict[str, str]:
+        path, found = self.path("extra_settings"), {}
+        for name, value in self.pairs("extra_settings", "{biff: 'no'}"):
+            where = f"{path}[{shown(name)}]"
+            if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
+                self.problems.add(where, "is not the name of a parameter; write one as biff")
+                continue
+            if name.startswith(PREFIX):
+                self.problems.add(where, f"begins with {PREFIX}, as our own parameters do; write another name")
+            if name in INSTALLATION:
+                self.problems.add(
+                    where,
+                    "needs a restart of Postfix, which the role never does; set it in main.cf and restart Postfix",
+                )
+            text = _as_text(value)
+            if not isinstance(text, str) or not _VALUE.fullmatch(text):
+                self.problems.add(
+                    where,
+                    f"{shown(value)} is not a value; write printable ASCII on one line, without blanks at the ends",
+                )
+            found[str(name)] = str(text)
+        return found
+
+    def check_tls(self) -> None:
+        for one, other in (("tls_certificate", "tls_key"), ("tls_key", "tls_certificate")):
+            if self.value(one) and not self.value(other):
+                self.problems.add(self.path(other), f"is missing, and {self.path(one)} is set; set both or none")
+
+
+def _is_restriction(text: str) -> bool:
+    """Whether this is one restriction: a comma would begin another one, but for those in braces."""
+    bare = text
+    while (shorter := _BRACES.sub("", bare)) != bare:
+        bare = shorter
+    return bool(text and _VALUE.fullmatch(text)) and not re.search("[,{}]", bare)
+
+
+def _as_text(value: Any) -> Any:
+    """YAML reads yes, no and numbers, and Postfix wants their text."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) if isinstance(value, int) else value

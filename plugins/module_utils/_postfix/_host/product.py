@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An installed Postfix: where its files are, what it says of itself, and how a change of it goes live.
+
+Private to this collection. Sources: postconf(1), postfix(1), postmap(1), master(5).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import INDEXED, read_parameters
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.ports import EVERYWHERE
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.banner import greets
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
+    Runner,
+    StepError,
+    run_tool,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import read_file, remove
+
+#: What postmap adds to the name of a table.
+INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
+
+SMTP_PORT = 25
+
+_OURS_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}}/{FOLDER}/([\w.-]+)")
+_WORD = re.compile(r"[a-z][a-z0-9_-]*")
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Postfix:
+    """An installation. The driver of its transactions.
+
+    ``rebuild``: paths of indexed tables whose source changes; ``tables``: indexed tables of ours and their types, after
+    the change and before it.
+    """
+
+    name = "Postfix"
+    everything: Mapping[str, Any] = {}
+
+    def __init__(self, folder: str, queue: str, interfaces: str = "all", protocols: str = "all") -> None:
+        self.folder, self.queue = folder, queue
+        named = _addresses(interfaces)
+        self.interfaces = _spoken(named or EVERYWHERE, protocols)
+        self.addresses = _spoken(named or LOOPBACK, protocols)
+        self.rebuild: frozenset[str] = frozenset()
+        self.tables: dict[str, str] = {}
+        self.former: dict[str, str] = {}
+
+    # Places
+
+    @property
+    def main_cf(self) -> str:
+        """The path of main.cf."""
+        return os.path.join(self.folder, "main.cf")
+
+    @property
+    def master_cf(self) -> str:
+        """The path of master.cf."""
+        return os.path.join(self.folder, "master.cf")
+
+    def table(self, name: str) -> str:
+        """The path of a table of ours."""
+        return os.path.join(self.folder, FOLDER, name)
+
+    def aim(self, before: str, after: str, changed: Iterable[str]) -> None:
+        """Prepare for a change: main.cf before and after it, and the paths that change."""
+        self.former = {self.table(name): kind for name, kind in indexed_tables(before).items()}
+        self.tables = {self.table(name): kind for name, kind in indexed_tables(after).items()}
+        self.rebuild = frozenset(changed)
+
+    # The driver of the transaction
+
+    def built(self) -> Sequence[str]:
+        """Return the indexes of our tables, before and after the change."""
+        return [_index(path, kind) for path, kind in (*self.former.items(), *self.tables.items())]
+
+    def check(self, run: Runner) -> None:
+        """Have Postfix look at its files and folders."""
+        run("postfix check", ["postfix", "-c", self.folder, "check"])
+
+    def build(self, run: Runner) -> None:
+        """Make the indexes of tables that changed, and remove those of tables that are gone."""
+        for path, kind in self.tables.items():
+            if path in self.rebuild or self.former.get(path) != kind or not os.path.exists(_index(path, kind)):
+                run("postmap", ["postmap", "-c", self.folder, f"{kind}:{path}"])
+        wanted = {_index(path, kind) for path, kind in self.tables.items()}
+        for path, kind in self.former.items():
+            if _index(path, kind) not in wanted:
+                remove(_index(path, kind))
+
+    def activate(self, run: Runner, details: Mapping[str, Any]) -> None:  # noqa: ARG002 (one way suffices for all)
+        """Have the running Postfix read its files: each process ends after its client. Sessions are not cut."""
+        try:
+            run("postfix status", ["postfix", "-c", self.folder, "status"])
+        except StepError:
+            return  # it does not run, and reads them when it starts
+        run("postfix reload", ["postfix", "-c", self.folder, "reload"])
+
+    def start(self, run: Runner) -> None:
+        """Start Postfix."""
+        if os.path.isdir("/run/systemd/system"):
+            # restart: the unit of Debian counts as running when its instance does not.
+            run("systemctl restart postfix", ["systemctl", "restart", "postfix"])
+        else:
+            run("postfix start", ["postfix", "-c", self.folder, "start"])
+
+    def alive(self) -> bool:
+        """Whether port 25 gives a 220 banner where Postfix listens."""
+        return any(greets(address, SMTP_PORT) for address in self.addresses)
+
+    def runs(self) -> bool | None:
+        """Whether the master that has noted its number is there. Its lock tells too, but to try it could hinder it."""
+        noted = (read_file(os.path.join(self.queue, "pid", "master.pid")) or b"").strip()
+        return os.path.exists(f"/proc/{int(noted)}") if noted.isdigit() else None
+
+
+def _addresses(interfaces: str) -> tuple[str, ...]:
+    """What inet_interfaces names; nothing where it is everything, or has a name that cannot be resolved."""
+    found: dict[str, None] = {}
+    for word in interfaces.lower().replace(",", " ").split():
+        if word == "all":
+            return ()
+        addresses = LOOPBACK if word == "loopback-only" else _resolve(word.strip("[]"))
+        if not addresses:
+            return ()
+        found.update(dict.fromkeys(addresses))
+    return tuple(found)
+
+
+def _resolve(name: str) -> tuple[str, ...]:
+    try:
+        return tuple(str(one[4][0]) for one in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return ()
+
+
+def _spoken(addresses: tuple[str, ...], protocols: str) -> tuple[str, ...]:
+    """Those of the families in inet_protocols."""
+    words = protocols.lower().replace(",", " ").split() or ["all"]
+    return tuple(one for one in addresses if {"all", "ipv6" if ":" in one else "ipv4"} & {*words})
+
+
+def _index(path: str, kind: str) -> str:
+    return path + INDEX_ENDS[kind]
+
+
+def indexed_tables(main: str) -> dict[str, str]:
+    """The indexed tables of ours that a main.cf names, with their types."""
+    return {match[2]: match[1] for match in _OURS_INDEXED.finditer(main)}
+
+
+# Discovery
+
+
+def discover() -> Postfix:
+    """Return the installed Postfix; StepError says what is missing."""
+    names = ("config_directory", "queue_directory", "inet_interfaces", "inet_protocols")
+    try:
+        # Warnings about main.cf stand in the same output, and are no lines of this form.
+        found = read_parameters(run_tool("discover", ["postconf", "-x", *names]).splitlines())
+    except StepError as error:
+        raise StepError("discover", f"Postfix cannot be asked: {error.output}", "nothing was changed") from error
+    product = Postfix(*(found.get(name, "") for name in names))
+    for path in (product.main_cf, product.master_cf):
+        if not os.path.isfile(path):
+            raise StepError("discover", f"there is no file {path}", "nothing was changed")
+    return product
+
+
+def ask_parameters() -> dict[str, str]:
+    """Every parameter that the installed program knows, with its default."""
+    return read_parameters(run_tool("postconf -d", ["postconf", "-d"], whole=True).splitlines())
+
+
+def ask_words(option: str) -> frozenset[str]:
+    """What ``postconf`` lists for an option: -m types of tables, -a kinds of SASL."""
+    words = run_tool(f"postconf {option}", ["postconf", option]).split()
+    return frozenset(word for word in words if _WORD.fullmatch(word))

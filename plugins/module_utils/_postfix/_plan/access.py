@@ -1,0 +1,233 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may relay, who is refused, and which lists are asked: restrictions on port 25 with their tables.
+
+Private to this collection. Sources: postconf(5), access(5), RESTRICTION_CLASS_README. Whoever is neither inside nor a
+relay exception is let go on only for a domain of ours; the list of relay restrictions ends in a refusal of everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
+    MAIL,
+    BlockList,
+    MailPolicy,
+    RelayException,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import BITS, Network
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import split_words
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import (
+    REGEXP,
+    TEXT,
+    Maps,
+    literal,
+    mailboxes,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
+    ALWAYS,
+    FQDN,
+    OFF,
+    PREFIX,
+    Settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.answers import answer_patterns
+
+#: Senders must be able to ask why they are refused.
+ALWAYS_REACHABLE = ("postmaster", "abuse")
+
+#: What stands for the client's address in the text of a list.
+CLIENT_IN_TEXT = "{client}"
+
+#: Goes on to the next restriction; permit would end the list, and with it what the user has put behind ours.
+GO_ON, PERMIT, REFUSE = "DUNNO", "OK", "REJECT"
+
+_LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
+_EVERYBODY = (Network(4, 0, 0), Network(6, 0, 0))
+
+
+class Access:
+    """What the parts of a configuration are made from, and what they have in common."""
+
+    def __init__(self, policy: MailPolicy, settings: Settings, facts: PostfixFacts) -> None:
+        self.policy = policy
+        self.settings = settings
+        self.facts = facts
+        self.maps = Maps()
+        self.notes: list[str] = []
+        self.own: dict[str, str] = {}
+        """Our own parameters, which no installed program knows: restriction classes and what master.cf refers to."""
+        self.blocked = self._blocked()
+        lists = [one for _index, one in policy.lists(MAIL)]
+        self.connect_lists = [one for one in policy.block_lists if one not in lists]
+        needed = bool(self.connect_lists or self.blocked)
+        self.postscreen = needed or facts.postscreen or settings.postscreen == ALWAYS
+
+    def parameter(self, name: str, value: str) -> str:
+        """Add a parameter of our own, and return its name."""
+        self.own[PREFIX + name] = value
+        return PREFIX + name
+
+    def added(self, stage: str) -> tuple[str, ...]:
+        """The user's own restrictions of a stage."""
+        return self.settings.extra_restrictions.get(stage, ())
+
+    def _blocked(self) -> list[str]:
+        """Tables of who may not connect: long lists of addresses have an index, as cidr tables are read in a row."""
+        singles = [one for one in self.policy.blocked if one.prefix == BITS[one.version]]
+        kind = self.facts.indexed_type
+        if len(singles) < self.settings.indexed_map_from or not kind:
+            singles = []
+        indexed = set(singles)
+        rest = [one for one in self.policy.blocked if one not in indexed]
+        found = []
+        if singles:
+            found.append(self.maps.add("blocked-addresses", kind, [(one.address, REFUSE) for one in singles]))
+        if rest:
+            found.append(self.maps.cidr("blocked.cidr", rest, REFUSE))
+        return found
+
+
+def build_access(access: Access) -> dict[str, str]:
+    """Parameters of main.cf for port 25."""
+    policy, settings = access.policy, access.settings
+    inside = [*_LOOPBACK, *(one for one in policy.internal if not _in_loopback(one))]
+    friends = _friends(access)
+    main = {
+        "mynetworks": access.maps.cidr("internal.cidr", inside, PERMIT),
+        "smtpd_delay_reject": "yes",
+        "allow_untrusted_routing": "no",
+        "smtpd_client_restrictions": _joined(
+            [f"check_client_access {table}" for table in access.blocked], access.added("client")
+        ),
+        "smtpd_helo_restrictions": _joined(_helo(settings.helo_check), access.added("helo")),
+        "smtpd_sender_restrictions": _joined(
+            ["permit_mynetworks", "reject_non_fqdn_sender", *_sender_domain(access)], access.added("sender")
+        ),
+        "smtpd_relay_restrictions": _joined(_relay(access, friends)),
+        "smtpd_recipient_restrictions": _joined(
+            ["permit_mynetworks", *friends, *_look_ups(access)], access.added("recipient")
+        ),
+        "smtpd_data_restrictions": _joined(["reject_unauth_pipelining"], access.added("data")),
+        "smtpd_end_of_data_restrictions": _joined(access.added("end_of_data")),
+        "smtpd_etrn_restrictions": "permit_mynetworks, reject",
+        # The default is for the time being, and the sender would try for days.
+        "unknown_address_reject_code": "550",
+        **_replies(access),
+    }
+    classes = [name for name in access.own if not name.startswith(f"{PREFIX}submission")]
+    site = split_words(access.facts.site.get("smtpd_restriction_classes", "").replace(",", " "))
+    main["smtpd_restriction_classes"] = _joined([name for name in site if not name.startswith(PREFIX)], classes)
+    return {**main, **access.own}
+
+
+def _joined(*parts: Iterable[str]) -> str:
+    return ", ".join(one for part in parts for one in part)
+
+
+def _in_loopback(network: Network) -> bool:
+    return any(one.version == network.version and one.value <= network.value <= one.last for one in _LOOPBACK)
+
+
+def _helo(check: str) -> list[str]:
+    if check == OFF:
+        return []
+    names = ["reject_non_fqdn_helo_hostname"] if check == FQDN else []
+    return ["permit_mynetworks", "reject_invalid_helo_hostname", *names]
+
+
+def _sender_domain(access: Access) -> list[str]:
+    if not access.policy.sender_domain_check:
+        return []
+    unchecked = access.settings.sender_domain_exceptions
+    if not unchecked:
+        return ["reject_unknown_sender_domain"]
+    check = access.parameter("sender_domain", "reject_unknown_sender_domain")
+    rows = [*((f"/@{literal(domain)}$/", GO_ON) for domain in unchecked), ("/@/", check)]
+    return [f"check_sender_access {access.maps.add('sender-domains.regexp', REGEXP, rows)}"]
+
+
+def _relay(access: Access, friends: list[str]) -> list[str]:
+    """Ours and those whom an exception lets through; what is for us; then nobody."""
+    refusal = f"550 5.7.1 {access.policy.relay_rejection}"
+    table = access.maps.add("relay-rejection.regexp", REGEXP, [("/^/", refusal)])
+    return [
+        "permit_mynetworks",
+        *friends,
+        "permit_auth_destination",
+        f"check_recipient_access {table}",
+        # Never reached; Postfix does not start without a restriction that it knows to close the relay.
+        "reject_unauth_destination",
+    ]
+
+
+def _friends(access: Access) -> list[str]:
+    """A restriction for each exception: it lets a message through, or says nothing of it."""
+    return [
+        f"check_client_access {_friend(access, index, one)}" for index, one in enumerate(access.policy.relay_exceptions)
+    ]
+
+
+def _friend(access: Access, index: int, exception: RelayException) -> str:
+    name = f"relay-{index}"
+    # The exception is for relaying; mail for us is looked up like that of anybody.
+    ours = [(f"/@{literal(domain)}$/", GO_ON) for domain in access.policy.domains]
+    allowed = [(pattern, PERMIT) for pattern in mailboxes(exception.recipient_domains)]
+    table = access.maps.add(f"{name}-recipients.regexp", REGEXP, ours + allowed)
+    check = access.parameter(f"relay_{index}_recipients", f"check_recipient_access {table}")
+    if exception.sender_domains:
+        rows = [(pattern, check) for pattern in mailboxes(exception.sender_domains)]
+        table = access.maps.add(f"{name}-senders.regexp", REGEXP, rows)
+        check = access.parameter(f"relay_{index}_senders", f"check_sender_access {table}")
+    return access.maps.cidr(f"{name}-clients.cidr", exception.networks, check)
+
+
+def _look_ups(access: Access) -> list[str]:
+    """Block lists of stage mail, but not about exempt clients and not before a postmaster."""
+    lists = [one for _index, one in access.policy.lists(MAIL)]
+    if not lists:
+        return []
+    entries = [f"reject_rbl_client {entry}" for one in lists for entry in _patterns(one)]
+    asked = access.parameter("block_lists", _joined(entries))
+    if access.policy.exempt:
+        rows = [*((str(one), GO_ON) for one in access.policy.exempt), *((str(one), asked) for one in _EVERYBODY)]
+        table = access.maps.add("looked-up.cidr", "cidr", rows)
+        asked = access.parameter("looked_up", f"check_client_access {table}")
+    rows = [*((f"/^{name}(@|$)/", GO_ON) for name in ALWAYS_REACHABLE), ("/^/", asked)]
+    return [f"check_recipient_access {access.maps.add('looked-up.regexp', REGEXP, rows)}"]
+
+
+def _replies(access: Access) -> dict[str, str]:
+    """The text of each list of stage mail.
+
+    Newer versions look for it under the zone, older ones under the zone with its pattern. What is found under neither
+    must not show a zone, as it may hold a key.
+    """
+    lists = [one for _index, one in access.policy.lists(MAIL)]
+    if not lists:
+        return {}
+    rows = [(key, list_reply(one)) for one in lists for key in (one.zone, *_patterns(one))]
+    return {
+        "maps_rbl_reject_code": "550",
+        "rbl_reply_maps": access.maps.add("block-list-replies.txt", TEXT, rows),
+        "default_rbl_reply": "$rbl_code 5.7.1 Your host $client_address is on a block list",
+    }
+
+
+def _patterns(one: BlockList) -> list[str]:
+    """A list as reject_rbl_client names it."""
+    return [f"{one.zone}={pattern}" for pattern in answer_patterns(one.return_codes)]
+
+
+def list_reply(one: BlockList) -> str:
+    """The reply for a list, in which the client's address is a macro of Postfix."""
+    return f"$rbl_code 5.7.1 {list_text(one).replace(CLIENT_IN_TEXT, '$client_address')}"
+
+
+def list_text(one: BlockList) -> str:
+    """The text of a list, or what is said without one."""
+    return one.text or f"Your host {CLIENT_IN_TEXT} is listed by {shown_zone(one.zone)}"

@@ -1,0 +1,148 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a Postfix must have for a policy: the one result that everything else works with.
+
+Private to this collection. Sources: postconf(5), master(5), access(5), RESTRICTION_CLASS_README, POSTSCREEN_README.
+
+Free texts stand in lookup tables alone, where a line is an entry; main.cf and master.cf have names, numbers and paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, Problems, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
+    DEFAULTS as POLICY_DEFAULTS,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
+    MailPolicy,
+    read_mail_policy,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import MapFile
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
+    Settings,
+    read_settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access, build_access
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.general import build_general
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.postscreen import build_postscreen
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.services import (
+    Service,
+    build_services,
+    check_services,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.submission import build_submission
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.values import (
+    default_of_transports,
+    is_too_small,
+    wrong_form,
+)
+
+
+class Plan(NamedTuple):
+    """What the files must have.
+
+    ``main``: parameters of main.cf. ``services``: lines of master.cf. ``maps``: lookup tables by file name, in the
+    folder of ours. ``notes``: what the installed version cannot do, and what stands in for it.
+    """
+
+    main: dict[str, str]
+    services: tuple[Service, ...]
+    maps: dict[str, MapFile]
+    notes: tuple[str, ...]
+
+
+def read_wanted(policy: Any, settings: Any, names: Mapping[str, str] | None = None) -> tuple[MailPolicy, Settings]:
+    """The validated policy and settings, or PolicyError with every problem of both and of the two together.
+
+    ``names``: the inventory variable to name in errors, by option of either.
+    """
+    problems = Problems()
+    found_policy, found_settings = None, None
+    try:
+        found_policy = read_mail_policy(policy, names)
+    except PolicyError as error:
+        problems.found.extend(error.problems)
+    try:
+        found_settings = read_settings(settings, names)
+    except PolicyError as error:
+        problems.found.extend(error.problems)
+    if found_policy is not None:
+        _check_lists(problems, found_policy, found_settings, names or {})
+    problems.raise_if_any()
+    if found_policy is None or found_settings is None:
+        raise AssertionError("a problem was found, or both were read")
+    return found_policy, found_settings
+
+
+def compile_plan(
+    policy: MailPolicy, settings: Settings, facts: PostfixFacts, names: Mapping[str, str] | None = None
+) -> Plan:
+    """The plan for a host, or PolicyError with everything that its Postfix cannot do."""
+    problems = Problems()
+    check_services(problems, settings, facts, names or {})
+    access = Access(policy, settings, facts)
+    main = build_access(access)
+    if access.postscreen:
+        main.update(build_postscreen(access))
+    if settings.submission:
+        main.update(build_submission(access))
+    main.update(build_general(access))
+    unknown = [name for name in main if not facts.knows(name) and name not in access.own]
+    if unknown:
+        problems.add("Postfix", f"does not know {', '.join(unknown)}; it is too old for this collection")
+    main.update(_extra(problems, main, settings, facts, names or {}))
+    problems.raise_if_any()
+    return Plan(main, build_services(access), access.maps.files, tuple(access.notes))
+
+
+def _path(names: Mapping[str, str], option: str) -> str:
+    return names.get(option, f"{'mailhost' if option in POLICY_DEFAULTS else 'postfix'}_{option}")
+
+
+def _check_lists(problems: Problems, policy: MailPolicy, settings: Settings | None, names: Mapping[str, str]) -> None:
+    """Answers of a list must be named: what counts as listed decides about all mail when a list refuses to answer."""
+    path = _path(names, "dnsbls")
+    for index, one in enumerate(policy.block_lists):
+        if not one.return_codes:
+            problems.add(
+                f"{path}[{index}].return_codes",
+                f'is missing; name the answers of {shown_zone(one.zone)} that mean listed, as ["127.0.0.2-127.0.0.11"]',
+            )
+    zones = {one.zone for one in policy.block_lists if one.stage != "mail"}
+    for zone in settings.dnsbl_weights if settings else ():
+        if zone not in zones:
+            problems.add(
+                f"{_path(names, 'dnsbl_weights')}[{shown(zone)}]",
+                f"is no list of {path} with stage connect; remove it, or correct the zone",
+            )
+
+
+def _extra(
+    problems: Problems,
+    main: Mapping[str, str],
+    settings: Settings,
+    facts: PostfixFacts,
+    names: Mapping[str, str],
+) -> dict[str, str]:
+    """The user's own parameters: such as the program knows, and none that the policy decides."""
+    path = _path(names, "extra_settings")
+    for name, value in settings.extra_settings.items():
+        if name in main:
+            problems.add(f"{path}[{shown(name)}]", "is decided by the policy and the variables of the role; remove it")
+        elif not facts.knows(name) and not facts.knows(default_of_transports(name)):
+            problems.add(f"{path}[{shown(name)}]", "is no parameter that the installed Postfix knows; remove it")
+        elif wrong := wrong_form(name, value, facts.parameters):
+            problems.add(f"{path}[{shown(name)}]", wrong)
+        elif is_too_small(name, value, settings.message_size_limit):
+            problems.add(
+                f"{path}[{shown(name)}]",
+                f"{shown(value)} is below {_path(names, 'message_size_limit')} ({settings.message_size_limit}), and "
+                "Postfix would deliver nothing; write at least as much, or 0 for no limit",
+            )
+    return settings.extra_settings

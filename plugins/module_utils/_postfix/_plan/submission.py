@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Submission: users who log in, over TLS, and send from addresses that are theirs.
+
+Private to this collection. What the lines of master.cf need stands in main.cf as parameters of our own, so that no
+value has to be quoted for master.cf.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import REGEXP, literal
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import ADDRESS, PREFIX
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access
+
+#: Since Postfix 3.10; the header checks below do the same before.
+HIDE = "smtpd_hide_client_session"
+
+#: Parameters of cleanup with checks of headers. The later ones are as the first where they are not set.
+HEADER_CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
+
+#: Parts of an address that stands for itself. A quoted one can have blanks and commas: its parts would be logins.
+_LOCAL, _DETAIL, _DOMAIN = '([^@+,"[:space:]]+)', '(\\+[^@,"[:space:]]*)', '([^@,"[:space:]]+)'
+
+#: How a parameter names the header checks of all, which are ours where this is read.
+_REFERENCE = re.compile(r"\$(?:header_checks\b|\{header_checks\}|\(header_checks\))")
+
+#: What a mail program says of itself and of the user's address.
+_TELLTALES = "/^(User-Agent|X-Mailer|X-Originating-IP|X-MimeOLE):/"
+
+
+def build_submission(access: Access) -> dict[str, str]:
+    """Parameters of main.cf for submission and submissions."""
+    settings = access.settings
+    table = access.maps.add("submission-login.regexp", REGEXP, [("/^/", "530 5.7.0 Authentication required")])
+    blocked = [f"check_client_access {table}" for table in access.blocked]
+    restrictions = {
+        "client": [*blocked, "permit"],
+        "sender": [
+            "reject_authenticated_sender_login_mismatch",
+            "permit_sasl_authenticated",
+            f"check_sender_access {table}",
+            "reject",
+        ],
+        "relay": ["permit_sasl_authenticated", "reject"],
+        "recipient": [
+            "reject_non_fqdn_recipient",
+            "permit_sasl_authenticated",
+            "reject",
+        ],
+    }
+    for stage, found in restrictions.items():
+        access.parameter(f"submission_{stage}_restrictions", ", ".join(found))
+    _header_checks(access)
+    return {
+        "smtpd_sasl_type": "dovecot",
+        "smtpd_sasl_path": settings.sasl_path,
+        "smtpd_sasl_security_options": "noanonymous",
+        "smtpd_sasl_tls_security_options": "noanonymous",
+        "smtpd_sender_login_maps": access.maps.add("sender-logins.regexp", REGEXP, _owners(access)),
+        **{name: value for name, value in access.own.items() if name.startswith(f"{PREFIX}submission")},
+    }
+
+
+def _owners(access: Access) -> list[tuple[str, str]]:
+    """Whose an address is: logins that the inventory names, and that of the same name, with or without a detail."""
+    settings = access.settings
+    own = settings.login_form == ADDRESS
+    rows = []
+    for sender, logins in settings.sender_logins.items():
+        local, _at, domain = sender.partition("@")
+        # A login without a domain is somebody of ours, and of an address elsewhere no more than its namesake.
+        same = [sender] if own else [local] if domain in access.policy.domains else []
+        if logins or same:
+            rows.append((f"/^{literal(sender)}$/", ", ".join([*logins, *same])))
+    if own:
+        return [
+            *rows,
+            (f"/^{_LOCAL}{_DETAIL}@{_DOMAIN}$/", "${1}@${3}, ${1}${2}@${3}"),
+            (f"/^{_LOCAL}@{_DOMAIN}$/", "${1}@${2}"),
+        ]
+    for domain in access.policy.domains:
+        end = f"@{literal(domain)}$/"
+        rows += [(f"/^{_LOCAL}{_DETAIL}{end}", "${1}, ${1}${2}"), (f"/^{_LOCAL}{end}", "${1}")]
+    return rows or [("/^$/", "nobody")]
+
+
+def _header_checks(access: Access) -> None:
+    """Where a user writes from is nobody's business; the site's own header checks stay in force."""
+    rows = [(_TELLTALES, "IGNORE")]
+    if not access.facts.knows(HIDE):
+        access.notes.append(f"{HIDE} is unknown to the installed Postfix; header checks hide the client instead")
+        received = "/^Received: from .*[[:space:]](by [^[:space:]]+ \\([^()]*\\) with (ESMTP|UTF8SMTP)S?A id .*)$/"
+        rows.append((received, "REPLACE Received: ${1}"))
+    table = access.maps.add("submission-headers.regexp", REGEXP, rows)
+    first, *others = HEADER_CHECKS
+    site = _site_checks(access, first, "")
+    access.parameter(f"submission_{first}", f"{table}, {site}" if site else table)
+    for name in others:
+        # A message that is attached is nobody's to change: ours are for its outermost header alone.
+        value = _site_checks(access, name, "$header_checks")
+        access.parameter(f"submission_{name}", _REFERENCE.sub(lambda _reference: site, value))
+
+
+def _site_checks(access: Access, name: str, default: str) -> str:
+    """What holds at port 25 as well: by the options of the site's cleanup, or by main.cf, the inventory's first."""
+    places = (access.facts.cleanup, access.settings.extra_settings, access.facts.site)
+    return next((place[name] for place in places if name in place), default)

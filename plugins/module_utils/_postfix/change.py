@@ -1,0 +1,394 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One run of the role on the host: from the policy to a Postfix that works by it, or back.
+
+Private to this collection. The order is the promise: compose, have Postfix read the result, ask a private Postfix of
+it, and only then touch anything.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import (
+    PolicyTest,
+    read_policy_tests,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.instance import answers
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.run import prove
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.dangling import dangling
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import ASKED, check_references
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.fit import (
+    check_domain_classes,
+    check_recipient_maps,
+    foreign_submission,
+    relayed_by_default,
+    replaced_settings,
+    restored,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.trust import (
+    other_instances,
+    proxies,
+    soft_bounces,
+    untrusted_hosts,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.unknown import (
+    describe_unknown,
+    find_unknown,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record, dump_record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import SKIP, STOP, Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.certificate import check_certificate
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import (
+    RECORD,
+    STATE,
+    Live,
+    read_live,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.ports import taken_ports
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.product import (
+    SMTP_PORT,
+    Postfix,
+    discover,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import sweep
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import (
+    Staged,
+    ask_staged,
+    check_staged,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.tables import check_tables
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
+    NO_PLAN,
+    Composed,
+    compose,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import (
+    Plan,
+    compile_plan,
+    read_wanted,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import unusable_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
+    PRIVATE,
+    Attributes,
+    decode,
+    encode,
+    read_file,
+    replace_file,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_change, run_rollback
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import UNTOUCHED
+
+#: Digest of the files and questions of the last proof without a deviation.
+PROVEN = f"{STATE}/proven"
+
+#: Of a new table.
+PUBLIC = Attributes(0, 0, 0o644, {})
+
+#: Postfix waits for a file that has changed within the last seconds.
+SETTLED = 5
+
+
+class Wanted(NamedTuple):
+    """What a run aims at; without a policy our part is to leave.
+
+    ``notes``: what the installed version cannot do. ``names``: the inventory variable to name for an option.
+    """
+
+    composed: Composed
+    policy: MailPolicy | None
+    settings: Settings | None
+    tests: tuple[PolicyTest, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    names: Mapping[str, str]
+
+
+def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Bring the files into the wanted state; returns the module's result.
+
+    Raises PolicyError, StepError, FileError, OSError.
+    """
+    product = discover()
+    sweep()
+    return run_change(STATE, product, check_mode, lambda: _change(product, arguments, check_mode))
+
+
+def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    live = read_live(product)
+    wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
+    _check_references(wanted, arguments.get("names") or {})
+    _refuse_dangling(product, live, wanted.composed)
+    changes = _changes(product, live, wanted.composed)
+    staged = Staged(wanted.composed.main, wanted.composed.master, wanted.composed.maps, product.folder, product.queue)
+    warnings = list(wanted.warnings)
+    if changes:
+        warnings += [*check_staged(staged), *wanted.composed.warnings]
+        warnings += _check_tables(product, live, wanted.settings, arguments.get("names") or {})
+        _refuse_taken_ports(product, live, wanted.composed)
+        warnings += proxies(wanted.composed.main, wanted.composed.master)
+        warnings += soft_bounces(wanted.composed.main, wanted.composed.master)
+        warnings += other_instances(wanted.composed.main)
+        warnings += _silence(product)
+        if wanted.settings is not None:
+            warnings += foreign_submission(wanted.composed.master, wanted.settings, live.facts.site)
+    if wanted.settings is not None:
+        warnings += _login_trouble(wanted.settings, product.queue)
+    evaluated, notes = _prove(staged, wanted, live)
+    if notes and not evaluated:  # the host lacks what the private Postfix needs
+        warnings += notes
+    result: dict[str, Any] = {
+        "changed": bool(changes),
+        "files": [one.path for one in changes],
+        "evaluated": evaluated,
+        "notes": [*wanted.notes, *notes],
+    }
+    if changes and arguments.get("diff"):
+        result["diff"] = [one.diff() for one in changes]
+    if changes:
+        result["activation"] = ["postfix reload"]
+    if changes and not check_mode:
+        result["backup"] = _apply(product, live, wanted, changes)
+    elif not check_mode:
+        _note_record(wanted.composed.record)
+    # What could not be asked is tried again by the next run.
+    if not check_mode and wanted.policy is not None and evaluated:
+        with contextlib.suppress(OSError):  # what is live is live; the next run proves it once more
+            _note(PROVEN, _digest(wanted, live).encode())
+    result["warnings"] = warnings
+    return result
+
+
+def _check_references(wanted: Wanted, names: Mapping[str, str]) -> None:
+    if wanted.policy is None or wanted.settings is None:
+        return
+    main, path = wanted.composed.main, names.get("domain_class", "postfix_domain_class")
+    check_references(read_main(main), ask_staged(main, ASKED), wanted.policy, wanted.settings, path)
+
+
+def _check_tables(product: Postfix, live: Live, settings: Settings | None, names: Mapping[str, str]) -> list[str]:
+    if settings is None:
+        return []
+    path = names.get("extra_settings", "postfix_extra_settings")
+    return check_tables(product.folder, read_main(live.main), settings.extra_settings, path)
+
+
+def _refuse_taken_ports(product: Postfix, live: Live, composed: Composed) -> None:
+    taken = taken_ports(live.master, composed.master, product.interfaces)
+    if taken:
+        raise StepError(
+            "ports",
+            f"port {', '.join(map(str, taken))} is in use, and not by a service of master.cf: Postfix would end where "
+            "it cannot listen; stop the other program, or write postfix_submission: false where it serves submission",
+            UNTOUCHED,
+        )
+
+
+def _refuse_dangling(product: Postfix, live: Live, composed: Composed) -> None:
+    found = dangling(composed.main, composed.master, live.record, composed.record, product.folder)
+    if found:
+        told = "\n".join(found)
+        raise StepError(
+            "read",
+            f"{told}\nthese are ours and are to leave, and without them Postfix would put off or refuse mail; take "
+            "them out of what somebody else has written there",
+            UNTOUCHED,
+        )
+
+
+def _silence(product: Postfix) -> list[str]:
+    """What runs and does not greet beforehand need not greet afterwards, and is asked nothing."""
+    if not product.runs() or product.alive():
+        return []
+    where = ", ".join(product.addresses)
+    told = (
+        f"Postfix runs, but port {SMTP_PORT} does not greet at {where}: after the change the live Postfix is not asked"
+    )
+    return [f"{told} whether it works by the policy, only whether it runs on"]
+
+
+def _absent(live: Live) -> Wanted:
+    return Wanted(compose(live.main, live.master, NO_PLAN, live.record), None, None, (), (), (), {})
+
+
+def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
+    names = arguments.get("names") or {}
+    policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
+    tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))
+    skipped, warnings = _unusable_lists(policy, settings, live, names)
+    policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    plan = compile_plan(policy, settings, live.facts, names)
+    if settings.unknown_entries == STOP:
+        _refuse_unknown(live, plan, policy, settings)
+    composed = compose(live.main, live.master, plan, live.record)
+    warnings += relayed_by_default(live.facts.site, live.record, live.defaults)
+    path = names.get("domain_class", "postfix_domain_class")
+    back = restored(live.main, composed.main, live.record, composed.record)
+    check_domain_classes(composed.main, policy, settings, path, back)
+    unchecked = check_recipient_maps(composed.main, policy, settings, path)
+    if composed.main != live.main:
+        warnings += unchecked
+    untrusted = untrusted_hosts(composed.main, composed.master, policy.internal)
+    if untrusted:
+        told = "\n".join(untrusted)
+        raise StepError(
+            "trust",
+            f"{told}\nwho is named there can relay: he says that he is inside (XCLIENT), or is not asked (QMQP)",
+            UNTOUCHED,
+        )
+    return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes, names)
+
+
+def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settings) -> None:
+    site = live.facts.site
+    host_name = site.get("myhostname", live.facts.parameters.get("myhostname", ""))
+    found = find_unknown(site, plan, live.record, policy=policy, settings=settings, host_name=host_name)
+    replaced = replaced_settings(site, plan, live.record, live.defaults, live.master)
+    unknown = describe_unknown(found._replace(elsewhere={**found.elsewhere, **replaced}))
+    if unknown:
+        raise StepError(
+            "unknown entries",
+            "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
+            "are to stay into the inventory, and remove the others from main.cf, or write "
+            f"postfix_unknown_entries: replace\n{unknown}",
+            UNTOUCHED,
+        )
+
+
+def _unusable_lists(
+    policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
+) -> tuple[set[str], list[str]]:
+    """Lists that are not in use yet are tested."""
+    used = " ".join(owned.ours or "" for owned in live.record.main.values())
+    # Whole names: a zone may be the end of another, behind a key.
+    zones = set(re.findall(r"(?<![\w.-])[\w.-]+(?==)", used))
+    new = {one.zone: index for index, one in enumerate(policy.block_lists) if one.zone not in zones}
+    return unusable_lists(new, names, "postfix", settings.unusable_block_lists == SKIP)
+
+
+def _login_trouble(settings: Settings, queue: str) -> list[str]:
+    """Whether nobody is there to check passwords; the private Postfix does not need one."""
+    path = settings.sasl_path
+    path = path if path.startswith(("/", "inet:")) else os.path.join(queue, path)
+    if settings.submission and not answers(path):
+        return [f"nobody answers at {path} (postfix_sasl_path); users cannot log in until Dovecot does"]
+    return []
+
+
+# The proof
+
+
+def _prove(staged: Staged, wanted: Wanted, live: Live) -> tuple[int, list[str]]:
+    """Ask a private Postfix, unless exactly this was asked before; returns the number of sessions, and notes."""
+    if wanted.policy is None or wanted.settings is None:
+        return 0, []
+    if _digest(wanted, live).encode() == read_file(PROVEN):
+        return 0, []
+    check_certificate(wanted.composed.main, wanted.composed.master, wanted.settings, wanted.names)
+    proof = prove(staged, wanted.policy, wanted.settings, wanted.tests)
+    if proof.deviations:
+        raise StepError("canary", describe_deviations(proof.deviations), UNTOUCHED)
+    return proof.count, list(proof.notes)
+
+
+def _digest(wanted: Wanted, live: Live) -> str:
+    composed = wanted.composed
+    version = live.facts.parameters.get("mail_version", "")
+    # What decides whether the run goes on is no part of what was proven.
+    settings = wanted.settings and wanted.settings._replace(unknown_entries="", unusable_block_lists="")
+    whole = [composed.main, composed.master, composed.maps, wanted.policy, settings, wanted.tests, version]
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+
+# Files
+
+
+def _changes(product: Postfix, live: Live, composed: Composed) -> list[transaction.Change]:
+    found = [
+        transaction.Change(path, encode(before), encode(after), age=SETTLED)
+        for path, before, after in (
+            (product.main_cf, live.main, composed.main),
+            (product.master_cf, live.master, composed.master),
+        )
+    ]
+    for name in sorted({*live.record.maps, *composed.maps}):
+        path = product.table(name)
+        after = encode(composed.maps[name].text) if name in composed.maps else None
+        found.append(transaction.Change(path, read_file(path), after, PUBLIC, SETTLED))
+    return [one for one in found if one.before != one.after]
+
+
+def _apply(product: Postfix, live: Live, wanted: Wanted, changes: list[transaction.Change]) -> str:
+    product.aim(live.main, wanted.composed.main, [one.path for one in changes])
+    record = None if wanted.composed.record.empty else dump_record(wanted.composed.record)
+    folder = os.path.join(product.folder, FOLDER)
+    confirm = None
+    if wanted.policy is not None and wanted.settings is not None:
+        milters = _milters(live.main) != _milters(wanted.composed.main)
+        submission = wanted.settings.submission
+        confirm = functools.partial(ask_live, wanted.policy, submission, product.addresses, milters=milters)
+    if not os.path.isdir(folder):
+        os.mkdir(folder)
+        os.chmod(folder, 0o755)  # noqa: S103 (programs of users read main.cf as well, whatever the umask is)
+    try:
+        own = transaction.Change(RECORD, read_file(RECORD), record, PRIVATE)
+        return transaction.apply(STATE, product, [*changes, own], {}, confirm)
+    finally:
+        with contextlib.suppress(OSError):  # it stays where there is something in it
+            os.rmdir(folder)
+
+
+def _milters(main: str) -> dict[str, str]:
+    """What main.cf says of milters for who comes in by SMTP."""
+    found = read_main(main)
+    return {name: value for name, value in found.items() if name.startswith(("smtpd_milter", "milter_"))}
+
+
+def _note_record(record: Record) -> None:
+    """Nothing changes on the host, but what was there already is ours from now on."""
+    if not record.empty:
+        _note(RECORD, dump_record(record))
+
+
+def _note(path: str, content: bytes) -> None:
+    if read_file(path) != content:
+        os.makedirs(STATE, mode=0o700, exist_ok=True)
+        replace_file(path, content, PRIVATE)
+
+
+# The way back
+
+
+def rollback(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
+    """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
+    product = discover()
+
+    def put_back(plan: transaction.RollbackPlan) -> dict[str, Any]:
+        texts = {one.path: decode(one.after or b"") for one in plan.changes if one.before != one.after}
+        now = decode(read_file(product.main_cf) or b"")
+        product.aim(now, texts.get(os.path.realpath(product.main_cf), now), list(texts))
+        folder = os.path.join(product.folder, FOLDER)
+        os.makedirs(folder, mode=0o755, exist_ok=True)
+        try:
+            return {"backup": transaction.rollback(STATE, product), "activation": ["postfix reload"]}
+        finally:
+            with contextlib.suppress(OSError):  # it stays where there is something in it
+                os.rmdir(folder)
+
+    return run_rollback(STATE, product, check_mode, diff=bool(arguments.get("diff")), put_back=put_back)

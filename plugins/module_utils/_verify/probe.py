@@ -1,0 +1,301 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at a mail host from outside: inventory values in, questions over the network, a report of verdicts out.
+
+Private to this collection. Nothing is sent beyond RCPT, nothing is changed, and the mail host needs no login.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import textwrap
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy, read_mail_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
+    SERVER,
+    Flow,
+    read_firewall_policy,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ask_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import STRANGER
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.client import (
+    ClosedError,
+    Conversation,
+    NoAnswerError,
+    NoRouteError,
+    Patience,
+    Place,
+    source_address,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.relay import (
+    SUBMISSION_FORMS,
+    Envelopes,
+    ask_control,
+    ask_forms,
+    forms_for,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import Door, Surface, look
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import FLOOR, OLD, context_of
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.verdicts import (
+    DEVIATION,
+    POINTS,
+    SKIPPED,
+    Expected,
+    Point,
+    Relay,
+    judge,
+    judge_lists,
+    judge_ports,
+    judge_relay,
+)
+
+SMTP, SUBMISSION, SUBMISSIONS = 25, 587, 465
+
+#: Times the patience for one answer: the time for all questions to one address. A server that delays every refusal by
+#: some seconds is asked to the end, one that hangs is not waited for.
+ALL = 15
+
+#: Loopback: the asking host is the mail host, and its own mail may go anywhere.
+_LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
+
+#: Characters of a line of the report.
+WIDTH = 74
+
+_DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
+
+
+class Wanted(NamedTuple):
+    """What is to be looked at: names or addresses, the policy, declared flows (empty for none), the points that are not
+    judged, and the seconds that one answer may take."""
+
+    addresses: tuple[str, ...]
+    policy: MailPolicy
+    flows: tuple[Flow, ...]
+    skip: tuple[str, ...]
+    patience: float
+
+
+class Finding(NamedTuple):
+    """A verdict, and the address that it is about, or empty."""
+
+    address: str
+    asker: str
+    point: Point
+
+
+def read_wanted(options: Mapping[str, Any]) -> Wanted:
+    """Read the module's options; raises PolicyError with every problem, named by the inventory's variables."""
+    problems: list[str] = []
+    policy: MailPolicy | None = None
+    flows: tuple[Flow, ...] = ()
+    try:
+        policy = read_mail_policy(options["policy"])
+    except PolicyError as error:
+        problems += error.problems
+    try:
+        if options["services"]:
+            flows = read_firewall_policy({"services": options["services"]}, {"services": "mailhost_services"}).flows
+    except PolicyError as error:
+        problems += error.problems
+    addresses = tuple(str(one) for one in options["addresses"])
+    if not addresses:
+        problems.append("mailhost_verify_addresses: is an empty list; write names or addresses of the mail host")
+    problems += [
+        f"mailhost_verify_addresses[{index}]: {shown(one)} is not accepted; write a name or an address"
+        for index, one in enumerate(addresses)
+        if not re.fullmatch(r"[A-Za-z0-9.:_-]+", one)
+    ]
+    problems += [
+        f"mailhost_verify_skip[{index}]: {shown(one)} is not a point; write one of {', '.join(POINTS)}"
+        for index, one in enumerate(options["skip"])
+        if one not in POINTS
+    ]
+    if not 0.05 <= options["timeout"] <= 300:
+        problems.append(f"mailhost_verify_timeout: {options['timeout']:g} is not accepted; write seconds from 1 to 300")
+    if problems or policy is None:
+        raise PolicyError(problems)
+    return Wanted(addresses, policy, flows, tuple(options["skip"]), options["timeout"])
+
+
+def check(wanted: Wanted) -> dict[str, Any]:
+    """Look at all addresses; returns ``points``, ``lines`` (the report), ``deviations`` (how many) and ``summary``."""
+    findings: list[Finding] = []
+    places: dict[str, str] = {}
+    for name in wanted.addresses:
+        found = resolve(name)
+        if not found:
+            findings.append(Finding(name, "", Point("ports", DEVIATION, f"{name} has no address as seen from here")))
+        places.update(dict.fromkeys(found, name))
+    for address, name in places.items():
+        findings += look_at(name, address, wanted)
+    if places and all(not one.asker for one in findings):
+        findings.append(Finding("", "", Point("ports", DEVIATION, "no address can be reached from here")))
+    lists = [one.zone for one in wanted.policy.block_lists]
+    answers = ask_lists(lists) if lists else {}
+    findings.append(Finding("", "", judge_lists([answers[zone] for zone in lists])))
+    return report([one._replace(point=_pardon(one.point, wanted.skip)) for one in findings])
+
+
+def resolve(name: str) -> list[str]:
+    """The addresses of a name, of both families; an address is its own."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return []
+    return list(dict.fromkeys(str(one[4][0]) for one in found))
+
+
+def _pardon(point: Point, skip: Sequence[str]) -> Point:
+    if point.point not in skip:
+        return point
+    return point._replace(verdict=SKIPPED, told=f"not judged (mailhost_verify_skip): {point.told}")
+
+
+def report(findings: Sequence[Finding]) -> dict[str, Any]:
+    """The findings as the module returns them."""
+    lines: list[str] = []
+    last = None
+    for one in findings:
+        if one.address != last:
+            where = f"at {one.address}" if one.address else "in general"
+            lines.append(f"{where}, asked from {one.asker}" if one.asker else where)
+            last = one.address
+        start = f"{one.point.verdict:<11}{one.point.point:<10}"
+        # Ansible breaks longer lines anywhere.
+        lines += textwrap.wrap(start + one.point.told, WIDTH, subsequent_indent=" " * len(start))
+    summary = _summary([one.point for one in findings])
+    lines += textwrap.wrap(summary, WIDTH)
+    return {
+        "points": [{"address": one.address, **one.point._asdict()} for one in findings],
+        "lines": lines,
+        "deviations": sum(one.point.verdict == DEVIATION for one in findings),
+        "summary": summary,
+    }
+
+
+def _summary(points: Sequence[Point]) -> str:
+    """How many points deviate or are skipped, and which; nothing about relaying is no proof."""
+    named = {verdict: [one.point for one in points if one.verdict == verdict] for verdict in (DEVIATION, SKIPPED)}
+    which = {verdict: f" ({', '.join(dict.fromkeys(names))})" if names else "" for verdict, names in named.items()}
+    count, skipped = len(named[DEVIATION]), len(named[SKIPPED])
+    plural = "s" if count == 1 else ""
+    told = f"{count} of {len(points)} points deviate{plural}{which[DEVIATION]}, {skipped} skipped{which[SKIPPED]}"
+    relay = {one.verdict for one in points if one.point == "relay"}
+    unproven = not relay or (SKIPPED in relay and DEVIATION not in relay)
+    return f"{told}; relay was not proven" if unproven else told
+
+
+def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
+    """All points about one address."""
+    try:
+        asker = source_address(Place(address, SMTP))
+    except NoRouteError as error:
+        return [Finding(address, "", Point("ports", SKIPPED, str(error)))]
+    who = parse_address(asker)
+    if who in Claimed(wanted.policy.blocked):
+        told = "asked from an address in mailhost_blocked_networks; name another host in mailhost_verify_from"
+        return [Finding(address, asker, Point("ports", DEVIATION, told))]
+    patience = Patience(wanted.patience, wanted.patience * ALL)
+    contexts = {version: context_of(version) for version in (FLOOR, *OLD)}
+    literal = f"[IPv6:{asker}]" if ":" in asker else f"[{asker}]"
+    doors = {
+        port: Door(Place(address, port), port == SUBMISSIONS, literal, contexts)
+        for port in (SMTP, SUBMISSION, SUBMISSIONS)
+    }
+    declared = _declared(wanted.flows, who)
+    ports = sorted({service.port for service in MAIL.values()} | set(declared or ()))
+    note = _inside(asker, address, wanted.policy)
+    with ThreadPoolExecutor(len(ports)) as pool:
+        looked = {port: pool.submit(look, door, patience, words=port == SMTP) for port, door in doors.items()}
+        simple = {port: pool.submit(_answers, Place(address, port), patience) for port in ports if port not in doors}
+        surfaces = {port: future.result() for port, future in looked.items()}
+        answers = {port: future.result() for port, future in simple.items()}
+        answers.update({port: not surface.closed for port, surface in surfaces.items()})
+        expected = _expected(declared, wanted.policy, name, surfaces[SMTP])
+        relay = Relay(asker, note)
+        if not note:
+            relay = _ask_relay(doors, surfaces, patience, expected.domain, asker)
+    points = [judge_ports(answers, expected, asker), judge_relay(relay, expected)]
+    points += judge(list(surfaces.values()), [version for version in OLD if contexts[version] is None], expected)
+    return [Finding(address, asker, point) for point in points]
+
+
+def _answers(place: Place, patience: Patience) -> bool:
+    """Whether connections are taken."""
+    try:
+        Conversation(place, patience).close()
+    except ClosedError:
+        return False
+    return True
+
+
+def _declared(flows: Sequence[Flow], who: tuple[int, int]) -> dict[int, bool] | None:
+    """For each declared port whether it is declared for who asks."""
+    if not flows:
+        return None
+    found: dict[int, bool] = {}
+    for flow in flows:
+        if flow.direction == SERVER:
+            meant = flow.peers is None or who in Claimed(flow.peers)
+            found[flow.service.port] = found.get(flow.service.port, False) or meant
+    return found
+
+
+def _expected(declared: Mapping[int, bool] | None, policy: MailPolicy, name: str, surface: Surface) -> Expected:
+    """What is expected; without domains in the inventory the server's own name has to do, else that of the host."""
+    if policy.domains:
+        return Expected(declared, policy.domains[0], False)
+    greeted = surface.greeting.lines[0].split(" ")[0] if surface.greeting is not None else ""
+    names = [one for one in (greeted, name) if _DOMAIN.fullmatch(one) and not one[-1].isdigit()]
+    return Expected(declared, names[0].lower() if names else "localhost", True)
+
+
+def _inside(asker: str, address: str, policy: MailPolicy) -> str:
+    """Why an asking host is no stranger, or empty."""
+    who = parse_address(asker)
+    told = "says nothing about strangers; name a host outside in mailhost_verify_from"
+    if asker == address or who in Claimed(_LOOPBACK):
+        return f"asked from the mail host itself: {told}"
+    if who in Claimed(policy.internal):
+        return f"asked from inside ({asker} is in mailhost_internal_networks): {told}"
+    if any(who in Claimed(one.networks) for one in policy.relay_exceptions):
+        return f"asked from {asker}, which has a relay exception: {told}"
+    return ""
+
+
+def _ask_relay(
+    doors: Mapping[int, Door], surfaces: Mapping[int, Surface], patience: Patience, domain: str, asker: str
+) -> Relay:
+    """Ask for all forms on 25, and for a few on the ports of submission."""
+    forms, own = forms_for(domain, doors[SMTP].place.address)
+    few = [form for form in forms if form.name in SUBMISSION_FORMS]
+    relay = Relay(asker, "25 does not answer")
+    for port, door in doors.items():
+        if surfaces[port].greeting is None:
+            continue
+        envelopes = Envelopes(partial(door.open, patience))
+        try:
+            if port == SMTP:
+                control = ask_control(envelopes, domain)
+                relay = Relay(asker, "", control, ask_forms(envelopes, forms, own, control.sender))
+            else:
+                found = [
+                    one._replace(form=one.form._replace(name=f"{port}: {one.form.name}"))
+                    for one in ask_forms(envelopes, few, own, STRANGER)
+                ]
+                relay = relay._replace(asked=[*relay.asked, *found])
+        except NoAnswerError as error:
+            relay = Relay(asker, f"25 gave no answer: {error}")
+        finally:
+            envelopes.close()
+    return relay

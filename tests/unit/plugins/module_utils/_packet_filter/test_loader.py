@@ -1,0 +1,261 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The host's loader as far as it is text: reading iptables-save, and the one text that makes a change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader, rules
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL
+
+SAVED = """\
+*filter
+:INPUT DROP [1:60]
+:OUTPUT ACCEPT [0:0]
+:MAILHOST-IN - [0:0]
+:MAILHOST-IN-MAIL - [0:0]
+:f2b-postfix - [0:0]
+:MAILHOST-VIP - [0:0]
+-A INPUT -p tcp -m multiport --dports 25 -j f2b-postfix
+-A INPUT -m comment --comment "a -j b" -j MAILHOST-IN
+-A INPUT -j MAILHOST-IN
+-A INPUT -j MAILHOST-IN
+-A OUTPUT -j MAILHOST-OUT
+-A MAILHOST-IN -i lo -j RETURN
+-A f2b-postfix -j RETURN
+-A MAILHOST-VIP -j ACCEPT
+COMMIT
+"""
+WANTED = """\
+*filter
+:MAILHOST-IN - [0:0]
+-A MAILHOST-IN -i lo -j ACCEPT
+COMMIT
+"""
+
+
+def test_only_our_chains_and_plain_jumps_are_ours() -> None:
+    live = loader.parse_save(SAVED)
+    assert live.chains == {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-IN-MAIL": []}
+    assert live.jumps == {"INPUT": 2, "OUTPUT": 1}
+
+
+def test_a_change_names_no_policy_and_no_foreign_chain() -> None:
+    text = loader.transaction(WANTED, loader.parse_save(SAVED), ["f2b-*"])
+    assert text.splitlines() == [
+        "*filter",
+        ":MAILHOST-IN - [0:0]",
+        ":MAILHOST-IN-MAIL - [0:0]",
+        "-A MAILHOST-IN -i lo -j ACCEPT",
+        "-D INPUT -j MAILHOST-IN",
+        "-D INPUT -j MAILHOST-IN",
+        "-I INPUT 2 -j MAILHOST-IN",
+        "-D OUTPUT -j MAILHOST-OUT",
+        "-X MAILHOST-IN-MAIL",
+        "COMMIT",
+    ]
+
+
+def test_nothing_wanted_takes_everything_of_ours_away() -> None:
+    text = loader.transaction("", loader.parse_save(SAVED), [])
+    assert text.splitlines() == [
+        "*filter",
+        ":MAILHOST-IN - [0:0]",
+        ":MAILHOST-IN-MAIL - [0:0]",
+        "-D INPUT -j MAILHOST-IN",
+        "-D INPUT -j MAILHOST-IN",
+        "-D OUTPUT -j MAILHOST-OUT",
+        "-X MAILHOST-IN",
+        "-X MAILHOST-IN-MAIL",
+        "COMMIT",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rules", "place"),
+    [
+        ([], 1),
+        (["-j ACCEPT"], 1),
+        (["-p tcp -m multiport --dports 22 -j f2b-sshd", "-j ACCEPT"], 2),
+        (["-j ACCEPT", "-p tcp -j f2b-sshd"], 1),
+        (["-p tcp -g f2b-sshd"], 2),
+        (['-m comment --comment "see -j f2b-x" -j ACCEPT'], 1),
+        (["-m comment --comment -j -j ACCEPT"], 1),
+    ],
+)
+def test_our_jump_comes_behind_the_bans(rules: list[str], place: int) -> None:
+    assert loader.jump_position(rules, ["f2b-*"]) == place
+
+
+def test_members_are_compared_whatever_their_order() -> None:
+    one = "create a hash:net family inet\nadd a 10.0.0.0/8\nadd a 192.0.2.1\n"
+    other = "create a hash:net family inet bucketsize 12 initval 0x1\nadd a 192.0.2.1\nadd a 10.0.0.0/8\n"
+    assert loader.members_digest(one) == loader.members_digest(other)
+    assert loader.members_digest(one) != loader.members_digest(one + "add a 192.0.2.2\n")
+
+
+def test_a_command_that_fails_says_what_it_said() -> None:
+    with pytest.raises(loader.LoadError, match=r"^sh -c echo no >&2; exit 3 returned 3: no$"):
+        loader.run(["sh", "-c", "echo no >&2; exit 3"])
+
+
+def test_warnings_are_no_errors() -> None:
+    assert loader.run(["sh", "-c", "echo '# Warning' >&2; echo fine"]) == "fine\n"
+
+
+def test_an_unknown_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert loader.main(["flush"]) == 2
+    assert capsys.readouterr().err.startswith("usage: boot | unload")
+
+
+def test_foreign_rules_that_use_our_chains_are_seen() -> None:
+    live = loader.parse_save(
+        "-A FORWARD -j MAILHOST-IN\n-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT\n-A x -j MAILHOST-VIP\n"
+    )
+    assert live.strangers == ["-A FORWARD -j MAILHOST-IN", "-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT"]
+    assert not live.ours
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("mailhost-peers4-0123456789", True),
+        ("mailhost-blocked6-abcdef0123-n", True),
+        ("mailhost-vip", False),
+        ("mailhost-peers4-012345678", False),
+        ("xmailhost-peers4-0123456789", False),
+    ],
+)
+def test_a_set_is_ours_by_its_whole_name(name: str, ours: bool) -> None:
+    assert bool(loader.SET_NAME.fullmatch(name)) is ours
+
+
+def test_a_table_that_iptables_cannot_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "run", lambda *_words: "# Table `filter' is incompatible, use 'nft' tool.\n")
+    with pytest.raises(
+        loader.LoadError, match=r"^the filter table of ipv4 holds native nftables rules that iptables cannot"
+    ):
+        loader.read_live("ipv4", "nft")
+
+
+def write_state(directory: Path, texts: dict[str, str], digest: str | None = None) -> None:
+    for name, text in texts.items():
+        (directory / name).write_text(text)
+    loader.State(texts=digest or loader.texts_digest(texts)).write(str(directory))
+
+
+@pytest.mark.parametrize("damage", ["ipv4", "ipv6", "sets", "state.json"])
+def test_a_damaged_state_is_not_loaded(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loader, "run", lambda *_words: pytest.fail("nothing may be loaded"))
+    write_state(tmp_path, {"sets": "create x hash:net\n", "ipv4": WANTED, "ipv6": WANTED})
+    (tmp_path / damage).write_text("")
+    with pytest.raises((loader.LoadError, ValueError)):
+        loader.load(str(tmp_path))
+    (tmp_path / damage).unlink()
+    with pytest.raises(OSError, match="No such file"):
+        loader.load(str(tmp_path))
+
+
+def test_the_lock_is_no_condition_at_boot(tmp_path: Path) -> None:
+    with loader.locked_if_possible(str(tmp_path / "not there")):
+        pass
+    with (
+        loader.locked(str(tmp_path)),
+        pytest.raises(loader.LoadError, match="another run holds"),
+        loader.locked(str(tmp_path), 0.1),
+    ):
+        pass
+
+
+def test_a_rollback_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pending = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "timeout": 5}
+    (tmp_path / "pending.json").write_text(json.dumps(pending))
+    tries = []
+
+    def take_back(*_words: object) -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise loader.LoadError("the lock is held")
+
+    monkeypatch.setattr(loader, "take_back", take_back)
+    monkeypatch.setattr(loader.time, "sleep", lambda _seconds: None)
+    loader.rollback("t", str(tmp_path))
+    assert len(tries) == 3
+
+
+def test_a_pending_file_of_nobody_is_none(tmp_path: Path) -> None:
+    for text in ("", "{", "[]", '{"token": "x"}'):
+        (tmp_path / "pending.json").write_text(text)
+        assert loader.read_pending(str(tmp_path)) is None
+
+
+@pytest.fixture
+def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A change that is live, over a former state that had nothing; the kernel is not asked."""
+    found = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "generation": "generation-t", "rebuild": []}
+    (tmp_path / "pending.json").write_text(json.dumps(found))
+    for name in ("previous", "generation-t"):
+        (tmp_path / name).mkdir()
+        write_state(tmp_path / name, {"sets": "", "ipv4": "", "ipv6": ""})
+    monkeypatch.setattr(loader, "load_rules", lambda *_words: None)
+    monkeypatch.setattr(loader, "live_set_names", list)
+    monkeypatch.setattr(loader, "read_live", lambda *_words: loader.parse_save(""))
+    return found
+
+
+def test_a_full_disk_does_not_keep_a_change_that_was_taken_back(
+    tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loader, "write_file", full)
+    loader.take_back(str(tmp_path), pending, "no confirmation came")
+    assert loader.read_pending(str(tmp_path)) is None
+
+
+def test_rules_that_did_not_go_keep_the_change_pending_and_close_the_ports(
+    tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    monkeypatch.setattr(loader, "read_live", lambda *_words: loader.parse_save(WANTED))
+    monkeypatch.setattr(loader, "load_closed", lambda *words: closed.append(words))
+    with pytest.raises(loader.LoadError, match="the rules of ipv4 are not what they were"):
+        loader.take_back(str(tmp_path), pending, "no confirmation came")
+    assert closed
+    assert loader.read_pending(str(tmp_path)) == pending
+
+
+def test_a_confirmation_killed_half_way_counts(tmp_path: Path, pending: dict[str, Any]) -> None:
+    (tmp_path / "current").symlink_to("generation-t")
+    loader.take_back(str(tmp_path), pending, "no confirmation came")
+    assert (tmp_path / "generation-t").is_dir()
+    assert loader.read_pending(str(tmp_path)) is None
+
+
+def test_closing_tries_every_variant_and_each_family_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def load_rules(family: str, text: str, state: loader.State) -> None:
+        tried.append((family, state.backend))
+        if (family, state.backend) != ("ipv6", "legacy"):
+            raise loader.LoadError("broken")
+        assert "--dports 25,110 -j DROP" in text
+
+    monkeypatch.setattr(loader, "load_rules", load_rules)
+    with pytest.raises(loader.LoadError, match=r"could not even be closed in ipv4$"):
+        loader.load_closed((25, 110), "nft")
+    assert tried == [("ipv4", "nft"), ("ipv4", "legacy"), ("ipv6", "nft"), ("ipv6", "legacy")]
+
+
+def test_the_loader_which_imports_nothing_agrees_with_the_compiler() -> None:
+    assert set(loader.MAIL_PORTS) == {service.port for service in MAIL.values()}
+    assert set(loader.CHAINS) == {rules.IN, rules.IN_MAIL, rules.OUT, rules.OUT_MAIL}
+    assert loader.JUMPS == {"INPUT": rules.IN, "OUTPUT": rules.OUT}

@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a private Postfix is asked for a policy, and at which of its services."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.cases import (
+    NO_MISTAKE,
+    NOT_OFFERED,
+    OFFERED,
+    Server,
+    canary_cases,
+    cases_of_user,
+    is_ours,
+    login_of,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import find_entrances
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, REFUSE, Case
+
+POLICY: dict[str, Any] = {
+    "domains": ["example.org"],
+    "internal_networks": ["192.0.2.80/28"],
+    "blocked_networks": ["203.0.113.0/25"],
+    "relay_exceptions": [{"networks": ["198.51.100.5"], "sender_domains": ["partner.example"]}],
+}
+MASTER = """\
+smtp inet n - y - 1 postscreen
+submission inet n - y - - smtpd
+submissions inet n - y - - smtpd
+  -o smtpd_tls_wrappermode=yes
+2525 inet n - y - - smtpd
+"""
+
+
+def asked(policy: dict[str, Any] | None = None, master: str = MASTER, **settings: Any) -> dict[str, Case]:
+    found, read = read_wanted(POLICY if policy is None else policy, settings)
+    cases = list(canary_cases(found, read, server(master)))
+    named = {case.name: case for case in cases}
+    assert len(named) == len(cases), "two sessions have the same name"
+    return named
+
+
+def server(master: str = MASTER, *, delivers: bool = True) -> Server:
+    return Server("example.org", frozenset({"example.org"}), "127.0.0.1", find_entrances("", master), delivers)
+
+
+def settings_of(**more: Any) -> Settings:
+    return read_wanted(POLICY, more)[1]
+
+
+def test_every_class_is_asked() -> None:
+    found = asked()
+    expected = {
+        "stranger 198.51.100.77: plain": (REFUSE, 25),
+        "stranger 2001:db8:5757::77: source route": (REFUSE, 25),
+        "stranger ::ffff:198.51.100.77: null sender": (REFUSE, 25),
+        "stranger 198.51.100.77 with TLS: spoofed sender": (REFUSE, 25),
+        "stranger 198.51.100.77 to our own domain": (ACCEPT, 25),
+        "stranger 198.51.100.77, to somebody else below org": (REFUSE, 25),
+        "message of stranger 198.51.100.77": (NO_MISTAKE, 25),
+        "AUTH on port 25 for 198.51.100.77": (NOT_OFFERED, 25),
+        "internal 192.0.2.80 of 192.0.2.80/28": (ACCEPT, 25),
+        "192.0.2.96 next to internal 192.0.2.80/28": (NO_RELAY, 25),
+        "friendly relay 198.51.100.5": (ACCEPT, 25),
+        "friendly relay 198.51.100.5, other sender": (NO_RELAY, 25),
+        "blocked 203.0.113.127": (REFUSE, 25),
+        "submission: AUTH for 198.51.100.77 before TLS": (NOT_OFFERED, 587),
+        "submission: AUTH for 198.51.100.77 with TLS": (OFFERED, 587),
+        "submission: stranger 198.51.100.77 with TLS: plain": (REFUSE, 587),
+        "submission: logged in from 198.51.100.77, sender user@example.org": (ACCEPT, 587),
+        "submissions: internal 192.0.2.80, not logged in": (REFUSE, 465),
+        "master.cf line 5, 2525: stranger 198.51.100.77: plain": (REFUSE, "2525"),
+    }
+    for name, (expect, port) in expected.items():
+        assert (found[name].expect, found[name].session["port"]) == (expect, port), name
+
+
+def test_each_session_has_a_service() -> None:
+    for case in asked().values():
+        assert case.session["service"] in ("smtp", "submission", "submissions", "2525")
+        assert not (case.session["service"] == "submissions" and not case.session["tls"])
+
+
+def test_a_route_to_us_is_no_relay() -> None:
+    assert asked()["stranger 198.51.100.77: source route through the target"].expect == NO_RELAY
+
+
+def test_submission_that_is_not_ours_is_a_service_like_any_other() -> None:
+    found = asked(submission=False)
+    assert not any(name.startswith("submission") for name in found)
+    assert found["master.cf line 2, submission: stranger 198.51.100.77: percent"].expect == REFUSE
+    assert found["master.cf line 3, submissions with TLS: stranger 198.51.100.77: plain"].session["tls"]
+
+
+def test_nothing_is_sent_to_us_where_no_domain_is_ours() -> None:
+    policy, settings = read_wanted({}, {})
+    cases = list(canary_cases(policy, settings, server(delivers=False)))
+    assert not any(case.local and case.expect == ACCEPT for case in cases)
+    assert cases
+
+
+def test_logins() -> None:
+    assert login_of("user@example.org", settings_of()) == "user@example.org"
+    assert login_of("user+box@example.org", settings_of(login_form="local part")) == "user"
+    assert login_of("info@example.org", settings_of(sender_logins={"info@example.org": ["ann"]})) == "ann"
+    name = "submission: info@example.org not of nobody.at.all, sender info@example.org"
+    assert asked(sender_logins={"info@example.org": ["ann"]})[name].expect == REFUSE
+
+
+@pytest.mark.parametrize(
+    ("recipient", "ours"),
+    [
+        ("postbox@example.org", True),
+        ("postbox+box@EXAMPLE.org", True),
+        ("@relay-target.example:victim@example.org", True),
+        ("victim%relay-target.example@example.org", False),
+        ("relay-target.example!victim@example.org", False),
+        ('"victim@relay-target.example"@example.org', False),
+        ("victim@relay-target.example@example.org", False),
+        ("@example.org:victim@relay-target.example", False),
+        ("victim", False),
+        ("", False),
+    ],
+)
+def test_what_is_ours(recipient: str, ours: bool) -> None:
+    assert is_ours(recipient, frozenset({"example.org"})) is ours
+
+
+def of_user(master: str = MASTER, **test: Any) -> tuple[list[Case], list[str]]:
+    whole = {
+        "client": "151.3.44.7",
+        "mail_from": "a@example.org",
+        "rcpt_to": "b@far.example",
+        "expect": "accept",
+        **test,
+    }
+    policy, settings = read_wanted(POLICY, {})
+    return cases_of_user(read_policy_tests([whole]), policy, settings, server(master))
+
+
+def test_the_users_own_sessions() -> None:
+    (case,), notes = of_user(port=465, authenticated=True)
+    assert case.session["service"] == "submissions"
+    assert case.session["authenticated"] == "a@example.org"
+    assert case.session["tls"]
+    assert (case.expect, notes) == (ACCEPT, [])
+
+
+def test_who_logs_in_does_so_at_submission() -> None:
+    (case,), _notes = of_user(authenticated=True)
+    assert case.session["port"] == 587
+
+
+def test_a_port_without_a_service() -> None:
+    cases, (note,) = of_user(master="smtp inet n - y - - smtpd\n", port=587)
+    assert cases == []
+    assert note.endswith("there is no service at port 587, so it was not asked")

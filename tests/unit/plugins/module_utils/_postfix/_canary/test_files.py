@@ -1,0 +1,222 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The canary's files: the staged decisions, another place, nobody else asked, and no way for mail to leave."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import (
+    SMTP,
+    SUBMISSION,
+    SUBMISSIONS,
+    Canary,
+    Place,
+    canary_files,
+    find_entrances,
+    options_of,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
+
+PLACE = Place("/run/c", "127.0.0.1", "/run/c/sasl")
+MAIN = "mynetworks = 192.0.2.0/24\nqueue_directory = /var/spool/postfix\nsmtpd_sasl_path = private/auth\n"
+PLAIN = "smtp inet n - y - - smtpd -o content_filter=scan\nqmgr unix n - n 300 1 qmgr\nsmtp unix - - y - - smtp\n"
+FULL = """\
+smtp inet n - y - 1 postscreen
+smtpd pass - - y - - smtpd
+  -o smtpd_banner=x
+submission inet n - y - - smtpd
+  -o { smtpd_tls_security_level = encrypt }
+cleanup unix n - y - 0 cleanup
+own-cleanup unix n - y - 0 cleanup -o header_checks=$x
+pickup unix n - y 60 1 pickup
+qmgr unix n - n 300 1 qmgr
+relay unix - - y - - smtp
+10.0.0.1:10025 inet n - n - - smtpd -o mynetworks=0.0.0.0/0
+127.0.0.1:10026 inet n - n - - smtpd -o mynetworks=0.0.0.0/0
+"""
+
+
+def made(main: str = MAIN, master: str = FULL, *, submission: bool = True) -> Canary:
+    return canary_files(main, master, PLACE, (10001, 10002, 10003, 10004), submission=submission)
+
+
+def test_postscreen_submission_and_what_else_there_is() -> None:
+    found = made()
+    assert [(one.role, one.name, one.line, one.port) for one in found.entrances] == [
+        (SMTP, "smtp", 1, 10001),
+        (SUBMISSION, "submission", 4, 10002),
+        ("", "10.0.0.1:10025", 11, 10003),
+    ]
+    assert found.master.splitlines()[:6] == [
+        "[127.0.0.1]:10001 inet n - n - 1 postscreen -o postscreen_upstream_proxy_protocol=haproxy",
+        "[127.0.0.1]:10002 inet n - n - - smtpd -o { smtpd_tls_security_level = encrypt } "
+        "-o smtpd_upstream_proxy_protocol=haproxy -o smtpd_authorized_xclient_hosts=static:all",
+        "[127.0.0.1]:10003 inet n - n - - smtpd -o mynetworks=0.0.0.0/0 -o smtpd_upstream_proxy_protocol=haproxy",
+        "smtpd pass - - n - - smtpd -o smtpd_banner=x",
+        "cleanup unix n - n - 0 cleanup",
+        "own-cleanup unix n - n - 0 cleanup -o header_checks=$x",
+    ]
+
+
+def test_without_postscreen() -> None:
+    found = made(master=PLAIN)
+    assert [one.role for one in found.entrances] == [SMTP]
+    assert found.master.startswith(
+        "[127.0.0.1]:10001 inet n - n - - smtpd -o content_filter=scan -o smtpd_upstream_proxy_protocol=haproxy\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("staged", "left"),
+    [
+        ("", "reject"),
+        ("check_policy_servic inet:127.0.0.1:10031", "check_policy_servic inet:127.0.0.1:10031, reject"),
+        ("check_policy_service inet:127.0.0.1:10031", "check_client_access,static:DUNNO, reject"),
+    ],
+)
+def test_what_stands_behind_a_message_is_tried_and_none_is_taken(staged: str, left: str) -> None:
+    main = f"smtpd_end_of_data_restrictions = {staged}\n"
+    found = made(main, "smtp inet n - y - - smtpd -o smtpd_end_of_data_restrictions=\n")
+    assert read_main(found.main)["smtpd_end_of_data_restrictions"] == left
+    assert options_of(found.master.splitlines()[0].split())["smtpd_end_of_data_restrictions"] == "reject"
+
+
+def test_whoever_has_no_tls_is_heard_where_the_site_demands_it() -> None:
+    master = f"{PLAIN}submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt\n"
+    found = made("smtpd_tls_security_level = encrypt\n", master)
+    assert read_main(found.main)["smtpd_tls_security_level"] == "may"
+    assert options_of(found.master.splitlines()[1].split())["smtpd_tls_security_level"] == "encrypt"
+
+
+def test_bytes_of_other_letters_stay() -> None:
+    text = "voil\u00e0".encode().decode("latin-1")
+    found = made(master=f"smtp inet n - y - - smtpd -o {{ smtpd_banner = {text} {text} }}\n")
+    assert f"-o {{ smtpd_banner = {text} {text} }} -o " in found.master
+
+
+def test_milters_are_not_asked() -> None:
+    main = read_main(made("smtpd_milters = inet:h:1\nsmtpd_milter_maps = cidr:/m\nnon_smtpd_milters = inet:h:2\n").main)
+    assert [main[name] for name in ("smtpd_milters", "smtpd_milter_maps", "non_smtpd_milters")] == [""] * 3
+
+
+def test_nobody_logs_in_where_submission_is_the_site_s_own() -> None:
+    assert "xclient" not in made(submission=False).master
+
+
+def test_nothing_takes_mail_on_and_nothing_listens_elsewhere() -> None:
+    found = made()
+    for service in read_master(found.master):
+        assert service.columns[7] not in ("qmgr", "pickup", "smtp", "lmtp", "local", "virtual", "pipe", "error")
+        assert service.type != "inet" or service.name.startswith("[127.0.0.1]:")
+        assert service.columns[4] == "n"
+    main = read_main(found.main)
+    assert main["mynetworks"] == "192.0.2.0/24"
+    assert main["smtpd_end_of_data_restrictions"] == "reject"
+    assert main["smtpd_sasl_path"] == "/run/c/sasl"
+    for name in ("queue_directory", "data_directory", "maillog_file"):
+        assert main[name].startswith("/run/c/")
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("25", SMTP),
+        ("192.0.2.1:smtp", SMTP),
+        ("[2001:db8::1]:25", SMTP),
+        ("587", SUBMISSION),
+        ("smtps", SUBMISSIONS),
+        ("465", SUBMISSIONS),
+        ("2525", ""),
+    ],
+)
+def test_ports_have_several_names(name: str, role: str) -> None:
+    (found,) = find_entrances("", f"{name} inet n - y - - smtpd\n")
+    assert (found.role, found.name) == (role, name)
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1:10025", "localhost:10025", "[::1]:10025", "127.0.0.2:smtp"])
+def test_strangers_do_not_come_to_the_loopback_address(name: str) -> None:
+    assert find_entrances("", f"{name} inet n - y - - smtpd\n") == ()
+
+
+def test_a_host_of_its_own_is_asked_for_what_the_policy_speaks_of() -> None:
+    master = "smtp inet n - y - - smtpd\n2525 inet n - y - - smtpd\n192.0.2.1:2526 inet n - y - - smtpd\n"
+    found = find_entrances("inet_interfaces = loopback-only\n", master)
+    assert [one.name for one in found] == ["smtp", "192.0.2.1:2526"]
+
+
+def test_the_same_program_by_another_path_is_an_entrance() -> None:
+    (found,) = find_entrances("", "2525 inet n - y - - ./smtpd\n")
+    assert found.command == "smtpd"
+
+
+def test_a_second_entrance_to_a_port_is_the_site_s_own() -> None:
+    found = find_entrances("", "192.0.2.1:smtp inet n - y - - smtpd\nsmtp inet n - y - 1 postscreen\n")
+    assert [(one.name, one.role, one.line) for one in found] == [("smtp", SMTP, 2), ("192.0.2.1:smtp", "", 1)]
+
+
+def test_tls_that_comes_first() -> None:
+    master = "465 inet n - y - - smtpd\n  -o smtpd_tls_wrappermode=yes\n2525 inet n - y - - smtpd\n"
+    assert [one.wrapped for one in find_entrances("", master)] == [True, False]
+    assert [one.wrapped for one in find_entrances("smtpd_tls_wrappermode = yes\n", master)] == [True, True]
+
+
+def test_options_in_all_spellings() -> None:
+    text = "-o a=1 -o { b = 2, 3 } -o {c=4 5} -od=6 -v -o a=7 -o e= -o f=${x} -o { g = pcre:{{/a/ IGNORE}} }"
+    braces = {"f": "${x}", "g": "pcre:{{/a/ IGNORE}}"}
+    assert options_of(text.split()) == {"a": "7", "b": "2, 3", "c": "4 5", "d": "6", "e": "", **braces}
+
+
+def test_what_a_service_sets_is_set_again() -> None:
+    found = made(
+        master="submission inet n - y - - smtpd -o smtpd_milters=inet:127.0.0.1:8891 -o message_size_limit=1\n"
+    )
+    (line,) = [line for line in found.master.splitlines() if " smtpd " in line]
+    assert options_of(line.split()) == {
+        "smtpd_milters": "",
+        "message_size_limit": "102400",
+        "smtpd_upstream_proxy_protocol": "haproxy",
+        "smtpd_authorized_xclient_hosts": "static:all",
+    }
+
+
+QUIET = "check_client_access,static:DUNNO"
+
+
+@pytest.mark.parametrize(
+    ("written", "left"),
+    [
+        (
+            "permit_mynetworks, reject_rbl_client zen.example.org=127.0.0.[2..11;20], reject",
+            f"permit_mynetworks, {QUIET}, reject",
+        ),
+        ("reject_rhsbl_sender,dbl.example", QUIET),
+        ("check_policy_service { unix:private/x, timeout=10s, default_action=DUNNO } permit", f"{QUIET} permit"),
+        ("check_policy_service inet:127.0.0.1:10023", QUIET),
+        ("reject_unknown_sender_domain", QUIET),
+        ("warn_if_reject reject_unknown_client_hostname", f"warn_if_reject {QUIET}"),
+        ("check_sender_mx_access hash:/etc/x, permit_mx_backup", f"{QUIET}, {QUIET}"),
+        ("reject_unverified_recipient", QUIET),
+        ("reject_unauth_destination", "reject_unauth_destination"),
+        ("check_client_access hash:/etc/reject_unknown_client", "check_client_access hash:/etc/reject_unknown_client"),
+        ("reject_non_fqdn_sender", "reject_non_fqdn_sender"),
+    ],
+)
+def test_nobody_else_is_asked(written: str, left: str) -> None:
+    found = made(f"smtpd_recipient_restrictions = {written}\n")
+    assert read_main(found.main)["smtpd_recipient_restrictions"] == left
+    assert bool(found.silenced) == (written != left)
+    (line,) = made(
+        "", f"2525 inet n - y - - smtpd -o {{ smtpd_recipient_restrictions = {written} }}\n"
+    ).master.splitlines()[:1]
+    assert f"-o {{ smtpd_recipient_restrictions = {left} }}" in line
+
+
+def test_what_is_silenced_is_named() -> None:
+    assert made("a = reject_rbl_client x.example, reject_unknown_sender_domain\n").silenced == (
+        "reject_rbl_client",
+        "reject_unknown_sender_domain",
+    )

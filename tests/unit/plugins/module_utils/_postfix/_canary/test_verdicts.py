@@ -1,0 +1,239 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is made of the answers of a private Postfix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.cases import (
+    NO_MISTAKE,
+    NOT_OFFERED,
+    OFFERED,
+    Server,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import (
+    CONNECT,
+    DATA,
+    END,
+    MAIL,
+    RCPT,
+    TLS,
+    Heard,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.verdicts import (
+    Proof,
+    as_expected,
+    is_mistake,
+    judge,
+    refused_by_site,
+    verdict,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
+    ACCEPT,
+    NO_RELAY,
+    REFUSE,
+    Case,
+    make_case,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import LATE, xtext
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+
+OURS = frozenset({"example.org"})
+FAR, NEAR = "victim@relay-target.example", "postbox@example.org"
+
+
+def case(expect: str = REFUSE, recipient: str = FAR, **session: Any) -> Case:
+    made = make_case("a case", expect, "198.51.100.77", "a@b.example", recipient)
+    standard = {"service": "smtp", "port": 25, "tls": False, "authenticated": ""}
+    return made._replace(session={**made.session, **standard, **session})
+
+
+def heard(text: str, stage: str = RCPT) -> Heard:
+    return Heard(stage, int(text[:3]), text, ())
+
+
+UNKNOWN = heard("550 5.1.1 <postbox@example.org>: Recipient address rejected: User unknown")
+DENIED = heard("550 5.7.1 <victim@relay-target.example>: Relaying not permitted")
+PUT_OFF = heard("454 4.7.1 <victim@relay-target.example>: Relay access denied")
+GREYLIST = heard("451 4.7.1 <postbox@example.org>: Recipient address rejected: greylisted")
+PASSED = heard("250 2.1.5 Ok", "")
+
+
+@pytest.mark.parametrize(
+    ("expect", "recipient", "answer", "port", "well"),
+    [
+        (REFUSE, FAR, DENIED, 25, True),
+        (REFUSE, FAR, PASSED, 25, False),
+        (REFUSE, FAR, PUT_OFF, 25, False),
+        (REFUSE, FAR, PUT_OFF, "2525", True),
+        (REFUSE, FAR, GREYLIST, "2525", False),
+        (REFUSE, FAR, heard("521 5.7.1 blocked", CONNECT), 25, True),
+        (REFUSE, FAR, Heard(CONNECT, 0, "connection closed", ()), 25, False),
+        # That an address is unknown says that its sender was let through.
+        (REFUSE, NEAR, UNKNOWN, 25, False),
+        (REFUSE, FAR, UNKNOWN, 25, True),
+        (ACCEPT, NEAR, UNKNOWN, 25, True),
+        (ACCEPT, NEAR, heard("450 4.1.1 <postbox@example.org>: unknown"), 25, True),
+        (ACCEPT, NEAR, heard("550 5.1.0 <postbox@example.org>: unknown"), 25, True),
+        (ACCEPT, NEAR, DENIED, 25, False),
+        (ACCEPT, FAR, UNKNOWN, 25, False),
+        (ACCEPT, FAR, heard("250 2.1.0 Ok", ""), 25, True),
+        (ACCEPT, NEAR, GREYLIST, 25, False),
+        (NO_RELAY, FAR, PASSED, 25, False),
+        (NO_RELAY, NEAR, PASSED, 25, True),
+        (NO_RELAY, FAR, DENIED, 25, True),
+    ],
+)
+def test_as_expected(expect: str, recipient: str, answer: Heard, port: object, well: bool) -> None:
+    assert as_expected(case(expect, recipient, port=port), answer, OURS) is well
+
+
+def test_restrictions_of_the_users_own() -> None:
+    to_us = case(ACCEPT, NEAR)
+    assert as_expected(to_us, GREYLIST, OURS, strict=False)
+    assert not as_expected(case(ACCEPT, FAR), GREYLIST, OURS, strict=False)
+    assert not as_expected(to_us, heard("451 4.3.5 Server configuration error"), OURS, strict=False)
+    bogon = heard("554 5.7.1 <unknown[203.0.113.77]>: Client host rejected: bogon")
+    assert refused_by_site(to_us, bogon, OURS, "Relaying not permitted")
+    assert not refused_by_site(to_us, DENIED, OURS, "Relaying not permitted")
+    assert not refused_by_site(case(ACCEPT, FAR), bogon, OURS, "Relaying not permitted")
+
+
+def test_the_policys_own_words() -> None:
+    told = case(text="Relaying not permitted")
+    assert as_expected(told, DENIED, OURS)
+    assert not as_expected(told, heard("554 5.7.1 <victim@relay-target.example>: Relay access denied"), OURS)
+    assert as_expected(told, heard("554 5.7.1 Client host rejected: bogon"), OURS, strict=False)
+
+
+def test_offers() -> None:
+    offered, missing = (Heard("", 250, "", (), offered) for offered in (True, False))
+    for expect, well, wrong in ((OFFERED, offered, missing), (NOT_OFFERED, missing, offered)):
+        assert as_expected(case(expect, "", keyword="AUTH"), well, OURS)
+        assert not as_expected(case(expect, "", keyword="AUTH"), wrong, OURS)
+    assert verdict(case(NOT_OFFERED, "", keyword="AUTH"), offered, OURS) == "AUTH is offered"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "answer", "told"),
+    [
+        (FAR, PASSED, "accepted"),
+        (FAR, heard("550 5.7.1 no"), "refused at RCPT TO with '550 5.7.1 no'"),
+        (FAR, heard("451 4.3.0 later", MAIL), "put off at MAIL FROM with '451 4.3.0 later'"),
+        (FAR, Heard(CONNECT, 0, "connection closed", ()), "no answer: connection closed"),
+        (
+            NEAR,
+            heard("550 5.1.1 no"),
+            "let through by the policy and refused as unknown at RCPT TO with '550 5.1.1 no'",
+        ),
+    ],
+)
+def test_verdict(recipient: str, answer: Heard, told: str) -> None:
+    assert verdict(case(recipient=recipient), answer, OURS) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "mistake"),
+    [
+        ("451 4.3.5 Server configuration error", True),
+        ("451 4.3.0 Temporary lookup failure", True),
+        ("421 4.3.2 All server ports are busy", True),
+        ("450 4.7.1 greylisted", False),
+        ("550 5.7.1 no", False),
+    ],
+)
+def test_mistakes(text: str, mistake: bool) -> None:
+    assert is_mistake(heard(text)) is mistake
+
+
+SERVER = Server("example.org", OURS, "127.0.0.1", ())
+
+
+def judged(*found: tuple[Case, Heard], **settings: Any) -> Proof:
+    policy, read = read_wanted({"domains": ["example.org"]}, settings)
+    return judge(list(found), (policy, read, SERVER), ["a note"], ["smtpd: warning: no such table"])
+
+
+def test_a_proof() -> None:
+    proof = judged((case(), DENIED), (case(NO_RELAY), PASSED._replace(steps=("> RCPT", "< 250"))))
+    assert (proof.count, proof.notes) == (2, ["a note"])
+    (deviation,) = proof.deviations
+    assert (deviation.got, deviation.trace) == ("accepted", ("> RCPT", "< 250"))
+
+
+def test_without_tls_its_sessions_are_left_out() -> None:
+    missing = heard("454 4.7.0 TLS not available", TLS)
+    proof = judged((case(), DENIED), (case(tls=True), missing), (case(ACCEPT, tls=True), missing))
+    assert (proof.count, proof.deviations) == (1, [])
+    assert len(proof.notes) == 2
+    assert "TLS not available" in proof.notes[1]
+
+
+def test_what_postfix_cannot_do_is_an_error_with_its_own_words() -> None:
+    with pytest.raises(StepError, match="no such table") as caught:
+        judged((case(), heard("451 4.3.5 Server configuration error")), (case(), DENIED))
+    assert "Server configuration error" in caught.value.output
+
+
+def test_a_message_that_may_be_refused_and_not_for_a_mistake() -> None:
+    message = case(NO_MISTAKE, "postmaster", message=True)
+    for answer in (heard("554 5.7.1 no", END), heard("450 4.7.1 later", DATA), heard("550 5.7.1 no"), PASSED):
+        assert as_expected(message, answer, OURS)
+    with pytest.raises(StepError) as caught:
+        judged((message, heard("451 4.3.5 Server configuration error", DATA)), (case(), DENIED))
+    assert caught.value.output == (
+        "a case: put off at DATA with '451 4.3.5 Server configuration error'\nsmtpd: warning: no such table"
+    )
+
+
+def test_sessions_without_end_are_an_error() -> None:
+    with pytest.raises(StepError, match="1 of 2 sessions did not end"):
+        judged((case(), Heard(CONNECT, 0, LATE, ())), (case(), DENIED))
+
+
+def test_an_open_relay_is_told_before_mistakes() -> None:
+    proof = judged((case(), heard("451 4.3.5 Server configuration error")), (case(), PASSED))
+    assert [deviation.got for deviation in proof.deviations] == [
+        "accepted",
+        "put off at RCPT TO with '451 4.3.5 Server configuration error'",
+    ]
+    assert proof.deviations[1].trace == ("smtpd: warning: no such table",)
+
+
+def test_refusals_by_restrictions_of_the_users_own_are_notes() -> None:
+    bogon = heard("554 5.7.1 <unknown[203.0.113.77]>: Client host rejected: bogon")
+    extra = {"client": ["check_client_access cidr:/etc/postfix/bogons"]}
+    proof = judged((case(ACCEPT, NEAR), bogon), extra_restrictions=extra)
+    assert proof.deviations == []
+    assert "bogon" in proof.notes[1]
+    assert len(judged((case(ACCEPT, NEAR), bogon)).deviations) == 1
+
+
+def test_xtext() -> None:
+    assert xtext("ann+box=a b@example.org") == "ann+2Bbox+3Da+20b@example.org"
+
+
+NO_TLS = heard("454 4.7.0 TLS not available due to local problem", TLS)
+
+
+@pytest.mark.parametrize(
+    ("port", "settings"),
+    [(587, {}), (465, {}), (25, {"tls_certificate": "/c.pem", "tls_key": "/k.pem", "submission": False})],
+)
+def test_a_certificate_that_cannot_be_used_stops(port: int, settings: dict[str, Any]) -> None:
+    """Else nobody could log in after the change, and mail would come without TLS."""
+    with pytest.raises(StepError, match=r"TLS not available"):
+        judged((case(port=port, tls=True), NO_TLS), (case(), DENIED), **settings)
+
+
+def test_tls_of_the_site_that_fails_is_a_note() -> None:
+    for port in (25, "2525"):
+        proof = judged((case(port=port, tls=True), NO_TLS), (case(), DENIED))
+        assert proof.count == 1
+        assert any("has no TLS" in note for note in proof.notes)

@@ -1,0 +1,367 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan in files of a site: what is the site's stays, and absent gives every byte back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import read_facts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
+    parameter_lines,
+    read_main,
+    read_master,
+    service_lines,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import (
+    NOTHING,
+    Record,
+    RecordError,
+    dump_record,
+    load_record,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import (
+    has_postscreen,
+    site_settings,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
+    NO_PLAN,
+    Composed,
+    compose,
+    read_options,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import (
+    Plan,
+    compile_plan,
+    read_wanted,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+
+VECTORS = json.loads((Path(__file__).parents[4] / "vectors" / "postfix.json").read_text())
+POLICY = {
+    "domains": ["mail.example"],
+    "internal_networks": ["198.51.100.64/26"],
+    "dnsbls": [{"zone": "bl.example", "stage": "mail", "return_codes": ["127.0.0.2"]}],
+}
+MAIN = """\
+# the site's own
+smtpd_banner=$myhostname ESMTP $mail_name (Debian)
+biff = no
+mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104
+# a comment within
+   [::1]/128
+smtpd_tls_cert_file=/etc/ssl/mail.pem
+smtpd_tls_key_file=/etc/ssl/mail.key
+alias_maps = hash:/etc/aliases
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+"""
+MASTER = """\
+# service type
+smtp      inet  n       -       y       -       50       smtpd
+  -o content_filter=smtp-amavis:[127.0.0.1]:10024
+# -o smtpd_proxy_filter=127.0.0.1:10026
+
+  -o smtpd_helo_required=no
+  -o { smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8892 }
+  -v
+smtps     inet  n       -       y       -       -       smtpd
+  -o smtpd_tls_wrappermode=yes
+  -o receive_override_options=no_address_mappings
+pickup    unix  n       -       y       60      1       pickup
+127.0.0.1:10025 inet n  -       n       -       -       smtpd
+  -o smtpd_relay_restrictions=permit_mynetworks,reject
+"""
+
+
+def facts(site: dict[str, str], release: str = "debian_12") -> Any:
+    return read_facts({**VECTORS[release], "site": site, "chroot": True})
+
+
+def plan(site: dict[str, str], **changes: Any) -> Plan:
+    settings = changes.pop("settings", {})
+    policy, read = read_wanted({**POLICY, **changes}, settings)
+    return compile_plan(policy, read, facts(site))
+
+
+def adopt(main: str = MAIN, master: str = MASTER, record: Record = NOTHING, **changes: Any) -> Composed:
+    return compose(main, master, plan(dict(site_settings(main, record)), **changes), record)
+
+
+def test_the_second_run_changes_nothing() -> None:
+    first = adopt()
+    second = adopt(first.main, first.master, first.record)
+    assert second == first
+
+
+def test_absent_gives_every_byte_back() -> None:
+    first = adopt()
+    again = adopt(first.main, first.master, first.record, blocked_networks=["203.0.113.0/24"])
+    left = compose(again.main, again.master, NO_PLAN, again.record)
+    assert left.master == MASTER
+    assert left.main == MAIN
+    assert left.record.empty
+    assert not left.maps
+
+
+@pytest.mark.parametrize("gone", ["# a comment within\n", "# -o smtpd_proxy_filter=127.0.0.1:10026\n"])
+def test_notes_that_somebody_has_removed_do_not_come_back(gone: str) -> None:
+    first = adopt()
+    left = compose(first.main.replace(gone, ""), first.master.replace(gone, ""), NO_PLAN, first.record)
+    wanted = MAIN.replace(gone, ""), MASTER.replace(gone, "")
+    assert (read_main(left.main), read_master(left.master)) == (read_main(MAIN), read_master(MASTER))
+    assert [sorted(text.splitlines()) for text in left[:2]] == [sorted(text.splitlines()) for text in wanted]
+
+
+def test_what_the_policy_does_not_speak_of_stays() -> None:
+    first = adopt()
+    before, after = parameter_lines(MAIN), parameter_lines(first.main)
+    for name in ("biff", "alias_maps", "smtpd_tls_cert_file", "smtpd_tls_key_file"):
+        assert after[name] == before[name]
+    places = service_lines(MASTER)
+    for place in (("pickup", "unix"), ("127.0.0.1:10025", "inet")):
+        assert service_lines(first.master)[place] == places[place]
+
+
+def test_the_site_keeps_its_options_and_the_policy_its_own() -> None:
+    first = adopt()
+    (smtp,) = [one for one in read_master(first.master) if one.name == "smtp"]
+    assert smtp.columns[6:] == ("50", "smtpd")
+    assert [words for _name, words in read_options(smtp.arguments)] == [
+        "-o content_filter=smtp-amavis:[127.0.0.1]:10024",
+        "-o { smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8892 }",
+        "-v",
+    ]
+    assert first.warnings == ("master.cf: smtp inet: -o smtpd_helo_required=no is decided by the policy, and left out",)
+
+
+@pytest.mark.parametrize("blocked", [[], ["203.0.113.0/24"]])
+def test_a_command_with_a_path_is_the_same_program(blocked: list[str]) -> None:
+    written = "-       50       smtpd\n"
+    path = "-       50       /usr/lib/postfix/sbin/smtpd\n"
+    assert MASTER.count(written) == 1
+    plain, found = (adopt(master=text, blocked_networks=blocked) for text in (MASTER, MASTER.replace(written, path)))
+    assert (found.master, found.warnings) == (plain.master, plain.warnings)
+    assert "content_filter=smtp-amavis:[127.0.0.1]:10024" in found.master
+
+
+@pytest.mark.parametrize("blocked", [[], ["203.0.113.0/24"]])
+def test_options_of_another_program_are_left_out_with_a_warning(blocked: list[str]) -> None:
+    master = "smtp inet n - y - - /opt/smtp-gate -o content_filter=scan -v\n"
+    found = adopt(master=master, blocked_networks=blocked)
+    assert [one for one in found.warnings if "smtp inet" in one] == [
+        "master.cf: smtp inet: -o content_filter=scan is an option of /opt/smtp-gate, and left out",
+        "master.cf: smtp inet: -v is an option of /opt/smtp-gate, and left out",
+    ]
+
+
+@pytest.mark.parametrize("letters", ["voil\u00e0", "\u2026", "\u0085", "\u00a0"])
+def test_bytes_of_other_letters_are_no_blanks(letters: str) -> None:
+    """Some are blanks where they are read as Latin-1, and the options of a service are written anew."""
+    text = letters.encode().decode("latin-1")
+    master = MASTER.replace("  -v\n", f"  -o {{ smtpd_client_message = {text} {text}x }}\n")
+    main = MAIN + f"mail_name = {text} x{text}\nmyorigin{text} = x\n"
+    first = adopt(main, master)
+    assert f"  -o {{ smtpd_client_message = {text} {text}x }}\n" in first.master
+    assert read_main(first.main)["mail_name"] == f"{text} x{text}"
+    assert f"mail_name = {text} x{text}\n" in first.main
+    assert adopt(first.main, first.master, first.record) == first
+    left = compose(first.main, first.master, NO_PLAN, first.record)
+    assert (left.main, left.master) == (main, master)
+
+
+def test_postscreen_hands_the_options_of_the_site_to_smtpd() -> None:
+    first = adopt(blocked_networks=["203.0.113.0/24"])
+    services = {(one.name, one.type): one for one in read_master(first.master)}
+    assert services["smtp", "inet"].columns[7] == "postscreen"
+    assert services["smtp", "inet"].arguments == ()
+    assert services["smtpd", "pass"].columns[6] == "50"
+    assert "content_filter=smtp-amavis:[127.0.0.1]:10024" in services["smtpd", "pass"].arguments
+    back = adopt(first.main, first.master, first.record)
+    assert back.master == adopt().master
+
+
+PROXY = "smtpd_upstream_proxy_protocol"
+
+
+@pytest.mark.parametrize(
+    ("main", "options", "expected"),
+    [
+        ("", "", []),
+        ("", f"-o {PROXY}=haproxy", ["postscreen_upstream_proxy_protocol=haproxy"]),
+        ("", f"-o {{ {PROXY} = haproxy }}", ["postscreen_upstream_proxy_protocol=haproxy"]),
+        (
+            "",
+            f"-o {{ {PROXY} = ${{x?haproxy : }} }}",
+            ["{", "postscreen_upstream_proxy_protocol=${x?haproxy", ":", "}", "}"],
+        ),
+        (f"{PROXY} = haproxy\n", "", ["postscreen_upstream_proxy_protocol=haproxy"]),
+        (f"{PROXY} = haproxy\n", f"-o {PROXY}=", []),
+        (f"{PROXY} = haproxy\npostscreen_upstream_proxy_protocol = haproxy\n", "", []),
+        ("postscreen_upstream_proxy_protocol = haproxy\n", "", ["postscreen_upstream_proxy_protocol="]),
+        ("postscreen_upstream_proxy_protocol = haproxy\n", f"-o {PROXY}=haproxy", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["smtp", "25"])
+def test_postscreen_takes_the_clients_address_from_where_smtpd_did(
+    name: str, main: str, options: str, expected: list[str]
+) -> None:
+    master = f"{name} inet n - y - - smtpd {options} -o content_filter=x\n"
+    main = f"{main}smtpd_tls_cert_file=/etc/ssl/mail.pem\n"
+    first = adopt(main, master, blocked_networks=["203.0.113.0/24"])
+    services = {(one.name, one.type): one for one in read_master(first.master)}
+    assert [word for word in services["smtp", "inet"].arguments if word != "-o"] == expected
+    # Nothing reads it behind postscreen.
+    assert services["smtpd", "pass"].arguments == ("-o", "content_filter=x")
+    assert adopt(first.main, first.master, first.record, blocked_networks=["203.0.113.0/24"]) == first
+    assert compose(first.main, first.master, NO_PLAN, first.record)[:2] == (main, master)
+
+
+def test_the_inventory_decides_how_postscreen_learns_of_the_client() -> None:
+    wanted = plan({"smtpd_tls_cert_file": "x"}, blocked_networks=["203.0.113.0/24"])
+    wanted.main["postscreen_upstream_proxy_protocol"] = ""
+    found = compose(f"{PROXY} = haproxy\n", "smtp inet n - y - - smtpd\n", wanted, NOTHING)
+    assert next(one for one in read_master(found.master) if one.name == "smtp").arguments == ()
+
+
+def test_our_cleanup_works_like_the_sites() -> None:
+    """What runs in the jail does not reach the sockets of tables outside."""
+    site = (
+        "cleanup unix n - n - 7 cleanup -v\n"
+        "  -o header_checks=pcre:/hc -o mime_header_checks=\n"
+        "  -o { recipient_bcc_maps = socketmap:unix:/run/bcc.sock:bcc }\n"
+        "  -o message_size_limit=7\n"
+    )
+    first = adopt(master=f"smtp inet n - y - - smtpd\n{site}")
+    (ours,) = [one for one in read_master(first.master) if one.name == "mailhost-cleanup"]
+    assert ours.columns[2:] == ("n", "-", "n", "-", "0", "cleanup")
+    assert [words for _name, words in read_options(ours.arguments)] == [
+        "-o header_checks=$mailhost_submission_header_checks",
+        "-o nested_header_checks=$mailhost_submission_nested_header_checks",
+        "-o mime_header_checks=$mailhost_submission_mime_header_checks",
+        "-v",
+        "-o { recipient_bcc_maps = socketmap:unix:/run/bcc.sock:bcc }",
+    ]
+    assert first.warnings == (
+        "master.cf: mailhost-cleanup unix: -o message_size_limit=7 is decided by the policy, and left out",
+    )
+    assert site in first.master
+    assert adopt(first.main, first.master, first.record) == first
+    without = adopt(first.main, first.master.replace(site, ""), first.record)
+    (ours,) = [one for one in read_master(without.master) if one.name == "mailhost-cleanup"]
+    assert (ours.columns[4], len(read_options(ours.arguments))) == ("y", 3)
+
+
+def test_postscreen_of_the_site_stays() -> None:
+    policy, read = read_wanted(POLICY, {})
+    found = compile_plan(policy, read, facts(read_main(MAIN))._replace(postscreen=True))
+    assert [one.command for one in found.services if one.name == "smtp"] == ["postscreen"]
+
+
+def test_postscreen_of_ours_is_not_the_sites() -> None:
+    first = adopt(blocked_networks=["203.0.113.0/24"])
+    assert not has_postscreen(first.master, first.record)
+    site = MASTER.replace("smtpd\n  -o content", "postscreen\n  -o content", 1)
+    assert has_postscreen(site, NOTHING)
+    second = adopt(master=site)
+    assert has_postscreen(second.master, second.record)
+
+
+def test_an_alias_of_a_port_is_that_port() -> None:
+    composed = adopt(master="mail inet n - y - - smtpd\n")
+    assert next(one.name for one in read_master(composed.master) if one.type == "inet") == "smtp"
+    assert "mail inet" not in composed.master
+
+
+def test_another_name_of_a_port_gives_its_place() -> None:
+    first = adopt()
+    names = [one.name for one in read_master(first.master)]
+    assert names.index("submissions") == 1
+    assert "smtps" not in names
+    (service,) = [one for one in read_master(first.master) if one.name == "submissions"]
+    assert "receive_override_options=no_address_mappings" in service.arguments
+
+
+def test_a_value_with_braces_is_one_option() -> None:
+    words = "-o { smtpd_client_restrictions = check_policy_service { inet:[::1]:10023 } } -o content_filter="
+    assert [name for name, _words in read_options(tuple(words.split()))] == [
+        "smtpd_client_restrictions",
+        "content_filter",
+    ]
+
+
+def test_what_the_site_says_as_we_do_is_no_warning() -> None:
+    smtps = "smtps inet n - y - - smtpd -o { milter_macro_daemon_name = ORIGINATING } -o smtpd_sasl_auth_enable=yes\n"
+    assert adopt(master=f"smtp inet n - y - - smtpd\n{smtps}").warnings == ()
+
+
+def test_one_address_of_a_port_is_refused() -> None:
+    with pytest.raises(StepError, match=r"198\.51\.100\.12:smtp inet listens at one address of port 25"):
+        adopt(master="198.51.100.12:smtp inet n - y - - smtpd\n")
+
+
+def test_what_somebody_changed_is_set_again_and_absent_leaves_it() -> None:
+    first = adopt()
+    changed = first.main.replace("disable_vrfy_command = yes", "disable_vrfy_command = no")
+    assert changed != first.main
+    assert adopt(changed, first.master, first.record).main == first.main
+    left = compose(changed, first.master, NO_PLAN, first.record)
+    assert read_main(left.main)["disable_vrfy_command"] == "no"
+
+
+@pytest.mark.parametrize(
+    ("line", "edited"),
+    [
+        ("  -o smtpd_sasl_auth_enable=yes\n", "  -o smtpd_sasl_auth_enable=yes\n  -o smtpd_tls_ask_ccert=yes\n"),
+        (" postscreen\n", " postscreen -v\n"),
+    ],
+)
+def test_a_service_that_needs_ours_does_not_stay_alone(line: str, edited: str) -> None:
+    """Else submission answers nobody, or postscreen has no smtpd to hand clients to."""
+    first = adopt(blocked_networks=["203.0.113.1"])
+    assert line in first.master
+    with pytest.raises(StepError, match="was changed by somebody else, and needs parts of ours"):
+        compose(first.main, first.master.replace(line, edited, 1), NO_PLAN, first.record)
+
+
+def test_what_leaves_the_policy_leaves_the_files() -> None:
+    first = adopt(settings={"extra_settings": {"biff": "yes", "mailbox_size_limit": "99999999"}})
+    assert read_main(first.main)["biff"] == "yes"
+    second = adopt(first.main, first.master, first.record)
+    assert parameter_lines(second.main)["biff"] == "biff = no\n"
+    assert "mailbox_size_limit" not in read_main(second.main)
+    assert "mailbox_size_limit" not in second.record.main
+
+
+def test_site_settings_are_without_ours() -> None:
+    first = adopt()
+    assert site_settings(first.main, first.record) == read_main(MAIN)
+
+
+def test_the_record_is_what_was_written() -> None:
+    record = adopt().record
+    assert load_record(dump_record(record)) == record
+    for text in (b"{}", b"[]", b'{"version": 9}', b"\xff"):
+        with pytest.raises(RecordError):
+            load_record(text)
+
+
+VALUES = st.sampled_from(
+    ["", "no", "permit_mynetworks, reject", "$myhostname", "a\n  b", "a\n# c\n\n  b", "hash:/etc/postfix/x"]
+)
+NAMES = st.sampled_from(["biff", "mynetworks", "smtpd_banner", "smtpd_helo_restrictions", "relay_domains", "x_y"])
+
+
+@given(st.lists(st.tuples(NAMES, VALUES, st.sampled_from(["", "# note\n", "\n"])), unique_by=lambda one: one[0]))
+def test_any_site_gets_its_file_back(settings: list[tuple[str, str, str]]) -> None:
+    main = "".join(f"{note}{name} = {value}\n" for name, value, note in settings)
+    first = compose(main, MASTER, plan({}, settings={"submission": False}), NOTHING)
+    left = compose(first.main, first.master, NO_PLAN, first.record)
+    assert (left.main, left.master) == (main, MASTER)

@@ -1,0 +1,177 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The questions to the live Postfix, asked of a server that answers as it is told."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import read_mail_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix import confirm
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+
+POLICY = read_mail_policy({"domains": ["mail.example"], "internal_networks": ["198.51.100.64/26"]})
+FIB = """\
+Local:
+  +-- 0.0.0.0/0 3 0 5
+     +-- 127.0.0.0/8 2 0 2
+           |-- 127.0.0.1
+              /32 host LOCAL
+     |-- 198.51.100.12
+        /32 host LOCAL
+     |-- 198.51.100.63
+        /32 link BROADCAST
+     |-- 198.51.100.76
+        /32 host LOCAL
+""".splitlines()
+IF_INET6 = [
+    "00000000000000000000000000000001 01 80 10 80       lo",
+    "20010db8010000000000000000000012 02 40 00 80     eth0",
+    "fe800000000000000000c6fffe336412 02 40 20 80     eth0",
+]
+
+Answer = Callable[[str], str]
+
+
+def closed(line: str) -> str:
+    """What a hardened Postfix says."""
+    word = line[:4].upper()
+    if word in ("EHLO", "HELO"):
+        return "250-mail.example\r\n250 PIPELINING\r\n"
+    return "550 5.7.1 Relaying not permitted\r\n" if word == "RCPT" else "250 2.0.0 Ok\r\n"
+
+
+def serve(server: socket.socket, answer: Answer) -> None:
+    while True:
+        try:
+            connection, _peer = server.accept()
+        except OSError:
+            return
+        with connection, connection.makefile("rwb") as stream:
+            stream.write(b"220 mail.example ESMTP\r\n")
+            stream.flush()
+            for line in stream:
+                stream.write(answer(line.decode("ascii").rstrip()).encode("ascii"))
+                stream.flush()
+                if line[:4].upper() == b"QUIT":
+                    break
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
+    """Ask a server on the loopback, which stands for the host's own address outside as well."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(confirm, "SMTP", server.getsockname()[1])
+        monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
+
+        def ask(answer: Answer, *, milters: bool = False) -> None:
+            threading.Thread(target=serve, args=(server, answer), daemon=True).start()
+            ask_live(POLICY, submission=False, milters=milters)
+
+        yield ask
+
+
+def test_a_closed_server_is_confirmed(asked: Callable[[Answer], None]) -> None:
+    asked(closed)
+
+
+def test_one_form_that_is_let_through_is_told(asked: Callable[[Answer], None]) -> None:
+    def answer(line: str) -> str:
+        return "250 2.1.5 Ok\r\n" if line.startswith("RCPT TO:<victim%") else closed(line)
+
+    with pytest.raises(StepError) as caught:
+        asked(answer)
+    assert caught.value.step == "ask the live Postfix"
+    assert caught.value.output == (
+        "a stranger (127.0.0.1) may relay: percent, RCPT TO:<victim%relay-target.example@mail.example>: 250 2.1.5 Ok"
+    )
+
+
+def test_auth_without_tls_is_told(asked: Callable[[Answer], None]) -> None:
+    with pytest.raises(StepError, match=r"offers AUTH without TLS"):
+        asked(lambda line: "250-mail.example\r\n250 AUTH PLAIN\r\n" if line[:4] == "ehlo" else closed(line))
+
+
+def test_a_server_that_listens_at_one_address_is_found_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        threading.Thread(target=serve, args=(server, closed), daemon=True).start()
+        assert confirm._offered(port, ("127.0.0.9", "127.0.0.1")) == []
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_port_of_submission_that_is_silent_everywhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setattr(confirm, "SUBMISSION", port)
+    (told,) = confirm._offered(port, ("127.0.0.1", "127.0.0.9"))
+    assert told.startswith(f"port {port} does not answer: 127.0.0.1: ")
+    assert "127.0.0.9: " in told
+
+
+def test_who_is_cut_off_may_not_relay(asked: Callable[[Answer], None]) -> None:
+    asked(lambda _line: "421 4.7.0 too many connections\r\n")
+
+
+def test_mail_to_us_that_is_put_off_for_a_mistake_is_told(asked: Callable[[Answer], None]) -> None:
+    """As by a policy service that nobody answers for."""
+
+    def answer(line: str) -> str:
+        to_us = line.startswith("RCPT TO:<postmaster@mail.example>")
+        return "451 4.3.5 Server configuration problem\r\n" if to_us else closed(line)
+
+    with pytest.raises(StepError) as caught:
+        asked(answer)
+    assert caught.value.output == (
+        "mail to us from a stranger (127.0.0.1) is put off, RCPT TO:<postmaster@mail.example>: "
+        "451 4.3.5 Server configuration problem"
+    )
+
+
+def test_greylisting_is_no_mistake(asked: Callable[[Answer], None]) -> None:
+    asked(lambda line: "451 4.7.1 greylisted\r\n" if line.startswith("RCPT TO:<postmaster@") else closed(line))
+
+
+def without_milter(line: str) -> str:
+    """What Postfix says when it reaches no milter."""
+    word = line[:4].upper()
+    if word == "MAIL":
+        return "451 4.7.1 Service unavailable - try again later\r\n"
+    return "503 5.5.1 Error: need MAIL command\r\n" if word == "RCPT" else closed(line)
+
+
+def test_a_milter_that_is_not_there_is_told(asked: Callable[..., None]) -> None:
+    with pytest.raises(StepError) as caught:
+        asked(without_milter, milters=True)
+    assert caught.value.output == (
+        "mail to us from a stranger (127.0.0.1) is put off, MAIL FROM:<>: "
+        "451 4.7.1 Service unavailable - try again later\n"
+        "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable - try again later"
+    ).replace("port 25", f"port {confirm.SMTP}")
+
+
+def test_a_milter_that_was_gone_before_is_no_mistake_of_the_change(asked: Callable[..., None]) -> None:
+    asked(without_milter)
+
+
+def test_addresses_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "_read", lambda path: FIB if path == confirm.FIB else IF_INET6)
+    assert confirm.own_addresses() == ["198.51.100.12", "198.51.100.76", "2001:db8:100::12"]
+    assert confirm._outside(POLICY, confirm.own_addresses()) == ["198.51.100.12", "2001:db8:100::12"]
+
+
+def test_an_address_inside_is_no_stranger() -> None:
+    assert confirm._outside(POLICY, ["198.51.100.76"]) == []
+
+
+def test_a_host_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confirm, "FIB", "/nonexistent")
+    monkeypatch.setattr(confirm, "IF_INET6", "/nonexistent")
+    assert confirm.own_addresses() == []
