@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from probes import Lab
 
-STATE = "/var/lib/mailhost-hardening/firewall"
+STATE = "/var/lib/mailhost-hardening/packet_filter"
 PENDING = f"{STATE}/pending.json"
 SAVES = [f"{program}-{variant}-save" for variant in ("nft", "legacy") for program in ("iptables", "ip6tables")]
 COUNTERS = re.compile(r"\[\d+:\d+\] ?")

@@ -27,7 +27,7 @@ def lab() -> Lab:
 
 @pytest.fixture(scope="session")
 def harden(lab: Lab) -> Callable[..., plays.Run]:  # noqa: ARG001 - without a lab there is nothing to harden
-    """Return what runs the playbook: `harden(firewall_scope="host").changed`; see plays.harden."""
+    """Return what runs the playbook: `harden(packet_filter_scope="host").changed`; see plays.harden."""
     return plays.harden
 
 

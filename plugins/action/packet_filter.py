@@ -21,7 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
     HostFacts,
     Ruleset,
-    compile_firewall,
+    compile_packet_filter,
     mail_services,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
@@ -29,8 +29,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
     CLIENT,
     DEFAULTS,
     MTA_USERS,
-    FirewallPolicy,
-    read_firewall_policy,
+    PacketFilterPolicy,
+    read_packet_filter_policy,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import misspelt
 
@@ -54,7 +54,7 @@ OPTIONS = {
     "check_controller": {"type": "bool", "default": True},
 }
 VARIABLES = tuple(sorted({*DEFAULTS, *OPTIONS} - {"policy", "internal_networks"}))
-"""What follows ``firewall_`` in the role's variables."""
+"""What follows ``packet_filter_`` in the role's variables."""
 RETRY_PAUSE = 0.5
 LAST_WORD = 60
 """Seconds in which the host is asked, after its timer ran, what became of the change."""
@@ -68,16 +68,16 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self.vars: dict[str, Any] = task_vars or {}
-        for note in misspelt(self.vars, "firewall", VARIABLES):
+        for note in misspelt(self.vars, "packet_filter", VARIABLES):
             display.warning(note)
         _result, self.args = self.validate_argument_spec(argument_spec=OPTIONS)
         timeout = self.args["confirm_timeout"]
         if not 5 <= timeout <= 600:
             raise AnsibleActionFail(
-                f"firewall_confirm_timeout: {timeout} is not accepted; write a whole number from 5 to 600"
+                f"packet_filter_confirm_timeout: {timeout} is not accepted; write a whole number from 5 to 600"
             )
         absent = self.args["state"] == "absent"
-        policy = read_firewall_policy({}) if absent else self._policy(self.args["policy"])
+        policy = read_packet_filter_policy({}) if absent else self._policy(self.args["policy"])
         facts = self._inspect(policy, absent)
         warnings: list[str] = [] if absent else list(facts["misplaced"])
         change = self._absence(facts) if absent else self._change(policy, facts, warnings)
@@ -97,7 +97,7 @@ class ActionModule(ActionBase):
 
     # What is wanted
 
-    def _policy(self, options: dict[str, Any]) -> FirewallPolicy:
+    def _policy(self, options: dict[str, Any]) -> PacketFilterPolicy:
         paths = self.args[FILES]
         if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
             raise AnsibleActionFail(
@@ -105,22 +105,22 @@ class ActionModule(ActionBase):
             )
         files = {path: self._lines(path) for path in paths}
         try:
-            return read_firewall_policy(options, self._names(), files)
+            return read_packet_filter_policy(options, self._names(), files)
         except PolicyError as error:
             raise AnsibleActionFail(str(error)) from None
 
     def _names(self) -> dict[str, str]:
         """Name each option as the user wrote it: in the inventory, or as an option of this action."""
-        if "firewall_services" not in self.vars:
+        if "packet_filter_services" not in self.vars:
             return {**{option: f"policy.{option}" for option in DEFAULTS}, FILES: FILES}
         return {
             option: shared
             for option, shared in SHARED.items()
-            if shared in self.vars and shared in str(self.vars.get(f"firewall_{option}", shared))
+            if shared in self.vars and shared in str(self.vars.get(f"packet_filter_{option}", shared))
         }
 
     def _name_of_files(self) -> str:
-        return self._names().get(FILES, f"firewall_{FILES}")
+        return self._names().get(FILES, f"packet_filter_{FILES}")
 
     def _lines(self, path: str) -> list[str]:
         try:
@@ -136,7 +136,7 @@ class ActionModule(ActionBase):
                 f"{self._name_of_files()}: {shown(path)} is no file on the controller that can be read"
             ) from None
 
-    def _inspect(self, policy: FirewallPolicy, absent: bool) -> dict[str, Any]:
+    def _inspect(self, policy: PacketFilterPolicy, absent: bool) -> dict[str, Any]:
         limited = (
             not absent
             and not policy.egress_open
@@ -158,11 +158,11 @@ class ActionModule(ActionBase):
     def _absence(self, facts: dict[str, Any]) -> Change:
         return Change(Ruleset("", "", ""), facts["backend"], self.args["jump_after"], [], absent=True)
 
-    def _change(self, policy: FirewallPolicy, facts: dict[str, Any], warnings: list[str]) -> Change:
+    def _change(self, policy: PacketFilterPolicy, facts: dict[str, Any], warnings: list[str]) -> Change:
         live = facts["connection"]
         if policy.scope == "host" and live is None and not policy.management:
             raise AnsibleActionFail(
-                "firewall_management_networks: is empty and this run has no SSH connection to keep open; "
+                "packet_filter_management_networks: is empty and this run has no SSH connection to keep open; "
                 "name the networks that manage the host"
             )
         host = HostFacts(
@@ -173,11 +173,11 @@ class ActionModule(ActionBase):
             cuts = find_cuts(policy, host, facts["in_use"], facts["first"])
             if cuts:
                 raise AnsibleActionFail(self._describe(cuts))
-        return Change(compile_firewall(policy, host), facts["backend"], self.args["jump_after"], ports)
+        return Change(compile_packet_filter(policy, host), facts["backend"], self.args["jump_after"], ports)
 
     def _describe(self, cuts: list[Cut]) -> str:
         names = self._names()
-        if "services" not in names and SHARED["services"] in str(self.vars.get("firewall_services")):
+        if "services" not in names and SHARED["services"] in str(self.vars.get("packet_filter_services")):
             # The inventory declares no flows yet.
             return describe_cuts(cuts, {**names, "services": SHARED["services"]}, DEFAULTS["services"])
         return describe_cuts(cuts, names)
@@ -188,10 +188,12 @@ class ActionModule(ActionBase):
         accepted = 'write the names of existing users, or "any" not to limit by user'
         if facts["unknown_users"]:
             names = ", ".join(f'"{name}"' for name in facts["unknown_users"])
-            raise AnsibleActionFail(f"firewall_smtp_client_users: the host has no user {names}; {accepted}")
+            raise AnsibleActionFail(f"packet_filter_smtp_client_users: the host has no user {names}; {accepted}")
         if not facts["uids"]:
             known = ", ".join(MTA_USERS)
-            raise AnsibleActionFail(f'firewall_smtp_client_users: "auto" finds none of {known} on the host; {accepted}')
+            raise AnsibleActionFail(
+                f'packet_filter_smtp_client_users: "auto" finds none of {known} on the host; {accepted}'
+            )
         if not facts["owner_match"]:
             warnings.append("the host's kernel has no owner match, so every user of the host may connect to port 25")
             return None

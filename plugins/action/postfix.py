@@ -33,9 +33,9 @@ class ActionModule(MailServerAction):
 
     def _closed_submission(self) -> list[str]:
         """Ask the variables of the packet filter, where the inventory or the play has them."""
-        own, shared = "firewall_services", "mailhost_services"
+        own, shared = "packet_filter_services", "mailhost_services"
         raw = self.vars.get(own, self.vars.get(shared))
-        if raw is None or self.vars.get("firewall_state", "present") != "present":
+        if raw is None or self.vars.get("packet_filter_state", "present") != "present":
             return []
         try:
             services = self._templar.template(raw)

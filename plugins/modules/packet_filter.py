@@ -30,7 +30,7 @@ options:
     default: present
   policy:
     description:
-      - The options of the filter P(mailhost.hardening.firewall_rules#filter), each of them optional.
+      - The options of the filter P(mailhost.hardening.packet_filter_rules#filter), each of them optional.
       - Every problem of the policy is reported at once, before the host is asked for anything.
     type: dict
     default: {}
@@ -75,7 +75,7 @@ attributes:
     support: full
     platforms: linux
 seealso:
-  - plugin: mailhost.hardening.firewall_rules
+  - plugin: mailhost.hardening.packet_filter_rules
     plugin_type: filter
 """
 

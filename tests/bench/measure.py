@@ -50,7 +50,7 @@ def environment() -> dict[str, str]:
 
 def role(changed: bool, **variables: Any) -> float:
     """Return the seconds of one run of the role, which must have changed the host or not, as said."""
-    run = plays.harden(timeout=600, firewall_close_services=CLOSED, **variables)
+    run = plays.harden(timeout=600, packet_filter_close_services=CLOSED, **variables)
     assert run.rc == 0, str(run)
     assert run.changed is changed, str(run)
     return run.seconds

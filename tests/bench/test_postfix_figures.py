@@ -22,11 +22,11 @@ POLICY: dict[str, Any] = {
 BOTH: dict[str, Any] = {
     "mailhost_hosts": "postfix_hosts",
     "mailhost_mail_server": "postfix",
-    "firewall_services": [
+    "packet_filter_services": [
         {"service": "smtp", "direction": "client"},
         *({"service": name, "direction": "server"} for name in ("smtp", "submission", "submissions")),
     ],
-    "firewall_close_services": CLOSED,
+    "packet_filter_close_services": CLOSED,
     **POLICY,
 }
 ROUNDS = 7
@@ -58,4 +58,4 @@ def test_second_run_of_both_roles() -> None:
         done = plays.harden(**BOTH)
         assert (done.rc, done.changed) == (0, False), done
         runs.append(done.seconds)
-    report("firewall and postfix, second run / ping play", middle(runs) / middle(pings), 2.5)
+    report("packet_filter and postfix, second run / ping play", middle(runs) / middle(pings), 2.5)

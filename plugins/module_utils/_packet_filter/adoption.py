@@ -17,7 +17,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.network
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     CLIENT,
     SERVER,
-    FirewallPolicy,
+    PacketFilterPolicy,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import HOST, Service, find_service
 
@@ -39,7 +39,7 @@ QUIET_UDP = (68, 123, 323, 546, 5353)
 """Ports at which clients of DHCP, NTP and multicast DNS wait for answers; no service anybody would miss."""
 
 
-def find_cuts(policy: FirewallPolicy, facts: HostFacts, in_use: Mapping[str, Any], first: bool = True) -> list[Cut]:
+def find_cuts(policy: PacketFilterPolicy, facts: HostFacts, in_use: Mapping[str, Any], first: bool = True) -> list[Cut]:
     """Return what is in use on the host and neither allowed by the policy nor closed by it on purpose.
 
     ``in_use`` has lists of sockets under ``listeners``, ``sessions`` and ``udp``; a socket is a dictionary with
@@ -55,7 +55,7 @@ def find_cuts(policy: FirewallPolicy, facts: HostFacts, in_use: Mapping[str, Any
     return [cut for cut in cuts if cut.service.port not in closed]
 
 
-def _cut_mail(policy: FirewallPolicy, served: set[int], sessions: Iterable[Mapping[str, Any]]) -> list[Cut]:
+def _cut_mail(policy: PacketFilterPolicy, served: set[int], sessions: Iterable[Mapping[str, Any]]) -> list[Cut]:
     mail = {
         direction: {service.port: service for service in mail_services(policy, direction)}
         for direction in (SERVER, CLIENT)
@@ -77,7 +77,7 @@ def _cut_mail(policy: FirewallPolicy, served: set[int], sessions: Iterable[Mappi
     return [Cut(service, direction, MAIL_FLOWS, tuple(sorted(peers))) for (service, direction), peers in cuts.items()]
 
 
-def _cut_others(policy: FirewallPolicy, facts: HostFacts, served: set[int], in_use: Mapping[str, Any]) -> list[Cut]:
+def _cut_others(policy: PacketFilterPolicy, facts: HostFacts, served: set[int], in_use: Mapping[str, Any]) -> list[Cut]:
     found = [find_service(port, HOST) for port in sorted(served - {facts.ssh_port})]
     found += [
         find_service(f"{socket['port']}/udp", HOST) for socket in in_use["udp"] if socket["port"] not in QUIET_UDP
@@ -94,7 +94,7 @@ def _cut_others(policy: FirewallPolicy, facts: HostFacts, served: set[int], in_u
     return cuts
 
 
-def _allows(policy: FirewallPolicy, service: Service, direction: str, peer: str | None) -> bool:
+def _allows(policy: PacketFilterPolicy, service: Service, direction: str, peer: str | None) -> bool:
     """Whether a flow of the policy lets this peer through, or with no peer, anybody."""
     for flow in (*policy.flows, *policy.host_flows):
         protocols = set(flow.service.protocols) >= set(service.protocols)
@@ -122,13 +122,13 @@ def describe_cuts(cuts: list[Cut], names: Mapping[str, str], assumed: Iterable[M
         if not flows:
             continue
         given = defaults if option == MAIL_FLOWS else []
-        lines.append(f"To keep it, {'write' if given else 'add to'} {names.get(option, f'firewall_{option}')}:")
+        lines.append(f"To keep it, {'write' if given else 'add to'} {names.get(option, f'packet_filter_{option}')}:")
         lines += given
         for cut in flows:
             lines += [f"  - {_yaml(peer)}" for peer in cut.peers] if option == MANAGEMENT else [f"  - {_as_flow(cut)}"]
     closable = dict.fromkeys(_short(cut.service) for cut in cuts if cut.variable != MANAGEMENT)
     if closable:
-        lines += ["To close it on purpose, add to firewall_close_services:", *(f"  - {name}" for name in closable)]
+        lines += ["To close it on purpose, add to packet_filter_close_services:", *(f"  - {name}" for name in closable)]
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ import subprocess
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
 
 LOADER_PATH = "/usr/local/lib/mailhost-hardening/packet_filter.py"
-UNIT = "mailhost-firewall.service"
+UNIT = "mailhost-packet-filter.service"
 UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 WANTED_PATH = f"/etc/systemd/system/sysinit.target.wants/{UNIT}"
 
@@ -31,7 +31,7 @@ _CLOSE = (
 
 def unit_text(python: str) -> str:
     """Return the unit: sets and rules before any network comes up, behind programs that replace whole tables."""
-    return f"""# Written by mailhost.hardening.firewall.
+    return f"""# Written by mailhost.hardening.packet_filter.
 [Unit]
 Description=Packet filter of the mail host (mailhost.hardening)
 DefaultDependencies=no

@@ -128,11 +128,13 @@ def choose_backend(wish: str) -> str:
             "delete those of one variant, or flush them, and run again"
         )
     if wish != "auto" and wish not in present:
-        raise ConflictError(f'firewall_backend: "{wish}" is not installed on the host; write "auto" or "{present[0]}"')
+        raise ConflictError(
+            f'packet_filter_backend: "{wish}" is not installed on the host; write "auto" or "{present[0]}"'
+        )
     if wish != "auto" and ours and ours != [wish]:
         raise ConflictError(
-            f'firewall_backend: "{wish}" would leave our rules in iptables-{ours[0]}; '
-            "run once with firewall_state: absent and firewall_backend: auto"
+            f'packet_filter_backend: "{wish}" would leave our rules in iptables-{ours[0]}; '
+            "run once with packet_filter_state: absent and packet_filter_backend: auto"
         )
     if wish != "auto" or ours:
         return wish if wish != "auto" else ours[0]
@@ -203,12 +205,12 @@ def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list
             if strangers:
                 found.append(
                     f"{family}: rules in {builtin} come before the jump to {chain} and can overrule it "
-                    f"({len(strangers)} found); move them behind it, or name their chains in firewall_jump_after"
+                    f"({len(strangers)} found); move them behind it, or name their chains in packet_filter_jump_after"
                 )
             if bans:
                 found.append(
-                    f"{family}: jumps in {builtin} to chains of firewall_jump_after come behind the jump to {chain} "
-                    f"({len(bans)} found), so they do not count for what a flow lets in"
+                    f"{family}: jumps in {builtin} to chains of packet_filter_jump_after come behind the jump to "
+                    f"{chain} ({len(bans)} found), so they do not count for what a flow lets in"
                 )
     return found
 

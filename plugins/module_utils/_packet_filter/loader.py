@@ -33,7 +33,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-ROOT = "/var/lib/mailhost-hardening/firewall"
+ROOT = "/var/lib/mailhost-hardening/packet_filter"
 CHAINS = ("MAILHOST-IN", "MAILHOST-IN-MAIL", "MAILHOST-OUT", "MAILHOST-OUT-MAIL")
 SET_NAME = re.compile(r"mailhost-(peers|blocked)[46]-[0-9a-f]{10}(-n)?")
 """What is ours by its name; a chain or set that merely looks alike is somebody else's."""
@@ -550,7 +550,7 @@ def rollback(token: str, root: str = ROOT) -> None:
                     take_back(root, pending, f"no confirmation came within {pending['timeout']} seconds")
                 return
         except Exception as error:
-            sys.stderr.write(f"mailhost-firewall: {error}; trying again\n")
+            sys.stderr.write(f"mailhost-packet-filter: {error}; trying again\n")
             if time.monotonic() > deadline:
                 raise
             time.sleep(1)
@@ -575,7 +575,7 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write("usage: boot | unload | rollback TOKEN | rollback-after SECONDS TOKEN\n")
             return 2
     except (LoadError, OSError, ValueError, KeyError) as error:
-        sys.stderr.write(f"mailhost-firewall: {error}\n")
+        sys.stderr.write(f"mailhost-packet-filter: {error}\n")
         return 1
     return 0
 

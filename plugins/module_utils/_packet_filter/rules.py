@@ -9,7 +9,7 @@ Private to the collection: other collections must not import it.
 Chains, all in the filter table: ``MAILHOST-IN`` and ``MAILHOST-OUT`` are the
 ones that INPUT and OUTPUT jump to; they hand packets of mail ports to
 ``MAILHOST-IN-MAIL`` and ``MAILHOST-OUT-MAIL``. The flows are those of the seed
-requirements F1 to F6; docs/firewall.md draws the chains.
+requirements F1 to F6; docs/packet-filter.md draws the chains.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.network
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     CLIENT,
     SERVER,
-    FirewallPolicy,
     Flow,
+    PacketFilterPolicy,
     flow_name,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL, Service
@@ -69,14 +69,14 @@ class Ruleset(NamedTuple):
     ipv6: str
 
 
-def compile_firewall(policy: FirewallPolicy, facts: HostFacts = HostFacts()) -> Ruleset:  # noqa: B008 (immutable)
+def compile_packet_filter(policy: PacketFilterPolicy, facts: HostFacts = HostFacts()) -> Ruleset:  # noqa: B008 (immutable)
     """Return the finished text of a policy on a host."""
     tables = [_Compiler(version, policy, facts).table for version in (4, 6)]
     sets = "".join(found.restore_text() for table in tables for found in table.sets.values())
     return Ruleset(sets, tables[0].text(), tables[1].text())
 
 
-def mail_services(policy: FirewallPolicy, direction: str = "") -> list[Service]:
+def mail_services(policy: PacketFilterPolicy, direction: str = "") -> list[Service]:
     """Return the services that the mail chains decide about, by port: the catalogue, and ports declared beside it.
 
     With a direction, those that are closed in it unless declared. A port outside of the catalogue is a mail port only
@@ -90,7 +90,7 @@ def mail_services(policy: FirewallPolicy, direction: str = "") -> list[Service]:
 class _Compiler:
     """Compiles the table of one family."""
 
-    def __init__(self, version: int, policy: FirewallPolicy, facts: HostFacts) -> None:
+    def __init__(self, version: int, policy: PacketFilterPolicy, facts: HostFacts) -> None:
         self.policy = policy
         self.facts = facts
         self.table = Table(version)

@@ -47,7 +47,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     test_only,
 )
 
-TIMER = "mailhost-firewall-rollback"
+TIMER = "mailhost-packet-filter-rollback"
 SETTLE_GRACE = 10
 """Seconds beyond its own timeout after which a pending change counts as abandoned."""
 
@@ -149,7 +149,7 @@ def prove_staged(directory: str, connection: Connection | None) -> list[str]:
 
 def prove_only(wanted: Wanted, connection: Connection | None) -> list[str]:
     """Prove a state without leaving a trace: what check mode does."""
-    with tempfile.TemporaryDirectory(prefix="mailhost-firewall-") as directory:
+    with tempfile.TemporaryDirectory(prefix="mailhost-packet-filter-") as directory:
         stage(wanted, directory)
         try:
             return prove_staged(directory, connection)

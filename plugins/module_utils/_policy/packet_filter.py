@@ -61,7 +61,7 @@ class Flow(NamedTuple):
         return flow_name(self.service, self.direction)
 
 
-class FirewallPolicy(NamedTuple):
+class PacketFilterPolicy(NamedTuple):
     """Everything that the packet filter of a host is made from. Units: connections or lines a minute."""
 
     scope: str
@@ -102,7 +102,7 @@ DEFAULTS: dict[str, Any] = {
     "log_refusals_per_minute": 10,
     "log_prefix": "mailhost",
 }
-"""Options of a firewall policy and their defaults; the same values stand in roles/firewall/defaults."""
+"""Options of a packet filter policy and their defaults; the same values stand in roles/packet_filter/defaults."""
 
 _CHOICES = {
     "scope": ("mail", "host"),
@@ -122,7 +122,7 @@ _FLOW_KEYS = ("service", "direction", "peers", "comment", "new_connections_per_m
 class _Reader(OptionReader):
     """Reads one option after the other and keeps the problems."""
 
-    known = Known("firewall", DEFAULTS, _CHOICES)
+    known = Known("packet_filter", DEFAULTS, _CHOICES)
 
     def number(self, option: str, path: str | None = None, value: Any = None) -> int:
         if path is None:
@@ -278,22 +278,22 @@ def _overlap(one: tuple[Network, ...] | None, other: tuple[Network, ...] | None)
     return len(without_nested(one + other)) < len(one) + len(other)
 
 
-def read_firewall_policy(
+def read_packet_filter_policy(
     options: Any,
     names: Mapping[str, str] | None = None,
     blocked_files: Mapping[str, Iterable[str]] | None = None,
-) -> FirewallPolicy:
+) -> PacketFilterPolicy:
     """Return the validated policy for a dictionary of options, or raise PolicyError with every problem.
 
     ``options``: the keys of DEFAULTS, each of them optional. ``names``: the inventory
-    variable to name in errors for an option, by default ``firewall_<option>``.
+    variable to name in errors for an option, by default ``packet_filter_<option>``.
     ``blocked_files``: the lines of each block list file, by its path.
     """
     if not isinstance(options, Mapping):
         problems = Problems()
         problems.add(
             "policy",
-            f"{shown(options)} is not a dictionary; write the options of the firewall role without their prefix",
+            f"{shown(options)} is not a dictionary; write the options of the role packet_filter without their prefix",
         )
         problems.raise_if_any()
     reader = _Reader(options, names or {})
@@ -304,7 +304,7 @@ def read_firewall_policy(
         network for path, lines in (blocked_files or {}).items() for network in read_file(reader.problems, path, lines)
     ]
     reader.networks("internal_networks", allow_any=False)
-    policy = FirewallPolicy(
+    policy = PacketFilterPolicy(
         scope=reader.choice("scope"),
         flows=tuple(reader.flows("services", MAIL, per_minute)),
         host_flows=tuple(reader.flows("host_flows", HOST, per_minute)),
@@ -324,7 +324,7 @@ def read_firewall_policy(
     return policy
 
 
-def _check_contradictions(reader: _Reader, policy: FirewallPolicy) -> None:
+def _check_contradictions(reader: _Reader, policy: PacketFilterPolicy) -> None:
     declared = {(flow.service.port, flow.direction) for flow in policy.flows}
     catalogue = {service.port for service in MAIL.values()}
     for index, flow in enumerate(policy.host_flows):

@@ -40,6 +40,7 @@ class Claimed:
         self._starts = {version: [n.value for n in nets] for version, nets in self._by_version.items()}
 
     def __contains__(self, address: tuple[int, int]) -> bool:
+        """Whether one of the networks has the address, given as version and value."""
         version, value = address
         at = bisect_right(self._starts[version], value) - 1
         return at >= 0 and value <= self._by_version[version][at].last

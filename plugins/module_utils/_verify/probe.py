@@ -22,7 +22,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.network
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     SERVER,
     Flow,
-    read_firewall_policy,
+    read_packet_filter_policy,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed
@@ -104,7 +104,9 @@ def read_wanted(options: Mapping[str, Any]) -> Wanted:
         problems += error.problems
     try:
         if options["services"]:
-            flows = read_firewall_policy({"services": options["services"]}, {"services": "mailhost_services"}).flows
+            flows = read_packet_filter_policy(
+                {"services": options["services"]}, {"services": "mailhost_services"}
+            ).flows
     except PolicyError as error:
         problems += error.problems
     addresses = tuple(str(one) for one in options["addresses"])

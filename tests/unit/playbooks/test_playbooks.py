@@ -33,7 +33,7 @@ MAIL = [
     "mailhost_policy_tests",
 ]
 READ = {
-    "firewall": [
+    "packet_filter": [
         "mailhost_services",
         "mailhost_blocked_networks",
         "mailhost_blocked_network_files",
@@ -109,7 +109,7 @@ def test_a_rollback_wants_the_mail_server_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("role", "name", "meant"),
     [
-        ("firewall", "firewall_scop", "firewall_scope"),
+        ("packet_filter", "packet_filter_scop", "packet_filter_scope"),
         ("postfix", "postfix_submision", "postfix_submission"),
         ("messaging_server", "messaging_server_channel", "messaging_server_channels"),
     ],
@@ -151,11 +151,11 @@ def test_files_of_networks_are_named_as_the_inventory_does(tmp_path: Path) -> No
     hosts = {
         "shared": {"mailhost_blocked_network_files": "bad.txt"},
         "missing": {"mailhost_blocked_network_files": ["missing.txt"]},
-        "own": {"firewall_blocked_network_files": "bad.txt"},
+        "own": {"packet_filter_blocked_network_files": "bad.txt"},
     }
-    end = ends(run(tmp_path, "firewall", hosts))
+    end = ends(run(tmp_path, "packet_filter", hosts))
     wrong = r'_blocked_network_files: \"bad.txt\" is not accepted; write a list of files on the controller"'
     assert f'"msg": "mailhost{wrong}' in end["shared"]
-    assert f'"msg": "firewall{wrong}' in end["own"]
+    assert f'"msg": "packet_filter{wrong}' in end["own"]
     missing = r"mailhost_blocked_network_files: \"missing.txt\" is no file on the controller that can be read"
     assert missing in end["missing"]

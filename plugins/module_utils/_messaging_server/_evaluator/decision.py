@@ -214,6 +214,7 @@ class Evaluation:
         return result
 
     def decision(self, table: str, result: Result) -> Decision:
+        """Return what a table's result means, and trace its flags."""
         decision = decide(table, result.flags, result.output) if result.matched else Decision(False, "", "", ())
         self.trace.extend(f"Not certain: {note}." for note in decision.notes)
         self.trace.extend(f"Flag {flag}: {EFFECTS[flag]}." for flag in result.flags if flag in EFFECTS)
@@ -222,6 +223,7 @@ class Evaluation:
         return decision
 
     def service(self) -> str | None:
+        """Return the service of the Dispatcher that listens on the session's port."""
         return self.dispatcher.service_of_port(self.session.port)
 
     # Connection
@@ -249,6 +251,7 @@ class Evaluation:
         return Stage("connect", True, True, "", tuple(self.asked), "")
 
     def zones(self) -> list[str]:
+        """Return the DNSBL zones that the Dispatcher queries for the session's service."""
         service = self.service()
         return self.dispatcher.values(service, ZONE_OPTION)[:MAX_ZONES] if service is not None else []
 
@@ -260,6 +263,7 @@ class Evaluation:
         self.switcher.by_address(self.session.client)
 
     def channel_of_service(self) -> str:
+        """Return the channel on which a session of the service begins."""
         service = self.service()
         for value in self.dispatcher.values(service, "PARAMETER") if service is not None else ():
             if fold(value).startswith(CHANNEL_PARAMETER):
@@ -295,6 +299,7 @@ class Evaluation:
         return Stage("mail", True, not reply, reply, tuple(self.asked), self.switcher.switches[-1].channel)
 
     def refuse_sender(self) -> str:
+        """Return the reply that rejects the sender; empty where nothing does."""
         channel = self.switcher.channel()
         sender = self.sender
         if channel is not None and channel.has("mustsaslserver") and not self.authenticated:
@@ -334,6 +339,7 @@ class Evaluation:
         return f"{self.port_probe}|SMTP/{self.session.helo}|MAIL"
 
     def input_flags(self) -> str:
+        """Return the input flags with which the access tables are probed in this session."""
         return (
             ("A" if self.authenticated else "") + ("T" if self.session.tls else "") + ("E" if self.session.ehlo else "")
         )
@@ -392,6 +398,7 @@ class Evaluation:
         return Destination(found.name, rewritten.address)
 
     def refuse_recipient(self, address: str, destination: Destination) -> str:
+        """Return the reply that rejects a recipient; empty where no table does."""
         reply = ""
         for table, expanded in RECIPIENT_TABLES:
             if table not in self.mappings:
@@ -406,6 +413,7 @@ class Evaluation:
         return reply
 
     def ask_recipient_table(self, table: str, target: Destination) -> Decision:
+        """Return the decision of one recipient access table about one target."""
         source = self.switcher.switches[-1].channel
         text = "|".join((source, self.sender, target.channel, target.address))
         if table.endswith("MAIL_ACCESS"):

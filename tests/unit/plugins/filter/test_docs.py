@@ -229,9 +229,7 @@ smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, che
 
 def first_run_of_postfix(monkeypatch: pytest.MonkeyPatch, release: str, **more: str) -> postfix_change.Wanted:
     """What the page asks for on a host with something of its own."""
-    monkeypatch.setattr(
-        dnsbl, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones}
-    )
+    monkeypatch.setattr(dnsbl, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones})
     monkeypatch.setattr(postfix_change, "ask_staged", lambda _main, _names: {})  # nothing refers to anything here
     policy, settings, tests = options_of_postfix(
         next(data for name, data in INVENTORIES if name == "docs/postfix.md: mailhost_mail_server")
@@ -289,10 +287,8 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_scenarios_of_the_page_exist() -> None:
-    named = set(re.findall(r"`((?:messaging_server|firewall)_\w+)` \|$", OPERATORS, re.MULTILINE))
-    postfix = (
-        r"`(postfix_(?:adopt|decisions|dnsbl|faults|load|relay|smuggling|submission)(?:_trixie)?|mail_and_firewall)`"
-    )
+    named = set(re.findall(r"`((?:messaging_server|packet_filter)_\w+)` \|$", OPERATORS, re.MULTILINE))
+    postfix = r"`(postfix_(?:adopt|decisions|dnsbl|faults|load|relay|smuggling|submission)(?:_trixie)?|mail_and_packet_filter)`"
     named.update(re.findall(postfix, POSTFIX))
     assert len(named) >= 8
     assert [name for name in named if not (REPOSITORY / "molecule" / name / "molecule.yml").exists()] == []

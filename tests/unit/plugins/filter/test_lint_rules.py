@@ -215,7 +215,9 @@ def test_every_rule_is_tested_and_documented() -> None:
     tests = Path(__file__).read_text(encoding="utf-8") + (Path(__file__).parent / "test_seed_listings.py").read_text(
         encoding="utf-8"
     )
-    tests += (Path(__file__).parents[1] / "module_utils" / "_messaging_server" / "_formats" / "test_mapping.py").read_text(encoding="utf-8")
+    tests += (
+        Path(__file__).parents[1] / "module_utils" / "_messaging_server" / "_formats" / "test_mapping.py"
+    ).read_text(encoding="utf-8")
     tested = set(re.findall(r'"([a-z]+(?:-[a-z]+)*)"', tests))
     assert len(written) > 36
     assert written <= documented

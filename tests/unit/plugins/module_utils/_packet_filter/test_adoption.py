@@ -12,7 +12,7 @@ import yaml
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.adoption import describe_cuts, find_cuts
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import HostFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_firewall_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_packet_filter_policy
 
 SMTP = [{"service": "smtp", "direction": "server"}, {"service": "smtp", "direction": "client"}]
 
@@ -35,7 +35,7 @@ def message(
     first: bool = True,
 ) -> str:
     in_use = {"listeners": listeners, "sessions": sessions, "udp": udp}
-    cuts = find_cuts(read_firewall_policy(options), HostFacts("192.0.2.99", 22), in_use, first)
+    cuts = find_cuts(read_packet_filter_policy(options), HostFacts("192.0.2.99", 22), in_use, first)
     return describe_cuts(cuts, {"services": "mailhost_services"}, assumed) if cuts else ""
 
 
@@ -62,7 +62,7 @@ def test_listeners_and_sessions_become_a_list_to_paste() -> None:
         "To keep it, add to mailhost_services:",
         "  - {service: pop3, direction: server}",
         '  - {service: pop3s, direction: client, peers: [198.51.100.8, "2001:db8::8"]}',
-        "To close it on purpose, add to firewall_close_services:",
+        "To close it on purpose, add to packet_filter_close_services:",
         "  - pop3",
         "  - pop3s",
     ]
@@ -99,7 +99,7 @@ def test_the_scope_host_names_other_listeners_but_not_its_own_ssh() -> None:
     options = {"services": SMTP, "scope": "host"}
     text = message(options, [listener(22), listener(80), listener(25), listener(8080)], [])
     assert text.splitlines()[1:4] == [
-        "To keep it, add to firewall_host_flows:",
+        "To keep it, add to packet_filter_host_flows:",
         "  - {service: http, direction: server}",
         "  - {service: 8080, direction: server}",
     ]
@@ -114,11 +114,11 @@ def test_the_scope_host_names_other_managers_and_udp_services() -> None:
     options = {"services": SMTP, "scope": "host"}
     text = message(options, [listener(22)], sessions, udp=[listener(51820), listener(68)])
     assert text.splitlines()[1:] == [
-        "To keep it, add to firewall_host_flows:",
+        "To keep it, add to packet_filter_host_flows:",
         "  - {service: 51820/udp, direction: server}",
-        "To keep it, add to firewall_management_networks:",
+        "To keep it, add to packet_filter_management_networks:",
         "  - 198.51.100.9",
-        "To close it on purpose, add to firewall_close_services:",
+        "To close it on purpose, add to packet_filter_close_services:",
         "  - 51820/udp",
     ]
     declared = {

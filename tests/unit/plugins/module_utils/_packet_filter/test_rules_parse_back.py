@@ -18,9 +18,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import HostFacts, compile_firewall
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
+    HostFacts,
+    compile_packet_filter,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_firewall_policy
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_packet_filter_policy
 
 PORTS = {
     "smtp": 25,
@@ -207,7 +210,7 @@ def test_a_text_parses_back_to_the_declared_flows(
         "new_connections_per_minute": per_minute,
         "blocked_networks": blocked,
     }
-    ruleset = compile_firewall(read_firewall_policy(options), FACTS)
+    ruleset = compile_packet_filter(read_packet_filter_policy(options), FACTS)
     sets = read_sets(ruleset.sets)
     for version, text in ((4, ruleset.ipv4), (6, ruleset.ipv6)):
         assert sorted(openings(text, sets)) == sorted(expected_openings(services, version, users=True))
@@ -242,7 +245,7 @@ def test_the_scope_host_opens_what_is_declared_and_management(
         "close_services": closed,
         "reply_rules": reply_rules,
     }
-    ruleset = compile_firewall(read_firewall_policy(options), HostFacts("192.0.2.99", 22, (101, 102)))
+    ruleset = compile_packet_filter(read_packet_filter_policy(options), HostFacts("192.0.2.99", 22, (101, 102)))
     sets = read_sets(ruleset.sets)
     for version, text in ((4, ruleset.ipv4), (6, ruleset.ipv6)):
         expected = expected_openings(services, version, users=True) + expected_openings(
@@ -306,12 +309,12 @@ half_right = st.fixed_dictionaries(
 )
 def test_any_input_is_refused_or_means_what_it_says(options: Any) -> None:
     try:
-        policy = read_firewall_policy(options)
+        policy = read_packet_filter_policy(options)
     except PolicyError as error:
         assert str(error)
         assert all(": " in problem and problem.isprintable() for problem in error.problems)
         return
-    ruleset = compile_firewall(policy, FACTS)
+    ruleset = compile_packet_filter(policy, FACTS)
     sets = read_sets(ruleset.sets)
     given_services = options.get(
         "services", [{"service": "smtp", "direction": "server"}, {"service": "smtp", "direction": "client"}]
@@ -321,7 +324,7 @@ def test_any_input_is_refused_or_means_what_it_says(options: Any) -> None:
 
 
 def test_the_reader_notices_a_rule_too_many() -> None:
-    text = compile_firewall(read_firewall_policy({}), FACTS).ipv4
+    text = compile_packet_filter(read_packet_filter_policy({}), FACTS).ipv4
     extra = text.replace("COMMIT", "-A MAILHOST-IN-MAIL -p tcp -m tcp --dport 25 -j ACCEPT\nCOMMIT")
     with pytest.raises(AssertionError):
         openings(extra, {})
@@ -330,7 +333,7 @@ def test_the_reader_notices_a_rule_too_many() -> None:
 
 
 def test_generic_replies_and_open_egress_leave_no_rule_for_output() -> None:
-    ruleset = compile_firewall(read_firewall_policy({"egress": "open", "reply_rules": "generic"}), FACTS)
+    ruleset = compile_packet_filter(read_packet_filter_policy({"egress": "open", "reply_rules": "generic"}), FACTS)
     assert "MAILHOST-OUT" not in ruleset.ipv4 + ruleset.ipv6
 
 
@@ -338,19 +341,19 @@ def test_more_than_fifty_peers_become_one_rule() -> None:
     def rules(count: int) -> int:
         peers = [f"10.0.{n}.0/24" for n in range(count)]
         options = {"services": [{"service": "imap", "direction": "server", "peers": peers}]}
-        return compile_firewall(read_firewall_policy(options)).ipv4.count("imap server")
+        return compile_packet_filter(read_packet_filter_policy(options)).ipv4.count("imap server")
 
     assert (rules(50), rules(51), rules(200)) == (150, 3, 3)
 
 
 def test_a_limit_stands_in_the_rule_that_lets_in_and_nowhere_else() -> None:
     options = {"services": [{"service": "smtp", "direction": "server", "new_connections_per_minute": 60}]}
-    ruleset = compile_firewall(read_firewall_policy(options), FACTS)
+    ruleset = compile_packet_filter(read_packet_filter_policy(options), FACTS)
     limited = [line for line in ruleset.ipv4.splitlines() if "hashlimit" in line]
     assert len(limited) == 1, "a second rule with the same table would count every connection twice"
     assert limited[0].endswith("-j ACCEPT")
     # Other limits need another table, because the kernel keeps the one of a name while rules are replaced.
-    other = compile_firewall(read_firewall_policy({**options, "new_connections_burst": 31}), FACTS)
+    other = compile_packet_filter(read_packet_filter_policy({**options, "new_connections_burst": 31}), FACTS)
     names = {re.search(r"--hashlimit-name (\S+)", text).group(1) for text in (ruleset.ipv4, other.ipv4)}
     assert len(names) == 2
 
@@ -362,7 +365,7 @@ def test_an_open_egress_with_generic_replies_still_holds_to_the_peers() -> None:
     ]
     options = {"services": flows, "egress": "open", "reply_rules": "generic"}
     for scope in ("mail", "host"):
-        lines = compile_firewall(read_firewall_policy({**options, "scope": scope}), FACTS).ipv4.splitlines()
+        lines = compile_packet_filter(read_packet_filter_policy({**options, "scope": scope}), FACTS).ipv4.splitlines()
         peers = [n for n, line in enumerate(lines) if "--sport 110" in line and "192.0.2." in line and "ACCEPT" in line]
         refusal = next(n for n, line in enumerate(lines) if "--sport 110" in line and line.endswith("-j DROP"))
         generic = next(

@@ -54,7 +54,7 @@ def test_a_near_miss_is_named(name: str, meant: str) -> None:
             "postfix_inet_interfaces": "",
             "postfix_aliases": "",
         },
-        {"firewall_scop": ""},
+        {"packet_filter_scop": ""},
     ],
 )
 def test_other_names_are_passed_over(variables: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ def test_other_names_are_passed_over(variables: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("role", "options"),
-    [("firewall", VARIABLES), ("postfix", Postfix.variables()), ("messaging_server", MessagingServer.variables())],
+    [("packet_filter", VARIABLES), ("postfix", Postfix.variables()), ("messaging_server", MessagingServer.variables())],
 )
 def test_the_actions_know_every_variable_of_their_role(role: str, options: tuple[str, ...]) -> None:
     spec = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())

@@ -1,0 +1,72 @@
+"""What the role put on a host leaves it again, and nothing else does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+from hostview import add_foreign_rules, files, packet_filter
+from probes import Lab, Probe
+
+if TYPE_CHECKING:
+    from plays import Run
+
+Step = Callable[..., "Run"]
+
+POLICY = {
+    "packet_filter_services": [
+        {"service": "smtp", "direction": "server"},
+        {"service": "smtp", "direction": "client"},
+        {"service": "imap", "direction": "server", "peers": [f"198.18.{number}.0/24" for number in range(60)]},
+    ],
+    "packet_filter_close_services": ["imaps", "pop3", "pop3s"],
+}
+
+# What another role of the collection, or the administrator, has beside the files of this one.
+NEIGHBOURS = """
+mkdir -p /var/lib/mailhost-hardening/postfix /usr/local/lib/mailhost-hardening
+echo theirs > /var/lib/mailhost-hardening/postfix/state
+echo theirs > /usr/local/lib/mailhost-hardening/other.py
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _new_host(new_host: None) -> None:
+    """Give this module a host on which the role has never run."""
+
+
+def units(lab: Lab) -> str:
+    """Return what systemd knows of units with our name, running or not."""
+    listed = "systemctl list-units --all --no-legend --plain; systemctl list-unit-files --no-legend"
+    return "\n".join(
+        line for line in lab.run("mailhost", ["sh", "-c", listed]).stdout.splitlines() if "mailhost-" in line
+    )
+
+
+def test_absent_where_nothing_is(step: Step) -> None:
+    step(changed=False, packet_filter_state="absent")
+
+
+def test_everything_of_ours_leaves_and_nothing_else(lab: Lab, harden: Step, step: Step) -> None:
+    add_foreign_rules(lab)
+    before, on_disk = packet_filter(lab), files(lab)
+    assert harden(**POLICY).rc == 0
+    assert packet_filter(lab).ours
+    assert files(lab) != on_disk
+    assert "mailhost-packet-filter.service" in units(lab)
+    step(changed=True, packet_filter_state="absent")
+    assert packet_filter(lab).all == before.all
+    assert packet_filter(lab).counted == before.counted
+    assert files(lab) == on_disk
+    assert units(lab) == ""
+    step(changed=False, packet_filter_state="absent")
+    assert lab.batch([Probe("outside", lab.address("mailhost", "outside", f), 143) for f in (4, 6)]) == ["open", "open"]
+
+
+def test_what_others_keep_beside_our_files_stays(lab: Lab, harden: Step) -> None:
+    lab.run("mailhost", ["sh", "-ec", NEIGHBOURS])
+    on_disk = files(lab)
+    assert harden(**POLICY).rc == 0
+    done = harden(packet_filter_state="absent")
+    assert (done.rc, done.changed) == (0, True), done
+    assert files(lab) == on_disk

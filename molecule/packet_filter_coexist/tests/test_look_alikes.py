@@ -1,0 +1,96 @@
+"""What merely looks like ours, rules in front of ours, and a table that iptables cannot read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from probes import Probe
+
+if TYPE_CHECKING:
+    from plays import Run
+    from probes import Lab
+
+CLOSED = {"packet_filter_close_services": ["imap", "imaps", "pop3", "pop3s"]}
+
+
+@pytest.fixture(autouse=True)
+def _policy(new_host: None, harden: Callable[..., Run]) -> None:  # noqa: ARG001
+    assert harden(**CLOSED).rc == 0
+
+
+@pytest.fixture
+def foreign(lab: Lab) -> Iterator[Callable[..., None]]:
+    """Return what runs a command on the mail host now and its counterpart after the test."""
+    undo: list[list[str]] = []
+
+    def run(command: str, counterpart: str) -> None:
+        lab.run("mailhost", command.split())
+        undo.append(counterpart.split())
+
+    yield run
+    for command in reversed(undo):
+        lab.run("mailhost", command)
+
+
+def test_similar_names_are_somebody_elses(lab: Lab, harden: Callable[..., Run], foreign: Callable[..., None]) -> None:
+    foreign("ipset create mailhost-vip hash:net", "ipset destroy mailhost-vip")
+    foreign("iptables -N MAILHOST-VIP", "iptables -X MAILHOST-VIP")
+    foreign("iptables -A INPUT -j MAILHOST-VIP", "iptables -D INPUT -j MAILHOST-VIP")
+    assert not harden(**CLOSED).changed
+    assert harden(**CLOSED, packet_filter_new_connections_per_minute=100).changed
+    assert not harden(**CLOSED, packet_filter_new_connections_per_minute=100).changed
+    assert "mailhost-vip" in lab.run("mailhost", ["ipset", "list", "-name"]).stdout.split()
+    assert "-A INPUT -j MAILHOST-VIP" in lab.run("mailhost", ["iptables-save"]).stdout
+    assert harden(**CLOSED).changed
+
+
+def test_foreign_rules_into_our_chains_are_refused_in_check_mode_as_well(
+    harden: Callable[..., Run], foreign: Callable[..., None]
+) -> None:
+    foreign("iptables -A FORWARD -j MAILHOST-IN", "iptables -D FORWARD -j MAILHOST-IN")
+    for check in (True, False):
+        run = harden(**CLOSED, check=check)
+        assert run.rc != 0
+        assert (
+            "rules that are not ours jump into our chains; remove them:\nipv4: -A FORWARD -j MAILHOST-IN" in run.message
+        )
+
+
+def test_a_ban_below_an_accept_does_not_lead_us_below_it(
+    lab: Lab, harden: Callable[..., Run], foreign: Callable[..., None]
+) -> None:
+    assert harden(packet_filter_state="absent").changed
+    foreign("iptables -N f2b-sshd", "iptables -X f2b-sshd")
+    foreign("iptables -A INPUT -p tcp --dport 110 -j ACCEPT", "iptables -D INPUT -p tcp --dport 110 -j ACCEPT")
+    foreign("iptables -A INPUT -p tcp --dport 22 -j f2b-sshd", "iptables -D INPUT -p tcp --dport 22 -j f2b-sshd")
+    run = harden(**CLOSED)
+    assert run.rc == 0, str(run)
+    assert lab.batch([Probe("outside", lab.address("mailhost", "outside", 4), 110)]) == ["filtered"]
+    again = harden(**CLOSED)
+    assert not again.changed
+    assert "come behind the jump to MAILHOST-IN" in again.stdout
+
+
+def test_rules_that_get_in_front_of_ours_are_reported(harden: Callable[..., Run], foreign: Callable[..., None]) -> None:
+    foreign("iptables -I INPUT -p tcp --dport 110 -j ACCEPT", "iptables -D INPUT -p tcp --dport 110 -j ACCEPT")
+    run = harden(**CLOSED)
+    assert not run.changed
+    assert "rules in INPUT come before the jump to MAILHOST-IN and can overrule it" in run.stdout
+
+
+def test_a_table_that_iptables_cannot_read_is_refused(
+    harden: Callable[..., Run], foreign: Callable[..., None], variant: str
+) -> None:
+    if variant != "nft":
+        pytest.skip("native nftables rules share a table with iptables-nft alone")
+    foreign("nft add chain ip filter native", "nft delete chain ip filter native")
+    foreign(
+        "nft add rule ip filter native ct state vmap { established : accept, invalid : drop }",
+        "nft flush chain ip filter native",
+    )
+    run = harden(**CLOSED, packet_filter_new_connections_per_minute=100)
+    if run.rc == 0:
+        pytest.skip("this iptables reads past the native rule")
+    assert "holds native nftables rules that iptables cannot read" in run.message

@@ -1,0 +1,41 @@
+"""A user who becomes root by sudo: the controller's address is found behind it, and the confirmation arrives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from engine import LabError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from probes import Lab
+
+USER = "postmaster1"
+MAKE_USER = f"""
+useradd --create-home --shell /bin/bash {USER}
+install --directory --mode=700 --owner={USER} /home/{USER}/.ssh
+install --mode=600 --owner={USER} /root/.ssh/authorized_keys /home/{USER}/.ssh/authorized_keys
+echo '{USER} ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/{USER}
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _user(lab: Lab) -> None:
+    lab.run("mailhost", ["sh", "-ec", MAKE_USER])
+
+
+def test_the_same_policy_is_no_change(harden: Callable[..., int]) -> None:
+    assert harden(ansible_user=USER, ansible_become=True) == 0
+
+
+def test_a_change_is_confirmed(harden: Callable[..., int]) -> None:
+    others = ["198.51.100.24/29", "2001:db8:100:0:c::/80"]
+    assert harden(ansible_user=USER, ansible_become=True, packet_filter_management_networks=others) == 1
+    assert harden(packet_filter_management_networks=others) == 0
+
+
+def test_without_root_nothing_is_tried(harden: Callable[..., int]) -> None:
+    with pytest.raises(LabError, match="the packet filter can be changed by root alone; set ansible_become: true"):
+        harden(ansible_user=USER)

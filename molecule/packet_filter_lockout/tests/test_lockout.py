@@ -1,0 +1,261 @@
+"""However a change goes wrong, the host is reachable again by itself, with the rules that it had before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+import pytest
+from addresses import CONTROLLER4
+from hostview import PacketFilter, add_foreign_rules, files, is_pending, packet_filter, until, when_pending
+from plays import Run, start_harden
+from probes import Lab, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Harden = Callable[..., Run]
+
+TIMEOUT = 5
+"""Seconds in which the runs of these tests have to be confirmed."""
+
+CLOSED = ["imap", "imaps", "pop3", "pop3s"]
+# More peers than rules are made for, so that the policy needs a set.
+MANY = [f"198.18.{number}.0/24" for number in range(60)] + [
+    f"2001:db8:{number}::/48" for number in range(0x1000, 0x103C)
+]
+
+# What fail2ban does when it starts a jail and bans somebody.
+LATE_BAN = """
+for family in 4 6; do
+  case $family in
+    4) tables=iptables banned=198.18.8.8 ;;
+    6) tables=ip6tables banned=2001:db8:666::8 ;;
+  esac
+  $tables -I f2b-sshd -s $banned -m comment --comment late -j REJECT
+  $tables -N f2b-late
+  $tables -A f2b-late -s $banned -m comment --comment late -j REJECT
+  $tables -I INPUT -p tcp -m multiport --dports 25 -m comment --comment late -j f2b-late
+done
+"""
+LATE_BAN_GONE = """
+for tables in iptables ip6tables; do
+  $tables -D f2b-sshd 1
+  $tables -D INPUT 1
+  $tables -F f2b-late
+  $tables -X f2b-late
+done
+"""
+
+NETWORK_DOWN = """
+for tables in iptables ip6tables; do
+  $tables -t raw -I PREROUTING -p tcp --dport 22 -j DROP
+  $tables -t raw -I OUTPUT -p tcp --sport 22 -j DROP
+done
+"""
+
+
+def policy(name: str, *, sets: bool = False) -> dict[str, Any]:
+    """Return a policy under which all is well; its rules carry the name."""
+    flows: list[dict[str, Any]] = [
+        {"service": "smtp", "direction": "server", "comment": name},
+        {"service": "smtp", "direction": "client"},
+    ]
+    if sets:
+        flows.append({"service": "submission", "direction": "server", "peers": MANY, "comment": name})
+    return {
+        "packet_filter_services": flows,
+        "packet_filter_close_services": CLOSED,
+        "packet_filter_confirm_timeout": TIMEOUT,
+    }
+
+
+def cutting_policy(name: str) -> dict[str, Any]:
+    """Return a policy that lets SSH come from a network only in which the controller is not."""
+    wanted = policy(name, sets=True)
+    wanted["packet_filter_services"].append({"service": 22, "direction": "server", "peers": ["10.0.0.0/8"]})
+    return {**wanted, "packet_filter_close_services": [*CLOSED, 22]}
+
+
+def is_live(name: str) -> list[tuple[str, str]]:
+    """Return the signs of a policy that is live in both families."""
+    return [("iptables", name), ("ip6tables", name)]
+
+
+def ssh(lab: Lab) -> list[str | None]:
+    """Ask the host's SSH server for its greeting, over IPv4 and IPv6."""
+    return lab.batch(
+        [Probe("inside", lab.address("mailhost", "inside", family), 22, greeting=True) for family in (4, 6)]
+    )
+
+
+def pop3(lab: Lab) -> list[str | None]:
+    """Ask for a port that no policy here opens."""
+    return lab.batch([Probe("outside", lab.address("mailhost", "outside", family), 110) for family in (4, 6)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _foreign_rules(lab: Lab) -> None:
+    add_foreign_rules(lab)
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_pending(lab: Lab) -> Iterator[None]:
+    yield
+    assert not is_pending(lab)
+
+
+@pytest.fixture(params=["nothing of ours", "an older policy"])
+def before(request: pytest.FixtureRequest, lab: Lab, harden: Harden) -> PacketFilter:
+    """Return the packet filter before the change that goes wrong."""
+    if request.param == "an older policy":
+        done = harden(**policy("older policy", sets=True))
+    else:
+        done = harden(packet_filter_state="absent")
+    assert done.rc == 0, done
+    found = packet_filter(lab)
+    assert any("older policy" in line for line in found.ours) == (request.param == "an older policy")
+    return found
+
+
+@pytest.fixture
+def older(lab: Lab, harden: Harden) -> PacketFilter:
+    """Return the packet filter of an older policy that is live and confirmed."""
+    done = harden(**policy("older policy", sets=True))
+    assert done.rc == 0, done
+    return packet_filter(lab)
+
+
+def test_rules_that_cut_the_live_connection_are_refused(lab: Lab, harden: Harden, before: PacketFilter) -> None:
+    on_disk = files(lab)
+    run = harden(**cutting_policy("the cut"))
+    assert run.rc != 0
+    assert f"refuse the controller, {CONTROLLER4}, at port 22" in run.message
+    assert "nothing was changed" in run.message
+    assert not run.changed
+    assert packet_filter(lab).all == before.all
+    assert files(lab) == on_disk
+    checked = harden(check=True, **cutting_policy("the cut"))
+    assert (checked.rc, checked.message) == (run.rc, run.message)
+
+
+def test_the_host_opens_itself_again(lab: Lab, before: PacketFilter) -> None:
+    closed = pop3(lab)
+    run = cutting_policy("the cut") | {"packet_filter_check_controller": False}
+    with when_pending(lab, is_live("the cut"), f"sh({LATE_BAN!r})") as moment, start_harden(**run) as running:
+        moment.done()
+        assert "open" not in ssh(lab)
+        until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
+        assert ssh(lab) == ["open", "open"]
+        done = running.wait()
+    assert done.rc != 0
+    assert f"not confirmed over a new connection within {TIMEOUT} seconds" in done.message
+    assert "the host has put back the former rules" in done.message
+    after = packet_filter(lab)
+    assert after.ours == before.ours
+    assert [line for line in after.foreign if "late" not in line] == before.foreign
+    # In each family a chain, its jump and a ban in each of the two chains.
+    assert len([line for line in after.foreign if "late" in line]) == 8
+    assert pop3(lab) == closed
+    lab.run("mailhost", ["sh", "-ec", LATE_BAN_GONE])
+    after = packet_filter(lab)
+    assert after.all == before.all
+    assert after.counted == before.counted
+
+
+def test_the_controller_is_killed_before_it_confirms(lab: Lab, harden: Harden, older: PacketFilter) -> None:
+    with when_pending(lab, is_live("new policy")) as moment, start_harden(**policy("new policy")) as running:
+        moment.done()
+        running.kill()
+    assert is_pending(lab), "the run was over before it could be killed"
+    assert any("new policy" in line for line in packet_filter(lab).ours)
+    until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
+    assert packet_filter(lab).all == older.all
+    again = harden(**policy("new policy"))
+    assert (again.rc, again.changed) == (0, True), again
+    assert any("new policy" in line for line in packet_filter(lab).ours)
+
+
+def test_a_run_that_comes_while_a_change_is_pending_waits_for_its_end(
+    lab: Lab, harden: Harden, older: PacketFilter
+) -> None:
+    with when_pending(lab, is_live("new policy")) as moment, start_harden(**policy("new policy")) as running:
+        moment.done()
+        running.kill()
+    assert is_pending(lab), "the run was over before it could be killed"
+    again = harden(**policy("older policy", sets=True))
+    assert (again.rc, again.changed) == (0, False), again
+    assert packet_filter(lab).all == older.all
+
+
+def test_the_network_goes_down_before_the_confirmation(lab: Lab, harden: Harden, older: PacketFilter) -> None:
+    down = f"sh({NETWORK_DOWN!r})"
+    with when_pending(lab, is_live("new policy"), down) as moment, start_harden(**policy("new policy")) as running:
+        moment.done()
+        try:
+            assert "open" not in ssh(lab)
+            until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
+            assert packet_filter(lab).ours == older.ours
+        finally:
+            lab.run("mailhost", ["sh", "-ec", NETWORK_DOWN.replace("-I", "-D")])
+        done = running.wait()
+    assert done.rc != 0
+    assert "the host has put back the former rules" in done.message
+    assert packet_filter(lab).ours == older.ours
+    again = harden(**policy("new policy"))
+    assert (again.rc, again.changed) == (0, True), again
+
+
+@pytest.mark.parametrize(
+    "signs",
+    [
+        pytest.param([], id="before the rules"),
+        pytest.param([("iptables", "new policy")], id="between the families"),
+        pytest.param(is_live("new policy"), id="behind the rules"),
+    ],
+)
+def test_the_hosts_part_is_killed(lab: Lab, harden: Harden, older: PacketFilter, signs: list[tuple[str, str]]) -> None:
+    with when_pending(lab, signs, "kill_module()") as moment, start_harden(**policy("new policy")) as running:
+        moment.done()
+        done = running.wait()
+    assert done.rc != 0
+    assert done.message
+    # Either the timer was armed, then it takes the change back, or nothing was live yet.
+    if packet_filter(lab).ours != older.ours:
+        until("the former rules are back", lambda: packet_filter(lab).ours == older.ours, TIMEOUT + 5)
+    assert packet_filter(lab).all == older.all
+    again = harden(**policy("new policy"))
+    assert (again.rc, again.changed) == (0, True), again
+    assert any("new policy" in line for line in packet_filter(lab).ours)
+
+
+def test_a_fault_that_only_the_kernel_sees_changes_nothing(lab: Lab, harden: Harden) -> None:
+    assert harden(**policy("plain policy")).rc == 0
+    before, on_disk = packet_filter(lab), files(lab)
+    # Without the program there is no set, which no check of the rules' syntax can notice.
+    lab.run("mailhost", ["mv", "/usr/sbin/ipset", "/usr/sbin/ipset.hidden"])
+    try:
+        checked = harden(check=True, **policy("with a set", sets=True))
+        run = harden(**policy("with a set", sets=True))
+    finally:
+        lab.run("mailhost", ["mv", "/usr/sbin/ipset.hidden", "/usr/sbin/ipset"])
+    assert run.rc != 0
+    assert "ipset" in run.message
+    assert not run.changed
+    assert (checked.rc, checked.message) == (run.rc, run.message)
+    assert packet_filter(lab).all == before.all
+    assert files(lab) == on_disk
+
+
+def test_after_all_that_a_good_policy_goes_live_and_stays(lab: Lab, harden: Harden) -> None:
+    first = harden(**policy("last policy", sets=True))
+    assert (first.rc, first.changed) == (0, True), first
+    live = packet_filter(lab)
+    second = harden(**policy("last policy", sets=True))
+    assert (second.rc, second.changed) == (0, False), second
+    assert packet_filter(lab).all == live.all
+    assert live.jumps() == sorted(
+        f"{tables} -A {chain} -j {ours}"
+        for tables in ("iptables", "ip6tables")
+        for chain, ours in (("INPUT", "MAILHOST-IN"), ("OUTPUT", "MAILHOST-OUT"))
+    )
+    assert not lab.run("mailhost", ["systemctl", "--failed", "--no-legend", "--plain"]).stdout

@@ -1,0 +1,32 @@
+"""Open egress with the strict reply rules: the host may ask anybody, but only the peers of a flow are heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from probes import Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from probes import Lab
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _strict(harden: Callable[..., int]) -> None:
+    harden(packet_filter_reply_rules="strict")
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_only_peers_are_heard(lab: Lab, family: int) -> None:
+    remote, inside = lab.address("remote", "outside", family), lab.address("inside", "inside", family)
+    probes = [
+        Probe("mailhost", remote, 110, greeting=True),
+        Probe("mailhost", remote, 25, user="nobody", greeting=True),
+        Probe("mailhost", remote, 8080, greeting=True),
+        Probe("mailhost", inside, 110),
+    ]
+    verdicts = lab.batch(probes)
+    assert verdicts[:3] == ["open"] * 3
+    assert verdicts[3] in {"filtered", "rejected"}

@@ -1,0 +1,222 @@
+"""What the packet filter is after a restart of the host: the same as before, and closed where it cannot be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable
+
+import pytest
+from access import close_connections
+from addresses import MAILHOST
+from hostview import STATE, PacketFilter, add_foreign_rules, is_pending, packet_filter, until, when_pending
+from plays import Run, start_harden
+from probes import Lab, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Harden = Callable[..., Run]
+
+UNIT = "mailhost-packet-filter.service"
+LISTENING = {"smtp": 25, "pop3": 110, "imap": 143, "imaps": 993, "pop3s": 995}
+SOURCES = ["outside", "inside"]
+MANY = [f"198.18.{number}.0/24" for number in range(60)] + [
+    f"2001:db8:{number}::/48" for number in range(0x1000, 0x103C)
+]
+INSIDE = ["198.51.100.64/26", "2001:db8:200::/64"]
+
+READY = """
+case $(systemctl is-system-running --wait) in running|degraded) ;; *) exit 1 ;; esac
+[ -z "$(ip -6 address show tentative)" ]
+[ -n "$(ss -Hltn sport = :22)" ]
+[ -n "$(ss -Hltn sport = :25)" ]
+[ -n "$(ss -Hltn sport = :143)" ]
+"""
+
+
+def policy(name: str) -> dict[str, Any]:
+    """Return a policy with sets, whose rules carry the name: SMTP for all, IMAP for the inside network and many."""
+    return {
+        "packet_filter_services": [
+            {"service": "smtp", "direction": "server", "comment": name},
+            {"service": "smtp", "direction": "client"},
+            {"service": "imap", "direction": "server", "peers": [*INSIDE, *MANY]},
+        ],
+        "packet_filter_close_services": ["pop3", "imaps", "pop3s"],
+    }
+
+
+def restart(lab: Lab) -> None:
+    """Restart the host: its files stay, its processes, packet filter and sets are gone. A failed unit is no error."""
+    # They would hang on a host that is not the same any more.
+    close_connections(MAILHOST)
+    lab.engine.run("restart", "--time=5", MAILHOST.container)
+    until("the host is up", lambda: lab.run("mailhost", ["sh", "-ec", READY], check=False).returncode == 0, 60)
+
+
+def all_verdicts(lab: Lab) -> dict[tuple[str, int, str], str | None]:
+    """Try everything that listens, from everywhere."""
+    asked = [(source, family, name) for source in SOURCES for family in (4, 6) for name in [*LISTENING, "ssh"]]
+    # Behind TLS nobody greets.
+    greets = {"smtp", "pop3", "imap", "ssh"}
+    probes = [
+        Probe(source, lab.address("mailhost", source, family), LISTENING.get(name, 22), greeting=name in greets)
+        for source, family, name in asked
+    ]
+    return dict(zip(asked, lab.batch(probes)))
+
+
+def opened(found: dict[tuple[str, int, str], str | None]) -> set[tuple[str, int, str]]:
+    """Return what was open."""
+    return {asked for asked, verdict in found.items() if verdict == "open"}
+
+
+def open_by_policy() -> set[tuple[str, int, str]]:
+    """Return what the policy of this module opens, written down once more."""
+    everywhere = {(source, family, name) for source in SOURCES for family in (4, 6) for name in ("smtp", "ssh")}
+    return everywhere | {("inside", family, "imap") for family in (4, 6)}
+
+
+def unit(lab: Lab, name: str = UNIT) -> dict[str, str]:
+    """Return what systemd knows of a unit."""
+    shown = lab.run("mailhost", ["systemctl", "show", name]).stdout
+    return dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hardened(harden: Harden, lab: Lab) -> None:
+    done = harden(**policy("confirmed"))
+    assert done.rc == 0, done
+    assert opened(all_verdicts(lab)) == open_by_policy()
+
+
+@pytest.fixture(scope="module")
+def restarted(lab: Lab, _hardened: None) -> tuple[PacketFilter, PacketFilter]:
+    """Restart the host as it is and return its packet filter before and after."""
+    before = packet_filter(lab)
+    restart(lab)
+    return before, packet_filter(lab)
+
+
+def test_rules_sets_and_jumps_are_back(restarted: tuple[PacketFilter, PacketFilter]) -> None:
+    before, after = restarted
+    assert any("confirmed" in line for line in before.ours)
+    assert any(line.startswith("add mailhost-") for line in before.ours)
+    assert after.ours == before.ours
+    assert after.jumps() == before.jumps()
+    assert len(after.jumps()) == 4
+
+
+@pytest.mark.usefixtures("restarted")
+def test_mail_flows_again(lab: Lab) -> None:
+    assert opened(all_verdicts(lab)) == open_by_policy()
+    remote = [lab.address("remote", "outside", family) for family in (4, 6)]
+    probes = [Probe("mailhost", address, 25, user="postfix", greeting=True) for address in remote]
+    assert lab.batch(probes) == ["open", "open"]
+
+
+@pytest.mark.usefixtures("restarted")
+def test_the_rules_are_there_before_the_network_and_the_daemons(lab: Lab) -> None:
+    ours = unit(lab)
+    assert (ours["ActiveState"], ours["UnitFileState"]) == ("active", "enabled")
+    assert "network-pre.target" in ours["Before"].split()
+    ready = int(ours["ExecMainExitTimestampMonotonic"])
+    assert 0 < ready <= int(unit(lab, "network-pre.target")["ActiveEnterTimestampMonotonic"])
+    for daemon in ("ssh.service", "postfix.service", "dovecot.service"):
+        assert ready <= int(unit(lab, daemon)["InactiveExitTimestampMonotonic"]), daemon
+
+
+@pytest.mark.usefixtures("restarted")
+def test_the_role_has_nothing_to_do(harden: Harden) -> None:
+    done = harden(**policy("confirmed"))
+    assert (done.rc, done.changed) == (0, False), done
+
+
+@pytest.fixture(scope="module")
+def saved(lab: Lab) -> str:
+    """Return where a copy of the confirmed state lies."""
+    lab.run("mailhost", ["cp", "-a", STATE, "/root/saved-state"])
+    return "/root/saved-state"
+
+
+@pytest.fixture
+def repaired(lab: Lab, harden: Harden, saved: str) -> Iterator[None]:
+    """Begin with a sound state, whatever the test before left, and see after the test that the role repairs it."""
+    lab.run("mailhost", ["sh", "-ec", f"rm -r {STATE}; cp -a {saved} {STATE}"])
+    yield
+    done = harden(**policy("confirmed"))
+    assert (done.rc, done.changed) == (0, True), done
+    assert unit(lab)["ActiveState"] == "active"
+    assert opened(all_verdicts(lab)) == open_by_policy()
+
+
+@pytest.mark.usefixtures("repaired")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param("truncate --size=100 sets", id="sets cut in a line"),
+        pytest.param("sed -i '5,$d' sets", id="sets cut behind a line"),
+        pytest.param("sed -i '$d' sets", id="sets lack a line"),
+        pytest.param("head -c 2000 /dev/urandom > sets", id="sets are garbage"),
+        pytest.param("truncate --size=0 sets", id="sets are empty"),
+        pytest.param("head -c 2000 /dev/urandom > ipv6", id="ipv6 is garbage"),
+        pytest.param("truncate --size=300 ipv6", id="ipv6 cut in a line"),
+        pytest.param("sed -i '/-j DROP/,$d' ipv6", id="ipv6 cut behind a line"),
+        pytest.param("truncate --size=0 ipv6", id="ipv6 is empty"),
+        pytest.param("rm ipv4", id="ipv4 is gone"),
+        pytest.param("echo '{\"backend\": ' > state.json", id="state.json is broken"),
+        pytest.param("rm ../current", id="current is gone"),
+    ],
+)
+def test_the_mail_ports_are_closed_if_loading_fails(lab: Lab, damage: str) -> None:
+    lab.run("mailhost", ["sh", "-ec", f"cd -P {STATE}/current && {damage}"])
+    restart(lab)
+    remote = lab.address("remote", "outside", 4), lab.address("remote", "outside", 6)
+    outgoing = lab.batch([Probe("mailhost", address, 25, user="postfix") for address in remote])
+    assert opened(all_verdicts(lab)) == {(source, family, "ssh") for source in SOURCES for family in (4, 6)}
+    assert "open" not in outgoing
+    assert unit(lab)["ActiveState"] == "failed"
+    said = lab.run("mailhost", ["journalctl", "--boot", "--unit", UNIT, "--output=cat"]).stdout
+    assert f"the packet filter in {STATE}/current did not load, the mail ports are closed instead: " in said
+
+
+def test_an_unconfirmed_change_does_not_survive_a_restart(lab: Lab, harden: Harden) -> None:
+    before = packet_filter(lab)
+    signs = [("iptables", "unconfirmed"), ("ip6tables", "unconfirmed")]
+    wanted = policy("unconfirmed") | {"packet_filter_confirm_timeout": 120}
+    with when_pending(lab, signs) as moment, start_harden(**wanted) as running:
+        moment.done()
+        running.kill()
+    assert is_pending(lab), "the run was over before it could be killed"
+    restart(lab)
+    assert packet_filter(lab).ours == before.ours
+    assert not is_pending(lab)
+    done = harden(**policy("confirmed"))
+    assert (done.rc, done.changed) == (0, False), done
+
+
+def test_an_unconfirmed_removal_does_not_survive_a_restart(lab: Lab) -> None:
+    before = packet_filter(lab)
+    with (
+        when_pending(lab) as moment,
+        start_harden(packet_filter_state="absent", packet_filter_confirm_timeout=120) as running,
+    ):
+        moment.done()
+        running.kill()
+    assert is_pending(lab), "the run was over before it could be killed"
+    restart(lab)
+    assert packet_filter(lab).ours == before.ours
+    assert not is_pending(lab)
+
+
+def test_stopping_the_unit_takes_out_our_part_and_nothing_else(lab: Lab) -> None:
+    add_foreign_rules(lab)
+    before = packet_filter(lab)
+    lab.run("mailhost", ["systemctl", "stop", UNIT])
+    stopped = packet_filter(lab)
+    assert stopped.foreign == before.foreign
+    assert stopped.ours == []
+    everything = {(source, family, name) for source in SOURCES for family in (4, 6) for name in [*LISTENING, "ssh"]}
+    assert opened(all_verdicts(lab)) == everything
+    lab.run("mailhost", ["systemctl", "start", UNIT])
+    assert packet_filter(lab).all == before.all
+    assert opened(all_verdicts(lab)) == open_by_policy()
