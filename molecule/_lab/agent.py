@@ -168,19 +168,23 @@ def connect(job: Job, wire: Wire) -> str:
         if job.get("source") or job.get("sport"):
             probe.bind((job.get("source") or own_address(dst), job.get("sport") or 0))
         probe.settimeout(job["timeout"])
-        ours = None
+        managed = None
         try:
             probe.setblocking(False)
             probe.connect_ex((dst, job["dport"]))
-            ours = probe.getsockname()[:2]
+            managed = probe.getsockname()[:2]
             if not select.select([], [probe], [], job["timeout"])[1]:
                 # The kernel forgives some ICMP errors and goes on trying; the wire shows them.
-                refusals = [text for text in wire.seen.get((*ours, dst, job["dport"]), []) if text.startswith("icmp")]
+                refusals = [
+                    text for text in wire.seen.get((*managed, dst, job["dport"]), []) if text.startswith("icmp")
+                ]
                 verdict = "rejected" if refusals else "filtered"
             else:
-                verdict = judge(probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), wire, (*ours, dst, job["dport"]))
+                verdict = judge(
+                    probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), wire, (*managed, dst, job["dport"])
+                )
         except OSError as error:
-            verdict = judge(error.errno or 0, wire, (*ours, dst, job["dport"]) if ours else None)
+            verdict = judge(error.errno or 0, wire, (*managed, dst, job["dport"]) if managed else None)
         if verdict == "open" and job.get("greeting"):
             ready = select.select([probe], [], [], 5)[0]
             with contextlib.suppress(OSError):

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from probes import Lab
 
 THEIRS = "victim@remote.example"
-STRANGER = "someone@stranger.example"
+EXTERNAL_SENDER = "someone@stranger.example"
 RELAY = "550 5.7.1 Relaying not permitted"
 ACCEPTED = "250"
-OURS = "one of ours"
+MANAGED = "one of ours"
 """Stands for an address of the server's own."""
 
 
@@ -46,7 +46,7 @@ class Mail:
     src: str
     rcpt_to: str
     wanted: str
-    mail_from: str = STRANGER
+    mail_from: str = EXTERNAL_SENDER
     port: int = 25
     login: bool = False
     families: tuple[int, ...] = (4, 6)
@@ -60,30 +60,30 @@ class Mail:
             self.port,
             starttls=self.login,
             login=server.user if self.login else None,
-            mail_from=server.user[0] if self.mail_from == OURS else self.mail_from,
-            rcpt_to=(server.user[0] if self.rcpt_to == OURS else self.rcpt_to,),
+            mail_from=server.user[0] if self.mail_from == MANAGED else self.mail_from,
+            rcpt_to=(server.user[0] if self.rcpt_to == MANAGED else self.rcpt_to,),
         )
 
 
 MAILS = {
     "A stranger": (
-        Mail("to one of ours", "remote", OURS, ACCEPTED),
-        Mail("a bounce to one of ours", "remote", OURS, ACCEPTED, mail_from=""),
+        Mail("to one of ours", "remote", MANAGED, ACCEPTED),
+        Mail("a bounce to one of ours", "remote", MANAGED, ACCEPTED, mail_from=""),
         Mail("to somebody elsewhere", "remote", THEIRS, RELAY),
-        Mail("as one of ours, elsewhere", "remote", THEIRS, RELAY, mail_from=OURS),
+        Mail("as one of ours, elsewhere", "remote", THEIRS, RELAY, mail_from=MANAGED),
         Mail("as a bounce, elsewhere", "remote", THEIRS, RELAY, mail_from=""),
         Mail("with a percent sign", "remote", "victim%remote.example@mail.example", RELAY),
         Mail("with a source route", "remote", "@mail.example:victim@remote.example", RELAY),
-        Mail("from no such domain", "remote", OURS, "550 5.1.8", mail_from="a@no-such-domain.example"),
+        Mail("from no such domain", "remote", MANAGED, "550 5.1.8", mail_from="a@no-such-domain.example"),
     ),
     "A stranger on a block list": (
-        Mail("to one of ours", "outside", OURS, "5.7.1 We take no mail from 198.51.100.20", families=(4,)),
+        Mail("to one of ours", "outside", MANAGED, "5.7.1 We take no mail from 198.51.100.20", families=(4,)),
         Mail("to the postmaster", "outside", "postmaster@mail.example", ACCEPTED, families=(4,)),
     ),
     "Our own people": (
-        Mail("inside, to somebody elsewhere", "inside", THEIRS, ACCEPTED, mail_from=OURS),
-        Mail("outside, logged in", "outside", THEIRS, ACCEPTED, mail_from=OURS, port=587, login=True),
-        Mail("outside, not logged in", "outside", THEIRS, "530 5.7.0", mail_from=OURS, port=587),
+        Mail("inside, to somebody elsewhere", "inside", THEIRS, ACCEPTED, mail_from=MANAGED),
+        Mail("outside, logged in", "outside", THEIRS, ACCEPTED, mail_from=MANAGED, port=587, login=True),
+        Mail("outside, not logged in", "outside", THEIRS, "530 5.7.0", mail_from=MANAGED, port=587),
     ),
 }
 

@@ -55,7 +55,7 @@ class PacketFilter:
         return rules + [line for line in self.members if line.split()[1][:9] != "mailhost-"]
 
     @property
-    def ours(self) -> list[str]:
+    def managed(self) -> list[str]:
         """Return what is the collection's, each chain and set in its order."""
         rules = [COUNTERS.sub("", line) for line in self.lines if "MAILHOST-" in line]
         # The order of chains says nothing, the order of the rules in a chain decides.
@@ -72,7 +72,7 @@ class PacketFilter:
     @property
     def all(self) -> list[str]:
         """Return everything but counters."""
-        return self.ours + self.foreign + self.entrances
+        return self.managed + self.foreign + self.entrances
 
     def jumps(self, variant: str = "nft") -> list[str]:
         """Return the jumps to the collection's chains from chains that are not."""

@@ -21,7 +21,7 @@ for path in glob.glob("/proc/[0-9]*/fd/*"):
             held.add(int(path.split("/")[2]))
     except OSError:
         pass
-# The guardian began later than the run.
+# The watchdog began later than the run.
 victims = sorted(held)[:int(sys.argv[2])]
 for process in reversed(victims):
     os.kill(process, signal.SIGKILL)
@@ -43,7 +43,7 @@ truncate --size="-$1" "$0/filler"
 
 
 def kill_holders(run: Run, lock: str, count: int) -> None:
-    """Kill who holds the lock: the run alone (1), or its guardian as well (2), which is killed first."""
+    """Kill who holds the lock: the run alone (1), or its watchdog as well (2), which is killed first."""
     assert run("python3", "-c", KILL, lock, str(count)).stdout.strip() == "2"
 
 

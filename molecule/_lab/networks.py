@@ -65,13 +65,13 @@ def remove_networks(engine: Engine) -> None:
 def refuse_overlap(network: Network) -> None:
     """Stop before a network is made that would cut this host off from something it reaches now."""
     for family, subnet in (("-4", network.subnet4), ("-6", network.subnet6)):
-        ours = ipaddress.ip_network(subnet)
+        managed = ipaddress.ip_network(subnet)
         for route in ip_json(family, "route", "show", "table", "all"):
             target = route.get("dst", "default")
             if target == "default" or route.get("type") in ("unreachable", "blackhole", "prohibit", "throw"):
                 continue
             theirs = ipaddress.ip_network(target, strict=False)
-            if theirs.prefixlen > 0 and theirs.version == ours.version and theirs.overlaps(ours):
+            if theirs.prefixlen > 0 and theirs.version == managed.version and theirs.overlaps(managed):
                 raise LabError(
                     f"this host already has a route for {target} (device {route.get('dev', '?')}), and the lab needs "
                     f"{subnet}; the addresses of the lab are in molecule/_lab/addresses.py"

@@ -43,7 +43,7 @@ options:
       - C(dns_library), the library with the block list routines, by default C(IMTA_LIB:dns_verify.so).
       - C(extra_entries), dictionary from table to C({before, after}), lists of C([pattern, template]) to put before
         ours, or after ours and before the last entry for all the rest.
-      - C(general_database_from), C(unknown_entries) and C(unusable_block_lists) are for the role and only checked.
+      - C(general_database_from), C(unknown_entries) and C(unusable_dnsbls) are for the role and only checked.
     type: dict
     default: {}
 seealso:

@@ -22,7 +22,7 @@ options:
       - Options of a policy, each of them optional, with the meaning and the default of the role's variable
         C(packet_filter_<option>). They are C(scope), C(services), C(host_flows), C(close_services),
         C(blocked_networks), C(management_networks), C(reply_rules), C(egress), C(state_match), C(smtp_client_users),
-        C(new_connections_per_minute), C(new_connections_burst), C(log_refusals), C(log_refusals_per_minute) and
+        C(new_connections_per_minute), C(new_connections_burst), C(log_denied), C(log_denied_per_minute) and
         C(log_prefix). C(internal_networks) is checked only.
     type: dict
     required: true

@@ -149,7 +149,7 @@ options:
         type: str
         choices: [stop, replace]
         default: stop
-      unusable_block_lists:
+      unusable_dnsbls:
         description: Read by the role alone.
         type: str
         choices: [stop, skip]

@@ -67,7 +67,7 @@ EXAMPLES = r"""
       dnsbls:
         - {zone: zen.spamhaus.org, stage: mail}
     policy_tests:
-      - {client: 203.0.113.9, mail_from: a@example.net, rcpt_to: b@example.com, expect: refuse}
+      - {client: 203.0.113.9, mail_from: a@example.net, rcpt_to: b@example.com, expect: reject}
 
 - name: Go back to what was live before the last change
   mailhost.hardening.messaging_server:

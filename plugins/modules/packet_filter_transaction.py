@@ -106,7 +106,7 @@ def inspect(question, check_mode):
     uids, unknown = host.find_users(question["users"], question["candidates"])
     facts = {
         "backend": backend,
-        "ours": any(live.ours for live in lives.values()),
+        "managed": any(live.managed for live in lives.values()),
         "live_digest": loader.digest(lives, members),
         "live": {family: describe(live.text(), live.jumps) for family, live in lives.items()},
         "misplaced": host.misplaced(lives, question["jump_after"]),
@@ -122,7 +122,7 @@ def inspect(question, check_mode):
     facts["live"]["sets"] = shown_sets(sets, members)
     if found is not None:
         facts["installed"] = found._asdict()
-    first = found is None and not facts["ours"]
+    first = found is None and not facts["managed"]
     if first or (question["scope"] == "host" and not host.closes_everything(lives)):
         listeners, sessions = host.tcp_sockets(host.IN_USE)
         udp = host.udp_listeners()

@@ -125,11 +125,11 @@ def looked_up(messaging: Messaging) -> Callable[[], list[tuple[str, str, str]]]:
 @pytest.fixture
 def other_mappings(messaging: Messaging) -> Iterator[Callable[[str, str], None]]:
     """Return what replaces a text in the live mapping file and has it compiled; undone after the test."""
-    ours = messaging.read("mappings")
+    managed = messaging.read("mappings")
 
     def replace(old: str, new: str) -> None:
-        assert old in ours
-        messaging.install(mappings=ours.replace(old, new))
+        assert old in managed
+        messaging.install(mappings=managed.replace(old, new))
 
     yield replace
-    messaging.install(mappings=ours)
+    messaging.install(mappings=managed)

@@ -58,7 +58,7 @@ def test_lists_that_fail_stop_the_run(refused: Callable[..., str]) -> None:
     message = refused(**{**KEYED_POLICY, "mailhost_dnsbls": [*lists, other_key]})
     hint = (
         "remove it, correct its zone or the host's resolver, "
-        "or write messaging_server_unusable_block_lists: skip to go on without it"
+        "or write messaging_server_unusable_dnsbls: skip to go on without it"
     )
     shown = f'mailhost_dnsbls[{len(lists)}].zone: "lists.example" cannot be used: {NO_ENTRY}; {hint}'
     said = {line.strip(" -") for line in message.splitlines() if "cannot be used" in line}
@@ -70,7 +70,7 @@ def test_lists_that_fail_are_left_out_with_a_warning(
     role: Callable[..., Run], messaging: Messaging, verdicts: Callable[..., dict[str, str]]
 ) -> None:
     lists = [*failing("silent.dnsbl.example"), {"zone": "codes.dnsbl.example", "stage": "mail"}]
-    values = {**KEYED_POLICY, "mailhost_dnsbls": lists, "messaging_server_unusable_block_lists": "skip"}
+    values = {**KEYED_POLICY, "mailhost_dnsbls": lists, "messaging_server_unusable_dnsbls": "skip"}
     runs = [role(**values), role(**values)]
     for done in runs:
         assert done.rc == 0, str(done)

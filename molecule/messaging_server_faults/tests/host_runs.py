@@ -96,7 +96,7 @@ RUN = f"""
 if [ -n "$0" ]; then timeout 20 sh -c '{HANG}' > /dev/null && sh -c "$0" & fi
 python3 "$@"
 code=$?
-# Held by the run and by its guardian.
+# Held by the run and by its watchdog.
 flock --timeout 30 {STATE}/lock true || exit 99
 exit $code
 """
@@ -139,7 +139,7 @@ class Host:
         self.assert_in_force(OLD)
 
     def run(self, policy: Policy, when_it_hangs: str = "") -> Outcome:
-        """Run the host's part and wait until a guardian has gone as well; a command can be given for when it hangs."""
+        """Run the host's part and wait until a watchdog has gone as well; a command can be given for when it hangs."""
         done = self.start(when_it_hangs, policy.path)
         found = re.search(r"^\{.*\}$", done.stdout, re.MULTILINE)
         return Outcome(done.returncode, json.loads(found[0]) if found else {}, done.stdout + done.stderr)

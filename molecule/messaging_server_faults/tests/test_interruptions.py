@@ -39,7 +39,7 @@ def start_on_host(host: Host) -> None:
 
 
 def wait_for_the_lock(host: Host) -> None:
-    """Wait until neither a run nor a guardian is there."""
+    """Wait until neither a run nor a watchdog is there."""
     host.messaging.run("flock", "--timeout", "30", f"{STATE}/lock", "true")
 
 

@@ -87,7 +87,7 @@ def test_the_run_is_killed_while_the_product_is_asked(host: Host) -> None:
 
 def test_the_run_is_killed_while_it_puts_back(host: Host) -> None:
     host.messaging.set_faults({"reload": {"do": "fail", "call": 1}, "restart dispatcher": {"do": "kill-parent"}})
-    # The one restart is that of the way back, as the reload before it failed. The guardian's is killed as well.
+    # The one restart is that of the way back, as the reload before it failed. The watchdog's is killed as well.
     assert host.run(OTHER).code == 137
     assert not host.differences(OLD)
     assert f"{STATE}/journal.json" in host.left()

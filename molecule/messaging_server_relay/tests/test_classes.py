@@ -19,7 +19,7 @@ TEXT = "Relaying is not for you, see https://mail.example/relay"
 BLOCKED = "500 5.7.1 Access denied"
 LOGIN_FIRST = "530 5.7.0 Authentication required"
 
-STRANGER, FRIEND, USER_OF_OURS = "eve@stranger.example", "fred@friend.example", USER[0]
+EXTERNAL_SENDER, FRIEND, USER_OF_OURS = "eve@stranger.example", "fred@friend.example", USER[0]
 US, ELSEWHERE, PARTNER = "post@mail.example", "bob@remote.example", "pat@partner.example"
 
 FAMILIES = (4, 6)
@@ -61,22 +61,22 @@ def to_us(family: int) -> Iterator[Case]:
     """Mail for the own domain is taken from everybody whose address is not blocked."""
     taken = ("tcp_local", "l")
     for src in ("outside", "remote"):
-        yield Case(f"{src} to us", says(family, src, STRANGER, US), channels=taken)
-    yield Case("HELO to us", says(family, "outside", STRANGER, US, ehlo=False), channels=taken)
+        yield Case(f"{src} to us", says(family, src, EXTERNAL_SENDER, US), channels=taken)
+    yield Case("HELO to us", says(family, "outside", EXTERNAL_SENDER, US, ehlo=False), channels=taken)
     yield Case("bounce to us", says(family, "outside", "", US), channels=taken)
     yield Case("spoofed sender to us", says(family, "outside", "boss@mail.example", US), channels=taken)
-    yield Case("upper case to us", says(family, "outside", STRANGER, "POST@MAIL.EXAMPLE"), channels=taken)
-    yield Case("TLS to us", says(family, "outside", STRANGER, US, starttls=True), channels=taken)
+    yield Case("upper case to us", says(family, "outside", EXTERNAL_SENDER, "POST@MAIL.EXAMPLE"), channels=taken)
+    yield Case("TLS to us", says(family, "outside", EXTERNAL_SENDER, US, starttls=True), channels=taken)
     yield Case("friend to us", says(family, "outside", FRIEND, US, source=FRIENDLY[family]), channels=taken)
     for end in BLOCKED_NEIGHBOURS[family]:
-        dialogue = says(family, "outside", STRANGER, US, source=NETWORKS[family] + end)
+        dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=NETWORKS[family] + end)
         yield Case(f"next to the blocked, {end}", dialogue, channels=taken)
 
 
 def relay(family: int) -> Iterator[Case]:
     """The own network may relay, also that part of it which lies among strangers; its neighbours may not."""
     onwards = ("tcp_intranet", "tcp_local")
-    for name, sender in (("ours", USER_OF_OURS), ("another's", STRANGER), ("nobody's", "")):
+    for name, sender in (("managed", USER_OF_OURS), ("another's", EXTERNAL_SENDER), ("nobody's", "")):
         yield Case(f"inside, sender {name}", says(family, "inside", sender, ELSEWHERE), channels=onwards)
     yield Case("inside to us", says(family, "inside", USER_OF_OURS, US), channels=("tcp_intranet", "l"))
     yield Case("inside, HELO", says(family, "inside", USER_OF_OURS, ELSEWHERE, ehlo=False), channels=onwards)
@@ -88,11 +88,13 @@ def relay(family: int) -> Iterator[Case]:
         beside = says(family, "outside", USER_OF_OURS, ELSEWHERE, source=NETWORKS[family] + end)
         yield no_relay(f"beside the range, {end}", beside)
     yield no_relay("remote", says(family, "remote", USER_OF_OURS, ELSEWHERE))
-    yield no_relay("stranger", says(family, "outside", STRANGER, ELSEWHERE))
-    yield no_relay("stranger, TLS", says(family, "outside", STRANGER, ELSEWHERE, starttls=True))
-    yield no_relay("stranger, HELO", says(family, "outside", STRANGER, ELSEWHERE, ehlo=False))
+    yield no_relay("stranger", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE))
+    yield no_relay("stranger, TLS", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, starttls=True))
+    yield no_relay("stranger, HELO", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, ehlo=False))
     yield no_relay("bounce from a stranger", says(family, "outside", "", ELSEWHERE))
-    yield no_relay("HELO of an inner host", says(family, "outside", STRANGER, ELSEWHERE, helo=f"[{INNER[family]}]"))
+    yield no_relay(
+        "HELO of an inner host", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, helo=f"[{INNER[family]}]")
+    )
 
 
 def logins(family: int) -> Iterator[Case]:
@@ -140,7 +142,7 @@ def friends(family: int) -> Iterator[Case]:
     beside = NETWORKS[family] + BLOCKED_NEIGHBOURS[family][1]
     yield no_relay("blocked one's neighbour as the friend", friend(FRIEND, PARTNER, source=beside))
     for sender in (
-        STRANGER,
+        EXTERNAL_SENDER,
         "",
         "fred@mail.example",
         "fred@sub.friend.example",
@@ -168,7 +170,7 @@ def blocked(family: int) -> Iterator[Case]:
     """A blocked network hears one line, whatever it wants."""
     for end in BLOCKED_ENDS[family]:
         for port in (25, 587):
-            dialogue = says(family, "outside", STRANGER, US, source=NETWORKS[family] + end, dport=port)
+            dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=NETWORKS[family] + end, dport=port)
             yield Case(f"blocked {end} at {port}", dialogue, refused=("connect", BLOCKED))
 
 
@@ -178,15 +180,15 @@ def bars(family: int) -> Iterator[Case]:
     fields = f"tcp_local|{FRIEND}|tcp_local|{PARTNER}"
     for helo in (
         f"x|25|{inner}|1025|SMTP/x",
-        f"x|25|{inner}|1025|SMTP/x|MAIL|tcp_intranet|{STRANGER}|tcp_local|{ELSEWHERE}",
-        f"x|MAIL|tcp_intranet|{STRANGER}|tcp_local|{ELSEWHERE}",
+        f"x|25|{inner}|1025|SMTP/x|MAIL|tcp_intranet|{EXTERNAL_SENDER}|tcp_local|{ELSEWHERE}",
+        f"x|MAIL|tcp_intranet|{EXTERNAL_SENDER}|tcp_local|{ELSEWHERE}",
         f"x|MAIL|{fields}",
         f"x|25|{friend}|1025|SMTP/x|MAIL|{fields}",
         f"TCP|{MESSAGING.address('outside', family)}|25|{friend}|1025|SMTP/x|MAIL|{fields}",
         "$Y$E",
         f"$|INTERNAL_IP;{inner}|",
     ):
-        yield no_relay(f"HELO {helo}", says(family, "outside", STRANGER, ELSEWHERE, helo=helo))
+        yield no_relay(f"HELO {helo}", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, helo=helo))
         yield no_relay(f"HELO {helo}, as a friend", says(family, "outside", FRIEND, PARTNER, helo=helo))
     for sender in (
         f'"x|{fields}"@stranger.example',
@@ -209,7 +211,7 @@ def bars(family: int) -> Iterator[Case]:
         f"|tcp_local|{PARTNER}|@remote.example",
         f'"tcp_intranet|{US}|tcp_local|bob"@remote.example',
     ):
-        for mail_from, source in ((STRANGER, None), (FRIEND, friend)):
+        for mail_from, source in ((EXTERNAL_SENDER, None), (FRIEND, friend)):
             dialogue = says(family, "outside", mail_from, recipient, source=source)
             yield no_relay(f"{mail_from} to <{recipient}>", dialogue)
 
@@ -279,7 +281,7 @@ def client_address(dialogue: Dialogue) -> str:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_of_two_recipients_only_ours_is_taken(lab: Lab, messaging: Messaging, family: int) -> None:
-    ((talk, (message,)),) = hold_all(lab, messaging, [says(family, "outside", STRANGER, ELSEWHERE, US)])
+    ((talk, (message,)),) = hold_all(lab, messaging, [says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, US)])
     assert talk.codes("rcpt") == [550, 250]
     assert [to["address"] for to in message["recipients"]] == [US]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from probes import Lab
 
 STANDIN = PROJECT / "molecule/_lab/standin/root/opt/SUNWmsgsr/config"
-STRANGER = "eve@stranger.example"
+EXTERNAL_SENDER = "eve@stranger.example"
 MAILBOX = "l"
 """The channel of the mailboxes of this host; a message there goes nowhere else by these files."""
 
@@ -131,9 +131,9 @@ class Form(NamedTuple):
 
 
 FORMS = (
-    *(Form(name, STRANGER, path) for name, path in TO_ELSEWHERE.items()),
-    *(Form(name, STRANGER, path) for name, path in TO_US_AND_ON.items()),
-    *(Form(name, STRANGER, path) for name, path in TO_ODD_HOSTS.items()),
+    *(Form(name, EXTERNAL_SENDER, path) for name, path in TO_ELSEWHERE.items()),
+    *(Form(name, EXTERNAL_SENDER, path) for name, path in TO_US_AND_ON.items()),
+    *(Form(name, EXTERNAL_SENDER, path) for name, path in TO_ODD_HOSTS.items()),
     *(Form(f"sender: {name}", path, "bob@remote.example") for name, path in SENDERS.items()),
 )
 EACH = [(form, family) for family in FAMILIES for form in FORMS]

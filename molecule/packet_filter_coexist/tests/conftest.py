@@ -29,7 +29,7 @@ def new_host(lab: Lab, variant: str) -> None:
     reset(release_of(lab.engine, MAILHOST))
     for tables in ("iptables", "ip6tables"):
         lab.run("mailhost", ["update-alternatives", "--set", tables, f"/usr/sbin/{tables}-{variant}"])
-    assert not packet_filter(lab).ours
+    assert not packet_filter(lab).managed
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_everything_of_ours_leaves_and_nothing_else(lab: Lab, harden: Step, step
     add_foreign_rules(lab)
     before, on_disk = packet_filter(lab), files(lab)
     assert harden(**POLICY).rc == 0
-    assert packet_filter(lab).ours
+    assert packet_filter(lab).managed
     assert files(lab) != on_disk
     assert "mailhost-packet-filter.service" in units(lab)
     step(changed=True, packet_filter_state="absent")

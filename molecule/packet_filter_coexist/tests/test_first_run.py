@@ -160,7 +160,7 @@ def test_a_session_of_an_allowed_flow_lives_on_when_the_policy_changes(
     lab: Lab, harden: Step, state: dict[str, Any]
 ) -> None:
     younger = Session(lab, "younger")
-    assert harden(mailhost_services=state["list"], packet_filter_log_refusals_per_minute=9).changed
+    assert harden(mailhost_services=state["list"], packet_filter_log_denied_per_minute=9).changed
     younger.goes_on()
 
 
@@ -172,7 +172,7 @@ def test_chains_of_ours_in_both_variants_are_refused(lab: Lab, refused: Step, va
     other = "nft" if variant == "legacy" else "legacy"
     lab.run("mailhost", [f"iptables-{other}", "-N", "MAILHOST-IN"])
     found = packet_filter(lab)
-    assert any(f"-{other}-save" in line for line in found.ours)
+    assert any(f"-{other}-save" in line for line in found.managed)
     message = refused(**CLOSE).message
     assert "both iptables-nft and iptables-legacy hold chains named MAILHOST-" in message
     lab.run("mailhost", [f"iptables-{other}", "-X", "MAILHOST-IN"])

@@ -31,9 +31,9 @@ FEWER = policy({"service": "submission", "direction": "server", "peers": MANY[1:
 GOOD = SUBMISSION
 
 JUMPS = sorted(
-    f"{tables} -A {chain} -j {ours}"
+    f"{tables} -A {chain} -j {managed}"
     for tables in ("iptables", "ip6tables")
-    for chain, ours in (("INPUT", "MAILHOST-IN"), ("OUTPUT", "MAILHOST-OUT"))
+    for chain, managed in (("INPUT", "MAILHOST-IN"), ("OUTPUT", "MAILHOST-OUT"))
 )
 
 
@@ -68,10 +68,10 @@ def test_foreign_rules_survive(lab: Lab, foreign: PacketFilter, step: Step, vari
     assert after.foreign == foreign.foreign
     assert after.counted == foreign.counted
     if "packet_filter_state" in variables:
-        assert after.ours == []
+        assert after.managed == []
         return
     other = "nft" if variant == "legacy" else "legacy"
-    assert not any(f"-{other}-save" in line for line in after.ours)
+    assert not any(f"-{other}-save" in line for line in after.managed)
     wanted = [jump for jump in JUMPS if "OUTPUT" not in jump or variables.get("packet_filter_egress") != "open"]
     assert after.jumps(variant) == wanted
 
@@ -120,7 +120,7 @@ def test_drift_is_seen_and_repaired(lab: Lab, good: PacketFilter, step: Step, da
     done = step(changed=True, **GOOD)
     assert done.diff, "a repair shows what it repairs"
     after = packet_filter(lab)
-    assert after.ours == good.ours
+    assert after.managed == good.managed
     assert after.foreign == good.foreign
     assert after.entrances == good.entrances, "our jump is where it was"
     assert after.counted == good.counted
@@ -132,7 +132,7 @@ def test_everything_is_flushed_and_ours_comes_back(lab: Lab, good: PacketFilter,
     assert not any("MAILHOST" in line for line in flushed.lines)
     step(changed=True, **GOOD)
     after = packet_filter(lab)
-    assert after.ours == good.ours
+    assert after.managed == good.managed
     assert after.foreign == flushed.foreign
     step(changed=False, **GOOD)
     assert not [line for line in after.lines if re.search("DOCKER|f2b", line)], "what others lost is theirs to repair"

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 def handshake(lab: Lab, client: str, server: str, family: int, user: str) -> list[tuple[str, str]]:
     """Connect to port 25 under a capture on the mail host; return the flags of the first packets and their way."""
-    ours, theirs = (lab.address(name, "outside", family) for name in (client, server))
-    with lab.capture("mailhost", f"host {ours} and host {theirs} and tcp port 25", interface="eth0") as shown:
+    managed, theirs = (lab.address(name, "outside", family) for name in (client, server))
+    with lab.capture("mailhost", f"host {managed} and host {theirs} and tcp port 25", interface="eth0") as shown:
         assert lab.probe(client, theirs, 25, user=user, greeting=True) == "open"
-    ways = {(ours, theirs): "to port 25", (theirs, ours): "from port 25"}
+    ways = {(managed, theirs): "to port 25", (theirs, managed): "from port 25"}
     packets = []
     # The lines between are of the dialogue, which tcpdump shows as well.
     for found in re.finditer(r" IP6? (\S+)\.(\d+) > (\S+)\.(\d+): Flags \[(\S+)\]", "\n".join(shown.lines)):

@@ -115,16 +115,16 @@ def test_session_is_dead(after: After, held: Held, family: int) -> None:
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.usefixtures("after")
 def test_new_connections_follow_the_new_policy(lab: Lab, family: int) -> None:
-    ours, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
+    managed, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
     second = lab.hosts["outside"].extra4 if family == 4 else lab.hosts["outside"].extra6
     opened = [
-        Probe("outside", ours, 25, greeting=True),
-        Probe("outside", ours, 587, greeting=True),
-        Probe("outside", ours, 110, source=second[0], greeting=True),
+        Probe("outside", managed, 25, greeting=True),
+        Probe("outside", managed, 587, greeting=True),
+        Probe("outside", managed, 110, source=second[0], greeting=True),
     ]
     refused = [
-        Probe("outside", ours, 110),
-        Probe("outside", ours, 4190, source=second[0]),
+        Probe("outside", managed, 110),
+        Probe("outside", managed, 4190, source=second[0]),
         Probe("mailhost", remote, 110),
         Probe("mailhost", remote, 2525),
         Probe("mailhost", remote, 4190),

@@ -73,10 +73,10 @@ def fetched(lab: Lab, client: str, server: str, subject: str) -> list[str]:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_mail_comes_in_and_is_fetched(lab: Lab, family: int) -> None:
-    ours, subject = lab.address("mailhost", "outside", family), f"in by IPv{family}"
-    sent = lab.run("outside", ["python3", "-c", SEND, ours, literal(ours)], data=letter(subject))
+    managed, subject = lab.address("mailhost", "outside", family), f"in by IPv{family}"
+    sent = lab.run("outside", ["python3", "-c", SEND, managed, literal(managed)], data=letter(subject))
     assert sent.stdout.strip() == "0 refused"
-    assert fetched(lab, "outside", ours, subject) == LINES
+    assert fetched(lab, "outside", managed, subject) == LINES
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -75,11 +75,11 @@ def test_closed_out(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_datagrams(lab: Lab, family: int) -> None:
-    ours, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
+    managed, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
     outgoing = steps.ask_udp(lab, "mailhost", [(remote, port, 0) for port in (53, 123, 5353)])
-    incoming = steps.ask_udp(lab, "outside", [(ours, port, 0) for port in (53, 5353)])
+    incoming = steps.ask_udp(lab, "outside", [(managed, port, 0) for port in (53, 5353)])
     # As if they were answers to the client flows.
-    answers = steps.ask_udp(lab, "outside", [(ours, 5353, port) for port in (53, 123)])
+    answers = steps.ask_udp(lab, "outside", [(managed, 5353, port) for port in (53, 123)])
     assert outgoing == ["open", "open", "refused"]
     assert incoming == answers == ["refused", "refused"]
     # What was refused is served: the host that serves it can ask itself.
@@ -88,12 +88,12 @@ def test_datagrams(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_crafted_packets(lab: Lab, family: int) -> None:
-    ours = lab.address("mailhost", "outside", family)
+    managed = lab.address("mailhost", "outside", family)
     flags = ["A", "SA", "F", "FPU", ""]
-    packets = [Craft("outside", ours, port, flags=kind) for port in (25, 8080, 8099) for kind in flags]
-    packets += [Craft("outside", ours, 8080, sport=port) for port in (25, 53, 80, 443)]
-    packets += [Craft("outside", ours, 8099, sport=port, flags="SA") for port in (25, 53, 80, 443)]
-    verdicts = lab.batch([*packets, Craft("outside", ours, 25)])
+    packets = [Craft("outside", managed, port, flags=kind) for port in (25, 8080, 8099) for kind in flags]
+    packets += [Craft("outside", managed, 8080, sport=port) for port in (25, 53, 80, 443)]
+    packets += [Craft("outside", managed, 8099, sport=port, flags="SA") for port in (25, 53, 80, 443)]
+    verdicts = lab.batch([*packets, Craft("outside", managed, 25)])
     assert verdicts == [None] * len(packets) + ["SA"]
 
 
@@ -112,9 +112,9 @@ def test_loopback(lab: Lab, family: int) -> None:
     ],
 )
 def test_blocked_networks(lab: Lab, family: int, blocked: str, neighbour: str) -> None:
-    ours = lab.address("mailhost", "outside", family)
+    managed = lab.address("mailhost", "outside", family)
     with steps.addresses(lab, "outside", blocked, neighbour):
-        probes = [Probe("outside", ours, port, source=blocked) for port in (25, 22, 8080)]
-        verdicts = lab.batch([*probes, Probe("outside", ours, 25, source=neighbour)])
+        probes = [Probe("outside", managed, port, source=blocked) for port in (25, 22, 8080)]
+        verdicts = lab.batch([*probes, Probe("outside", managed, 25, source=neighbour)])
     assert verdicts[-1] == "open"
     assert set(verdicts[:-1]) <= REFUSED

@@ -113,7 +113,7 @@ def before(request: pytest.FixtureRequest, lab: Lab, harden: Harden) -> PacketFi
         done = harden(packet_filter_state="absent")
     assert done.rc == 0, done
     found = packet_filter(lab)
-    assert any("older policy" in line for line in found.ours) == (request.param == "an older policy")
+    assert any("older policy" in line for line in found.managed) == (request.param == "an older policy")
     return found
 
 
@@ -151,7 +151,7 @@ def test_the_host_opens_itself_again(lab: Lab, before: PacketFilter) -> None:
     assert f"not confirmed over a new connection within {TIMEOUT} seconds" in done.message
     assert "the host has put back the former rules" in done.message
     after = packet_filter(lab)
-    assert after.ours == before.ours
+    assert after.managed == before.managed
     assert [line for line in after.foreign if "late" not in line] == before.foreign
     # In each family a chain, its jump and a ban in each of the two chains.
     assert len([line for line in after.foreign if "late" in line]) == 8
@@ -167,12 +167,12 @@ def test_the_controller_is_killed_before_it_confirms(lab: Lab, harden: Harden, o
         moment.done()
         running.kill()
     assert is_pending(lab), "the run was over before it could be killed"
-    assert any("new policy" in line for line in packet_filter(lab).ours)
+    assert any("new policy" in line for line in packet_filter(lab).managed)
     until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
     assert packet_filter(lab).all == older.all
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again
-    assert any("new policy" in line for line in packet_filter(lab).ours)
+    assert any("new policy" in line for line in packet_filter(lab).managed)
 
 
 def test_a_run_that_comes_while_a_change_is_pending_waits_for_its_end(
@@ -194,13 +194,13 @@ def test_the_network_goes_down_before_the_confirmation(lab: Lab, harden: Harden,
         try:
             assert "open" not in ssh(lab)
             until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
-            assert packet_filter(lab).ours == older.ours
+            assert packet_filter(lab).managed == older.managed
         finally:
             lab.run("mailhost", ["sh", "-ec", NETWORK_DOWN.replace("-I", "-D")])
         done = running.wait()
     assert done.rc != 0
     assert "the host has put back the former rules" in done.message
-    assert packet_filter(lab).ours == older.ours
+    assert packet_filter(lab).managed == older.managed
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again
 
@@ -220,12 +220,12 @@ def test_the_hosts_part_is_killed(lab: Lab, harden: Harden, older: PacketFilter,
     assert done.rc != 0
     assert done.message
     # Either the timer was armed, then it takes the change back, or nothing was live yet.
-    if packet_filter(lab).ours != older.ours:
-        until("the former rules are back", lambda: packet_filter(lab).ours == older.ours, TIMEOUT + 5)
+    if packet_filter(lab).managed != older.managed:
+        until("the former rules are back", lambda: packet_filter(lab).managed == older.managed, TIMEOUT + 5)
     assert packet_filter(lab).all == older.all
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again
-    assert any("new policy" in line for line in packet_filter(lab).ours)
+    assert any("new policy" in line for line in packet_filter(lab).managed)
 
 
 def test_a_fault_that_only_the_kernel_sees_changes_nothing(lab: Lab, harden: Harden) -> None:
@@ -254,8 +254,8 @@ def test_after_all_that_a_good_policy_goes_live_and_stays(lab: Lab, harden: Hard
     assert (second.rc, second.changed) == (0, False), second
     assert packet_filter(lab).all == live.all
     assert live.jumps() == sorted(
-        f"{tables} -A {chain} -j {ours}"
+        f"{tables} -A {chain} -j {managed}"
         for tables in ("iptables", "ip6tables")
-        for chain, ours in (("INPUT", "MAILHOST-IN"), ("OUTPUT", "MAILHOST-OUT"))
+        for chain, managed in (("INPUT", "MAILHOST-IN"), ("OUTPUT", "MAILHOST-OUT"))
     )
     assert not lab.run("mailhost", ["systemctl", "--failed", "--no-legend", "--plain"]).stdout

@@ -29,11 +29,11 @@ def test_peers_of_a_client_flow_are_held_to(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_servers_are_held_to_the_policy(lab: Lab, family: int) -> None:
-    ours = lab.address("mailhost", "outside", family)
+    managed = lab.address("mailhost", "outside", family)
     second = (lab.hosts["outside"].extra4 if family == 4 else lab.hosts["outside"].extra6)[0]
-    opened = [Probe("outside", ours, port, greeting=True) for port in (22, 25, 110, 8080)]
-    closed = [Probe("outside", ours, port) for port in (143, 587, 993, 995)]
-    closed += [Probe("outside", ours, 110, source=second), Probe("outside", ours, 25, sport=1023)]
+    opened = [Probe("outside", managed, port, greeting=True) for port in (22, 25, 110, 8080)]
+    closed = [Probe("outside", managed, port) for port in (143, 587, 993, 995)]
+    closed += [Probe("outside", managed, 110, source=second), Probe("outside", managed, 25, sport=1023)]
     verdicts = lab.batch([*opened, *closed])
     assert verdicts[: len(opened)] == ["open"] * len(opened)
     assert set(verdicts[len(opened) :]) <= REFUSED
@@ -41,8 +41,8 @@ def test_servers_are_held_to_the_policy(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_no_packet_passes_for_a_reply(lab: Lab, family: int) -> None:
-    ours = lab.address("mailhost", "outside", family)
-    packets = [Craft("outside", ours, 25, flags=flags) for flags in ("A", "SA", "F", "FPU", "")]
-    packets += [Craft("outside", ours, 8099, sport=25, flags=flags) for flags in ("A", "SA")]
-    packets += [Craft("outside", ours, 8080, sport=25)]
+    managed = lab.address("mailhost", "outside", family)
+    packets = [Craft("outside", managed, 25, flags=flags) for flags in ("A", "SA", "F", "FPU", "")]
+    packets += [Craft("outside", managed, 8099, sport=25, flags=flags) for flags in ("A", "SA")]
+    packets += [Craft("outside", managed, 8080, sport=25)]
     assert lab.batch(packets) == [None] * len(packets)

@@ -99,9 +99,9 @@ def restarted(lab: Lab, _hardened: None) -> tuple[PacketFilter, PacketFilter]:
 
 def test_rules_sets_and_jumps_are_back(restarted: tuple[PacketFilter, PacketFilter]) -> None:
     before, after = restarted
-    assert any("confirmed" in line for line in before.ours)
-    assert any(line.startswith("add mailhost-") for line in before.ours)
-    assert after.ours == before.ours
+    assert any("confirmed" in line for line in before.managed)
+    assert any(line.startswith("add mailhost-") for line in before.managed)
+    assert after.managed == before.managed
     assert after.jumps() == before.jumps()
     assert len(after.jumps()) == 4
 
@@ -116,10 +116,10 @@ def test_mail_flows_again(lab: Lab) -> None:
 
 @pytest.mark.usefixtures("restarted")
 def test_the_rules_are_there_before_the_network_and_the_daemons(lab: Lab) -> None:
-    ours = unit(lab)
-    assert (ours["ActiveState"], ours["UnitFileState"]) == ("active", "enabled")
-    assert "network-pre.target" in ours["Before"].split()
-    ready = int(ours["ExecMainExitTimestampMonotonic"])
+    managed = unit(lab)
+    assert (managed["ActiveState"], managed["UnitFileState"]) == ("active", "enabled")
+    assert "network-pre.target" in managed["Before"].split()
+    ready = int(managed["ExecMainExitTimestampMonotonic"])
     assert 0 < ready <= int(unit(lab, "network-pre.target")["ActiveEnterTimestampMonotonic"])
     for daemon in ("ssh.service", "postfix.service", "dovecot.service"):
         assert ready <= int(unit(lab, daemon)["InactiveExitTimestampMonotonic"]), daemon
@@ -188,7 +188,7 @@ def test_an_unconfirmed_change_does_not_survive_a_restart(lab: Lab, harden: Hard
         running.kill()
     assert is_pending(lab), "the run was over before it could be killed"
     restart(lab)
-    assert packet_filter(lab).ours == before.ours
+    assert packet_filter(lab).managed == before.managed
     assert not is_pending(lab)
     done = harden(**policy("confirmed"))
     assert (done.rc, done.changed) == (0, False), done
@@ -204,7 +204,7 @@ def test_an_unconfirmed_removal_does_not_survive_a_restart(lab: Lab) -> None:
         running.kill()
     assert is_pending(lab), "the run was over before it could be killed"
     restart(lab)
-    assert packet_filter(lab).ours == before.ours
+    assert packet_filter(lab).managed == before.managed
     assert not is_pending(lab)
 
 
@@ -214,7 +214,7 @@ def test_stopping_the_unit_takes_out_our_part_and_nothing_else(lab: Lab) -> None
     lab.run("mailhost", ["systemctl", "stop", UNIT])
     stopped = packet_filter(lab)
     assert stopped.foreign == before.foreign
-    assert stopped.ours == []
+    assert stopped.managed == []
     everything = {(source, family, name) for source in SOURCES for family in (4, 6) for name in [*LISTENING, "ssh"]}
     assert opened(all_verdicts(lab)) == everything
     lab.run("mailhost", ["systemctl", "start", UNIT])

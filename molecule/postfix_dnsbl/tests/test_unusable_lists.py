@@ -62,8 +62,7 @@ def test_lists_that_fail_stop_the_run(role: Callable[..., Run], postfix: Postfix
     assert done.rc != 0, str(done)
     assert postfix.state() == before
     hint = (
-        "remove it, correct its zone or the host's resolver, "
-        "or write postfix_unusable_block_lists: skip to go on without it"
+        "remove it, correct its zone or the host's resolver, or write postfix_unusable_dnsbls: skip to go on without it"
     )
     shown = f'mailhost_dnsbls[{len(lists)}].zone: "keyed.dnsbl.example" cannot be used: {NO_ANSWER}; {hint}'
     said = {line.strip(" -") for line in done.message.splitlines() if "cannot be used" in line}
@@ -76,7 +75,7 @@ def test_lists_that_fail_are_left_out_with_a_warning(
 ) -> None:
     # A list that does not answer costs each run its time-out.
     lists = failing("silent.dnsbl.example")
-    values: dict[str, Any] = {"mailhost_dnsbls": lists, "postfix_unusable_block_lists": "skip"}
+    values: dict[str, Any] = {"mailhost_dnsbls": lists, "postfix_unusable_dnsbls": "skip"}
     runs = [role(**values), role(**values)]
     for done in runs:
         assert done.rc == 0, str(done)

@@ -119,7 +119,7 @@ except transaction.StepError as error:
     sys.exit(1)
 """
 
-# Ends when a guardian has gone as well.
+# Ends when a watchdog has gone as well.
 WATCHED = f"""
 python3 -c "$0" "$1"
 code=$?
@@ -166,7 +166,7 @@ class Host:
         return json.dumps({"state": "present", "policy": policy.variables, "settings": settings, "policy_tests": []})
 
     def run(self, policy: Policy) -> Outcome:
-        """Run, and wait until a guardian has gone as well."""
+        """Run, and wait until a watchdog has gone as well."""
         done: subprocess.CompletedProcess[str] = self.postfix.run(
             "sh", "-c", WATCHED, RUN, self.arguments(policy), check=False
         )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from probes import Lab
 
 COUNT, COUNT_OUTAGE = 2000, 200
-STRANGER = "eve@stranger.example"
+EXTERNAL_SENDER = "eve@stranger.example"
 MESSAGE_ID = re.compile(r"message-id=(<[^>]+>)")
 RELOAD = "postfix/master: reload "
 
@@ -63,7 +63,7 @@ def test_mail_flows_while_no_list_answers(lab: Lab, load: Load, postfix: Postfix
     # It takes the questions and answers none, so that each ends by time-out.
     postfix.run("systemctl", "kill", "--signal=STOP", "lab-dns.service")
     try:
-        with load("outside", target, COUNT_OUTAGE, STRANGER, "bob@mail.example") as sending:
+        with load("outside", target, COUNT_OUTAGE, EXTERNAL_SENDER, "bob@mail.example") as sending:
             rounds = sending.enough()
     finally:
         postfix.run("systemctl", "kill", "--signal=CONT", "lab-dns.service")
@@ -73,5 +73,5 @@ def test_mail_flows_while_no_list_answers(lab: Lab, load: Load, postfix: Postfix
     assert arrived(postfix, "bob") == accepted
     # Processes remember for a while that a list did not answer.
     postfix.run("postfix", "reload")
-    (listed,) = hold(lab, [Dialogue("outside", target, mail_from=STRANGER, rcpt_to=("bob@mail.example",))])
+    (listed,) = hold(lab, [Dialogue("outside", target, mail_from=EXTERNAL_SENDER, rcpt_to=("bob@mail.example",))])
     assert listed.verdict == "550 5.7.1 Your host 198.51.100.20 is listed by plain.dnsbl.example"

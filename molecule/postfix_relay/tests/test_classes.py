@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 TEXT = "Relaying is not for you, see https://mail.example/relay"
 LOGIN_FIRST = "530 5.7.0"
-OURS, THEIRS = "our mailbox", "remote"
+MANAGED, THEIRS = "our mailbox", "remote"
 """Where a message may come."""
 
-STRANGER, FRIEND = "eve@stranger.example", "fred@friend.example"
+EXTERNAL_SENDER, FRIEND = "eve@stranger.example", "fred@friend.example"
 US, ELSEWHERE, PARTNER = "post@mail.example", "bob@remote.example", "pat@partner.example"
 
 FAMILIES = (4, 6)
@@ -61,21 +61,21 @@ def no_relay(name: str, dialogue: Dialogue) -> Case:
 def to_us(family: int) -> Iterator[Case]:
     """Mail for the own domain is taken from everybody whose address is not blocked."""
     for src in ("outside", "remote", "inside"):
-        yield Case(f"{src} to us", says(family, src, STRANGER, US), arrives=OURS)
-    yield Case("HELO to us", says(family, "outside", STRANGER, US, ehlo=False), arrives=OURS)
-    yield Case("bounce to us", says(family, "outside", "", US), arrives=OURS)
-    yield Case("spoofed sender to us", says(family, "outside", "boss@mail.example", US), arrives=OURS)
-    yield Case("upper case to us", says(family, "outside", STRANGER, "POST@MAIL.EXAMPLE"), arrives=OURS)
-    yield Case("TLS to us", says(family, "outside", STRANGER, US, starttls=True), arrives=OURS)
-    yield Case("friend to us", says(family, "outside", FRIEND, US, source=FRIENDLY[family]), arrives=OURS)
+        yield Case(f"{src} to us", says(family, src, EXTERNAL_SENDER, US), arrives=MANAGED)
+    yield Case("HELO to us", says(family, "outside", EXTERNAL_SENDER, US, ehlo=False), arrives=MANAGED)
+    yield Case("bounce to us", says(family, "outside", "", US), arrives=MANAGED)
+    yield Case("spoofed sender to us", says(family, "outside", "boss@mail.example", US), arrives=MANAGED)
+    yield Case("upper case to us", says(family, "outside", EXTERNAL_SENDER, "POST@MAIL.EXAMPLE"), arrives=MANAGED)
+    yield Case("TLS to us", says(family, "outside", EXTERNAL_SENDER, US, starttls=True), arrives=MANAGED)
+    yield Case("friend to us", says(family, "outside", FRIEND, US, source=FRIENDLY[family]), arrives=MANAGED)
     for end in BLOCKED_NEIGHBOURS[family]:
-        dialogue = says(family, "outside", STRANGER, US, source=NETWORKS[family] + end)
-        yield Case(f"next to the blocked, {end}", dialogue, arrives=OURS)
+        dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=NETWORKS[family] + end)
+        yield Case(f"next to the blocked, {end}", dialogue, arrives=MANAGED)
 
 
 def relay(family: int) -> Iterator[Case]:
     """The own network may relay, also that part of it which lies among strangers; its neighbours may not."""
-    for name, sender in (("ours", ANN[0]), ("another's", STRANGER), ("nobody's", "")):
+    for name, sender in (("managed", ANN[0]), ("another's", EXTERNAL_SENDER), ("nobody's", "")):
         yield Case(f"inside, sender {name}", says(family, "inside", sender, ELSEWHERE), arrives=THEIRS)
     yield Case("inside, HELO", says(family, "inside", ANN[0], ELSEWHERE, ehlo=False), arrives=THEIRS)
     yield Case("inside, TLS", says(family, "inside", ANN[0], ELSEWHERE, starttls=True), arrives=THEIRS)
@@ -86,12 +86,12 @@ def relay(family: int) -> Iterator[Case]:
         beside = says(family, "outside", ANN[0], ELSEWHERE, source=NETWORKS[family] + end)
         yield no_relay(f"beside the range, {end}", beside)
     yield no_relay("remote", says(family, "remote", ANN[0], ELSEWHERE))
-    yield no_relay("stranger", says(family, "outside", STRANGER, ELSEWHERE))
-    yield no_relay("stranger, TLS", says(family, "outside", STRANGER, ELSEWHERE, starttls=True))
-    yield no_relay("stranger, HELO", says(family, "outside", STRANGER, ELSEWHERE, ehlo=False))
+    yield no_relay("stranger", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE))
+    yield no_relay("stranger, TLS", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, starttls=True))
+    yield no_relay("stranger, HELO", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, ehlo=False))
     yield no_relay("bounce from a stranger", says(family, "outside", "", ELSEWHERE))
     literal = f"[{INNER[family]}]" if family == 4 else f"[IPv6:{INNER[family]}]"
-    yield no_relay("HELO of an inner host", says(family, "outside", STRANGER, ELSEWHERE, helo=literal))
+    yield no_relay("HELO of an inner host", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, helo=literal))
 
 
 def logins(family: int) -> Iterator[Case]:
@@ -123,7 +123,7 @@ def friends(family: int) -> Iterator[Case]:
     beside = NETWORKS[family] + BLOCKED_NEIGHBOURS[family][1]
     yield no_relay("blocked one's neighbour as the friend", friend(FRIEND, PARTNER, source=beside))
     for sender in (
-        STRANGER,
+        EXTERNAL_SENDER,
         "",
         "fred@mail.example",
         "fred@sub.friend.example",
@@ -151,7 +151,7 @@ def blocked(family: int) -> Iterator[Case]:
     """A blocked network hears one line, whatever it wants."""
     for end in BLOCKED_ENDS[family]:
         address = NETWORKS[family] + end
-        dialogue = says(family, "outside", STRANGER, US, source=address)
+        dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=address)
         yield Case(f"blocked {end}", dialogue, refused="521 5.3.2 Service currently unavailable")
         at_587 = says(family, "outside", ANN[0], ELSEWHERE, source=address, dport=587, starttls=True, login=ANN)
         yield Case(f"blocked {end} at 587", at_587, refused=f"554 5.7.1 <unknown[{address}]>: Client host rejected")
@@ -170,7 +170,7 @@ class Heard(NamedTuple):
     """What was said, and what arrived of it, by its place."""
 
     talk: Talk
-    ours: list[Mail]
+    managed: list[Mail]
     theirs: list[Mail]
 
 
@@ -181,13 +181,15 @@ def hold_all(lab: Lab, postfix: Postfix, dialogues: list[Dialogue]) -> list[Hear
         lab, [replace(one, message=f"Subject: n{number}\r\n\r\nhello") for number, one in enumerate(dialogues)]
     )
     postfix.drain()
-    ours, theirs = [*postfix.mailbox("ann"), *postfix.mailbox("bob")], postfix.collected()
+    managed, theirs = [*postfix.mailbox("ann"), *postfix.mailbox("bob")], postfix.collected()
 
     def of(number: int, mails: list[Mail]) -> list[Mail]:
         return [mail for mail in mails if mail.message["Subject"] == f"n{number}"]
 
-    heard = [Heard(talk, of(number, ours), of(number, theirs)) for number, talk in enumerate(talks)]
-    assert sum(len(one.ours) + len(one.theirs) for one in heard) == len(ours) + len(theirs), "mail that nobody sent"
+    heard = [Heard(talk, of(number, managed), of(number, theirs)) for number, talk in enumerate(talks)]
+    assert sum(len(one.managed) + len(one.theirs) for one in heard) == len(managed) + len(theirs), (
+        "mail that nobody sent"
+    )
     return heard
 
 
@@ -199,14 +201,14 @@ def heard(lab: Lab, postfix: Postfix) -> dict[str, Heard]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_case(heard: dict[str, Heard], name: str) -> None:
-    case, (talk, ours, theirs) = CASES[name], heard[name]
+    case, (talk, managed, theirs) = CASES[name], heard[name]
     if case.refused:
         assert talk.verdict.startswith(case.refused)
-        assert (ours, theirs) == ([], [])
+        assert (managed, theirs) == ([], [])
         return
     assert talk.verdict == "accepted"
-    (mail,) = ours if case.arrives == OURS else theirs
-    assert (len(ours), len(theirs)) == ((1, 0) if case.arrives == OURS else (0, 1))
+    (mail,) = managed if case.arrives == MANAGED else theirs
+    assert (len(managed), len(theirs)) == ((1, 0) if case.arrives == MANAGED else (0, 1))
     assert mail.mail_from.lower() == (case.dialogue.mail_from or "").lower()
     assert mail.rcpt_to.lower() == case.dialogue.rcpt_to[0].lower()
     # The server must have seen the client as it is, or the case proves nothing; a user's address is nobody's business.
@@ -222,6 +224,6 @@ def client_address(dialogue: Dialogue) -> str:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_of_two_recipients_only_ours_is_taken(lab: Lab, postfix: Postfix, family: int) -> None:
-    ((talk, (mail,), theirs),) = hold_all(lab, postfix, [says(family, "outside", STRANGER, ELSEWHERE, US)])
+    ((talk, (mail,), theirs),) = hold_all(lab, postfix, [says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, US)])
     assert talk.codes("rcpt") == [550, 250]
     assert (mail.rcpt_to, theirs) == (US, [])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FAMILIES = (4, 6)
 PORTS = (25, 465, 587)
-STRANGER, US = "eve@stranger.example", "post@mail.example"
+EXTERNAL_SENDER, US = "eve@stranger.example", "post@mail.example"
 
 # Says of each server which versions of TLS it speaks, and which suite it takes of those that a client offers.
 TLS = """
@@ -43,7 +43,7 @@ json.dump([secured(*job) for job in json.load(sys.stdin)], sys.stdout)
 def to_us(family: int, src: str = OUTSIDE.name, **more: Any) -> Dialogue:
     """What somebody says who sends to us."""
     server = POSTFIX.address("inside" if src == INSIDE.name else "outside", family)
-    return Dialogue(src, server, **{"mail_from": STRANGER, "rcpt_to": (US,), **more})
+    return Dialogue(src, server, **{"mail_from": EXTERNAL_SENDER, "rcpt_to": (US,), **more})
 
 
 def raw(*pieces: tuple[str, int], family: int = 4, **more: Any) -> Raw:
@@ -113,7 +113,7 @@ def test_helo(lab: Lab, family: int) -> None:
         assert talk.verdict.startswith(asked[talk.dialogue.helo]), talk
     inside = hold(lab, [to_us(family, INSIDE.name, helo=name) for name in ("pc", "localhost")])
     assert [talk.verdict for talk in inside] == ["accepted"] * 2
-    (silent,) = send(lab, [raw((f"MAIL FROM:<{STRANGER}>\r\n", 1), family=family)])
+    (silent,) = send(lab, [raw((f"MAIL FROM:<{EXTERNAL_SENDER}>\r\n", 1), family=family)])
     assert silent[1].startswith("503 5.5.1")
 
 
@@ -123,7 +123,7 @@ def test_senders_and_recipients_have_a_domain(lab: Lab) -> None:
 
 
 def test_size_and_number_of_recipients(lab: Lab) -> None:
-    hello, sender = ("EHLO client.example\r\n", 1), f"MAIL FROM:<{STRANGER}>"
+    hello, sender = ("EHLO client.example\r\n", 1), f"MAIL FROM:<{EXTERNAL_SENDER}>"
     fits, exceeds, many = send(
         lab,
         [
@@ -140,7 +140,7 @@ def test_size_and_number_of_recipients(lab: Lab) -> None:
 
 def test_commands_that_do_not_wait(lab: Lab, postfix: Postfix) -> None:
     postfix.clear()
-    envelope = f"MAIL FROM:<{STRANGER}>\r\nRCPT TO:<{US}>\r\nDATA\r\n"
+    envelope = f"MAIL FROM:<{EXTERNAL_SENDER}>\r\nRCPT TO:<{US}>\r\nDATA\r\n"
     message = "Subject: in a hurry\r\n\r\nhello\r\n.\r\n"
     hello = ("EHLO client.example\r\n", 1)
     after_helo, after_data, allowed = send(

@@ -16,22 +16,22 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
     ACCEPT,
     DOMAINS,
     NO_RELAY,
-    REFUSE,
+    REJECT,
     Case,
     blocked_cases,
     delivery_cases,
     exempt_cases,
-    friend_cases,
     internal_cases,
     make_case,
     people_of,
     plain_cases,
     relay_cases,
+    relay_exception_cases,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed, ends, sample
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    STRANGER,
-    STRANGER_DOMAIN,
+    EXTERNAL_DOMAIN,
+    EXTERNAL_SENDER,
     TARGET,
     relay_forms,
 )
@@ -75,7 +75,7 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
             yield from plain_cases(name, client, server.domain)
     yield from exempt_cases(policy, people, server.domain)
     yield from internal_cases(policy, people)
-    yield from friend_cases(policy, people)
+    yield from relay_exception_cases(policy, people)
     yield from blocked_cases(policy, people)
     for block_list in policy.block_lists:
         yield from _listed(policy, block_list, people.unlisted, people.own[0])
@@ -88,9 +88,9 @@ def _stranger(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Cas
     yield from relay_cases(f"stranger {client}", client, forms, server.domain)
     yield from delivery_cases(client, own)
     if server.submission:
-        yield make_case(f"stranger {client} at submission", REFUSE, client, STRANGER, TARGET, port=587)
+        yield make_case(f"stranger {client} at submission", REJECT, client, EXTERNAL_SENDER, TARGET, port=587)
         name = f"stranger {client} at submission, to us"
-        yield make_case(name, REFUSE, client, STRANGER, own[0], port=587, local=True)
+        yield make_case(name, REJECT, client, EXTERNAL_SENDER, own[0], port=587, local=True)
 
 
 def _other_ways(client: str, server: Server) -> Iterator[Case]:
@@ -103,9 +103,9 @@ def _other_ways(client: str, server: Server) -> Iterator[Case]:
             yield from plain_cases(name, client, server.domain, **more)
     for host in server.inner_hosts:
         name = f"stranger {client}, at the channel's name {host}"
-        yield make_case(name, REFUSE, client, STRANGER, f"victim@{host}")
+        yield make_case(name, REJECT, client, EXTERNAL_SENDER, f"victim@{host}")
     for sender in server.senders:
-        yield make_case(f"stranger {client} with the sender of an extra entry", REFUSE, client, sender, TARGET)
+        yield make_case(f"stranger {client} with the sender of an extra entry", REJECT, client, sender, TARGET)
 
 
 def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
@@ -117,9 +117,9 @@ def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
             yield make_case(name, NO_RELAY, client, sender, f"victim@{host}")
     for host in hosts:
         name = f"stranger {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
-        yield make_case(name, NO_RELAY, client, STRANGER, f"victim@{host}")
+        yield make_case(name, NO_RELAY, client, EXTERNAL_SENDER, f"victim@{host}")
     for exception in policy.relay_exceptions:
-        friend = f"friend@{(exception.sender_domains or (STRANGER_DOMAIN,))[0]}"
+        friend = f"friend@{(exception.sender_domains or (EXTERNAL_DOMAIN,))[0]}"
         named = exception.recipient_domains or hosts
         for host in [host for host in hosts if host in named][:DOMAINS]:
             name = f"stranger {client} as a friendly relay to {host}, which has a rewrite rule"
@@ -138,25 +138,27 @@ def _listed(policy: MailPolicy, block_list: BlockList, foreign: tuple[str, ...],
     clients = [client for client in foreign if ":" not in client]
     for client in clients:
         dns = {zone: {client: [LISTED]}}
-        yield make_case(f"{client} is listed by {zone}", REFUSE, client, STRANGER, own, local=True, dns=dns)
+        yield make_case(f"{client} is listed by {zone}", REJECT, client, EXTERNAL_SENDER, own, local=True, dns=dns)
         if block_list.stage == "mail":
             name = f"{client} is listed by {zone}, "
             postmaster = f"postmaster@{own.rpartition('@')[2]}"
-            yield make_case(f"{name}to postmaster", ACCEPT, client, STRANGER, postmaster, local=True, dns=dns)
-            yield make_case(f"{name}bounce", REFUSE, client, "", own, local=True, dns=dns)
+            yield make_case(f"{name}to postmaster", ACCEPT, client, EXTERNAL_SENDER, postmaster, local=True, dns=dns)
+            yield make_case(f"{name}bounce", REJECT, client, "", own, local=True, dns=dns)
             yield make_case(f"{name}logged in", ACCEPT, client, own, TARGET, authenticated=True, dns=dns)
         nothing = {zone: "SERVFAIL"}
-        yield make_case(f"{zone} does not answer", ACCEPT, client, STRANGER, own, local=True, dns=nothing)
+        yield make_case(f"{zone} does not answer", ACCEPT, client, EXTERNAL_SENDER, own, local=True, dns=nothing)
     for title, networks in (("internal", policy.internal), ("exempt", policy.exempt)):
         for network in sample([one for one in networks if one.version == 4], 3):
             client = ends(network, Claimed(())).inside[0]
             dns = {zone: {client: [LISTED]}}
-            yield make_case(f"{title} {client} is listed by {zone}", ACCEPT, client, STRANGER, own, local=True, dns=dns)
+            yield make_case(
+                f"{title} {client} is listed by {zone}", ACCEPT, client, EXTERNAL_SENDER, own, local=True, dns=dns
+            )
 
 
 def _sender_domain(foreign: tuple[str, ...], own: str) -> Iterator[Case]:
     sender = "nobody@no-such-domain.invalid"
     for client in foreign:
-        for dns, expect, name in (([], REFUSE, "does not exist"), ("SERVFAIL", ACCEPT, "gives no answer")):
+        for dns, expect, name in (([], REJECT, "does not exist"), ("SERVFAIL", ACCEPT, "gives no answer")):
             told = f"stranger {client}, sender's domain {name}"
             yield make_case(told, expect, client, sender, own, local=True, dns={"no-such-domain.invalid": dns})

@@ -143,15 +143,15 @@ def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Own
         known = record.tables.get(table) or OwnedTable(
             live, (), tuple((lines or {}).values()), table_notes(text, table)
         )
-        unknown += _unknown(table, live or (), wanted, known.ours)
+        unknown += _unknown(table, live or (), wanted, known.managed)
         text = set_table(text, table, wanted, LENGTHS)
-        owned[table] = known._replace(ours=tuple(wanted))
+        owned[table] = known._replace(managed=tuple(wanted))
     return text, owned, unknown
 
 
-def _unknown(table: str, live: tuple[Pair, ...], wanted: Iterable[Pair], ours: Iterable[Pair]) -> list[Unknown]:
+def _unknown(table: str, live: tuple[Pair, ...], wanted: Iterable[Pair], managed: Iterable[Pair]) -> list[Unknown]:
     """What is neither wanted nor ours; it stands before ours, or after the first one of ours."""
-    known = {*wanted, *ours}
+    known = {*wanted, *managed}
     first = next((number for number, pair in enumerate(live) if pair in known), len(live))
     found = [(number, pair) for number, pair in enumerate(live) if pair not in known]
     return [Unknown(table, "before" if number < first else "after", *pair) for number, pair in found]
@@ -161,7 +161,7 @@ def _give_back(text: str, table: str, known: OwnedTable) -> str:
     """A table as it was before it was ours; what somebody else has added since stays, in front."""
     live = _lines_of(text, table) or {}
     before = known.before or ()
-    since = [pair for pair in live if pair not in known.ours and pair not in before]
+    since = [pair for pair in live if pair not in known.managed and pair not in before]
     entries = [*since, *before]
     if entries:
         text = set_table(text, table, entries, LENGTHS, lines=dict(zip(before, known.lines)))
@@ -191,9 +191,9 @@ def _imta(
             text = set_default(text, keyword)
             continue
         place = (fold(channel), group_of(fold(keyword))[0])
-        ours = (keyword, *arguments)
+        managed = (keyword, *arguments)
         known = record.keywords.get(place)
-        keywords[place] = OwnedWords(known.before if known else _words(text, channel, keyword), ours)
+        keywords[place] = OwnedWords(known.before if known else _words(text, channel, keyword), managed)
         text = set_keyword(text, channel, keyword, arguments)
     rules = list(record.rules)
     for pattern, template in plan.rules:
@@ -213,8 +213,8 @@ def _take_back_imta(text: str, plan: Plan, record: Record, wanted: set[tuple[str
         if (DEFAULTS, group_of(fold(keyword))[0]) not in wanted:
             text = restore_defaults(text, keyword, before)
     for (channel, group), known in record.keywords.items():
-        if (channel, group) not in wanted and _words(text, channel, known.ours[0]) == known.ours:
-            text = clear_keyword(text, channel, known.ours[0]) if known.before is None else text
+        if (channel, group) not in wanted and _words(text, channel, known.managed[0]) == known.managed:
+            text = clear_keyword(text, channel, known.managed[0]) if known.before is None else text
             if known.before is not None:
                 text = set_keyword(text, channel, known.before[0], known.before[1:])
     used = {channel for channel, _group in wanted}
@@ -238,7 +238,7 @@ def _words(text: str, channel: str, keyword: str) -> tuple[str, ...] | None:
 def _dispatcher(text: str, plan: Plan, record: Record) -> tuple[str, dict[tuple[str, str], OwnedWords]]:
     wanted = {(fold(service), fold(name)) for service, name, _values in plan.options}
     for (service, name), known in record.options.items():
-        if (fold(service), fold(name)) not in wanted and _values(text, service, name) == known.ours:
+        if (fold(service), fold(name)) not in wanted and _values(text, service, name) == known.managed:
             text = set_option(text, service, name, list(known.before or ()))
             # A service that was not there before goes with its last option.
             text = remove_section(text, service) if known.before is None else text

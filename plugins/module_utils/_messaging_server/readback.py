@@ -27,7 +27,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     SEND_TABLE,
     Channels,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import STRANGER, TARGET
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER, TARGET
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 #: Flags that decide; others (a tag, a header line) say nothing about who may pass.
@@ -69,8 +69,8 @@ def read_back(product: Product, staged: Staged, clients: Iterable[str]) -> int:
 
 
 def _probes(clients: list[str], channels: Channels) -> Iterator[tuple[str, str]]:
-    yield SEND_TABLE, f"{channels.external}|{STRANGER}|{channels.external}|{TARGET}"
-    yield SEND_TABLE, f"{channels.internal}|{STRANGER}|{channels.external}|{TARGET}"
+    yield SEND_TABLE, f"{channels.external}|{EXTERNAL_SENDER}|{channels.external}|{TARGET}"
+    yield SEND_TABLE, f"{channels.internal}|{EXTERNAL_SENDER}|{channels.external}|{TARGET}"
     for client in clients[:: max(1, len(clients) // CLIENTS)][:CLIENTS] or clients:
         yield INTERNAL_TABLE, client
         # Without flag A nothing is looked up.

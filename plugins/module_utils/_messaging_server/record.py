@@ -29,7 +29,7 @@ class OwnedTable(NamedTuple):
     """
 
     before: tuple[Pair, ...] | None
-    ours: tuple[Pair, ...]
+    managed: tuple[Pair, ...]
     lines: tuple[str, ...] = ()
     notes: tuple[tuple[int, str], ...] = ()
 
@@ -38,7 +38,7 @@ class OwnedWords(NamedTuple):
     """A keyword with its arguments, or the values of an option: what stood there before, and what we put there."""
 
     before: tuple[str, ...] | None
-    ours: tuple[str, ...]
+    managed: tuple[str, ...]
 
 
 class Record(NamedTuple):
@@ -93,7 +93,7 @@ def load_record(text: bytes | None) -> Record:
             tables={
                 name: OwnedTable(
                     _pairs(one["before"]),
-                    _pairs(one["ours"]) or (),
+                    _pairs(one["managed"]) or (),
                     tuple(map(str, one["lines"])),
                     tuple((int(count), str(note)) for count, note in one["notes"]),
                 )
@@ -116,6 +116,6 @@ def _pairs(data: Any) -> tuple[Pair, ...] | None:
 
 def _words(data: Any) -> OwnedWords:
     before = data["before"]
-    if not data["ours"]:
+    if not data["managed"]:
         raise RecordError("it names a place that is ours without what we put there")
-    return OwnedWords(None if before is None else tuple(map(str, before)), tuple(map(str, data["ours"])))
+    return OwnedWords(None if before is None else tuple(map(str, before)), tuple(map(str, data["managed"])))

@@ -79,7 +79,7 @@ class Settings(NamedTuple):
     dns_library: str
     extra_entries: dict[str, Extra]
     unknown_entries: str
-    unusable_block_lists: str
+    unusable_dnsbls: str
 
 
 DEFAULTS: dict[str, Any] = {
@@ -91,7 +91,7 @@ DEFAULTS: dict[str, Any] = {
     "dns_library": "IMTA_LIB:dns_verify.so",
     "extra_entries": {},
     "unknown_entries": "stop",
-    "unusable_block_lists": "stop",
+    "unusable_dnsbls": "stop",
 }
 """Options of the settings and their defaults; the mapping form of the sender check finds address records only."""
 
@@ -99,7 +99,7 @@ _CHOICES = {
     "sender_domain_check_form": (KEYWORD, MAPPING),
     "release": tuple(LIMITS),
     "unknown_entries": ("stop", "replace"),
-    "unusable_block_lists": ("stop", "skip"),
+    "unusable_dnsbls": ("stop", "skip"),
 }
 _CHANNEL = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{MAX_CHANNEL_NAME - 1}}}")
 _RESERVED = ("defaults", "nodefaults")
@@ -119,7 +119,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         problems.add("settings", f"{shown(options)} is not a dictionary; write the variables without messaging_server_")
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    reader.refuse_unknown("settings")
+    reader.reject_unknown("settings")
     release = reader.choice("release")
     settings = Settings(
         channels=reader.channels(),
@@ -130,7 +130,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         dns_library=reader.library(),
         extra_entries=reader.extra_entries(release),
         unknown_entries=reader.choice("unknown_entries"),
-        unusable_block_lists=reader.choice("unusable_block_lists"),
+        unusable_dnsbls=reader.choice("unusable_dnsbls"),
     )
     reader.problems.raise_if_any()
     return settings

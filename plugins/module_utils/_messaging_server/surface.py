@@ -27,7 +27,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     SEND_TABLE,
     Extra,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import STRANGER
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,7 +133,7 @@ def outer_hosts(imta: ImtaFile, domains: Iterable[str], settings: Settings) -> t
             continue
         target = imta.channel_of_host(system)
         name = target.name if target else settings.channels.external
-        probe = f"{settings.channels.external}|{STRANGER}|{name}|victim@{host}"
+        probe = f"{settings.channels.external}|{EXTERNAL_SENDER}|{name}|victim@{host}"
         if not any(_matches(pattern, probe) for pattern in decided):
             found[host] = fold(name) == fold(settings.channels.external)
     # Those that go elsewhere first: an included list of top-level domains has more than are looked at.

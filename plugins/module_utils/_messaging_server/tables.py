@@ -322,7 +322,7 @@ def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
     ORIG_SEND_ACCESS lets these pairs pass besides mail for our own domains, which must not be refused here.
     """
     policy, external = sources.policy, sources.settings.channels.external
-    ours: dict[str, int] = {}
+    managed: dict[str, int] = {}
     closed: dict[str, int] = {}
     for destination in _outward(sources):
         for index, exception in enumerate(policy.relay_exceptions):
@@ -331,12 +331,12 @@ def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
                 # Not looked up in lists: an entry cannot leave out one domain and let the others go on.
                 client = f"{_CLIENT}|SMTP{_VISIBLE}|{_TYPE}|{external}|{_VISIBLE}@{sender}|{destination}"
                 for domain in policy.domains:
-                    ours.setdefault(f"{client}|{_VISIBLE}@{domain}", index)
+                    managed.setdefault(f"{client}|{_VISIBLE}@{domain}", index)
             others = [f"*@{domain}" for domain in recipients if domain not in policy.domains]
             for recipient in others if recipients else ("*",):
                 for sender in [f"*@{domain}" for domain in senders] or ["*"]:
                     closed.setdefault(f"TCP|*|*|*|*|*|*|{external}|{sender}|{destination}|{recipient}", index)
-    for pattern, index in ours.items():
+    for pattern, index in managed.items():
         yield Row(pattern, "$Y$E", "relay_exceptions", f"[{index}]")
     # The narrow ones first, so that each can be reached.
     for pattern, index in sorted(closed.items(), key=lambda one: -one[0].count("@")):

@@ -234,11 +234,11 @@ def _unusable_lists(
     policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
 ) -> tuple[set[str], list[str]]:
     """Block lists that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
-    templates = [template for table in live.record.tables.values() for _pattern, template in table.ours]
-    zones = [value for words in live.record.options.values() for value in words.ours]
+    templates = [template for table in live.record.tables.values() for _pattern, template in table.managed]
+    zones = [value for words in live.record.options.values() for value in words.managed]
     new = {
         one.zone: index
         for index, one in enumerate(policy.block_lists)
         if f"{one.zone}." not in zones and not any(f",{one.zone}.," in template for template in templates)
     }
-    return unusable_lists(new, names, "messaging_server", settings.unusable_block_lists == "skip", ERRORS_LIST)
+    return unusable_lists(new, names, "messaging_server", settings.unusable_dnsbls == "skip", ERRORS_LIST)

@@ -121,8 +121,8 @@ def choose_backend(wish: str) -> str:
     if not present:
         raise ConflictError("iptables is not installed on the host; install the package iptables")
     lives = {backend: _both_families(backend) for backend in present}
-    ours = [backend for backend in present if any(live.ours for live in lives[backend])]
-    if len(ours) == 2:
+    managed = [backend for backend in present if any(live.managed for live in lives[backend])]
+    if len(managed) == 2:
         raise ConflictError(
             "both iptables-nft and iptables-legacy hold chains named MAILHOST-*, so it is unclear which decide; "
             "delete those of one variant, or flush them, and run again"
@@ -131,13 +131,13 @@ def choose_backend(wish: str) -> str:
         raise ConflictError(
             f'packet_filter_backend: "{wish}" is not installed on the host; write "auto" or "{present[0]}"'
         )
-    if wish != "auto" and ours and ours != [wish]:
+    if wish != "auto" and managed and managed != [wish]:
         raise ConflictError(
-            f'packet_filter_backend: "{wish}" would leave our rules in iptables-{ours[0]}; '
+            f'packet_filter_backend: "{wish}" would leave our rules in iptables-{managed[0]}; '
             "run once with packet_filter_state: absent and packet_filter_backend: auto"
         )
-    if wish != "auto" or ours:
-        return wish if wish != "auto" else ours[0]
+    if wish != "auto" or managed:
+        return wish if wish != "auto" else managed[0]
     return _in_use(present, lives)
 
 

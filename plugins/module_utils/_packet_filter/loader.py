@@ -203,7 +203,7 @@ class Live(NamedTuple):
     """Foreign rules that jump into our chains."""
 
     @property
-    def ours(self) -> bool:
+    def managed(self) -> bool:
         """Whether anything of ours is live."""
         return bool(self.chains) or any(self.jumps.values())
 
@@ -306,8 +306,8 @@ def live_sets(names: Iterable[str]) -> dict[str, str]:
 
 def digest(lives: Mapping[str, Live], members: Mapping[str, str]) -> str:
     """Return a digest of all that is ours in the live state; ``members`` are the digests of the live sets."""
-    ours = {family: [live.chains, live.jumps] for family, live in lives.items()}
-    return hashlib.sha256(json.dumps([ours, members], sort_keys=True).encode("utf-8")).hexdigest()
+    managed = {family: [live.chains, live.jumps] for family, live in lives.items()}
+    return hashlib.sha256(json.dumps([managed, members], sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def live_digest(backend: str, sets: Iterable[str]) -> str:
@@ -406,7 +406,7 @@ def load_rules(family: str, text: str, state: State) -> None:
     restore = [command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)]
     for left in reversed(range(LOAD_TRIES)):
         live = read_live(family, state.backend)
-        if not text and not live.ours:
+        if not text and not live.managed:
             return
         try:
             run(restore, transaction(text, live, state.jump_after))

@@ -153,9 +153,9 @@ def _try_connection(connection: Connection) -> list[str]:
 def _wire(child: int, family: int, connection: Connection) -> None:
     """Lay a cable between our namespace and the child's, once the child has one."""
     bits, version = ("128", "-6") if family == socket.AF_INET6 else ("32", "-4")
-    ours = os.readlink("/proc/self/ns/net")
+    managed = os.readlink("/proc/self/ns/net")
     deadline = time.monotonic() + CONNECT_TIMEOUT
-    while os.readlink(f"/proc/{child}/ns/net") == ours:
+    while os.readlink(f"/proc/{child}/ns/net") == managed:
         if time.monotonic() > deadline:
             raise loader.LoadError("a second network namespace did not come up")
         time.sleep(0.005)

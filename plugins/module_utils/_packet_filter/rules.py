@@ -314,11 +314,11 @@ class _Compiler:
             self._udp(chain, flow, incoming=False)
 
     def _udp(self, chain: str, flow: Flow, incoming: bool) -> None:
-        theirs, ours = flow.service.client_ports, str(flow.service.port)
+        theirs, managed = flow.service.client_ports, str(flow.service.port)
         if flow.service.name == "dhcp" and self.table.version == 6:
-            theirs, ours = "546", "547"
+            theirs, managed = "546", "547"
         opening = incoming == (flow.direction == SERVER)
-        packet = udp(theirs, ours) if opening else udp(ours, theirs)
+        packet = udp(theirs, managed) if opening else udp(managed, theirs)
         # Answers to a DHCP broadcast belong to no connection.
         states = "" if flow.service.name == "dhcp" else self.state("NEW,ESTABLISHED" if opening else "ESTABLISHED")
         for address, in_set in self._peers(flow, "src" if incoming else "dst"):

@@ -119,7 +119,7 @@ def settle(root: str, change: bool) -> None:
 def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
     """Whether nothing of ours is live, on disk, or comes back at boot."""
     return (
-        not any(live.ours for live in lives.values())
+        not any(live.managed for live in lives.values())
         and not os.path.exists(root)
         and not boot_files()
         and not loader.live_set_names()
@@ -183,7 +183,7 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
         os.mkdir(generation, mode=0o700)
         stage(wanted, generation)
         known_sets = loader.live_set_names()
-        had_rules = any(loader.read_live(family, wanted.state.backend).ours for family in loader.FAMILIES)
+        had_rules = any(loader.read_live(family, wanted.state.backend).managed for family in loader.FAMILIES)
         new_sets = loader.begin_sets(wanted.texts["sets"])
         try:
             notes = prove_staged(generation, connection)

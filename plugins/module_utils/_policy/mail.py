@@ -131,7 +131,7 @@ def read_mail_policy(options: Any, names: Mapping[str, str] | None = None) -> Ma
         problems.add("policy", f"{shown(options)} is not a dictionary; write the variables without mailhost_")
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    reader.refuse_unknown("policy")
+    reader.reject_unknown("policy")
     policy = MailPolicy(
         domains=reader.domains(reader.path("domains"), reader.value("domains")),
         internal=reader.inside(reader.path("internal_networks"), reader.value("internal_networks")),

@@ -63,7 +63,7 @@ class OptionReader:
         self.options = options
         self.names = names
 
-    def refuse_unknown(self, what: str) -> None:
+    def reject_unknown(self, what: str) -> None:
         """Note every key that is no option; ``what`` is what the dictionary is called."""
         for key in self.options:
             if key not in self.known.defaults:

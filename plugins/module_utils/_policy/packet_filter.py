@@ -98,8 +98,8 @@ DEFAULTS: dict[str, Any] = {
     "smtp_client_users": "auto",
     "new_connections_per_minute": 0,
     "new_connections_burst": 30,
-    "log_refusals": True,
-    "log_refusals_per_minute": 10,
+    "log_denied": True,
+    "log_denied_per_minute": 10,
     "log_prefix": "mailhost",
 }
 """Options of a packet filter policy and their defaults; the same values stand in roles/packet_filter/defaults."""
@@ -114,7 +114,7 @@ _CHOICES = {
 _RANGES = {
     "new_connections_per_minute": (0, 1000),
     "new_connections_burst": (1, 1000),
-    "log_refusals_per_minute": (1, 600),
+    "log_denied_per_minute": (1, 600),
 }
 _FLOW_KEYS = ("service", "direction", "peers", "comment", "new_connections_per_minute")
 
@@ -297,7 +297,7 @@ def read_packet_filter_policy(
         )
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    reader.refuse_unknown("policy")
+    reader.reject_unknown("policy")
     per_minute = reader.number("new_connections_per_minute")
     blocked = reader.networks("blocked_networks", allow_any=False)
     from_files = [
@@ -316,7 +316,7 @@ def read_packet_filter_policy(
         state_match=reader.choice("state_match"),
         smtp_client_users=reader.users(),
         burst=reader.number("new_connections_burst"),
-        log_per_minute=reader.number("log_refusals_per_minute") if reader.boolean("log_refusals") else 0,
+        log_per_minute=reader.number("log_denied_per_minute") if reader.boolean("log_denied") else 0,
         log_prefix=reader.log_prefix(),
     )
     _check_contradictions(reader, policy)

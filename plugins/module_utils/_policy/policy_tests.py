@@ -18,7 +18,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import NetworkError, parse_address
 
 PATH = "mailhost_policy_tests"
-EXPECTATIONS = ("accept", "refuse")
+EXPECTATIONS = ("accept", "reject")
 PORTS = (25, 465, 587)
 LONGEST = 320
 """Characters of an address (RFC 5321, section 4.5.3.1: 64 of the local part, 255 of the domain)."""

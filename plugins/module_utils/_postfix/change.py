@@ -275,11 +275,11 @@ def _unusable_lists(
     policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
 ) -> tuple[set[str], list[str]]:
     """Lists that are not in use yet are tested."""
-    used = " ".join(owned.ours or "" for owned in live.record.main.values())
+    used = " ".join(owned.managed or "" for owned in live.record.main.values())
     # Whole names: a zone may be the end of another, behind a key.
     zones = set(re.findall(r"(?<![\w.-])[\w.-]+(?==)", used))
     new = {one.zone: index for index, one in enumerate(policy.block_lists) if one.zone not in zones}
-    return unusable_lists(new, names, "postfix", settings.unusable_block_lists == SKIP)
+    return unusable_lists(new, names, "postfix", settings.unusable_dnsbls == SKIP)
 
 
 def _login_trouble(settings: Settings, queue: str) -> list[str]:
@@ -311,7 +311,7 @@ def _digest(wanted: Wanted, live: Live) -> str:
     composed = wanted.composed
     version = live.facts.parameters.get("mail_version", "")
     # What decides whether the run goes on is no part of what was proven.
-    settings = wanted.settings and wanted.settings._replace(unknown_entries="", unusable_block_lists="")
+    settings = wanted.settings and wanted.settings._replace(unknown_entries="", unusable_dnsbls="")
     whole = [composed.main, composed.master, composed.maps, wanted.policy, settings, wanted.tests, version]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 

@@ -17,7 +17,10 @@ from ipaddress import IPv6Address
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import parse_address
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import STRANGER, relay_forms
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
+    EXTERNAL_SENDER,
+    relay_forms,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 STEP = "ask the live Postfix"
@@ -85,7 +88,7 @@ def _offered(port: int, addresses: Iterable[str], signs: tuple[bytes, ...] = ())
                 session.ehlo()
                 if session.has_extn("auth"):
                     told.append(f"port {port} offers AUTH without TLS")
-                code, text = session.docmd("MAIL", f"FROM:<{STRANGER}>")
+                code, text = session.docmd("MAIL", f"FROM:<{EXTERNAL_SENDER}>")
                 if port == SUBMISSION and code < 400:
                     told.append(f"port {port} takes a sender who has not logged in: {code} {_text(text)}")
                 if NO_MILTER in signs and text.startswith(NO_MILTER):
@@ -111,7 +114,7 @@ def _stranger(address: str, policy: MailPolicy, signs: tuple[bytes, ...]) -> lis
             for form in forms:
                 session.docmd("RSET")
                 # A sender whose domain does not exist would be refused for that.
-                session.docmd("MAIL", f"FROM:<{'' if form.mail_from == STRANGER else form.mail_from}>")
+                session.docmd("MAIL", f"FROM:<{'' if form.mail_from == EXTERNAL_SENDER else form.mail_from}>")
                 code, text = session.docmd("RCPT", f"TO:<{form.rcpt_to}>")
                 if code < 400:
                     form_told = f"{form.name}, RCPT TO:<{form.rcpt_to}>: {code} {_text(text)}"

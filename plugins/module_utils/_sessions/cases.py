@@ -20,8 +20,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clien
     strangers,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    STRANGER,
-    STRANGER_DOMAIN,
+    EXTERNAL_DOMAIN,
+    EXTERNAL_SENDER,
     TARGET,
     TARGET_DOMAIN,
     RelayForm,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import PolicyTest
 
-ACCEPT, REFUSE, NO_RELAY = "accept", "refuse", "no relay"
+ACCEPT, REJECT, NO_RELAY = "accept", "reject", "no relay"
 
 #: Networks of a list whose ends are looked at; the others are said in the same way.
 SAMPLE = 12
@@ -110,7 +110,7 @@ def make_case(  # noqa: PLR0913 - the parts of a session
     dns.update(more.pop("dns", {}))
     session = {
         "client": client,
-        "helo": STRANGER_DOMAIN,
+        "helo": EXTERNAL_DOMAIN,
         "mail_from": mail_from,
         "rcpt_to": [rcpt_to],
         "dns": dns,
@@ -122,20 +122,20 @@ def make_case(  # noqa: PLR0913 - the parts of a session
 def relay_cases(name: str, client: str, forms: Iterable[RelayForm], domain: str, **more: Any) -> Iterator[Case]:
     """All forms in which a stranger asks to relay."""
     for form in forms:
-        yield make_case(f"{name}: {form.name}", REFUSE, client, form.mail_from, completed(form.rcpt_to, domain), **more)
+        yield make_case(f"{name}: {form.name}", REJECT, client, form.mail_from, completed(form.rcpt_to, domain), **more)
 
 
 def delivery_cases(client: str, own: tuple[str, ...]) -> Iterator[Case]:
     """What a stranger may do: send to us."""
     for recipient in own:
-        yield make_case(f"stranger {client} to our own domain", ACCEPT, client, STRANGER, recipient, local=True)
+        yield make_case(f"stranger {client} to our own domain", ACCEPT, client, EXTERNAL_SENDER, recipient, local=True)
     yield make_case(f"stranger {client}, bounce to our own domain", ACCEPT, client, "", own[0], local=True)
 
 
 def plain_cases(name: str, client: str, domain: str, **more: Any) -> Iterator[Case]:
     """The plain forms, for one more way in: the others differ in the recipient, which every way treats alike."""
-    for sender, told in ((STRANGER, "plain"), ("", "null sender"), (f"postmaster@{domain}", "spoofed sender")):
-        yield make_case(f"{name}: {told}", REFUSE, client, sender, TARGET, **more)
+    for sender, told in ((EXTERNAL_SENDER, "plain"), ("", "null sender"), (f"postmaster@{domain}", "spoofed sender")):
+        yield make_case(f"{name}: {told}", REJECT, client, sender, TARGET, **more)
 
 
 def exempt_cases(policy: MailPolicy, people: People, domain: str) -> Iterator[Case]:
@@ -157,13 +157,13 @@ def internal_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
             yield make_case(f"internal {client} of {network}", ACCEPT, client, own, TARGET)
             yield make_case(f"internal {client} of {network}, to us", ACCEPT, client, own, own, local=True)
         for client in edge.outside:
-            yield make_case(f"{client} next to internal {network}", NO_RELAY, client, STRANGER, TARGET)
+            yield make_case(f"{client} next to internal {network}", NO_RELAY, client, EXTERNAL_SENDER, TARGET)
 
 
-def friend_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
+def relay_exception_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
     """What relay exceptions allow, and what lies next to it."""
     for exception in policy.relay_exceptions:
-        senders = exception.sender_domains or (STRANGER_DOMAIN,)
+        senders = exception.sender_domains or (EXTERNAL_DOMAIN,)
         # Mail to our own domains is for everybody, whatever an exception says of it.
         named = exception.recipient_domains or (TARGET_DOMAIN,)
         foreign = [domain for domain in named if domain not in policy.domains]
@@ -173,7 +173,9 @@ def friend_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
             for client in edge.inside:
                 yield make_case(f"friendly relay {client}", ACCEPT, client, *pair, local=not foreign)
                 if exception.sender_domains and foreign:
-                    yield make_case(f"friendly relay {client}, other sender", NO_RELAY, client, STRANGER, pair[1])
+                    yield make_case(
+                        f"friendly relay {client}, other sender", NO_RELAY, client, EXTERNAL_SENDER, pair[1]
+                    )
                 if exception.recipient_domains:
                     yield make_case(f"friendly relay {client}, other recipient", NO_RELAY, client, pair[0], TARGET)
             for client in edge.outside if foreign else ():
@@ -190,7 +192,7 @@ def blocked_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
     """Who is blocked may not even send to us."""
     for network in sample(policy.blocked, SAMPLE):
         for client in ends(network, Claimed(())).inside:
-            yield make_case(f"blocked {client}", REFUSE, client, STRANGER, people.own[0], local=True)
+            yield make_case(f"blocked {client}", REJECT, client, EXTERNAL_SENDER, people.own[0], local=True)
 
 
 def completed(recipient: str, domain: str) -> str:

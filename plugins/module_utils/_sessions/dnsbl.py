@@ -90,7 +90,7 @@ def unusable_lists(
     if problems and not skip:
         hint = (
             "remove it, correct its zone or the host's resolver, "
-            f"or write {role}_unusable_block_lists: skip to go on without it"
+            f"or write {role}_unusable_dnsbls: skip to go on without it"
         )
         raise PolicyError([f"{problem}; {hint}" for problem in problems.values()])
     return set(problems), [f"{problem}; it is left out" for problem in problems.values()]

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 #: Domains that no host of ours serves (RFC 6761: .example is nobody's).
 TARGET_DOMAIN = "relay-target.example"
-STRANGER_DOMAIN = "relay-sender.example"
+EXTERNAL_DOMAIN = "relay-sender.example"
 
 #: Addresses of RFC 5737 and RFC 3849 that stand for a server elsewhere.
 TARGET4 = "203.0.113.25"
 TARGET6 = "2001:db8:ffff:ffff::25"
 
-STRANGER = f"stranger@{STRANGER_DOMAIN}"
+EXTERNAL_SENDER = f"external@{EXTERNAL_DOMAIN}"
 TARGET = f"victim@{TARGET_DOMAIN}"
 
 
@@ -84,15 +84,15 @@ def relay_forms(own_domain: str, own_address: str, channel_hosts: tuple[str, ...
         "sender at localhost": "root@localhost",
         "sender without domain": "postmaster",
         "sender is the target": TARGET,
-        "sender with a route": f"@{own_domain}:{STRANGER}",
-        "sender with percent": f"stranger%{STRANGER_DOMAIN}@{own_domain}",
-        "quoted local sender": f'"user@{own_domain}"@{STRANGER_DOMAIN}',
+        "sender with a route": f"@{own_domain}:{EXTERNAL_SENDER}",
+        "sender with percent": f"stranger%{EXTERNAL_DOMAIN}@{own_domain}",
+        "quoted local sender": f'"user@{own_domain}"@{EXTERNAL_DOMAIN}',
         "sender at a literal": "stranger@[127.0.0.1]",
     }
-    forms = [RelayForm(name, STRANGER, path) for name, path in recipients.items()]
+    forms = [RelayForm(name, EXTERNAL_SENDER, path) for name, path in recipients.items()]
     forms += [RelayForm(name, path, TARGET) for name, path in senders.items()]
     for host in channel_hosts:
-        forms.append(RelayForm(f"percent, {host}", STRANGER, f"victim%{TARGET_DOMAIN}@{host}"))
-        forms.append(RelayForm(f"quoted, {host}", STRANGER, f'"{TARGET}"@{host}'))
-        forms.append(RelayForm(f"source route, {host}", STRANGER, f"@{host}:{TARGET}"))
+        forms.append(RelayForm(f"percent, {host}", EXTERNAL_SENDER, f"victim%{TARGET_DOMAIN}@{host}"))
+        forms.append(RelayForm(f"quoted, {host}", EXTERNAL_SENDER, f'"{TARGET}"@{host}'))
+        forms.append(RelayForm(f"source route, {host}", EXTERNAL_SENDER, f"@{host}:{TARGET}"))
     return forms

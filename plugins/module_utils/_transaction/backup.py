@@ -8,7 +8,7 @@ Private to the collection: other collections must not import it.
 
 In the state folder::
 
-    lock              held by the run, and by its guardian, until all is settled
+    lock              held by the run, and by its watchdog, until all is settled
     tool              the tool that is running (see _configuration_tool)
     journal.json      names the backup of a change that is under way
     notice            what was put back after a run was killed, for the next run to tell

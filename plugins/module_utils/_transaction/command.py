@@ -60,7 +60,7 @@ def run_tool(
 
     with _scratch() as output:
         try:
-            # The guardian runs tools as well, and has no AnsibleModule whose run_command could be used.
+            # The watchdog runs tools as well, and has no AnsibleModule whose run_command could be used.
             tool = subprocess.Popen(  # noqa: S603 (a list, no shell) # pylint: disable=ansible-bad-function,subprocess-popen-preexec-fn
                 list(command),
                 stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ Private to the collection: other collections must not import it.
 Backup, journal, staged files, swap, check, build, activate, the service answers:
 only then is the change final, by one rename. Whatever fails, or is killed, before
 that leads back to the former files and the former built files, byte for byte, and
-to a service that was activated with them: by the run itself, by its guardian when
+to a service that was activated with them: by the run itself, by its watchdog when
 it was killed, by the next run when both were killed or the power was lost.
 """
 
@@ -46,10 +46,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
     sync_folder,
     write_copy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.guardian import Guardian
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.watchdog import Watchdog
 
 LOCK_SECONDS = 10.0
-"""How long to wait for another run: the guardian of a killed run needs a few seconds."""
+"""How long to wait for another run: the watchdog of a killed run needs a few seconds."""
 ALIVE_SECONDS = 60.0
 """How long a service may take to answer again after its activation."""
 END_SECONDS = 2.0
@@ -140,7 +140,7 @@ def apply(
 
 
 def recover(state: str, driver: Driver) -> str:
-    """Put back what a killed run left, and return the sentence about it, or about what a guardian put back."""
+    """Put back what a killed run left, and return the sentence about it, or about what a watchdog put back."""
     if not os.path.exists(state):
         return ""
     with _locked(state):
@@ -176,8 +176,8 @@ def plan_rollback(state: str, driver: Driver) -> RollbackPlan:
                 continue
             live = read_file(entry.path)
             # Files of the state folder are ours alone, and may be written between two changes.
-            ours = os.path.dirname(entry.path) == os.path.realpath(state)
-            if digest(live) not in (entry.after, entry.before) and not ours:
+            managed = os.path.dirname(entry.path) == os.path.realpath(state)
+            if digest(live) not in (entry.after, entry.before) and not managed:
                 edited.append(entry.path)
             old = backup.stored_content(state, names[-1], entry)
             changes.append(Change(entry.path, live, old, entry.attributes))
@@ -214,12 +214,12 @@ def rollback(state: str, driver: Driver, *, force: bool = False) -> str:
 
 
 def _guarded(state: str, driver: Driver, work: _Work, lock: int) -> str:
-    guardian = Guardian(functools.partial(_rescue, state, driver), [lock])
-    guardian.start()
+    watchdog = Watchdog(functools.partial(_rescue, state, driver), [lock])
+    watchdog.start()
     try:
         return _apply(state, driver, work)
     finally:
-        guardian.dismiss()
+        watchdog.dismiss()
 
 
 def _apply(state: str, driver: Driver, work: _Work) -> str:
@@ -345,7 +345,7 @@ def _settle(state: str, driver: Driver) -> None:
 
 
 def _rescue(state: str, driver: Driver) -> None:
-    """Do what the killed run can no longer do; called by the guardian, which holds the lock."""
+    """Do what the killed run can no longer do; called by the watchdog, which holds the lock."""
     _settle(state, driver)
 
 
@@ -425,7 +425,7 @@ def _runner(state: str) -> Runner:
 
 @contextlib.contextmanager
 def _locked(state: str) -> Iterator[int]:
-    """Hold the lock of the state folder. A guardian holds the same lock, so closing it here does not release it."""
+    """Hold the lock of the state folder. A watchdog holds the same lock, so closing it here does not release it."""
     os.makedirs(state, mode=0o700, exist_ok=True)
     handle = os.open(os.path.join(state, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

@@ -27,7 +27,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ask_lists
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import STRANGER
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.client import (
     ClosedError,
     Conversation,
@@ -293,7 +293,7 @@ def _ask_relay(
             else:
                 found = [
                     one._replace(form=one.form._replace(name=f"{port}: {one.form.name}"))
-                    for one in ask_forms(envelopes, few, own, STRANGER)
+                    for one in ask_forms(envelopes, few, own, EXTERNAL_SENDER)
                 ]
                 relay = relay._replace(asked=[*relay.asked, *found])
         except NoAnswerError as error:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    STRANGER,
+    EXTERNAL_SENDER,
     RelayForm,
     relay_forms,
 )
@@ -126,7 +126,7 @@ def ask_control(envelopes: Envelopes, domain: str) -> Control:
     """
     told = ""
     later: list[Control] = []
-    for mail_from in (STRANGER, ""):
+    for mail_from in (EXTERNAL_SENDER, ""):
         for rcpt_to in (f"postmaster@{domain}", "postmaster"):
             reply = envelopes.ask(mail_from, rcpt_to)
             if reply.temporary:
@@ -137,14 +137,14 @@ def ask_control(envelopes: Envelopes, domain: str) -> Control:
                 return Control(True, mail_from, rcpt_to, reply.line)
             if reply.temporary:
                 later.append(Control(True, mail_from, rcpt_to, reply.line))
-    return later[0] if later else Control(False, STRANGER, f"postmaster@{domain}", told)
+    return later[0] if later else Control(False, EXTERNAL_SENDER, f"postmaster@{domain}", told)
 
 
 def ask_forms(envelopes: Envelopes, forms: list[RelayForm], own: tuple[str, ...], sender: str) -> list[Asked]:
     """Ask for all forms; ``own`` are the domains that are the server's, ``sender`` is who stands for a stranger."""
     anybody: dict[str, bool] = {}
     found = []
-    for form in [form._replace(mail_from=sender) if form.mail_from == STRANGER else form for form in forms]:
+    for form in [form._replace(mail_from=sender) if form.mail_from == EXTERNAL_SENDER else form for form in forms]:
         outcome, told = outcome_of(envelopes, form.mail_from, form.rcpt_to)
         domain = domain_of(form.rcpt_to)
         if outcome == ACCEPTED and domain in own:

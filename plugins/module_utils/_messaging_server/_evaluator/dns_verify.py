@@ -109,7 +109,7 @@ class StaticResolver:
         return self._records_of(name, "A")
 
 
-def block_list_name(address: str, zone: str) -> str | None:
+def dnsbl_name(address: str, zone: str) -> str | None:
     """The name to ask a block list for: the octets reversed in front of the zone. None when it is no IPv4 address."""
     try:
         parsed = ipaddress.IPv4Address(address)
@@ -124,7 +124,7 @@ def listing(resolver: Resolver, address: str, zone: str) -> tuple[bool, str]:
     Every answer counts, also the error answers of block lists: the routines cannot mask return codes. No definite
     answer counts as not listed.
     """
-    name = block_list_name(address, zone)
+    name = dnsbl_name(address, zone)
     if name is None:
         return False, ""
     texts = resolver.texts(name)

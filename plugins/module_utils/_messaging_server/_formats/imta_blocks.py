@@ -80,10 +80,10 @@ def restore_defaults(text: str, keyword: str, before: Sequence[str]) -> str:
             continue
         old = before[number] if number < len(before) else fold(keyword)
         number += 1
-        ours = [one for one in keywords_of(words[1:]) if one.name == fold(keyword)]
-        if ours and old != fold(keyword):
-            start = ours[-1].start if old else ours[-1].start - 1
-            text = replaced(text, line, start, ours[-1].end, old)
+        managed = [one for one in keywords_of(words[1:]) if one.name == fold(keyword)]
+        if managed and old != fold(keyword):
+            start = managed[-1].start if old else managed[-1].start - 1
+            text = replaced(text, line, start, managed[-1].end, old)
     return text
 
 

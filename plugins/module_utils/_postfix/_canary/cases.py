@@ -17,12 +17,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     SUBMISSIONS,
     Entrance,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import registries
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import public_suffixes
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import ADDRESS, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
     ACCEPT,
     NO_RELAY,
-    REFUSE,
+    REJECT,
     SAMPLE,
     Case,
     People,
@@ -30,17 +30,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
     cases_of_tests,
     delivery_cases,
     exempt_cases,
-    friend_cases,
     internal_cases,
     make_case,
     people_of,
     plain_cases,
     relay_cases,
+    relay_exception_cases,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed, ends, sample
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    STRANGER,
-    STRANGER_DOMAIN,
+    EXTERNAL_DOMAIN,
+    EXTERNAL_SENDER,
     TARGET,
     TARGET_DOMAIN,
     relay_forms,
@@ -78,7 +78,7 @@ class Server(NamedTuple):
     """
 
     domain: str
-    ours: frozenset[str]
+    managed: frozenset[str]
     address: str
     entrances: tuple[Entrance, ...]
     delivers: bool = True
@@ -92,19 +92,19 @@ class Server(NamedTuple):
 def canary_cases(policy: MailPolicy, settings: Settings, server: Server) -> Iterator[Case]:
     """All sessions for a policy, each with the service at which it is held."""
     people = people_of(policy, server.domain)
-    ours = [(SUBMISSION, SUBMISSIONS), ()][not settings.submission]
+    managed = [(SUBMISSION, SUBMISSIONS), ()][not settings.submission]
     smtp = server.entrance(SMTP)
     if smtp is not None:
         for case in _port_25(policy, people, server):
             yield _held(case, smtp, server)
-    for role in ours:
+    for role in managed:
         entrance = server.entrance(role)
         if entrance is not None:
             for case in _submission(policy, settings, people, server):
                 if case.session["tls"] or not entrance.wrapped:
                     yield _held(_named(case, role), entrance, server)
     for entrance in server.entrances:
-        if entrance.role not in (SMTP, *ours):
+        if entrance.role not in (SMTP, *managed):
             for case in _elsewhere(people, server, entrance):
                 yield _held(case, entrance, server)
 
@@ -128,12 +128,12 @@ def cases_of_user(
     return found, notes
 
 
-def is_ours(recipient: str, ours: frozenset[str]) -> bool:
+def is_managed(recipient: str, managed: frozenset[str]) -> bool:
     """Whether a recipient is a plain mailbox of ours; a route before it is not followed (RFC 5321, appendix F.2)."""
     if recipient.startswith("@"):
         recipient = recipient.partition(":")[2]
     local, _at, domain = recipient.rpartition("@")
-    return bool(local) and not _ROUTING & set(local) and domain.lower() in ours
+    return bool(local) and not _ROUTING & set(local) and domain.lower() in managed
 
 
 def login_of(sender: str, settings: Settings) -> str:
@@ -147,11 +147,11 @@ def login_of(sender: str, settings: Settings) -> str:
 def _held(case: Case, entrance: Entrance, server: Server, expect: str = "") -> Case:
     recipient = case.session["rcpt_to"][0]
     if not expect:
-        routed = case.expect == REFUSE and not case.local and is_ours(recipient, server.ours)
+        routed = case.expect == REJECT and not case.local and is_managed(recipient, server.managed)
         expect = NO_RELAY if routed else case.expect
     port = _PORTS.get(entrance.role, entrance.name.rpartition(":")[2])
     session = {"tls": False, "authenticated": "", **case.session, "service": entrance.name, "port": port}
-    return case._replace(expect=expect, session=session, local=case.local or is_ours(recipient, server.ours))
+    return case._replace(expect=expect, session=session, local=case.local or is_managed(recipient, server.managed))
 
 
 def _named(case: Case, role: str) -> Case:
@@ -167,7 +167,7 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
     for client in people.foreign:
         yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain)
         name = f"stranger {client} is told the relay rejection"
-        yield make_case(name, REFUSE, client, STRANGER, TARGET, text=policy.relay_rejection)
+        yield make_case(name, REJECT, client, EXTERNAL_SENDER, TARGET, text=policy.relay_rejection)
         yield from plain_cases(f"stranger {client} with TLS", client, server.domain, tls=True)
         for tls in (False, True):
             behind = " with TLS" if tls else ""
@@ -176,7 +176,9 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
         if server.delivers:
             yield from delivery_cases(client, people.own)
         # Postfix takes mail for this recipient wherever it comes from (RFC 5321, section 4.5.1).
-        yield make_case(f"message of stranger {client}", NO_MISTAKE, client, STRANGER, "postmaster", message=True)
+        yield make_case(
+            f"message of stranger {client}", NO_MISTAKE, client, EXTERNAL_SENDER, "postmaster", message=True
+        )
         if ":" not in client:
             yield from plain_cases(f"stranger ::ffff:{client}", f"::ffff:{client}", server.domain)
     yield from _registry_cases(policy, people, server)
@@ -187,7 +189,7 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
     for network in [one for one in policy.internal if one.version == 4][:1]:
         client = f"::ffff:{ends(network, people.claimed).inside[0]}"
         yield make_case(f"internal {client} of {network}", ACCEPT, client, people.own[0], TARGET)
-    yield from friend_cases(
+    yield from relay_exception_cases(
         policy._replace(relay_exceptions=tuple(sample(policy.relay_exceptions, EXCEPTIONS))), people
     )
     yield from blocked_cases(policy, people)
@@ -195,11 +197,11 @@ def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Cas
 
 def _registry_cases(policy: MailPolicy, people: People, server: Server) -> Iterator[Case]:
     """A domain beside ours: a parent of ours in relay_domains has all below it (parent_domain_matches_subdomains)."""
-    beside = {end: None for domain in (*policy.domains, server.host) for end in registries(domain)}
-    for end in [one for one in beside if one not in server.ours][:_REGISTRIES]:
+    beside = {end: None for domain in (*policy.domains, server.host) for end in public_suffixes(domain)}
+    for end in [one for one in beside if one not in server.managed][:_REGISTRIES]:
         target = f"victim@{TARGET_DOMAIN.partition('.')[0]}.{end}"
         for client in people.foreign[:1]:
-            yield make_case(f"stranger {client}, to somebody else below {end}", REFUSE, client, STRANGER, target)
+            yield make_case(f"stranger {client}, to somebody else below {end}", REJECT, client, EXTERNAL_SENDER, target)
 
 
 def _submission(policy: MailPolicy, settings: Settings, people: People, server: Server) -> Iterator[Case]:
@@ -215,19 +217,19 @@ def _submission(policy: MailPolicy, settings: Settings, people: People, server: 
             behind = "with" if tls else "without"
             yield from plain_cases(f"stranger {client} {behind} TLS", client, server.domain, tls=tls)
             name = f"stranger {client} {behind} TLS, to us"
-            yield make_case(name, REFUSE, client, STRANGER, people.own[0], local=True, tls=tls)
+            yield make_case(name, REJECT, client, EXTERNAL_SENDER, people.own[0], local=True, tls=tls)
         yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain, tls=True)
         for sender in (own, f"user+box@{server.domain}") if owns else ():
             yield _logged_in(f"logged in from {client}", ACCEPT, client, sender, login)
         # Owners are a list with blanks or commas, which a quoted address can have as well.
-        for sender in (other, STRANGER, f'"a {login} b"@{STRANGER_DOMAIN}', f'"a, {login}, b"@{server.domain}'):
-            yield _logged_in(f"logged in from {client} as {login}", REFUSE, client, sender, login)
+        for sender in (other, EXTERNAL_SENDER, f'"a {login} b"@{EXTERNAL_DOMAIN}', f'"a, {login}, b"@{server.domain}'):
+            yield _logged_in(f"logged in from {client} as {login}", REJECT, client, sender, login)
     for network in sample(policy.internal, 3):
         client = ends(network, people.claimed).inside[0]
-        yield make_case(f"internal {client}, not logged in", REFUSE, client, own, TARGET, tls=True)
+        yield make_case(f"internal {client}, not logged in", REJECT, client, own, TARGET, tls=True)
     for network in sample(policy.blocked, SAMPLE):
         client = ends(network, Claimed(())).inside[0]
-        yield _logged_in(f"blocked {client}, logged in", REFUSE, client, own, login)
+        yield _logged_in(f"blocked {client}, logged in", REJECT, client, own, login)
     yield from _owners(settings, people)
 
 
@@ -237,7 +239,7 @@ def _owners(settings: Settings, people: People) -> Iterator[Case]:
         for client in people.foreign[:1]:
             for login in logins[:1]:
                 yield _logged_in(f"{sender} of {login}", ACCEPT, client, sender, login)
-            yield _logged_in(f"{sender} not of nobody.at.all", REFUSE, client, sender, "nobody.at.all")
+            yield _logged_in(f"{sender} not of nobody.at.all", REJECT, client, sender, "nobody.at.all")
 
 
 def _logged_in(name: str, expect: str, client: str, sender: str, login: str) -> Case:

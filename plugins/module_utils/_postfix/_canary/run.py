@@ -134,8 +134,8 @@ def _server(policy: MailPolicy, known: Mapping[str, str], files: Canary, address
     # Tables and files of domains are not read.
     plain = [word for word in words if not any(char in word for char in ":/$!")]
     domain = (*policy.domains, *(word for word in plain if "." in word), "")[0]
-    ours = frozenset([*policy.domains, *plain])
-    return Server(domain or known["myhostname"], ours, address, files.entrances, bool(domain), known["myhostname"])
+    managed = frozenset([*policy.domains, *plain])
+    return Server(domain or known["myhostname"], managed, address, files.entrances, bool(domain), known["myhostname"])
 
 
 def _askable(

@@ -17,7 +17,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     NOT_OFFERED,
     OFFERED,
     Server,
-    is_ours,
+    is_managed,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.instance import CANARY
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import RCPT, TLS, Heard
@@ -63,7 +63,7 @@ def judge(
     skipped: dict[str, None] = {}
     count = 0
     for case, heard in found:
-        got = verdict(case, heard, server.ours)
+        got = verdict(case, heard, server.managed)
         if case.session["tls"] and no_tls(heard) and _promised(case, settings):
             mistakes.append(Deviation(case, got, (*heard.steps, *log)))
             continue
@@ -73,9 +73,9 @@ def judge(
         count += 1
         if is_late(heard):
             late += 1
-        elif as_expected(case, heard, server.ours, strict=strict):
+        elif as_expected(case, heard, server.managed, strict=strict):
             continue
-        elif not strict and refused_by_site(case, heard, server.ours, policy.relay_rejection):
+        elif not strict and rejected_by_site(case, heard, server.managed, policy.relay_rejection):
             skipped[f"{case.name}: {got}; if extra_restrictions mean that, all is well"] = None
         elif is_mistake(heard):
             mistakes.append(Deviation(case, got, (*heard.steps, *log)))
@@ -88,7 +88,7 @@ def judge(
     return Proof(count, [*deviations, *mistakes], [*notes, *skipped])
 
 
-def verdict(case: Case, heard: Heard, ours: frozenset[str]) -> str:
+def verdict(case: Case, heard: Heard, managed: frozenset[str]) -> str:
     """How a session ended, for a report."""
     keyword = case.session.get("keyword")
     if heard.code == 0:
@@ -98,7 +98,7 @@ def verdict(case: Case, heard: Heard, ours: frozenset[str]) -> str:
     if not heard.stage:
         return "accepted"
     kind = "refused" if heard.code >= 500 else "put off"
-    if _passed(case, heard, ours):
+    if _passed(case, heard, managed):
         kind = "let through by the policy and refused as unknown"
     return f"{kind} at {heard.stage} with {heard.text!r}"
 
@@ -123,13 +123,13 @@ def is_mistake(heard: Heard) -> bool:
     return heard.code == 0 or bool(_MISTAKE.match(heard.text)) or heard.code == 421
 
 
-def refused_by_site(case: Case, heard: Heard, ours: frozenset[str], relay_rejection: str) -> bool:
+def rejected_by_site(case: Case, heard: Heard, managed: frozenset[str], relay_rejection: str) -> bool:
     """Whether somebody who may send to us is refused for another reason than relaying."""
     relay = relay_rejection in heard.text or "Relay access denied" in heard.text
-    return case.expect == ACCEPT and is_ours(case.session["rcpt_to"][0], ours) and heard.code >= 500 and not relay
+    return case.expect == ACCEPT and is_managed(case.session["rcpt_to"][0], managed) and heard.code >= 500 and not relay
 
 
-def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool = True) -> bool:
+def as_expected(case: Case, heard: Heard, managed: frozenset[str], *, strict: bool = True) -> bool:
     """Whether a session ended as it has to.
 
     A refusal for now is none, but where a service of the site's own puts off whoever may not relay. ``strict``: no
@@ -140,8 +140,8 @@ def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool 
         return heard.stage == "" and heard.offered == (case.expect == OFFERED)
     if case.expect == NO_MISTAKE:
         return not is_mistake(heard)
-    to_us = is_ours(case.session["rcpt_to"][0], ours)
-    passed = _passed(case, heard, ours)
+    to_us = is_managed(case.session["rcpt_to"][0], managed)
+    passed = _passed(case, heard, managed)
     if case.expect == ACCEPT:
         greylisted = to_us and heard.stage == RCPT and 400 <= heard.code < 500 and not heard.text[4:].startswith("4.3.")
         return passed or (greylisted and not strict)
@@ -153,7 +153,7 @@ def as_expected(case: Case, heard: Heard, ours: frozenset[str], *, strict: bool 
     return not passed and (heard.code >= 500 or (not own and bool(_PUT_OFF_RELAY.match(heard.text))))
 
 
-def _passed(case: Case, heard: Heard, ours: frozenset[str]) -> bool:
+def _passed(case: Case, heard: Heard, managed: frozenset[str]) -> bool:
     """Whether the policy let a message through, be there such a mailbox or not."""
     unknown = heard.stage == RCPT and bool(_UNKNOWN.match(heard.text))
-    return heard.stage == "" or (unknown and is_ours(case.session["rcpt_to"][0], ours))
+    return heard.stage == "" or (unknown and is_managed(case.session["rcpt_to"][0], managed))

@@ -35,11 +35,11 @@ ASKED = (*_CLASSES, "myhostname")
 #: Names without a dot that no registry gives domains below.
 _PRIVATE = ("corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private")
 
-#: Below a country many registries have these, and give domains below them.
+#: Below a country many public_suffixes have these, and give domains below them.
 _SECOND = ("ac", "co", "com", "edu", "gov", "net", "org")
 
 
-def registries(domain: str) -> list[str]:
+def public_suffixes(domain: str) -> list[str]:
     """The ends of a domain below which strangers have domains as well: of a.co.uk these are uk and co.uk."""
     labels = domain.lower().rstrip(".").split(".")
     if len(labels) < 2 or labels[-1] in _PRIVATE or not re.fullmatch(r"[a-z][a-z0-9-]+", labels[-1]):
@@ -48,10 +48,10 @@ def registries(domain: str) -> list[str]:
     return [labels[-1], *([".".join(labels[-2:])] if second else [])]
 
 
-def is_registry(word: str) -> bool:
+def is_public_suffix(word: str) -> bool:
     """Whether strangers have domains below this one, as far as its form tells: com, .com, co.uk."""
     name = word.lower().strip(".")
-    return name in registries(f"x.{name}")
+    return name in public_suffixes(f"x.{name}")
 
 
 def check_references(
@@ -72,7 +72,7 @@ def check_references(
         for word in _referred(main, expanded, name)
         if word in policy.domains
     ]
-    ends = {end for domain in (*policy.domains, expanded.get("myhostname", "")) for end in registries(domain)}
+    ends = {end for domain in (*policy.domains, expanded.get("myhostname", "")) for end in public_suffixes(domain)}
     referred = _referred(main, expanded, "relay_domains")
     problems += [
         f"{path}: {word} stands in {_place(main, 'relay_domains')}: everybody could relay to all domains below it; "

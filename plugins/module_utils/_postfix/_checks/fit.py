@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import LOOPBACK
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import is_registry
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import is_public_suffix
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
@@ -79,7 +79,7 @@ def check_domain_classes(
         f"{path}: relay_domains of main.cf has {word}, a registry's domain: everybody could relay to all below it; "
         "remove it there"
         for word in re.split(r"[\s,]+", parameters.get("relay_domains", "").lower(), flags=re.ASCII)
-        if is_registry(word) and word not in policy.domains
+        if is_public_suffix(word) and word not in policy.domains
     ]
     if problems:
         raise PolicyError(problems)
@@ -160,12 +160,12 @@ def foreign_submission(master: str, settings: Settings, site: Mapping[str, str])
 
     ``site``: main.cf without us. Who comes from the loopback address needs no login.
     """
-    ours = (25, 465, 587) if settings.submission else (25,)
+    managed = (25, 465, 587) if settings.submission else (25,)
     inherited = site.get(_LOGIN, "no")
     found = []
     for service in read_master(master):
         address, _colon, port = service.name.rpartition(":")
-        foreign = service.type == "inet" and service.command == "smtpd" and PORTS.get(port) not in ours
+        foreign = service.type == "inet" and service.command == "smtpd" and PORTS.get(port) not in managed
         options = options_of(service.arguments)
         if not foreign or LOOPBACK.fullmatch(address) or options.get(_LOGIN, inherited).lower() != "yes":
             continue

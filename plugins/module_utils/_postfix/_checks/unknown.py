@@ -90,14 +90,14 @@ def find_unknown(  # noqa: PLR0913 - the policy, and the host
     What stood there before us was asked about when we came. What somebody has added to ours since is not.
     """
     taken = {name: site[name] for name in plan.main if name in site and site[name] != _known_before(name, record)}
-    ours = {name: (record.main[name].ours or "") if name in record.main else "" for name in taken}
+    managed = {name: (record.main[name].managed or "") if name in record.main else "" for name in taken}
 
     def items(name: str) -> list[str]:
-        known = _items(ours.get(name, ""))
+        known = _items(managed.get(name, ""))
         return [one for one in _items(taken.get(name, "")) if one not in known]
 
     def listed(name: str) -> list[str]:
-        known = restrictions_of(ours.get(name, ""))
+        known = restrictions_of(managed.get(name, ""))
         return [one for one in restrictions_of(taken.get(name, "")) if one not in known]
 
     networks, unread = _networks(items("mynetworks"), policy)

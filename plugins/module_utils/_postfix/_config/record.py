@@ -29,7 +29,7 @@ class Owned(NamedTuple):
     """
 
     before: Lines | None
-    ours: str | None
+    managed: str | None
 
 
 class Record(NamedTuple):
@@ -77,5 +77,5 @@ def load_record(text: bytes | None) -> Record:
 
 
 def _owned(data: Any) -> Owned:
-    before, ours = data["before"], data["ours"]
-    return Owned(None if before is None else Lines(before), None if ours is None else str(ours))
+    before, managed = data["before"], data["managed"]
+    return Owned(None if before is None else Lines(before), None if managed is None else str(managed))

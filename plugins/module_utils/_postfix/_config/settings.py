@@ -87,7 +87,7 @@ class Settings(NamedTuple):
     extra_restrictions: dict[str, tuple[str, ...]]
     extra_settings: dict[str, str]
     unknown_entries: str
-    unusable_block_lists: str
+    unusable_dnsbls: str
 
 
 DEFAULTS: dict[str, Any] = {
@@ -117,7 +117,7 @@ DEFAULTS: dict[str, Any] = {
     "extra_restrictions": {},
     "extra_settings": {},
     "unknown_entries": STOP,
-    "unusable_block_lists": STOP,
+    "unusable_dnsbls": STOP,
 }
 """Options of the settings and their defaults. 51200000 is Postfix's own limit of a mailbox, which must not be less."""
 
@@ -128,7 +128,7 @@ _CHOICES = {
     "postscreen": (AUTO, ALWAYS),
     "bare_newline": (NORMALIZE, REJECT),
     "unknown_entries": (STOP, REPLACE),
-    "unusable_block_lists": (STOP, SKIP),
+    "unusable_dnsbls": (STOP, SKIP),
 }
 _MAX = 2147483647
 _RANGES = {
@@ -164,7 +164,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         problems.add("settings", f"{shown(options)} is not a dictionary; write the variables without postfix_")
         problems.raise_if_any()
     reader = _Reader(options, names or {})
-    reader.refuse_unknown("settings")
+    reader.reject_unknown("settings")
     settings = Settings(
         domain_class=reader.choice("domain_class"),
         submission=reader.boolean("submission"),
@@ -192,7 +192,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         extra_restrictions=reader.extra_restrictions(),
         extra_settings=reader.extra_settings(),
         unknown_entries=reader.choice("unknown_entries"),
-        unusable_block_lists=reader.choice("unusable_block_lists"),
+        unusable_dnsbls=reader.choice("unusable_dnsbls"),
     )
     reader.check_tls()
     reader.problems.raise_if_any()

@@ -80,7 +80,7 @@ def site_settings(main: str, record: Record) -> Mapping[str, str]:
     """What main.cf would set without us; what somebody has changed since is his."""
     site = read_main(main)
     for name, owned in record.main.items():
-        if site.get(name, "") != folded(owned.ours or ""):
+        if site.get(name, "") != folded(owned.managed or ""):
             continue
         site.pop(name, None)
         if owned.before is not None:
@@ -106,8 +106,8 @@ def _cleanup_options(master: str) -> dict[str, str]:
 
 def has_postscreen(master: str, record: Record) -> bool:
     """Whether the site has postscreen at port 25 without us."""
-    ours = record.services.get(("smtp", "inet"))
-    text = master if ours is None else (ours.before or "")
+    managed = record.services.get(("smtp", "inet"))
+    text = master if managed is None else (managed.before or "")
     return any(
         one.type == "inet" and one.name in ("smtp", "25") and one.command == "postscreen" for one in read_master(text)
     )

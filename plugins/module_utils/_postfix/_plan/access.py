@@ -44,7 +44,7 @@ ALWAYS_REACHABLE = ("postmaster", "abuse")
 CLIENT_IN_TEXT = "{client}"
 
 #: Goes on to the next restriction; permit would end the list, and with it what the user has put behind ours.
-GO_ON, PERMIT, REFUSE = "DUNNO", "OK", "REJECT"
+GO_ON, PERMIT, REJECT = "DUNNO", "OK", "REJECT"
 
 _LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
 _EVERYBODY = (Network(4, 0, 0), Network(6, 0, 0))
@@ -86,9 +86,9 @@ class Access:
         rest = [one for one in self.policy.blocked if one not in indexed]
         found = []
         if singles:
-            found.append(self.maps.add("blocked-addresses", kind, [(one.address, REFUSE) for one in singles]))
+            found.append(self.maps.add("blocked-addresses", kind, [(one.address, REJECT) for one in singles]))
         if rest:
-            found.append(self.maps.cidr("blocked.cidr", rest, REFUSE))
+            found.append(self.maps.cidr("blocked.cidr", rest, REJECT))
         return found
 
 
@@ -175,9 +175,9 @@ def _friends(access: Access) -> list[str]:
 def _friend(access: Access, index: int, exception: RelayException) -> str:
     name = f"relay-{index}"
     # The exception is for relaying; mail for us is looked up like that of anybody.
-    ours = [(f"/@{literal(domain)}$/", GO_ON) for domain in access.policy.domains]
+    managed = [(f"/@{literal(domain)}$/", GO_ON) for domain in access.policy.domains]
     allowed = [(pattern, PERMIT) for pattern in mailboxes(exception.recipient_domains)]
-    table = access.maps.add(f"{name}-recipients.regexp", REGEXP, ours + allowed)
+    table = access.maps.add(f"{name}-recipients.regexp", REGEXP, managed + allowed)
     check = access.parameter(f"relay_{index}_recipients", f"check_recipient_access {table}")
     if exception.sender_domains:
         rows = [(pattern, check) for pattern in mailboxes(exception.sender_domains)]

@@ -72,7 +72,7 @@ def _compose_main(text: str, plan: Plan, record: Record) -> tuple[str, dict[str,
     wanted: dict[str, str | None] = dict(plan.main)
     for name, owned in record.main.items():
         # What somebody has changed since stays his.
-        if name not in wanted and live.get(name) == folded(owned.ours or ""):
+        if name not in wanted and live.get(name) == folded(owned.managed or ""):
             wanted[name] = owned.before
     found = {
         name: Owned(record.main[name].before if name in record.main else lines.get(name), value)
@@ -101,7 +101,7 @@ def _compose_master(
     for place, owned in record.services.items():
         if place in found:
             continue
-        if words_of(lines.get(place)) == words_of(owned.ours):
+        if words_of(lines.get(place)) == words_of(owned.managed):
             wanted[place] = owned.before
         else:
             _refuse_dependent(place, lines.get(place, Lines("")))
@@ -221,8 +221,8 @@ def _proxy_option(service: Service, former: Lines | None, main: Mapping[str, str
 
 def _without_ours(dropped: list[str], service: Service) -> list[str]:
     """What is dropped only to be said again in the same words is not worth a warning."""
-    ours = set(service.options)
-    return [words for words in dropped if option_pair(words) not in ours]
+    managed = set(service.options)
+    return [words for words in dropped if option_pair(words) not in managed]
 
 
 def option_pair(words: str) -> tuple[str, str]:

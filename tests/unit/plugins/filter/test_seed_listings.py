@@ -37,7 +37,12 @@ tcp_auth-daemon
 """
 RELAY = "ORIG_SEND_ACCESS\n\n   tcp_local|*|tcp_local|*        $NRelaying$ not$ permitted\n"
 IMTA = RULES + CHANNELS
-STRANGER = {"client": "198.51.100.7", "helo": "mx.b.example", "mail_from": "a@b.example", "rcpt_to": ["c@d.example"]}
+EXTERNAL_SENDER = {
+    "client": "198.51.100.7",
+    "helo": "mx.b.example",
+    "mail_from": "a@b.example",
+    "rcpt_to": ["c@d.example"],
+}
 
 
 def codes(findings: list[dict[str, Any]]) -> list[tuple[int, str]]:
@@ -45,7 +50,7 @@ def codes(findings: list[dict[str, Any]]) -> list[tuple[int, str]]:
 
 
 def session(**changes: Any) -> dict[str, Any]:
-    return {**STRANGER, **changes}
+    return {**EXTERNAL_SENDER, **changes}
 
 
 def recipient(given: dict[str, Any], mappings: str, imta_cnf: str = IMTA) -> dict[str, Any]:
@@ -66,14 +71,14 @@ def test_m1_printed_without_the_configuration_steps_any_channel_is_a_target() ->
     assert codes(imta_cnf_lint(printed)) == [(5, "missing-noswitchchannel")]
     # With a rule that routes the client's literal to l, the session would enter through l.
     to_l = printed.replace("[]  $U%[$L]@tcp-daemon", "[]  $U%[$L]@mailhost.example.com")
-    assert source(STRANGER, to_l) == "l"
-    assert source(STRANGER, to_l.replace("\n\nl ", "\n\ndefaults noswitchchannel\n\nl ", 1)) == "tcp_local"
+    assert source(EXTERNAL_SENDER, to_l) == "l"
+    assert source(EXTERNAL_SENDER, to_l.replace("\n\nl ", "\n\ndefaults noswitchchannel\n\nl ", 1)) == "tcp_local"
 
 
 def test_m1_sound_internal_address_enters_through_tcp_intranet() -> None:
     assert imta_cnf_lint(IMTA) == []
     assert source(session(client="192.0.2.7")) == "tcp_intranet"
-    assert source(STRANGER) == "tcp_local"
+    assert source(EXTERNAL_SENDER) == "tcp_local"
 
 
 def test_m2_sound_and_wide_tables() -> None:
@@ -110,7 +115,7 @@ def test_m4_printed_channel_blocks() -> None:
         (7, "host-name"),
     ]
     with pytest.raises(AnsibleFilterError, match='channel "tcp_auth" without a host name'):
-        smtp_decision(STRANGER, {"imta_cnf": printed})
+        smtp_decision(EXTERNAL_SENDER, {"imta_cnf": printed})
 
 
 def test_m4_sound() -> None:
@@ -128,7 +133,7 @@ def test_m4_sound() -> None:
 
 def test_m5_printed_is_sound() -> None:
     assert mapping_lint(RELAY) == []
-    refused = recipient(STRANGER, INTERNAL + RELAY)
+    refused = recipient(EXTERNAL_SENDER, INTERNAL + RELAY)
     assert refused["reply"] == "550 5.7.1 Relaying not permitted: c@d.example"
     assert refused["tables"] == ["ORIG_SEND_ACCESS"]
     local = session(rcpt_to=["u@example.com"], destination_channels={"u@example.com": "ims-ms"})
@@ -362,11 +367,11 @@ def test_m11_sound_text_record_or_default_text() -> None:
 def test_m12_line_breaks_and_blanks_are_syntax() -> None:
     without = RELAY.replace("$ ", " ")
     assert codes(mapping_lint(without)) == [(3, "unquoted-blank")]
-    assert recipient(STRANGER, INTERNAL + without)["reply"] == "550 5.7.1 Relaying: c@d.example"
+    assert recipient(EXTERNAL_SENDER, INTERNAL + without)["reply"] == "550 5.7.1 Relaying: c@d.example"
     broken = RELAY.replace("$NRelaying$ ", "$NRelaying$ \n")
     assert codes(mapping_lint(broken)) == [(4, "entry-in-column-one")]
     with pytest.raises(AnsibleFilterError, match="mappings:10:1: "):
-        recipient(STRANGER, INTERNAL + broken)
+        recipient(EXTERNAL_SENDER, INTERNAL + broken)
     continued = RELAY.replace("$NRelaying$ ", "$NRelaying$ \\\n")
     assert mapping_lint(continued) == []
-    assert recipient(STRANGER, INTERNAL + continued)["reply"] == "550 5.7.1 Relaying not permitted: c@d.example"
+    assert recipient(EXTERNAL_SENDER, INTERNAL + continued)["reply"] == "550 5.7.1 Relaying not permitted: c@d.example"

@@ -83,7 +83,7 @@ class Installation:
             os.chown(self.image, 1234, 4321)
         for path in (self.image, self.root / "config" / "mappings"):
             with contextlib.suppress(OSError):
-                os.setxattr(path, "user.note", b"ours")
+                os.setxattr(path, "user.note", b"managed")
         os.utime(self.image, ns=(10**18, 10**18))
 
     def driver(self) -> Stub:

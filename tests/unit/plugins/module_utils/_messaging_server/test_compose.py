@@ -128,7 +128,7 @@ def test_a_host_does_not_remember_an_older_policy(
 
 
 def entries(composed: Composed) -> Any:
-    return {name: table.ours for name, table in composed.record.tables.items()}
+    return {name: table.managed for name, table in composed.record.tables.items()}
 
 
 @settings(max_examples=40, deadline=None)

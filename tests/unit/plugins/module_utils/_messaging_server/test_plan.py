@@ -108,7 +108,7 @@ reprocess
 reprocess-daemon
 """
 DISPATCHER = "[SERVICE=SMTP]\nPORT=25\n"
-STRANGER, STRANGER6 = "198.51.100.7", "2001:db8:bad::7"
+EXTERNAL_SENDER, STRANGER6 = "198.51.100.7", "2001:db8:bad::7"
 POLICY: dict[str, Any] = {
     "domains": ["example.com", "inside.example"],
     "internal_networks": ["192.0.2.80-192.0.2.99", "10.1.0.0/16", "2001:db8:1::/48"],
@@ -120,7 +120,7 @@ POLICY: dict[str, Any] = {
     ],
     "dnsbl_exempt_networks": ["203.0.113.0/28"],
 }
-LISTED = {"bl.example": {STRANGER: ["127.0.0.2"], "203.0.113.1": ["127.0.0.2"], "192.0.2.80": ["127.0.0.2"]}}
+LISTED = {"bl.example": {EXTERNAL_SENDER: ["127.0.0.2"], "203.0.113.1": ["127.0.0.2"], "192.0.2.80": ["127.0.0.2"]}}
 
 
 def hosts_of(imta: str) -> dict[str, str]:
@@ -154,7 +154,9 @@ def files_of(plan: Plan, release: str = "6-2005q4") -> dict[str, str]:
     return {"imta_cnf": imta, "mappings": mappings, "dispatcher_cnf": dispatcher, "general": general}
 
 
-def decide(files: dict[str, str], client: str = STRANGER, to: str = "b@d.example", **session: Any) -> dict[str, Any]:
+def decide(
+    files: dict[str, str], client: str = EXTERNAL_SENDER, to: str = "b@d.example", **session: Any
+) -> dict[str, Any]:
     values = {"client": client, "mail_from": "a@b.example", "rcpt_to": [to], "helo": "h.example", **session}
     return as_data(decide_session(read_session(values), read_config(files)))
 
@@ -283,10 +285,10 @@ def test_blocked_networks_may_not_connect(client: str, blocked: bool, port: int)
 def test_channels_of_the_sessions() -> None:
     switched = {
         client: [switch["channel"] for switch in decide(standard(), client, authenticated=login)["source_channels"]]
-        for client, login in ((STRANGER, False), ("10.1.2.3", False), ("198.51.100.1", True))
+        for client, login in ((EXTERNAL_SENDER, False), ("10.1.2.3", False), ("198.51.100.1", True))
     }
     assert switched == {
-        STRANGER: ["tcp_local"],
+        EXTERNAL_SENDER: ["tcp_local"],
         "10.1.2.3": ["tcp_local", "tcp_intranet"],
         "198.51.100.1": ["tcp_local", "tcp_auth"],
     }
@@ -327,7 +329,7 @@ def probe(plan: Plan, table: str, text: str, called: list[str] | None = None, **
 )
 def test_no_bar_makes_a_stranger_a_friend(helo: str, sender: str) -> None:
     plan = plan_for({**POLICY, "dnsbls": [{"zone": "bl.example"}]})
-    text = f"TCP|192.0.2.25|25|{STRANGER}|40001|SMTP/{helo}|MAIL|tcp_local|{sender}|tcp_local|v@e.example"
+    text = f"TCP|192.0.2.25|25|{EXTERNAL_SENDER}|40001|SMTP/{helo}|MAIL|tcp_local|{sender}|tcp_local|v@e.example"
     result = probe(plan, "ORIG_MAIL_ACCESS", text)
     assert (result.flags, result.output) == (("N",), "Relaying not permitted")
 
@@ -410,10 +412,10 @@ def test_no_bar_leads_through_an_inner_host(sender: str) -> None:
 def test_no_bar_makes_a_listed_client_exempt(helo: str, exempt_client: bool) -> None:
     plan = plan_for({**POLICY, "relay_exceptions": [], "dnsbls": [{"zone": "bl.example"}]})
     called: list[str] = []
-    client = "203.0.113.1" if exempt_client else STRANGER
+    client = "203.0.113.1" if exempt_client else EXTERNAL_SENDER
     text = f"TCP|192.0.2.25|25|{client}|40001|SMTP/{helo}|MAIL|tcp_local|a@b.example|l|u@example.com"
     result = probe(plan, "ORIG_MAIL_ACCESS", text, called, answer="$NListed")
-    default = f"{STRANGER},bl.example.,Your host {STRANGER} is listed by bl.example"
+    default = f"{EXTERNAL_SENDER},bl.example.,Your host {EXTERNAL_SENDER} is listed by bl.example"
     assert (result.flags, called) == ((("Y",), []) if exempt_client else (("N",), [default]))
 
 
@@ -421,7 +423,7 @@ def test_no_bar_makes_a_listed_client_exempt(helo: str, exempt_client: bool) -> 
 def test_a_sender_domain_is_no_template(domain: str) -> None:
     plan = plan_for({**POLICY, "sender_domain_check": True}, {"sender_domain_check_form": "mapping"})
     called: list[str] = []
-    text = f"TCP|192.0.2.25|25|{STRANGER}|40001|SMTP/h|MAIL|tcp_local|a@{domain}|l|u@example.com"
+    text = f"TCP|192.0.2.25|25|{EXTERNAL_SENDER}|40001|SMTP/h|MAIL|tcp_local|a@{domain}|l|u@example.com"
     probe(plan, "ORIG_MAIL_ACCESS", text, called, answer="$N")
     assert all("$[" not in one and one.count("|") == 2 for one in called)
 
@@ -429,9 +431,9 @@ def test_a_sender_domain_is_no_template(domain: str) -> None:
 # Block lists
 
 STAGES = {
-    "connect": f"500 5.7.1 Your host {STRANGER} is listed by bl.example",
-    "mail": f"550 5.7.1 Your host {STRANGER} is listed by bl.example: u@example.com",
-    "dispatcher": f"500 5.7.1 access_control: host {STRANGER} found on DNS list and rejected",
+    "connect": f"500 5.7.1 Your host {EXTERNAL_SENDER} is listed by bl.example",
+    "mail": f"550 5.7.1 Your host {EXTERNAL_SENDER} is listed by bl.example: u@example.com",
+    "dispatcher": f"500 5.7.1 access_control: host {EXTERNAL_SENDER} found on DNS list and rejected",
 }
 
 
@@ -495,29 +497,29 @@ def test_a_list_at_connect_leaves_submission_alone_and_asks_once() -> None:
     plan = plan_for({**POLICY, "dnsbls": [{"zone": "bl.example", "stage": "connect"}]})
     for flags, times in (("A", 1), ("", 0)):
         called: list[str] = []
-        result = probe(plan, "PORT_ACCESS", f"TCP|192.0.2.25|25|{STRANGER}|40001", called, flags=flags)
+        result = probe(plan, "PORT_ACCESS", f"TCP|192.0.2.25|25|{EXTERNAL_SENDER}|40001", called, flags=flags)
         assert (len(called), result.flags, result.output) == (times, ("Y",), "EXTERNAL")
 
 
 def test_texts_of_lists() -> None:
     files = with_list("mail", text="Host {client} (see https://bl.example/?a=1) is out; go")
-    expected = f"550 5.7.1 Host {STRANGER} (see https://bl.example/?a=1) is out; go: u@example.com"
+    expected = f"550 5.7.1 Host {EXTERNAL_SENDER} (see https://bl.example/?a=1) is out; go: u@example.com"
     assert reply(decide(files, to="u@example.com", dns=LISTED)) == expected
-    txt = {"bl.example": {STRANGER: {"TXT": ["its own words"], "A": ["127.0.0.2"]}}}
+    txt = {"bl.example": {EXTERNAL_SENDER: {"TXT": ["its own words"], "A": ["127.0.0.2"]}}}
     assert reply(decide(files, to="u@example.com", dns=txt)) == "550 5.7.1 its own words: u@example.com"
 
 
 def test_the_key_in_a_zone_is_not_told() -> None:
     zone = f"{'k' * 26}.zen.example"
     files = files_of(plan_for({"dnsbls": [{"zone": zone}]}))
-    dns = {zone: {STRANGER: ["127.0.0.2"]}}
-    expected = f"550 5.7.1 Your host {STRANGER} is listed by zen.example: u@example.com"
+    dns = {zone: {EXTERNAL_SENDER: ["127.0.0.2"]}}
+    expected = f"550 5.7.1 Your host {EXTERNAL_SENDER} is listed by zen.example: u@example.com"
     assert reply(decide(files, to="u@example.com", dns=dns)) == expected
 
 
 def test_lists_of_the_dispatcher_really_run() -> None:
     plan = plan_for({**POLICY, "dnsbls": [{"zone": "bl.example", "stage": "dispatcher"}]})
-    for client in (STRANGER, STRANGER6, "203.0.113.63", "192.0.2.79", "255.255.255.255"):
+    for client in (EXTERNAL_SENDER, STRANGER6, "203.0.113.63", "192.0.2.79", "255.255.255.255"):
         assert not probe(plan, "PORT_ACCESS", f"TCP|192.0.2.25|25|{client}|1", flags="A").matched
     assert "missing-catch-all" in plan.accepted_findings()
     assert "missing-catch-all" not in plan_for(POLICY).accepted_findings()

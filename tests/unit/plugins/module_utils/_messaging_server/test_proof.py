@@ -29,7 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
     ACCEPT,
     NO_RELAY,
-    REFUSE,
+    REJECT,
     Case,
     cases_of_tests,
 )
@@ -158,7 +158,7 @@ def test_the_first_deviation_is_shown_with_its_trace() -> None:
 
 def test_an_end_that_a_test_expects_is_told_as_such() -> None:
     wrong = {"client": "198.51.100.7", "mail_from": "a@b.example", "rcpt_to": "c@d.example", "expect": "accept"}
-    (case,) = cases_of_tests(read_policy_tests([dict(wrong, comment="ours")]), ())
+    (case,) = cases_of_tests(read_policy_tests([dict(wrong, comment="managed")]), ())
     assert describe_deviations([Deviation(case, "refused", ())]).splitlines()[0] == (
         "mailhost_policy_tests[0] (ours): 198.51.100.7, port 25, from <a@b.example> to <c@d.example>: refused; "
         "the test expects: accept"
@@ -174,9 +174,9 @@ def test_of_many_deviations_twelve_are_named() -> None:
     ("client", "recipient", "expect", "got"),
     [
         ("198.51.100.7", "x@relay-target.example", ACCEPT, "refused at RCPT TO with "),
-        ("198.51.100.7", "x@relay-target.example", REFUSE, None),
+        ("198.51.100.7", "x@relay-target.example", REJECT, None),
         ("10.1.2.3", "x@relay-target.example", NO_RELAY, "relayed to channel tcp_local"),
-        ("10.1.2.3", "x@example.com", REFUSE, "accepted for channel "),
+        ("10.1.2.3", "x@example.com", REJECT, "accepted for channel "),
         ("10.1.2.3", "x@example.com", NO_RELAY, None),
         ("203.0.113.70", "x@example.com", ACCEPT, "refused at connect with "),
     ],

@@ -75,8 +75,8 @@ REFUSED: list[tuple[Any, str]] = [
         'messaging_server_unknown_entries: "keep" is not accepted; write "stop" or "replace"',
     ),
     (
-        {"unusable_block_lists": True},
-        'messaging_server_unusable_block_lists: true is not accepted; write "stop" or "skip"',
+        {"unusable_dnsbls": True},
+        'messaging_server_unusable_dnsbls: true is not accepted; write "stop" or "skip"',
     ),
     (
         {"general_database_from": -1},

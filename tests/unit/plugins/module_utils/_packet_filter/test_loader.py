@@ -120,11 +120,11 @@ def test_foreign_rules_that_use_our_chains_are_seen() -> None:
         "-A FORWARD -j MAILHOST-IN\n-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT\n-A x -j MAILHOST-VIP\n"
     )
     assert live.strangers == ["-A FORWARD -j MAILHOST-IN", "-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT"]
-    assert not live.ours
+    assert not live.managed
 
 
 @pytest.mark.parametrize(
-    ("name", "ours"),
+    ("name", "managed"),
     [
         ("mailhost-peers4-0123456789", True),
         ("mailhost-blocked6-abcdef0123-n", True),
@@ -133,8 +133,8 @@ def test_foreign_rules_that_use_our_chains_are_seen() -> None:
         ("xmailhost-peers4-0123456789", False),
     ],
 )
-def test_a_set_is_ours_by_its_whole_name(name: str, ours: bool) -> None:
-    assert bool(loader.SET_NAME.fullmatch(name)) is ours
+def test_a_set_is_ours_by_its_whole_name(name: str, managed: bool) -> None:
+    assert bool(loader.SET_NAME.fullmatch(name)) is managed
 
 
 def test_a_table_that_iptables_cannot_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,10 +103,10 @@ def test_without_nested_covers_the_same_addresses(found: list, prefix: int) -> N
     kept = [ipaddress.ip_network(str(network)) for network in without_nested(networks + networks[:3])]
     everything = [ipaddress.ip_network(text) for text in texts]
     for version in (4, 6):
-        ours = [network for network in kept if network.version == version]
+        managed = [network for network in kept if network.version == version]
         theirs = [network for network in everything if network.version == version]
-        assert list(ipaddress.collapse_addresses(ours)) == list(ipaddress.collapse_addresses(theirs))
-        assert sum(network.num_addresses for network in ours) == sum(
+        assert list(ipaddress.collapse_addresses(managed)) == list(ipaddress.collapse_addresses(theirs))
+        assert sum(network.num_addresses for network in managed) == sum(
             network.num_addresses for network in ipaddress.collapse_addresses(theirs)
         )
 

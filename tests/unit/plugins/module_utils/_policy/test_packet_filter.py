@@ -137,9 +137,9 @@ REFUSED: list[tuple[Any, str]] = [
     ({"new_connections_per_minute": "1001"}, 'packet_filter_new_connections_per_minute: "1001" is text; write a whole number from 0 to 1000'),
     ({"new_connections_per_minute": -1}, "packet_filter_new_connections_per_minute: -1 is not accepted; write a whole number from 0 to 1000"),
     ({"new_connections_burst": 0}, "packet_filter_new_connections_burst: 0 is not accepted; write a whole number from 1 to 1000"),
-    ({"log_refusals_per_minute": 601}, "packet_filter_log_refusals_per_minute: 601 is not accepted; write a whole number from 1 to 600"),
-    ({"log_refusals": "yes"}, 'packet_filter_log_refusals: "yes" is text; write true or false'
-        '; -e name=value and INI inventories give text, -e \'{"packet_filter_log_refusals": true}\' does not'),
+    ({"log_denied_per_minute": 601}, "packet_filter_log_denied_per_minute: 601 is not accepted; write a whole number from 1 to 600"),
+    ({"log_denied": "yes"}, 'packet_filter_log_denied: "yes" is text; write true or false'
+        '; -e name=value and INI inventories give text, -e \'{"packet_filter_log_denied": true}\' does not'),
     (
         flow(new_connections_per_minute=1.5),
         "packet_filter_services[0].new_connections_per_minute: 1.5 is not accepted; write a whole number from 0 to 1000",

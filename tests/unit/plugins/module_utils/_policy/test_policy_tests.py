@@ -12,13 +12,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_
     read_policy_tests,
 )
 
-GOOD = {"client": "192.0.2.7", "mail_from": "a@b.example", "rcpt_to": "c@d.example", "expect": "refuse"}
+GOOD = {"client": "192.0.2.7", "mail_from": "a@b.example", "rcpt_to": "c@d.example", "expect": "reject"}
 
 
 def test_what_is_left_out_has_a_default() -> None:
     found = read_policy_tests([GOOD])
     assert found == (
-        PolicyTest("192.0.2.7", False, "a@b.example", "c@d.example", "refuse", 25, "", "mailhost_policy_tests[0]"),
+        PolicyTest("192.0.2.7", False, "a@b.example", "c@d.example", "reject", 25, "", "mailhost_policy_tests[0]"),
     )
     assert found[0].title == "mailhost_policy_tests[0]: 192.0.2.7, port 25, from <a@b.example> to <c@d.example>"
     assert read_policy_tests([dict(GOOD, authenticated=True, comment="staff", port=587)])[0].title == (
@@ -38,8 +38,8 @@ def test_what_is_left_out_has_a_default() -> None:
             'write an address, as "192.0.2.7" or "2001:db8::7"',
         ),
         (
-            [dict(GOOD, expect="reject")],
-            'mailhost_policy_tests[0].expect: "reject" is not accepted; write accept or refuse',
+            [dict(GOOD, expect="refuse")],
+            'mailhost_policy_tests[0].expect: "refuse" is not accepted; write accept or reject',
         ),
         (
             [dict(GOOD, authenticated="yes")],

@@ -35,7 +35,7 @@ def digest(**settings: Any) -> str:
     return _digest(_present({"policy": policy, "settings": settings, "policy_tests": []}, live), live)
 
 
-@pytest.mark.parametrize("settings", [{"unknown_entries": "replace"}, {"unusable_block_lists": "skip"}])
+@pytest.mark.parametrize("settings", [{"unknown_entries": "replace"}, {"unusable_dnsbls": "skip"}])
 def test_what_lets_a_run_go_on_is_no_reason_to_ask_again(settings: dict[str, Any]) -> None:
     assert digest(**settings) == digest()
 

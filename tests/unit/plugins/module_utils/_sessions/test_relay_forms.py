@@ -7,23 +7,23 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    STRANGER,
+    EXTERNAL_SENDER,
     TARGET_DOMAIN,
     relay_forms,
 )
 
 #: One path for each form that the issue names; a form that goes missing is seen.
 WANTED = [
-    (STRANGER, "victim@relay-target.example"),
-    (STRANGER, "VICTIM@RELAY-TARGET.EXAMPLE"),
-    (STRANGER, "victim@relay-target.example."),
-    (STRANGER, "victim%relay-target.example@own.example"),
-    (STRANGER, "relay-target.example!victim@own.example"),
-    (STRANGER, "@own.example:victim@relay-target.example"),
-    (STRANGER, '"victim@relay-target.example"@own.example'),
-    (STRANGER, "victim@[203.0.113.25]"),
-    (STRANGER, "victim@[IPv6:2001:db8:ffff:ffff::25]"),
-    (STRANGER, "victim@[IPv6:::ffff:203.0.113.25]"),
+    (EXTERNAL_SENDER, "victim@relay-target.example"),
+    (EXTERNAL_SENDER, "VICTIM@RELAY-TARGET.EXAMPLE"),
+    (EXTERNAL_SENDER, "victim@relay-target.example."),
+    (EXTERNAL_SENDER, "victim%relay-target.example@own.example"),
+    (EXTERNAL_SENDER, "relay-target.example!victim@own.example"),
+    (EXTERNAL_SENDER, "@own.example:victim@relay-target.example"),
+    (EXTERNAL_SENDER, '"victim@relay-target.example"@own.example'),
+    (EXTERNAL_SENDER, "victim@[203.0.113.25]"),
+    (EXTERNAL_SENDER, "victim@[IPv6:2001:db8:ffff:ffff::25]"),
+    (EXTERNAL_SENDER, "victim@[IPv6:::ffff:203.0.113.25]"),
     ("", "victim@relay-target.example"),
     ("postmaster@own.example", "victim@relay-target.example"),
 ]

@@ -32,19 +32,19 @@ SHARES = 4
 
 
 class Killer:
-    """Counts calls of this process and kills it before the Nth, its guardian first where ``both`` are to die."""
+    """Counts calls of this process and kills it before the Nth, its watchdog first where ``both`` are to die."""
 
     def __init__(self, at: int, both: bool) -> None:
         self.at, self.both, self.count = at, both, 0
-        self.process, self.guardian = os.getpid(), 0
+        self.process, self.watchdog = os.getpid(), 0
 
     def point(self) -> None:
         if os.getpid() != self.process:
             return
         self.count += 1
         if self.count == self.at:
-            if self.both and self.guardian:
-                os.kill(self.guardian, signal.SIGKILL)
+            if self.both and self.watchdog:
+                os.kill(self.watchdog, signal.SIGKILL)
             os.kill(self.process, signal.SIGKILL)
 
     def watch(self, call: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +52,7 @@ class Killer:
             self.point()
             result = call(*args, **options)
             if call.__name__ == "fork" and result:
-                self.guardian = result
+                self.watchdog = result
             return result
 
         return watched
@@ -100,7 +100,7 @@ def wait_for_guardian(state: str) -> None:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                assert time.monotonic() < deadline, "the guardian does not end"
+                assert time.monotonic() < deadline, "the watchdog does not end"
         time.sleep(0.005)
 
 
@@ -116,7 +116,7 @@ def check_order(host: Installation, old: dict[str, Any], where: str) -> bool:
 
 
 @pytest.mark.parametrize("first", range(1, SHARES + 1))
-@pytest.mark.parametrize("both", [False, True], ids=["guardian", "nobody"])
+@pytest.mark.parametrize("both", [False, True], ids=["watchdog", "nobody"])
 def test_a_killed_run_leaves_the_old_state_or_the_new_one(tmp_path: Path, both: bool, first: int) -> None:
     outcomes = set()
     notices = 0

@@ -460,7 +460,7 @@ def session(host: Installation) -> Iterator[subprocess.Popen[bytes]]:
 def test_the_end_of_the_whole_session_leads_back(
     host: Installation, session: subprocess.Popen[bytes], number: signal.Signals
 ) -> None:
-    """Also the tool that hangs is ended, and nothing keeps the output of the run open while the guardian works."""
+    """Also the tool that hangs is ended, and nothing keeps the output of the run open while the watchdog works."""
     os.killpg(session.pid, number)
     output, _errors = session.communicate(timeout=20)
     assert b"begins" in output
@@ -479,12 +479,12 @@ def test_the_end_of_the_whole_session_leads_back(
 
 def test_the_guardian_holds_nothing_of_the_run(host: Installation, session: subprocess.Popen[bytes]) -> None:
     children = Path(f"/proc/{session.pid}/task/{session.pid}/children").read_text().split()
-    guardian = next(child for child in children if b"python" in Path(f"/proc/{child}/cmdline").read_bytes())
-    held = {os.readlink(path) for path in Path(f"/proc/{guardian}/fd").iterdir()}
+    watchdog = next(child for child in children if b"python" in Path(f"/proc/{child}/cmdline").read_bytes())
+    held = {os.readlink(path) for path in Path(f"/proc/{watchdog}/fd").iterdir()}
     assert {name for name in held if not name.startswith("pipe:")} == {"/dev/null", f"{host.state}/lock"}
     assert len([name for name in held if name.startswith("pipe:")]) == 1
-    assert os.getsid(int(guardian)) == int(guardian)
-    assert os.readlink(f"/proc/{guardian}/cwd") == "/"
+    assert os.getsid(int(watchdog)) == int(watchdog)
+    assert os.readlink(f"/proc/{watchdog}/cwd") == "/"
     session.kill()
     wait_until(lambda: not transaction.interrupted(host.state))
 
@@ -518,7 +518,7 @@ def test_a_service_that_a_tool_starts_does_not_keep_the_run_waiting() -> None:
 
 
 def test_tools_do_not_inherit_ignored_signals_from_the_guardian(host: Installation) -> None:
-    """Services that the guardian restarts would not end when they are asked to."""
+    """Services that the watchdog restarts would not end when they are asked to."""
     host.imsimta.write_text(f"#!/bin/sh\ngrep SigIgn /proc/self/status >> {host.root}/signals\nsleep 300\n")
     host.imsimta.chmod(0o755)
     process = os.fork()

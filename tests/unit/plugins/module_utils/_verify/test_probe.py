@@ -146,7 +146,7 @@ def test_a_server_that_relays_in_one_form_only() -> None:
         )
 
     assert relay(rcpt) == (
-        "deviation: 1 of 50 forms are accepted (bang and percent): from <stranger@relay-sender.example> to "
+        "deviation: 1 of 50 forms are accepted (bang and percent): from <external@relay-sender.example> to "
         "<relay-target.example!victim%relay-target.example@example.org> got '250 Ok'; if 127.0.0.1 is yours, it belongs "
         "into mailhost_internal_networks"
     )

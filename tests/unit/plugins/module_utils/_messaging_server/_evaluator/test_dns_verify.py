@@ -8,8 +8,8 @@ import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.dns_verify import (
     StaticResolver,
-    block_list_name,
     call_routine,
+    dnsbl_name,
 )
 
 RESOLVER = StaticResolver(
@@ -62,5 +62,5 @@ def test_names_that_exist_have_an_address_or_exchanger(records: dict[str, object
 
 
 def test_block_list_names() -> None:
-    assert block_list_name("192.0.2.7", "bl.example.") == "7.2.0.192.bl.example"
-    assert block_list_name("no address", "bl.example.") is None
+    assert dnsbl_name("192.0.2.7", "bl.example.") == "7.2.0.192.bl.example"
+    assert dnsbl_name("no address", "bl.example.") is None

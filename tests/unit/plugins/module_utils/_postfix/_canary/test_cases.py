@@ -18,13 +18,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     Server,
     canary_cases,
     cases_of_user,
-    is_ours,
+    is_managed,
     login_of,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import find_entrances
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, REFUSE, Case
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, REJECT, Case
 
 POLICY: dict[str, Any] = {
     "domains": ["example.org"],
@@ -60,25 +60,25 @@ def settings_of(**more: Any) -> Settings:
 def test_every_class_is_asked() -> None:
     found = asked()
     expected = {
-        "stranger 198.51.100.77: plain": (REFUSE, 25),
-        "stranger 2001:db8:5757::77: source route": (REFUSE, 25),
-        "stranger ::ffff:198.51.100.77: null sender": (REFUSE, 25),
-        "stranger 198.51.100.77 with TLS: spoofed sender": (REFUSE, 25),
+        "stranger 198.51.100.77: plain": (REJECT, 25),
+        "stranger 2001:db8:5757::77: source route": (REJECT, 25),
+        "stranger ::ffff:198.51.100.77: null sender": (REJECT, 25),
+        "stranger 198.51.100.77 with TLS: spoofed sender": (REJECT, 25),
         "stranger 198.51.100.77 to our own domain": (ACCEPT, 25),
-        "stranger 198.51.100.77, to somebody else below org": (REFUSE, 25),
+        "stranger 198.51.100.77, to somebody else below org": (REJECT, 25),
         "message of stranger 198.51.100.77": (NO_MISTAKE, 25),
         "AUTH on port 25 for 198.51.100.77": (NOT_OFFERED, 25),
         "internal 192.0.2.80 of 192.0.2.80/28": (ACCEPT, 25),
         "192.0.2.96 next to internal 192.0.2.80/28": (NO_RELAY, 25),
         "friendly relay 198.51.100.5": (ACCEPT, 25),
         "friendly relay 198.51.100.5, other sender": (NO_RELAY, 25),
-        "blocked 203.0.113.127": (REFUSE, 25),
+        "blocked 203.0.113.127": (REJECT, 25),
         "submission: AUTH for 198.51.100.77 before TLS": (NOT_OFFERED, 587),
         "submission: AUTH for 198.51.100.77 with TLS": (OFFERED, 587),
-        "submission: stranger 198.51.100.77 with TLS: plain": (REFUSE, 587),
+        "submission: stranger 198.51.100.77 with TLS: plain": (REJECT, 587),
         "submission: logged in from 198.51.100.77, sender user@example.org": (ACCEPT, 587),
-        "submissions: internal 192.0.2.80, not logged in": (REFUSE, 465),
-        "master.cf line 5, 2525: stranger 198.51.100.77: plain": (REFUSE, "2525"),
+        "submissions: internal 192.0.2.80, not logged in": (REJECT, 465),
+        "master.cf line 5, 2525: stranger 198.51.100.77: plain": (REJECT, "2525"),
     }
     for name, (expect, port) in expected.items():
         assert (found[name].expect, found[name].session["port"]) == (expect, port), name
@@ -97,7 +97,7 @@ def test_a_route_to_us_is_no_relay() -> None:
 def test_submission_that_is_not_ours_is_a_service_like_any_other() -> None:
     found = asked(submission=False)
     assert not any(name.startswith("submission") for name in found)
-    assert found["master.cf line 2, submission: stranger 198.51.100.77: percent"].expect == REFUSE
+    assert found["master.cf line 2, submission: stranger 198.51.100.77: percent"].expect == REJECT
     assert found["master.cf line 3, submissions with TLS: stranger 198.51.100.77: plain"].session["tls"]
 
 
@@ -113,11 +113,11 @@ def test_logins() -> None:
     assert login_of("user+box@example.org", settings_of(login_form="local part")) == "user"
     assert login_of("info@example.org", settings_of(sender_logins={"info@example.org": ["ann"]})) == "ann"
     name = "submission: info@example.org not of nobody.at.all, sender info@example.org"
-    assert asked(sender_logins={"info@example.org": ["ann"]})[name].expect == REFUSE
+    assert asked(sender_logins={"info@example.org": ["ann"]})[name].expect == REJECT
 
 
 @pytest.mark.parametrize(
-    ("recipient", "ours"),
+    ("recipient", "managed"),
     [
         ("postbox@example.org", True),
         ("postbox+box@EXAMPLE.org", True),
@@ -131,8 +131,8 @@ def test_logins() -> None:
         ("", False),
     ],
 )
-def test_what_is_ours(recipient: str, ours: bool) -> None:
-    assert is_ours(recipient, frozenset({"example.org"})) is ours
+def test_what_is_ours(recipient: str, managed: bool) -> None:
+    assert is_managed(recipient, frozenset({"example.org"})) is managed
 
 
 def of_user(master: str = MASTER, **test: Any) -> tuple[list[Case], list[str]]:

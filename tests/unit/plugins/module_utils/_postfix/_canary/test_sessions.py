@@ -29,7 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     no_tls,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
-    REFUSE,
+    REJECT,
     make_case,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case as PolicyCase
@@ -87,7 +87,7 @@ def scripted() -> Iterator[Any]:
         server.listener.close()
 
 
-def case(expect: str = REFUSE, recipient: str = FAR, **session: Any) -> PolicyCase:
+def case(expect: str = REJECT, recipient: str = FAR, **session: Any) -> PolicyCase:
     made = make_case("a case", expect, "198.51.100.77", "a@b.example", recipient)
     standard = {"service": "smtp", "port": 25, "tls": False, "authenticated": ""}
     return made._replace(session={**made.session, **standard, **session})

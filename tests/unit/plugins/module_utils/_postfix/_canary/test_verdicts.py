@@ -30,25 +30,25 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     as_expected,
     is_mistake,
     judge,
-    refused_by_site,
+    rejected_by_site,
     verdict,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
     ACCEPT,
     NO_RELAY,
-    REFUSE,
+    REJECT,
     Case,
     make_case,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import LATE, xtext
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
-OURS = frozenset({"example.org"})
+MANAGED = frozenset({"example.org"})
 FAR, NEAR = "victim@relay-target.example", "postbox@example.org"
 
 
-def case(expect: str = REFUSE, recipient: str = FAR, **session: Any) -> Case:
+def case(expect: str = REJECT, recipient: str = FAR, **session: Any) -> Case:
     made = make_case("a case", expect, "198.51.100.77", "a@b.example", recipient)
     standard = {"service": "smtp", "port": 25, "tls": False, "authenticated": ""}
     return made._replace(session={**made.session, **standard, **session})
@@ -68,16 +68,16 @@ PASSED = heard("250 2.1.5 Ok", "")
 @pytest.mark.parametrize(
     ("expect", "recipient", "answer", "port", "well"),
     [
-        (REFUSE, FAR, DENIED, 25, True),
-        (REFUSE, FAR, PASSED, 25, False),
-        (REFUSE, FAR, PUT_OFF, 25, False),
-        (REFUSE, FAR, PUT_OFF, "2525", True),
-        (REFUSE, FAR, GREYLIST, "2525", False),
-        (REFUSE, FAR, heard("521 5.7.1 blocked", CONNECT), 25, True),
-        (REFUSE, FAR, Heard(CONNECT, 0, "connection closed", ()), 25, False),
+        (REJECT, FAR, DENIED, 25, True),
+        (REJECT, FAR, PASSED, 25, False),
+        (REJECT, FAR, PUT_OFF, 25, False),
+        (REJECT, FAR, PUT_OFF, "2525", True),
+        (REJECT, FAR, GREYLIST, "2525", False),
+        (REJECT, FAR, heard("521 5.7.1 blocked", CONNECT), 25, True),
+        (REJECT, FAR, Heard(CONNECT, 0, "connection closed", ()), 25, False),
         # That an address is unknown says that its sender was let through.
-        (REFUSE, NEAR, UNKNOWN, 25, False),
-        (REFUSE, FAR, UNKNOWN, 25, True),
+        (REJECT, NEAR, UNKNOWN, 25, False),
+        (REJECT, FAR, UNKNOWN, 25, True),
         (ACCEPT, NEAR, UNKNOWN, 25, True),
         (ACCEPT, NEAR, heard("450 4.1.1 <postbox@example.org>: unknown"), 25, True),
         (ACCEPT, NEAR, heard("550 5.1.0 <postbox@example.org>: unknown"), 25, True),
@@ -91,33 +91,33 @@ PASSED = heard("250 2.1.5 Ok", "")
     ],
 )
 def test_as_expected(expect: str, recipient: str, answer: Heard, port: object, well: bool) -> None:
-    assert as_expected(case(expect, recipient, port=port), answer, OURS) is well
+    assert as_expected(case(expect, recipient, port=port), answer, MANAGED) is well
 
 
 def test_restrictions_of_the_users_own() -> None:
     to_us = case(ACCEPT, NEAR)
-    assert as_expected(to_us, GREYLIST, OURS, strict=False)
-    assert not as_expected(case(ACCEPT, FAR), GREYLIST, OURS, strict=False)
-    assert not as_expected(to_us, heard("451 4.3.5 Server configuration error"), OURS, strict=False)
+    assert as_expected(to_us, GREYLIST, MANAGED, strict=False)
+    assert not as_expected(case(ACCEPT, FAR), GREYLIST, MANAGED, strict=False)
+    assert not as_expected(to_us, heard("451 4.3.5 Server configuration error"), MANAGED, strict=False)
     bogon = heard("554 5.7.1 <unknown[203.0.113.77]>: Client host rejected: bogon")
-    assert refused_by_site(to_us, bogon, OURS, "Relaying not permitted")
-    assert not refused_by_site(to_us, DENIED, OURS, "Relaying not permitted")
-    assert not refused_by_site(case(ACCEPT, FAR), bogon, OURS, "Relaying not permitted")
+    assert rejected_by_site(to_us, bogon, MANAGED, "Relaying not permitted")
+    assert not rejected_by_site(to_us, DENIED, MANAGED, "Relaying not permitted")
+    assert not rejected_by_site(case(ACCEPT, FAR), bogon, MANAGED, "Relaying not permitted")
 
 
 def test_the_policys_own_words() -> None:
     told = case(text="Relaying not permitted")
-    assert as_expected(told, DENIED, OURS)
-    assert not as_expected(told, heard("554 5.7.1 <victim@relay-target.example>: Relay access denied"), OURS)
-    assert as_expected(told, heard("554 5.7.1 Client host rejected: bogon"), OURS, strict=False)
+    assert as_expected(told, DENIED, MANAGED)
+    assert not as_expected(told, heard("554 5.7.1 <victim@relay-target.example>: Relay access denied"), MANAGED)
+    assert as_expected(told, heard("554 5.7.1 Client host rejected: bogon"), MANAGED, strict=False)
 
 
 def test_offers() -> None:
     offered, missing = (Heard("", 250, "", (), offered) for offered in (True, False))
     for expect, well, wrong in ((OFFERED, offered, missing), (NOT_OFFERED, missing, offered)):
-        assert as_expected(case(expect, "", keyword="AUTH"), well, OURS)
-        assert not as_expected(case(expect, "", keyword="AUTH"), wrong, OURS)
-    assert verdict(case(NOT_OFFERED, "", keyword="AUTH"), offered, OURS) == "AUTH is offered"
+        assert as_expected(case(expect, "", keyword="AUTH"), well, MANAGED)
+        assert not as_expected(case(expect, "", keyword="AUTH"), wrong, MANAGED)
+    assert verdict(case(NOT_OFFERED, "", keyword="AUTH"), offered, MANAGED) == "AUTH is offered"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_offers() -> None:
     ],
 )
 def test_verdict(recipient: str, answer: Heard, told: str) -> None:
-    assert verdict(case(recipient=recipient), answer, OURS) == told
+    assert verdict(case(recipient=recipient), answer, MANAGED) == told
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_mistakes(text: str, mistake: bool) -> None:
     assert is_mistake(heard(text)) is mistake
 
 
-SERVER = Server("example.org", OURS, "127.0.0.1", ())
+SERVER = Server("example.org", MANAGED, "127.0.0.1", ())
 
 
 def judged(*found: tuple[Case, Heard], **settings: Any) -> Proof:
@@ -184,7 +184,7 @@ def test_what_postfix_cannot_do_is_an_error_with_its_own_words() -> None:
 def test_a_message_that_may_be_refused_and_not_for_a_mistake() -> None:
     message = case(NO_MISTAKE, "postmaster", message=True)
     for answer in (heard("554 5.7.1 no", END), heard("450 4.7.1 later", DATA), heard("550 5.7.1 no"), PASSED):
-        assert as_expected(message, answer, OURS)
+        assert as_expected(message, answer, MANAGED)
     with pytest.raises(StepError) as caught:
         judged((message, heard("451 4.3.5 Server configuration error", DATA)), (case(), DENIED))
     assert caught.value.output == (

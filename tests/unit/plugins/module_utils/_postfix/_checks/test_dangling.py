@@ -11,14 +11,14 @@ import pytest
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.dangling import dangling
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import NOTHING, Owned, Record
 
-OURS = Record(
+MANAGED = Record(
     {"mynetworks": Owned(None, "x"), "mailhost_class": Owned(None, "reject")}, {}, ("blocked.cidr", "internal.cidr")
 )
 SMTP = "smtp inet n - y - - smtpd\n"
 
 
 def found(main: str, master: str = SMTP, after: Record = NOTHING) -> list[str]:
-    return dangling(main, master, OURS, after, "/etc/postfix")
+    return dangling(main, master, MANAGED, after, "/etc/postfix")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import (
     check_references,
-    registries,
+    public_suffixes,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
 
@@ -43,7 +43,7 @@ def problems(kind: str, main: dict[str, str], expanded: dict[str, str], domain: 
     ],
 )
 def test_the_ends_below_which_others_have_domains(domain: str, ends: list[str]) -> None:
-    assert registries(domain) == ends
+    assert public_suffixes(domain) == ends
 
 
 @pytest.mark.parametrize("kind", ["local", "unmanaged"])

@@ -146,8 +146,8 @@ def test_what_users_live_by_is_told() -> None:
         "smtpd_sender_login_maps": ("mysql:/etc/postfix/owners.cf",),
         "smtpd_sasl_type": ("cyrus",),
     }
-    ours = Record({name: Owned(None, "x") for name in ("mynetworks", *site)}, {}, ())
-    assert not replaced_settings(site, plan(site), ours, {})
+    managed = Record({name: Owned(None, "x") for name in ("mynetworks", *site)}, {}, ())
+    assert not replaced_settings(site, plan(site), managed, {})
 
 
 def test_debian_as_shipped_fits() -> None:
@@ -264,7 +264,7 @@ def test_logins_at_a_port_of_the_site_are_told(
 
 def test_the_sites_own_submission_is_told() -> None:
     _policy, without = read_wanted(POLICY, {"submission": False})
-    _policy, ours = read_wanted(POLICY, {})
+    _policy, managed = read_wanted(POLICY, {})
     master = f"submission inet n - y - - smtpd -o {_ON}\n"
     assert foreign_submission(master, without, {}) == [f"master.cf: submission inet {_NO_RELAY}"]
-    assert not foreign_submission(master, ours, {})
+    assert not foreign_submission(master, managed, {})

@@ -80,7 +80,7 @@ def test_what_was_there_at_the_first_run_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "ours", "more", "shown"),
+    ("name", "managed", "more", "shown"),
     [
         ("mynetworks", "cidr:/a/internal.cidr", "10.0.0.0/8", "mailhost_internal_networks:\n  - 10.0.0.0/8"),
         ("mydestination", "localhost, mail.example", "old.example", "mailhost_domains:\n  - old.example"),
@@ -92,9 +92,9 @@ def test_what_was_there_at_the_first_run_is_known() -> None:
         ),
     ],
 )
-def test_what_somebody_adds_to_ours_is_unknown(name: str, ours: str, more: str, shown: str) -> None:
+def test_what_somebody_adds_to_ours_is_unknown(name: str, managed: str, more: str, shown: str) -> None:
     for before in (None, Lines(f"{name} = x\n")):
-        assert told({name: f"{ours}, {more}"}, Record({name: Owned(before, ours)}, {}, ())) == shown
+        assert told({name: f"{managed}, {more}"}, Record({name: Owned(before, managed)}, {}, ())) == shown
 
 
 @pytest.mark.parametrize(

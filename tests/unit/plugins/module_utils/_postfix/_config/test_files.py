@@ -87,8 +87,8 @@ def test_only_a_newline_ends_a_line() -> None:
 
 
 def test_services() -> None:
-    ours = "smtp inet n - y - 1 postscreen\n"
-    changed = set_services(MASTER, {("smtp", "inet"): ours, ("smtpd", "pass"): "smtpd pass - - y - - smtpd\n"})
+    managed = "smtp inet n - y - 1 postscreen\n"
+    changed = set_services(MASTER, {("smtp", "inet"): managed, ("smtpd", "pass"): "smtpd pass - - y - - smtpd\n"})
     assert changed == (
         "# service type\nsmtp inet n - y - 1 postscreen\n# a remark\n"
         + MASTER.partition("my own }\n")[2]

@@ -240,9 +240,9 @@ def test_our_cleanup_works_like_the_sites() -> None:
         "  -o message_size_limit=7\n"
     )
     first = adopt(master=f"smtp inet n - y - - smtpd\n{site}")
-    (ours,) = [one for one in read_master(first.master) if one.name == "mailhost-cleanup"]
-    assert ours.columns[2:] == ("n", "-", "n", "-", "0", "cleanup")
-    assert [words for _name, words in read_options(ours.arguments)] == [
+    (managed,) = [one for one in read_master(first.master) if one.name == "mailhost-cleanup"]
+    assert managed.columns[2:] == ("n", "-", "n", "-", "0", "cleanup")
+    assert [words for _name, words in read_options(managed.arguments)] == [
         "-o header_checks=$mailhost_submission_header_checks",
         "-o nested_header_checks=$mailhost_submission_nested_header_checks",
         "-o mime_header_checks=$mailhost_submission_mime_header_checks",
@@ -255,8 +255,8 @@ def test_our_cleanup_works_like_the_sites() -> None:
     assert site in first.master
     assert adopt(first.main, first.master, first.record) == first
     without = adopt(first.main, first.master.replace(site, ""), first.record)
-    (ours,) = [one for one in read_master(without.master) if one.name == "mailhost-cleanup"]
-    assert (ours.columns[4], len(read_options(ours.arguments))) == ("y", 3)
+    (managed,) = [one for one in read_master(without.master) if one.name == "mailhost-cleanup"]
+    assert (managed.columns[4], len(read_options(managed.arguments))) == ("y", 3)
 
 
 def test_postscreen_of_the_site_stays() -> None:

@@ -187,9 +187,9 @@ def test_header_checks_of_the_site_stay_and_ours_are_for_the_outermost_header(
 ) -> None:
     site = {**VECTORS["debian_12"]["site"], **site}
     found = plan(settings={"extra_settings": extra}, site=site, cleanup=cleanup)
-    ours = "regexp:${config_directory}/mailhost/submission-headers.regexp"
+    managed = "regexp:${config_directory}/mailhost/submission-headers.regexp"
     first, *others = (found.main[f"mailhost_submission_{name}"] for name in CHECKS)
-    assert (first, *others) == (", ".join(filter(None, (ours, expected[0]))), *expected[1:])
+    assert (first, *others) == (", ".join(filter(None, (managed, expected[0]))), *expected[1:])
     assert "header_checks" not in found.main.keys() - extra.keys()
     (service,) = [one for one in found.services if one.name == "mailhost-cleanup"]
     assert service.options == tuple((name, f"$mailhost_submission_{name}") for name in CHECKS)

@@ -7,7 +7,7 @@
 Private to the collection: other collections must not import it.
 
 The run holds one end of a pipe and says ``done`` when all is settled. A run that
-dies closes the pipe without a word, at whatever point, and the guardian acts.
+dies closes the pipe without a word, at whatever point, and the watchdog acts.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import time
 from collections.abc import Callable, Iterable
 
 TRIES, PAUSE = 3, 1.0
-"""How often the guardian tries, and seconds between; after that it is left to the next run."""
+"""How often the watchdog tries, and seconds between; after that it is left to the next run."""
 WATCHED_SIGNALS = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 
 
-class Guardian:
+class Watchdog:
     """Calls ``rescue`` when this process dies before ``dismiss``; ``keep`` are descriptors that it holds as well."""
 
     def __init__(self, rescue: Callable[[], None], keep: Iterable[int]) -> None:
@@ -31,7 +31,7 @@ class Guardian:
         self._process, self._pipe = 0, -1
 
     def start(self) -> None:
-        """Fork the guardian; returns when it can no longer be hit by the end of our session."""
+        """Fork the watchdog; returns when it can no longer be hit by the end of our session."""
         ready, tell_ready = os.pipe()
         watched, self._pipe = os.pipe()
         self._process = os.fork()
@@ -52,7 +52,7 @@ class Guardian:
             os.close(ready)
 
     def dismiss(self) -> None:
-        """Say that all is settled, and wait until the guardian has gone."""
+        """Say that all is settled, and wait until the watchdog has gone."""
         with contextlib.suppress(OSError):  # it may have been killed
             os.write(self._pipe, b"done")
         os.close(self._pipe)
