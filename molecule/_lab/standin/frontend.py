@@ -278,7 +278,10 @@ class Server:
         writer.close()
 
     async def obey(self, words: list[str]) -> None:
-        """Read of the image what this command has the product's processes read (messaging-server.md section 9)."""
+        """Read of the image what this command has the product's processes read.
+
+        Source: docs/reference/messaging-server-facts.md#compile-and-activate.
+        """
         if words == ["reload"]:
             new = read_image(self.image)
             self.server_config = self.server_config._replace(mappings=new.mappings, database=new.database)

@@ -4,7 +4,7 @@
 """Stand-in for the command imsimta of Sun Java System Messaging Server: the sub-commands that the role uses.
 
 cnbuild, reload, restart, refresh, test -mapping, test -rewrite, version. What the real one prints is known in parts
-only (messaging-server.md section 9); the rest is made up.
+only (docs/reference/messaging-server-facts.md#test-mapping); the rest is made up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The seed's policy: SMTP for everybody in both families, every other mail port closed, SSH left alone."""
+"""SMTP for everybody in both families (docs/reference/requirements.md#f1, docs/reference/requirements.md#f2),
+every other mail port closed, SSH left alone."""
 
 from __future__ import annotations
 

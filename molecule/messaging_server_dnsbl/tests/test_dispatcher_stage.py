@@ -17,7 +17,7 @@ LookedUp = Callable[[], "list[tuple[str, str, str]]"]
 
 CODES, GOOD = "codes.dnsbl.example", "good.dnsbl.example"
 LISTED = "500 5.7.1 access_control: host 198.51.100.20 found on DNS list and rejected"
-"""The vendor's text, which cannot be changed (messaging-server.md, section 6)."""
+"""The vendor's text, which cannot be changed (docs/reference/messaging-server-facts.md#dispatcher-dnsbls)."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -1,4 +1,5 @@
-"""Packets that no honest client or server sends get no answer (the seed's `--syn` and its source ports)."""
+"""Packets that no honest client or server sends get no answer (the SYN and the source ports
+of docs/reference/requirements.md#f1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Who may connect to which port, as server and as client, in both families (seed F1 to F5)."""
+"""Who may connect to which port, as server and as client, in both families
+(docs/reference/requirements.md#f1 to docs/reference/requirements.md#f5)."""
 
 from __future__ import annotations
 

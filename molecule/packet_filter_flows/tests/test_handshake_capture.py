@@ -1,4 +1,4 @@
-"""The proof by packet trace (seed F7): who sends the SYN and who answers, on the wire."""
+"""The proof by packet trace (docs/reference/requirements.md#f7): who sends the SYN and who answers, on the wire."""
 
 from __future__ import annotations
 

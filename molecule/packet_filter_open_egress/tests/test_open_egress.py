@@ -1,4 +1,4 @@
-"""What comes in is held to the policy; what goes out is not filtered (seed F6)."""
+"""What comes in is held to the policy; what goes out is not filtered (docs/reference/requirements.md#f6)."""
 
 from __future__ import annotations
 

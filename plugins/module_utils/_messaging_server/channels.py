@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Channels and services from a mail policy: keywords, the rewrite rule, missing blocks, dispatcher options.
 
-Private to this collection. Sources: messaging-server.md sections 5 and 6.
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#imta-cnf and
+docs/reference/messaging-server-facts.md#dispatcher-cnf.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def read_hosts(value: Any, path: str = "hosts") -> dict[str, str]:
 
 
 def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...]:
-    """The keywords that channels must have (section 5.3)."""
+    """The keywords that channels must have (docs/reference/messaging-server-facts.md#switching)."""
     channels = settings.channels
     keywords: list[Setting] = [
         (ALL_CHANNELS, "noswitchchannel", ()),
@@ -79,7 +80,9 @@ def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...
 
 
 def build_blocks(settings: Settings, hosts: Mapping[str, str]) -> tuple[Block, ...]:
-    """Blocks for the channels that are missing, with the installer's keywords (section 5.4).
+    """Blocks for the channels that are missing, with the installer's keywords.
+
+    Source: docs/reference/messaging-server-facts.md#default-channels.
 
     ``hosts`` are official host names by folded channel name.
     """
@@ -97,7 +100,10 @@ def build_blocks(settings: Settings, hosts: Mapping[str, str]) -> tuple[Block, .
 
 
 def build_rules(settings: Settings, hosts: Mapping[str, str]) -> tuple[Pair, ...]:
-    """The rule that sends internal addresses to the internal channel (section 5.1)."""
+    """The rule that sends internal addresses to the internal channel.
+
+    Source: docs/reference/messaging-server-facts.md#internal-rule.
+    """
     internal = settings.channels.internal
     host = hosts.get(fold(internal)) or default_host(internal)
     return (("[]", f"$E$R${{{INTERNAL_TABLE},$L}}$U%[$L]@{host}"),)

@@ -47,7 +47,8 @@ PARTS = {"imta_cnf": IMTA, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER, "
 TEXT_DATABASES = "USE_TEXT_DATABASES"
 ACCESS_ERRORS = "ACCESS_ERRORS"
 
-#: With this option the recipient tables are asked with one field more, which is the stranger's text (section 4.1).
+#: With this option the recipient tables are asked with one field more, which is the stranger's text:
+#: docs/reference/messaging-server-facts.md#probe-options.
 ACCESS_ORCPT = "ACCESS_ORCPT"
 
 

@@ -5,7 +5,8 @@
 """An installed Messaging Server: where its files are, its tool imsimta, and the least activation that suffices.
 
 Private to the collection: other collections must not import it. Sources:
-messaging-server.md sections 1, 9 and 10; the tailor file's table of the
+docs/reference/messaging-server-facts.md#installation and
+docs/reference/messaging-server-facts.md#unified-configuration; the tailor file's table of the
 Administration Reference 6.3 for the places of files. What a tool prints in a way
 that is not known is an error with that output, never a verdict.
 """

@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mapping tables from a mail policy, as rows that remember which variable they come from.
 
-Private to this collection. Sources: messaging-server.md sections 3.4, 4, 7 and 12.
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#access-tables,
+docs/reference/messaging-server-facts.md#general-database,
+docs/reference/messaging-server-facts.md#dns-verify and
+docs/reference/messaging-server-facts.md#table-mistakes.
 
 HELO names and addresses are text of strangers and may have a bar in them, so a star may take more than its field.
 Two rules keep that harmless. An entry that accepts matches less, never more: each of its fields is a class without
@@ -47,10 +50,11 @@ _DOMAIN = "$[+-.0-9A-Z_a-z]*"
 #: What leads a probe of ORIG_MAIL_ACCESS, with the client's address as wildcard 2.
 _CLIENT = f"TCP|{_ADDRESS}|{_PORT}|{_ADDRESS}|{_PORT}"
 
-#: Channels that no address may name, whatever comes behind (section 4.3).
+#: Channels that no address may name, whatever comes behind:
+#: docs/reference/messaging-server-facts.md#never-named.
 NEVER_NAMED = ("native", "hold", "pipe")
 
-#: Senders must be able to ask why they are refused (section 7).
+#: Senders must be able to ask why they are refused (docs/reference/messaging-server-facts.md#dns-verify-placement).
 ALWAYS_REACHABLE = ("postmaster", "abuse")
 
 #: Keys of the general database.
@@ -158,7 +162,7 @@ def _internal_ip(sources: Sources) -> list[Row]:
         rows.append(Row("*", f"$C${{{INTERNAL_KEY}|$0}}$E", inside))
     networks = _with_loopback(_in_table(sources, sources.policy.internal))
     rows += [
-        # The vendor writes the loopback address as text (section 4.4).
+        # The vendor writes the loopback address as text (docs/reference/messaging-server-facts.md#internal-ip).
         Row("127.0.0.1" if network == _LOOPBACK[0] else network_pattern(network), "$Y", inside)
         for network in networks
     ]
@@ -172,7 +176,8 @@ def _port_access(sources: Sources) -> list[Row]:
     policy, settings = sources.policy, sources.settings
     exempt = [Row(_port_pattern(one), "$YEXTERNAL", "dnsbl_exempt_networks") for one in policy.exempt]
     if policy.lists(DISPATCHER):
-        # The zones of the Dispatcher are looked at only when no entry matches (section 4.2): no entry here may
+        # The zones of the Dispatcher are looked at only when no entry matches
+        # (docs/reference/messaging-server-facts.md#port-access): no entry here may
         # match a stranger, not even one that fails.
         rows = [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in policy.blocked]
         rows += [Row(_port_pattern(one), "$Y", "internal_networks") for one in _with_loopback(policy.internal)]
@@ -199,7 +204,7 @@ def _port_pattern(network: Network) -> str:
 def _list_call(settings: Settings, routine: str, client: str, one: BlockList) -> str:
     text = one.text or f"Your host {CLIENT_IN_TEXT} is listed by {shown_zone(one.zone)}"
     text = quote(text, "callout").replace(CLIENT_IN_TEXT, client)
-    # The dot keeps the resolver's search list out (section 7).
+    # The dot keeps the resolver's search list out (docs/reference/messaging-server-facts.md#dns-verify-domain).
     return f"$[{settings.dns_library},{routine},{client},{one.zone}.,{text}]"
 
 

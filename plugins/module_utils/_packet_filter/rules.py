@@ -8,8 +8,8 @@ Private to the collection: other collections must not import it.
 
 Chains, all in the filter table: ``MAILHOST-IN`` and ``MAILHOST-OUT`` are the
 ones that INPUT and OUTPUT jump to; they hand packets of mail ports to
-``MAILHOST-IN-MAIL`` and ``MAILHOST-OUT-MAIL``. The flows are those of the seed
-requirements F1 to F6; docs/packet-filter.md draws the chains.
+``MAILHOST-IN-MAIL`` and ``MAILHOST-OUT-MAIL``. The flows are those of
+docs/reference/requirements.md#packet-filter; docs/packet-filter.md draws the chains.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class _Compiler:
         for ports in multiport("dports", [service.port for service in self.used]):
             table.add(OUT_MAIL, ports, f"-j {self._reject()}")
 
-    # The halves of a flow (seed F1 to F5)
+    # The halves of a flow (docs/reference/requirements.md#packet-filter)
 
     def _server(self, chain: str, flow: Flow) -> None:
         port = str(flow.service.port)

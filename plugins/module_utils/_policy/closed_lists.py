@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Block lists that no longer work: data alone.
 
-Private to this collection. Source: messaging-server.md section 12. A list that is closed answers nothing, or counts
+Private to this collection. Source: docs/reference/messaging-server-facts.md#closed-dnsbls.
+A list that is closed answers nothing, or counts
 everybody as listed; either way it must not be asked.
 """
 

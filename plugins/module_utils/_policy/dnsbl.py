@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Block lists that no longer work, and the forms a zone can be written in.
 
-Private to this collection. Source: messaging-server.md section 12.
+Private to this collection. Source: docs/reference/messaging-server-facts.md#closed-dnsbls.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ class Service(NamedTuple):
     """A service: its name in rules and logs, its port on the server, and its protocols.
 
     ``client_ports`` is what the client side may use as source: the unprivileged
-    ports (seed F1), one fixed port, or any (empty).
+    ports (docs/reference/requirements.md#f1), one fixed port, or any (empty).
     """
 
     name: str

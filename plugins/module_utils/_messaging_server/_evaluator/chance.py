@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Entries that succeed by chance (``$?x?``), seen from the side of safety.
 
-Private to this collection. Source: messaging-server.md section 3.1. A refusal counts only if no outcome of the
+Private to this collection. Source: docs/reference/messaging-server-facts.md#template-chance.
+A refusal counts only if no outcome of the
 chances accepts: an entry that refuses half of the mail lets the other half relay.
 """
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The source channel of an SMTP session: which channel it begins on and how it switches.
 
-Private to this collection. Source: messaging-server.md section 5.3: each step uses the keywords of the channel the
+Private to this collection. Source: docs/reference/messaging-server-facts.md#switching-order:
+each step uses the keywords of the channel the
 session is on at that moment.
 """
 
@@ -94,7 +95,10 @@ class Switcher:
             self._to("address", target.name)
 
     def _remark_host_name(self, channel: Channel) -> None:
-        """When the address leads nowhere the server may try the name that the client's DNS gives (section 5.3)."""
+        """When the address leads nowhere the server may try the name that the client's DNS gives.
+
+        Source: docs/reference/messaging-server-facts.md#switching.
+        """
         for other in self._imta.channels:
             if fold(other.name) != fold(channel.name) and switching(other) in SWITCHABLE:
                 self._trace.append(

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a probe of a mapping table is given from outside, and what it gives.
 
-Private to this collection. Sources: messaging-server.md sections 3.2 (result), 3.4 and 3.5 (database, routines), 4.2
-(input flags).
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#template-failure (result),
+docs/reference/messaging-server-facts.md#general-database,
+docs/reference/messaging-server-facts.md#callouts and
+docs/reference/messaging-server-facts.md#input-flags.
 """
 
 from __future__ import annotations

@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the server does with an SMTP session: from the connection to each recipient.
 
-Private to this collection. Sources: messaging-server.md sections 4 to 7. The session is evaluated on the texts of the
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#access-tables,
+docs/reference/messaging-server-facts.md#switching-order,
+docs/reference/messaging-server-facts.md#dispatcher-cnf and
+docs/reference/messaging-server-facts.md#dns-verify. The session is evaluated on the texts of the
 configuration files. Nothing is asked of a network unless the caller brings a resolver that does.
 """
 

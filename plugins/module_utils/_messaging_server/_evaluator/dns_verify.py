@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The ``dns_verify`` family of callouts on top of any resolver.
 
-Private to this collection. Source: messaging-server.md section 7. No network is touched here: the resolver is the
+Private to this collection. Source: docs/reference/messaging-server-facts.md#dns-verify.
+No network is touched here: the resolver is the
 caller's, and :class:`StaticResolver` answers from a dictionary.
 """
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: What ``dns_verify_domain`` puts in front of the reason when a host is listed. That it sets flag N is derived from
-#: the vendor's templates; the exact text is an open point (section 13).
+#: the vendor's templates; the exact text is not known:
+#: docs/reference/messaging-server-facts.md#unknown.
 DOMAIN_HIT_PREFIX = "$N"
 
 #: The same for ``dns_verify_domain_port``, whose text the Dispatcher writes raw. Also an open point.

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Evaluation of mapping tables: from a probe to flags and output.
 
-Private to this collection. The algorithm is that of messaging-server.md section 3.2. Where the facts leave something
+Private to this collection. The algorithm is that of
+docs/reference/messaging-server-facts.md#template-failure. Where the facts leave something
 open the choice is one constant here, and the trace of a probe that met it says so.
 """
 
@@ -75,10 +76,12 @@ MAX_WORK = 4_000_000
 #: Work of trying an entry that may match, besides the text; measured, in the unit of ``MAX_WORK``.
 ENTRY_WORK = 20
 
-#: Flags of successful earlier entries stay set when the mapping goes on. Believed, not stated (section 3.2).
+#: Flags of successful earlier entries stay set when the mapping goes on. Believed, not stated:
+#: docs/reference/messaging-server-facts.md#template-failure.
 FLAGS_ACCUMULATE = True
 
-#: Whether flags to the left of the item that failed an entry stay set. An open point (section 13).
+#: Whether flags to the left of the item that failed an entry stay set. Not known:
+#: docs/reference/messaging-server-facts.md#unknown.
 FLAGS_OF_FAILED_ENTRY_STAY = False
 
 #: Whether the extra pass of $L can happen more than once for a probe. Not stated.

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Matching of a text against a compiled pattern, in time linear in both.
 
-Private to this collection. Semantics: messaging-server.md section 2: anchored at both ends, case-blind, wildcards
+Private to this collection. Source: docs/reference/messaging-server-facts.md#pattern-matching:
+anchored at both ends, case-blind, wildcards
 are maximal (minimal behind ``$_``) from left to right.
 
 How it stays linear: for each item, from the last to the first, one integer holds as bits all positions from which the

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A mapping table made ready for probes: which entries are worth trying for a text, without looking at all.
 
-Private to this collection. The vendor scans a table from top to bottom (section 1); the result here is the same. An
+Private to this collection. The vendor scans a table from top to bottom
+(docs/reference/messaging-server-facts.md#mapping-tables); the result here is the same. An
 entry is filed under one thing that a text must have for the entry to match: the whole text, a word between
 delimiters, or an address in a network. The rest is looked at by its longest literal.
 """

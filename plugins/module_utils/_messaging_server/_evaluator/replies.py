@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the SMTP server says when it accepts or refuses, as far as the manuals give it.
 
-Private to this collection. Source: messaging-server.md sections 4.2 and 6. Where the wording of the vendor is not
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#rejection-replies and
+docs/reference/messaging-server-facts.md#dispatcher-dnsbls. Where the wording of the vendor is not
 known, the constant says so, and the trace of the decision repeats it.
 """
 
@@ -16,10 +17,12 @@ if TYPE_CHECKING:
         Decision,
     )
 
-#: Default texts of a rejection without text, by the option ACCESS_ERRORS (W:Access_errors_MTA_option).
+#: Default texts of a rejection without text, by the option ACCESS_ERRORS:
+#: docs/reference/messaging-server-facts.md#rejection-replies.
 DEFAULT_TEXTS = {0: "unknown host or domain", 1: "you are not allowed to use this address"}
 
-#: Ports for which the Dispatcher's own block list check writes its reply (section 6).
+#: Ports for which the Dispatcher's own block list check writes its reply:
+#: docs/reference/messaging-server-facts.md#dispatcher-dnsbls.
 LISTED_PORTS = (25, 110, 143)
 
 #: Not from the manuals: the reply of RFC 4954 to mail without the authentication a channel demands.

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rewriting of addresses by the rules of imta.cnf.
 
-Private to this collection. Source: messaging-server.md section 5.1. Only what is stated there is done; other template
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#rewrite-order,
+docs/reference/messaging-server-facts.md#rewrite-templates and
+docs/reference/messaging-server-facts.md#rewrite-tests. Only what is stated there is done; other template
 sequences are left out, and the trace says so.
 """
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
         Rule,
     )
 
-#: Which of the two tests of the destination channel demands it and which forbids it. Not stated (section 5.1).
+#: Which of the two tests of the destination channel demands it and which forbids it. Not stated:
+#: docs/reference/messaging-server-facts.md#rewrite-tests.
 DESTINATION_ONLY = "Q"
 DESTINATION_NOT = "C"
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """dispatcher.cnf as data: options by service, without loss, and setting them.
 
-Private to this collection. Grammar: messaging-server.md section 6.
+Private to this collection. Grammar: docs/reference/messaging-server-facts.md#dispatcher-services.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     logical_lines,
 )
 
-#: The most zones a service may name in DNS_VERIFY_DOMAIN (R05 acmlg).
+#: The most zones a service may name in DNS_VERIFY_DOMAIN:
+#: docs/reference/messaging-server-facts.md#dispatcher-dnsbls.
 MAX_ZONES = 5
 
 #: Options of which a service may have several; each line is one value.

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The general text database (general.txt): keys and template text, without loss.
 
-Private to this collection. Source: messaging-server.md sections 3.4 and 11.
+Private to this collection. Source: docs/reference/messaging-server-facts.md#general-database.
 """
 
 from __future__ import annotations

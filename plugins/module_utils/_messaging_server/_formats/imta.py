@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """imta.cnf as data: rewrite rules and channel blocks, without loss.
 
-Private to this collection. Grammar: messaging-server.md section 5.2. As with mapping files every text is read; what
+Private to this collection. Grammar: docs/reference/messaging-server-facts.md#imta-file.
+As with mapping files every text is read; what
 the grammar forbids is a located fault.
 """
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Channel keywords: which take arguments, which exclude each other.
 
-Private to this collection. Sources: messaging-server.md sections 5.2 to 5.5. Keywords are case-blind.
+Private to this collection. Source: docs/reference/messaging-server-facts.md#imta-cnf. Keywords are case-blind.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ IDENT = (
 #: Keywords of which the last one counts.
 GROUPS = (SWITCH, SASL_SERVER, SASL_SWITCH, TLS_SWITCH, SENDER_CHECK, IDENT)
 
-#: What counts for switching when neither the channel nor the defaults say anything (section 5.3).
+#: What counts for switching when neither the channel nor the defaults say anything:
+#: docs/reference/messaging-server-facts.md#switching.
 SWITCH_DEFAULT = "allowswitchchannel"
 
 MAX_CHANNEL_NAME = 32

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mapping file as data: tables, entries, comments, includes, without loss.
 
-Private to this collection. Grammar: messaging-server.md section 1.
+Private to this collection. Grammar: docs/reference/messaging-server-facts.md#mapping-file.
 
 The reader takes every text. What the grammar forbids becomes a located fault: a lint shows them all, an evaluation
 stops at the first, and printing gives the text back in both cases.
@@ -133,7 +133,8 @@ class _Reader:
         self.faults: list[Fault] = []
         self.seen: dict[str, LogicalLine] = {}
         # outside: no table yet; named: right behind a name; open: entries may come; closed: a second blank line came,
-        # which ends a table, also behind a comment or in front of its first entry (section 12).
+        # which ends a table, also behind a comment or in front of its first entry:
+        # docs/reference/messaging-server-facts.md#mapping-tables.
         self.state = "outside"
         self.column_one = ""
 

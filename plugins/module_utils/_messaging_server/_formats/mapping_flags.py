@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Output flags of the access tables: which take an argument, in which order, and what a result decides.
 
-Private to this collection. Source: messaging-server.md sections 3.6 and 4.2.
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#flag-arguments and
+docs/reference/messaging-server-facts.md#access-flags.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Flags with an argument, in the order their arguments are read (A05 fxccl).
+#: Flags with an argument, in the order their arguments are read:
+#: docs/reference/messaging-server-facts.md#access-flags.
 READING_ORDER = "UJKI<>DTAGSX,NF"
 
-#: The same for PORT_ACCESS; the order is of medium confidence (section 4.2).
+#: The same for PORT_ACCESS; the order is uncertain:
+#: docs/reference/messaging-server-facts.md#access-flags.
 PORT_READING_ORDER = "<>NFT"
 
 #: What the last flag in the reading order gets when there are more pieces than flags. The manuals do not say; taking
@@ -26,7 +29,8 @@ LAST_ARGUMENT_TAKES_THE_REST = True
 #: The entry that rejects wins over the one that allows when both flags are set. Of medium confidence; never write it.
 REJECTION_WINS = True
 
-#: What flags do to a message that is accepted, for the trace (section 4.2). None of them refuses it at once.
+#: What flags do to a message that is accepted, for the trace:
+#: docs/reference/messaging-server-facts.md#access-flags. None of them refuses it at once.
 EFFECTS = {
     "B": "the message goes to the bit bucket",
     "H": "the message is held",

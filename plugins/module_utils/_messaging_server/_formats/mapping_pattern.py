@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Patterns of mapping entries: from their text to a list of items.
 
-Private to this collection. Syntax: messaging-server.md section 2. Matching is in ``_mapping_match``.
+Private to this collection. Syntax: docs/reference/messaging-server-facts.md#patterns.
+Matching is in ``_mapping_match``.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from typing import NamedTuple, Union
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
 
-#: Longest pattern that is compiled, in characters: the longest logical line any release takes (A63 10.3.1).
+#: Longest pattern that is compiled, in characters: the longest logical line any release takes:
+#: docs/reference/messaging-server-facts.md#lengths.
 MAX_PATTERN = 4096
 
-#: Whether $(..), $<..> and ${..} take a wildcard number. Not stated by the manuals; thought unlikely (section 2.1).
+#: Whether $(..), $<..> and ${..} take a wildcard number. Not stated by the manuals; thought unlikely:
+#: docs/reference/messaging-server-facts.md#pattern-addresses.
 ADDRESSES_ARE_NUMBERED = False
 
 #: Whether a dollar sign before a character that has no meaning in a pattern makes that character literal. Stated for

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Quoting of values that go into mapping entries, and entries from finished fields.
 
-Private to this collection. Source: messaging-server.md section 1 (quoting, limits) and 4.2 (bars). A value either
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#quoting,
+docs/reference/messaging-server-facts.md#lengths and
+docs/reference/messaging-server-facts.md#flag-arguments (bars). A value either
 stays in its field or is refused.
 """
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Templates of mapping entries: from their text to a list of operations.
 
-Private to this collection. Syntax: messaging-server.md section 3.1. What the operations do is in ``_mapping_engine``.
+Private to this collection. Syntax: docs/reference/messaging-server-facts.md#template-sequences.
+What the operations do is in ``_mapping_engine``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple, Union
 #: Whether the control characters C, L, R, E are recognised in lower case as flags are. Stated for flags only.
 CONTROLS_ARE_CASE_BLIND = True
 
-#: Characters that are flags although they are not letters (section 4.2).
+#: Characters that are flags although they are not letters (docs/reference/messaging-server-facts.md#access-flags).
 _SYMBOL_FLAGS = "!<>,"
 _CASE = {"\\": "lower", "^": "upper", "_": "keep"}
 
@@ -128,7 +129,10 @@ def walk_ops(ops: tuple[Op, ...]) -> list[Op]:
 
 
 def is_fallible(op: Op) -> bool:
-    """Whether the entry can fail at this operation (section 3.2, rule 3)."""
+    """Whether the entry can fail at this operation.
+
+    Source: docs/reference/messaging-server-facts.md#template-failure, rule 3.
+    """
     if isinstance(op, Outside):
         return op.kind != "sequence"
     return isinstance(op, (FlagTest, Chance, SubTable, Database, Callout))

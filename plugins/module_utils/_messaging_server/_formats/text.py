@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all text files of the message transfer agent have in common: lines, continuation, positions, errors.
 
-Private to this collection. Sources: messaging-server.md section 1 (comments, continuation, includes).
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#comments,
+docs/reference/messaging-server-facts.md#continuation-lines and
+docs/reference/messaging-server-facts.md#includes.
 
 A file is a sequence of logical lines. Each keeps the physical lines it was read from, endings included, so that
 printing is concatenation and cannot lose a byte.
@@ -203,7 +205,8 @@ def encode(text: str) -> bytes:
 def fold(text: str) -> str:
     """Lower case of the letters A to Z only.
 
-    Comparison is case-blind (A63 bgaiy); for letters beyond ASCII the manuals are silent, so those compare exactly.
+    Comparison is case-blind (docs/reference/messaging-server-facts.md#quoting);
+    for letters beyond ASCII the manuals are silent, so those compare exactly.
     The length never changes, which ``str.lower`` does not promise.
     """
     return text.lower() if text.isascii() else text.translate(_FOLD)

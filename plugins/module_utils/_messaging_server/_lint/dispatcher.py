@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lint of dispatcher.cnf: zones that are wrong, dead, too many, or never looked at.
 
-Private to this collection. Sources: messaging-server.md sections 6 and 12.
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#dispatcher-cnf and
+docs/reference/messaging-server-facts.md#closed-dnsbls.
 """
 
 from __future__ import annotations

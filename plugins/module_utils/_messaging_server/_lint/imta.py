@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lint of imta.cnf: channels that switch where they should not, blocks that lost their lines.
 
-Private to this collection. Sources: messaging-server.md sections 5.3 and 12.
+Private to this collection. Sources: docs/reference/messaging-server-facts.md#switching and
+docs/reference/messaging-server-facts.md#open-relay-mistakes.
 """
 
 from __future__ import annotations
@@ -171,7 +172,8 @@ def _targets(parsed: ImtaFile, channel: Channel) -> Iterator[Finding]:
             continue
         if name != "saslswitchchannel":
             continue
-        # The vendor's own tcp_intranet, which is only switched to, has the keyword without AUTH (section 5.4).
+        # The vendor's own tcp_intranet, which is only switched to, has the keyword without AUTH:
+        # docs/reference/messaging-server-facts.md#default-channels.
         if not (channel.has("maysaslserver") or channel.has("mustsaslserver") or channel.has("allowswitchchannel")):
             message = f"channel {channel.name} has saslswitchchannel but offers no AUTH"
             yield Finding(line, "switch-without-auth", message, "Add maysaslserver.")

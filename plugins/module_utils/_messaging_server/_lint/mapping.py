@@ -1,9 +1,10 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lint of a mapping file: everything section 12 of the facts warns of, one finding for each place.
+"""Lint of a mapping file: one finding for each place that has one of the known mistakes.
 
-Private to this collection. Faults of the grammar keep their code as code of the finding.
+Private to this collection. Source: docs/reference/messaging-server-facts.md#mistakes.
+Faults of the grammar keep their code as code of the finding.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lint rules that look at one entry of a mapping table.
 
-Private to this collection. Source: messaging-server.md section 12. Each rule is a function from a table and one of its
-entries to findings.
+Private to this collection. Source: docs/reference/messaging-server-facts.md#table-mistakes.
+Each rule is a function from a table and one of its entries to findings.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
         Table,
     )
 
-#: Index of the application field, and of the sender's address, in the fields of a table's probe (section 4.1).
+#: Index of the application field, and of the sender's address, in the fields of a table's probe:
+#: docs/reference/messaging-server-facts.md#probes.
 APPLICATION_FIELD = {"FROM_ACCESS": 5, "MAIL_ACCESS": 5, "ORIG_MAIL_ACCESS": 5}
 SENDER_FIELD = {"SEND_ACCESS": 1, "ORIG_SEND_ACCESS": 1, "MAIL_ACCESS": 8, "ORIG_MAIL_ACCESS": 8, "FROM_ACCESS": 8}
 
@@ -57,10 +58,12 @@ CHANNEL_FIELDS = {
     "FROM_ACCESS": (7,),
 }
 
-#: Fields of probes that always have as many. The other tables see probes of other shape too (section 4.1).
+#: Fields of probes that always have as many. The other tables see probes of other shape too:
+#: docs/reference/messaging-server-facts.md#probes.
 FIELDS = {PORT_TABLE: 5, "SEND_ACCESS": 4, "ORIG_SEND_ACCESS": 4}
 
-#: Lengths that every release takes, in characters (R63 6n6j50mme), and what 6.3 takes (A63 10.3.1).
+#: Lengths that every release takes, in characters, and what 6.3 takes:
+#: docs/reference/messaging-server-facts.md#lengths.
 MAX_FIELD = 252
 LIMITS_TEXT = "5.x and 6 2005Q4 take 252 characters; 6.3 takes 256 in a pattern and 1024 in a template"
 

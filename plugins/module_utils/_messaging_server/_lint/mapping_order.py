@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Order of the entries of a mapping table: the general one must come last.
 
-Private to this collection. Source: messaging-server.md section 12 (specific ``$Y`` before general ``$N``).
+Private to this collection. Source: docs/reference/messaging-server-facts.md#table-mistakes
+(specific ``$Y`` before general ``$N``).
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The listings of the seed document (M1 to M12): as printed, with what is wrong; and in the sound form."""
+"""The listings behind docs/reference/requirements.md#mail-server: as printed, with what is wrong,
+and in the sound form."""
 
 from __future__ import annotations
 

@@ -52,7 +52,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 
-# As the installer writes it (facts, section 5.4), before any hardening: tcp_auth is missing, and nothing switches.
+# As the installer writes it (docs/reference/messaging-server-facts.md#default-channels),
+# before any hardening: tcp_auth is missing, and nothing switches.
 IMTA = """\
 ! rules
 $host        $U%$D@mail.example.com

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Turns of a session that the seed's listings do not take."""
+"""Turns of a session that the listings of
+docs/reference/messaging-server-facts.md#listing-errors do not take."""
 
 from __future__ import annotations
 
