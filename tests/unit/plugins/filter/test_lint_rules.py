@@ -266,7 +266,7 @@ LINES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.one_of(LINES, st.text()))
 def test_any_text_gives_findings(text: str) -> None:
     for findings in (mapping_lint(text, ["192.0.2.1"], ["l"]), imta_cnf_lint(text), dispatcher_lint(text, text)):

@@ -107,7 +107,7 @@ def present(texts: Texts, record: Record, policy: dict[str, Any], database: bool
     return found._replace(record=load_record(dump_record(found.record)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(foreign_texts(), POLICIES, DATABASE)
 def test_a_second_run_changes_nothing(texts: Texts, policy: dict[str, Any], database: bool) -> None:
     first = present(texts, NOTHING, policy, database)
@@ -117,7 +117,7 @@ def test_a_second_run_changes_nothing(texts: Texts, policy: dict[str, Any], data
     assert second.unknown == ()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(foreign_texts(), POLICIES, POLICIES, DATABASE)
 def test_a_host_does_not_remember_an_older_policy(
     texts: Texts, older: dict[str, Any], policy: dict[str, Any], database: bool
@@ -131,7 +131,7 @@ def entries(composed: Composed) -> Any:
     return {name: table.managed for name, table in composed.record.tables.items()}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(foreign_texts(), st.lists(POLICIES, min_size=1, max_size=2), DATABASE)
 def test_absent_gives_every_byte_back(texts: Texts, policies: list[dict[str, Any]], database: bool) -> None:
     found = Composed(texts, NOTHING, ())

@@ -779,7 +779,7 @@ def networks_of(policy: dict[str, Any]) -> list[Any]:
     return found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     policy=POLICIES,
     client=st.one_of(

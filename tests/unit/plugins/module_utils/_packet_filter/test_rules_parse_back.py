@@ -192,7 +192,7 @@ flows = st.builds(
 declared = st.lists(flows, max_size=8, unique_by=lambda flow: (flow["service"], flow["direction"]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     declared,
     st.sampled_from(["conntrack", "state"]),
@@ -232,7 +232,7 @@ host_flows = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(declared, host_flows, st.sampled_from(["strict", "generic"]), st.sampled_from([["imap"], [80, "dns"], []]))
 def test_the_scope_host_opens_what_is_declared_and_management(
     services: list[dict[str, Any]], others: list[dict[str, Any]], reply_rules: str, closed: list[Any]
@@ -291,7 +291,7 @@ half_right = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.one_of(
         anything,

@@ -83,14 +83,13 @@ def test_refused_forms(value: object, message: str) -> None:
     assert str(caught.value) == message
 
 
-addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).filter(
-    lambda address: getattr(address, "ipv4_mapped", None) is None
-)
+ipv4 = st.ip_addresses(v=4)
+# All but ::ffff:0:0/96: an IPv4 address in IPv6 spelling is an error.
+ipv6 = st.one_of(st.integers(0, (0xFFFF << 32) - 1), st.integers(1 << 48, (1 << 128) - 1)).map(ipaddress.IPv6Address)
 
 
-@given(st.data(), st.sampled_from([4, 6]))
-def test_a_range_becomes_what_the_standard_library_says(data: st.DataObject, version: int) -> None:
-    ends = sorted(data.draw(st.tuples(*[addresses.filter(lambda a: a.version == version)] * 2)))
+@given(st.one_of(st.tuples(ipv4, ipv4), st.tuples(ipv6, ipv6)).map(sorted))
+def test_a_range_becomes_what_the_standard_library_says(ends: list) -> None:
     found = [ipaddress.ip_network(str(network)) for network in parse_networks(f"{ends[0]}-{ends[1]}")]
     assert found == list(ipaddress.summarize_address_range(*ends))
 

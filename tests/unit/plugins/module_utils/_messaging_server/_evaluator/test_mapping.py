@@ -168,7 +168,7 @@ def test_tables_that_call_each_other_twice_end_in_time() -> None:
     assert time.perf_counter() - begin < 5
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.sampled_from(
@@ -231,7 +231,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.lists(st.lists(PIECES, min_size=1, max_size=7).map("".join), min_size=1, max_size=3), st.text("ab", max_size=4)
 )

@@ -116,14 +116,14 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(st.lists(PIECES, max_size=8), st.text("abB1|$*", max_size=9))
 def test_same_as_naive_matcher(pieces: list[str], text: str) -> None:
     pattern = "".join(pieces)
     assert match(compile_pattern(pattern), Subject(text)) == naive_match(pattern, text)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(st.lists(st.sampled_from(["a", "b", "|", "*", "%", "$_*", "$@*", "$D*"]), max_size=6), st.data())
 def test_back_matches_same_as_naive_matcher(pieces: list[str], data: st.DataObject) -> None:
     saved = sum(1 for piece in pieces if piece in ("*", "%", "$_*", "$D*"))
@@ -137,7 +137,7 @@ def test_back_matches_same_as_naive_matcher(pieces: list[str], data: st.DataObje
     assert match(compile_pattern(pattern), Subject(text)) == naive_match(pattern, text)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(["a", "|", "*", "$(10.0.0.0/8)", "${::/0}", "$D*"]), max_size=6), st.text())
 def test_any_text_gives_a_result(pieces: list[str], text: str) -> None:
     saved = match(compile_pattern("".join(pieces)), Subject(text))

@@ -140,7 +140,7 @@ LINES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(st.one_of(LINES, st.text(), st.binary().map(decode)))
 def test_print_gives_the_text_back(text: str) -> None:
     assert print_mappings(parse_mappings(text, includes={"f": "  q  $Y\n<f\n"})) == text

@@ -89,7 +89,7 @@ def test_quote_refuses(value: str, where: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(st.characters(max_codepoint=300), max_size=12))
 def test_quoted_values_stay_in_their_field(value: str) -> None:
     try:
@@ -185,7 +185,7 @@ LINES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(LINES, st.sampled_from(["set", "remove", "insert"]))
 def test_edits_touch_one_table_only(text: str, what: str) -> None:
     def edit(given: str) -> str:
@@ -379,14 +379,14 @@ IMTA_LINES = st.lists(
 ).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.one_of(IMTA_LINES, st.text(), st.binary().map(decode)))
 def test_imta_and_dispatcher_print_gives_the_text_back(text: str) -> None:
     assert print_imta(parse_imta(text, includes={"f": "q x\nh\n<f\n"})) == text
     assert print_dispatcher(parse_dispatcher(text)) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(IMTA_LINES)
 def test_imta_edits_are_stable(text: str) -> None:
     try:
