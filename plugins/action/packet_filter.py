@@ -142,7 +142,9 @@ class ActionModule(ActionBase):
             and not policy.egress_open
             and any(flow.direction == CLIENT and flow.service.port == 25 for flow in policy.flows)
         )
-        users = policy.smtp_client_users if limited and policy.smtp_client_users != "any" else []
+        users: str | tuple[str | int, ...] = (
+            policy.smtp_client_users if limited and policy.smtp_client_users != "any" else ()
+        )
         question = {
             "backend": self.args["backend"],
             "jump_after": self.args["jump_after"],

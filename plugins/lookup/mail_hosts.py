@@ -45,7 +45,7 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[Any]:  # noqa: ARG002
         known = variables or {}
-        pattern = self._templar.template(known.get("mailhost_hosts", "mailhosts"))
+        pattern = self._templar.template(known.get("mailhost_hosts", "mailhosts"))  # type: ignore[union-attr]
         # A syntax check needs no inventory.
         if not context.CLIARGS.get("syntax") and not self._matches(pattern, known.get("groups", {})):
             shown = ",".join(pattern) if isinstance(pattern, list) else pattern

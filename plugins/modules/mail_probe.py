@@ -127,7 +127,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify import probe as outside
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "addresses": {"type": "list", "elements": "str", "required": True},

@@ -77,6 +77,7 @@ notes:
 import base64
 import os
 import zlib
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -86,7 +87,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import Connection
 
 
-def inspect(question, check_mode):
+def inspect(question: dict[str, Any], check_mode: bool) -> dict[str, Any]:
     if os.geteuid() != 0:
         raise host.ConflictError("the packet filter can be changed by root alone; set ansible_become: true")
     transaction.settle(loader.ROOT, change=not check_mode)
@@ -104,7 +105,7 @@ def inspect(question, check_mode):
     members = {name: loader.members_digest(text) for name, text in sets.items()}
     connection = host.ssh_connection()
     uids, unknown = host.find_users(question["users"], question["candidates"])
-    facts = {
+    facts: dict[str, Any] = {
         "backend": backend,
         "managed": any(live.managed for live in lives.values()),
         "live_digest": loader.digest(lives, members),
@@ -132,13 +133,13 @@ def inspect(question, check_mode):
     return facts
 
 
-def read_change(change):
+def read_change(change: dict[str, Any]) -> transaction.Wanted:
     texts = {name: zlib.decompress(base64.b64decode(text)).decode("ascii") for name, text in change["texts"].items()}
     state = loader.State(change["backend"], tuple(change["jump_after"]), tuple(change["ports"]))
     return transaction.Wanted(texts, state, change["absent"])
 
 
-def do_step(module):
+def do_step(module: AnsibleModule) -> dict[str, Any]:
     step, change, token = module.params["step"], module.params["change"], module.params["token"]
     if step == "inspect":
         return {"facts": inspect(module.params["question"], module.check_mode)}
@@ -152,7 +153,7 @@ def do_step(module):
     return {"changed": True, "notes": transaction.apply(token, read_change(change), connection, change["timeout"])}
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "step": {"type": "str", "required": True, "choices": ["inspect", "prove", "apply", "confirm", "status"]},

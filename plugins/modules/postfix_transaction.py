@@ -45,7 +45,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix import
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.module import run_step
 
 
-def main():
+def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "step": {"type": "str", "required": True, "choices": ["apply", "rollback"]},
