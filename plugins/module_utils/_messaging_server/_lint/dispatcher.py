@@ -34,7 +34,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
     catches_all,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import zone_findings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.zones import zone_findings
 
 
 def lint_dispatcher(text: str, mappings: str = "") -> list[Finding]:

@@ -34,7 +34,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     walk_ops,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import BLANKS, Finding
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import zone_findings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.zones import zone_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import public_suffixes
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import (
     SMTP,
     SUBMISSION,
     SUBMISSIONS,
     Entrance,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import public_suffixes
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import ADDRESS, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
     ACCEPT,

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Domains that main.cf names by reference, as $mydomain, and those under which everybody has a domain.
+"""Domains that main.cf names by reference, as $mydomain.
 
-Private to this collection. Sources: ADDRESS_CLASS_README, postconf(5); RFC 6761, RFC 6762 for names of no registry.
+Private to this collection. Sources: ADDRESS_CLASS_README, postconf(5).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import public_suffixes
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
@@ -31,27 +32,6 @@ _CLASSES = {
 
 #: What has to be asked for ``check_references``.
 ASKED = (*_CLASSES, "myhostname")
-
-#: Names without a dot that no registry gives domains below.
-_PRIVATE = ("corp", "home", "internal", "intranet", "lan", "local", "localdomain", "localhost", "private")
-
-#: Below a country many public_suffixes have these, and give domains below them.
-_SECOND = ("ac", "co", "com", "edu", "gov", "net", "org")
-
-
-def public_suffixes(domain: str) -> list[str]:
-    """The ends of a domain below which strangers have domains as well: of a.co.uk these are uk and co.uk."""
-    labels = domain.lower().rstrip(".").split(".")
-    if len(labels) < 2 or labels[-1] in _PRIVATE or not re.fullmatch(r"[a-z][a-z0-9-]+", labels[-1]):
-        return []
-    second = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND
-    return [labels[-1], *([".".join(labels[-2:])] if second else [])]
-
-
-def is_public_suffix(word: str) -> bool:
-    """Whether strangers have domains below this one, as far as its form tells: com, .com, co.uk."""
-    name = word.lower().strip(".")
-    return name in public_suffixes(f"x.{name}")
 
 
 def check_references(

@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import is_public_suffix
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import LOOPBACK
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import is_public_suffix
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (

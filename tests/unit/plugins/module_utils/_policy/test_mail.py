@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.closed_lists import CLOSED_LISTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import CLOSED_LISTS
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
     DEFAULTS,

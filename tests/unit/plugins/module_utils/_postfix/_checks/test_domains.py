@@ -9,10 +9,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import (
-    check_references,
-    public_suffixes,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import check_references
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
 
 OWN = "localhost.$mydomain, localhost, $mydomain"
@@ -25,25 +22,6 @@ def problems(kind: str, main: dict[str, str], expanded: dict[str, str], domain: 
     except PolicyError as error:
         return list(error.problems)
     return []
-
-
-@pytest.mark.parametrize(
-    ("domain", "ends"),
-    [
-        ("firma.de", ["de"]),
-        ("MX.Firma.De.", ["de"]),
-        ("a.firma.co.uk", ["uk", "co.uk"]),
-        ("co.uk", ["uk"]),
-        ("mx.com.example", ["example"]),
-        ("mx.lan", []),
-        ("mail.host.localdomain", []),
-        ("mail", []),
-        ("", []),
-        ("192.0.2.1", []),
-    ],
-)
-def test_the_ends_below_which_others_have_domains(domain: str, ends: list[str]) -> None:
-    assert public_suffixes(domain) == ends
 
 
 @pytest.mark.parametrize("kind", ["local", "unmanaged"])
