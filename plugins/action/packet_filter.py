@@ -70,7 +70,7 @@ class ActionModule(ActionBase):
         self.vars: dict[str, Any] = task_vars or {}
         for note in misspelt(self.vars, "packet_filter", VARIABLES):
             display.warning(note)
-        _result, self.args = self.validate_argument_spec(argument_spec=OPTIONS)
+        _result, self.args = self.validate_argument_spec(argument_spec=OPTIONS)  # type: ignore[no-untyped-call]
         timeout = self.args["confirm_timeout"]
         if not 5 <= timeout <= 600:
             raise AnsibleActionFail(
@@ -124,7 +124,7 @@ class ActionModule(ActionBase):
 
     def _lines(self, path: str) -> list[str]:
         try:
-            found = self._find_needle("files", path)
+            found = self._find_needle("files", path)  # type: ignore[no-untyped-call]
             with open(found, encoding="ascii") as file:
                 return file.read().splitlines()
         except UnicodeDecodeError:
@@ -142,9 +142,8 @@ class ActionModule(ActionBase):
             and not policy.egress_open
             and any(flow.direction == CLIENT and flow.service.port == 25 for flow in policy.flows)
         )
-        users: str | tuple[str | int, ...] = (
-            policy.smtp_client_users if limited and policy.smtp_client_users != "any" else ()
-        )
+        limited = limited and policy.smtp_client_users != "any"
+        users: str | tuple[str | int, ...] = policy.smtp_client_users if limited else ()
         question = {
             "backend": self.args["backend"],
             "jump_after": self.args["jump_after"],

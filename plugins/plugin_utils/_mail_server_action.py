@@ -43,7 +43,7 @@ class MailServerAction(ActionBase):
         self.vars: dict[str, Any] = task_vars or {}
         for note in misspelt(self.vars, self.role, self.variables()):
             display.warning(note)
-        _result, args = self.validate_argument_spec(
+        _result, args = self.validate_argument_spec(  # type: ignore[no-untyped-call]
             argument_spec={
                 "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
                 "policy": {"type": "dict", "default": {}},
