@@ -45,7 +45,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._check
     describe_unknown,
     find_unknown,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import FileError, read_main
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record, dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import SKIP, STOP, Settings
@@ -224,7 +224,7 @@ def _silence(product: Postfix) -> list[str]:
 
 
 def _absent(live: Live) -> Wanted:
-    return Wanted(compose(live.main, live.master, NO_PLAN, live.record), None, None, (), (), (), {})
+    return Wanted(_compose(live, NO_PLAN), None, None, (), (), (), {})
 
 
 def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
@@ -236,7 +236,7 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     plan = compile_plan(policy, settings, live.facts, names)
     if settings.unknown_entries == STOP:
         _refuse_unknown(live, plan, policy, settings)
-    composed = compose(live.main, live.master, plan, live.record)
+    composed = _compose(live, plan)
     warnings += relayed_by_default(live.facts.site, live.record, live.defaults)
     path = names.get("domain_class", "postfix_domain_class")
     back = restored(live.main, composed.main, live.record, composed.record)
@@ -253,6 +253,13 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
             UNTOUCHED,
         )
     return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes, names)
+
+
+def _compose(live: Live, plan: Plan) -> Composed:
+    try:
+        return compose(live.main, live.master, plan, live.record)
+    except FileError as error:
+        raise StepError("read", str(error), UNTOUCHED) from error
 
 
 def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settings) -> None:

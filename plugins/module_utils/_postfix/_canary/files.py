@@ -23,7 +23,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     set_parameters,
     split_words,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import PORTS, options_of
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import (
+    PORTS,
+    is_loopback,
+    options_of,
+)
 
 SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
 
@@ -114,8 +118,6 @@ _ASKING = re.compile(
 )
 _SILENT = "check_client_access,static:DUNNO"
 
-LOOPBACK = re.compile(r"127(\.\d+){3}|localhost|\[?::1\]?|loopback-only")
-
 
 class Entrance(NamedTuple):
     """A port of the staged file to which strangers can come.
@@ -154,13 +156,13 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
     settings = read_main(main)
     interfaces = split_words(settings.get("inet_interfaces", "all").replace(",", " "))
     wrapped = settings.get("smtpd_tls_wrappermode", "no")
-    shut = bool(interfaces) and all(LOOPBACK.fullmatch(one) for one in interfaces)
+    shut = bool(interfaces) and all(is_loopback(one) for one in interfaces)
     found = []
     for entry, service in zip(entries(master), read_master(master)):
         if service.type != "inet" or service.command not in _PROXY:
             continue
         host, _colon, port = service.name.rpartition(":")
-        if host and LOOPBACK.fullmatch(host):
+        if host and is_loopback(host):
             continue
         role = _ROLES.get(PORTS.get(port, 0), "")
         # Where Postfix listens for itself alone, only what the policy speaks of is looked at.

@@ -14,9 +14,13 @@ from collections.abc import Collection, Mapping
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import is_public_suffix
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import LOOPBACK
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import (
+    PORTS,
+    is_loopback,
+    options_of,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
     DEFAULTS,
     LOCAL,
@@ -25,7 +29,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     VIRTUAL,
     Settings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import PORTS, options_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import Plan
 
 _CLASSES = {
@@ -35,9 +38,6 @@ _CLASSES = {
     "virtual_alias_domains": UNMANAGED,
 }
 """Parameters of domains, and the class that each is to the policy."""
-
-#: Parameters whose default may depend on compatibility_level.
-DEFAULTED = ("mynetworks_style", "relay_domains")
 
 _LOGIN, _RELAY_RESTRICTIONS = "smtpd_sasl_auth_enable", "smtpd_relay_restrictions"
 
@@ -167,7 +167,7 @@ def foreign_submission(master: str, settings: Settings, site: Mapping[str, str])
         address, _colon, port = service.name.rpartition(":")
         foreign = service.type == "inet" and service.command == "smtpd" and PORTS.get(port) not in managed
         options = options_of(service.arguments)
-        if not foreign or LOOPBACK.fullmatch(address) or options.get(_LOGIN, inherited).lower() != "yes":
+        if not foreign or is_loopback(address) or options.get(_LOGIN, inherited).lower() != "yes":
             continue
         place = f"master.cf: {service.name} {service.type} is the site's own and says nothing of"
         if _LOGIN not in options:

@@ -15,14 +15,16 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import LOOPBACK
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
-    POSTSCREEN_PROXY,
-    SMTPD_PROXY,
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import (
+    is_loopback,
     option_pair,
     options_of,
     read_options,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
+    POSTSCREEN_PROXY,
+    SMTPD_PROXY,
 )
 
 XCLIENT = "smtpd_authorized_xclient_hosts"
@@ -47,12 +49,12 @@ def untrusted_hosts(main: str, master: str, internal: Iterable[Network]) -> list
 def _qmqp_clients(main: dict[str, str], master: str) -> Iterator[tuple[str, str]]:
     """Who may send by QMQP to anybody, for each qmqpd to which others than the host itself can come."""
     interfaces = main.get("inet_interfaces", "all").replace(",", " ").split()
-    shut = bool(interfaces) and all(LOOPBACK.fullmatch(one) for one in interfaces)
+    shut = bool(interfaces) and all(is_loopback(one) for one in interfaces)
     for service in read_master(master):
         host = service.name.rpartition(":")[0]
         if service.type != "inet" or os.path.basename(service.columns[7]) != "qmqpd":
             continue
-        if LOOPBACK.fullmatch(host) or (shut and not host):
+        if is_loopback(host) or (shut and not host):
             continue
         own = options_of(service.arguments)
         place = f"master.cf: {service.name} inet" if QMQP in own else "main.cf"

@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
 
+DEFAULTED = ("mynetworks_style", "relay_domains")
+"""Parameters whose default may depend on compatibility_level."""
+
 #: Types of maps that every Postfix has built in and that our files use.
 BUILT_IN = ("cidr", "regexp", "texthash")
 

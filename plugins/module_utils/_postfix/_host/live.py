@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.fit import DEFAULTED
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import DEFAULTED, PostfixFacts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
     FileError,
     folded,
@@ -25,13 +24,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     RecordError,
     load_record,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import (
+    SITE_CLEANUP,
+    options_of,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.product import (
     Postfix,
     ask_parameters,
     ask_words,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import ask_postconf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import SITE_CLEANUP, options_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import decode, read_file
 

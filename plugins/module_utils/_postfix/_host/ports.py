@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterable
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_master
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import PORTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import PORTS
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (only tried, and closed at once)
 

@@ -8,11 +8,11 @@ Private to this collection. Source: master(5), for the options of a service.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
-    BLANKS,
+    FileError,
     Lines,
     LiveService,
     folded,
@@ -26,24 +26,19 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import MapFile
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Owned, Place, Record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import (
+    PORTS,
+    SITE_CLEANUP,
+    option_pair,
+    read_options,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import PREFIX
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import Plan
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.services import CLEANUP, Service
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.submission import HEADER_CHECKS
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-
-#: The site's own cleanup, which ours works like.
-SITE_CLEANUP: Place = ("cleanup", "unix")
 
 #: The plan of a host from which our part is to leave.
 NO_PLAN = Plan({}, (), {}, ())
-
-PORTS = {
-    **dict.fromkeys(("smtp", "mail", "25"), 25),
-    **dict.fromkeys(("submission", "587"), 587),
-    **dict.fromkeys(("submissions", "smtps", "ssmtp", "urd", "465"), 465),
-}
-"""Names that a service of our ports may have in master.cf (/etc/services)."""
 
 #: Who reads the PROXY protocol: smtpd does not where postscreen stands in front.
 SMTPD_PROXY, POSTSCREEN_PROXY = "smtpd_upstream_proxy_protocol", "postscreen_upstream_proxy_protocol"
@@ -60,7 +55,7 @@ class Composed(NamedTuple):
 
 
 def compose(main: str, master: str, plan: Plan, record: Record) -> Composed:
-    """The files with the plan in them. Raises StepError, FileError."""
+    """The files with the plan in them. Raises FileError."""
     new_main, owned_main = _compose_main(main, plan, record)
     new_master, owned_services, warnings = _compose_master(master, read_main(new_main), plan, record)
     maps = dict(plan.maps)
@@ -114,11 +109,9 @@ def _refuse_dependent(place: Place, text: Lines) -> None:
         f"{PREFIX}submission" in word or word.endswith(f"={CLEANUP}") or word == "postscreen"
         for word in words_of(text) or ()
     ):
-        raise StepError(
-            "read",
-            f"master.cf: {' '.join(place)} was changed by somebody else, and needs parts of ours that are to leave; "
-            "take that change back, or remove the service there",
-            "nothing was changed",
+        raise FileError(
+            f"master.cf: {' '.join(place)} was edited, and uses managed objects that are being removed; undo that "
+            "edit, or remove the service"
         )
 
 
@@ -134,11 +127,9 @@ def _former(
     others = [one for one in live if _same_port(one, service)]
     addressed = [one for one in others if ":" in one.name]
     if addressed:
-        raise StepError(
-            "read",
+        raise FileError(
             f"master.cf: {addressed[0].name} inet listens at one address of port {PORTS[service.name]}, which is to be "
-            f"{service.name} inet; remove the address there, and set inet_interfaces in main.cf instead",
-            "nothing was changed",
+            f"{service.name} inet; remove the address there, and set inet_interfaces in main.cf instead"
         )
     if place in record.services:
         return record.services[place].before
@@ -223,37 +214,3 @@ def _without_ours(dropped: list[str], service: Service) -> list[str]:
     """What is dropped only to be said again in the same words is not worth a warning."""
     managed = set(service.options)
     return [words for words in dropped if option_pair(words) not in managed]
-
-
-def option_pair(words: str) -> tuple[str, str]:
-    """Parameter and value of ``-o name=value``, which may also be written ``-o { name = value }``."""
-    setting = words[2:].strip(BLANKS)
-    setting = setting[1:].rpartition("}")[0] if setting.startswith("{") else setting
-    name, _equals, value = setting.partition("=")
-    return name.strip(BLANKS), value.strip(BLANKS)
-
-
-def read_options(arguments: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Arguments of a service as pairs of the parameter that is set (empty: none) and the words that do it."""
-    found: list[tuple[str, str]] = []
-    rest = list(arguments)
-    while rest:
-        words = [rest.pop(0)]
-        if words == ["-o"] and rest:
-            words.append(rest.pop(0))
-            while words[1].startswith("{") and _open_braces(words) and rest:
-                words.append(rest.pop(0))
-        text = " ".join(words)
-        setting = text[2:].strip(" {}") if text.startswith("-o") else ""
-        found.append((setting.partition("=")[0].strip(BLANKS), text))
-    return found
-
-
-def options_of(arguments: Iterable[str]) -> dict[str, str]:
-    """What ``-o`` sets, in any of its spellings; of two the last counts."""
-    return dict(option_pair(words) for name, words in read_options(tuple(arguments)) if name)
-
-
-def _open_braces(words: list[str]) -> bool:
-    text = " ".join(words)
-    return text.count("{") > text.count("}")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import read_facts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
+    FileError,
     parameter_lines,
     read_main,
     read_master,
@@ -28,6 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     dump_record,
     load_record,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import read_options
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import (
     has_postscreen,
     site_settings,
@@ -36,14 +38,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
     NO_PLAN,
     Composed,
     compose,
-    read_options,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import (
     Plan,
     compile_plan,
     read_wanted,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 VECTORS = json.loads((Path(__file__).parents[4] / "vectors" / "postfix.json").read_text())
 POLICY = {
@@ -303,7 +303,7 @@ def test_what_the_site_says_as_we_do_is_no_warning() -> None:
 
 
 def test_one_address_of_a_port_is_refused() -> None:
-    with pytest.raises(StepError, match=r"198\.51\.100\.12:smtp inet listens at one address of port 25"):
+    with pytest.raises(FileError, match=r"198\.51\.100\.12:smtp inet listens at one address of port 25"):
         adopt(master="198.51.100.12:smtp inet n - y - - smtpd\n")
 
 
@@ -327,7 +327,7 @@ def test_a_service_that_needs_ours_does_not_stay_alone(line: str, edited: str) -
     """Else submission answers nobody, or postscreen has no smtpd to hand clients to."""
     first = adopt(blocked_networks=["203.0.113.1"])
     assert line in first.master
-    with pytest.raises(StepError, match="was changed by somebody else, and needs parts of ours"):
+    with pytest.raises(FileError, match="was edited, and uses managed objects that are being removed"):
         compose(first.main, first.master.replace(line, edited, 1), NO_PLAN, first.record)
 
 
