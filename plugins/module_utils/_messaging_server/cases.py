@@ -38,7 +38,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay
 
 if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import Service
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import BlockList, MailPolicy
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import Dnsbl, MailPolicy
 
 #: What a block list answers for who is listed (RFC 5782, section 2.1).
 LISTED = "127.0.0.2"
@@ -77,7 +77,7 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
     yield from internal_cases(policy, people)
     yield from relay_exception_cases(policy, people)
     yield from blocked_cases(policy, people)
-    for block_list in policy.block_lists:
+    for block_list in policy.dnsbls:
         yield from _listed(policy, block_list, people.unlisted, people.own[0])
     if policy.sender_domain_check:
         yield from _sender_domain(people.unlisted, people.own[0])
@@ -132,7 +132,7 @@ def _logged_in(client: str, server: Server) -> Iterator[Case]:
         yield make_case(name, ACCEPT, client, f"user@{server.domain}", TARGET, authenticated=True, port=port)
 
 
-def _listed(policy: MailPolicy, block_list: BlockList, foreign: tuple[str, ...], own: str) -> Iterator[Case]:
+def _listed(policy: MailPolicy, block_list: Dnsbl, foreign: tuple[str, ...], own: str) -> Iterator[Case]:
     """Who is listed, who is not looked up, and that no answer refuses nobody. Lists of IPv6 are not looked up."""
     zone = block_list.zone
     clients = [client for client in foreign if ":" not in client]

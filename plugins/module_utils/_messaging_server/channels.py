@@ -116,7 +116,7 @@ def build_options(policy: MailPolicy, settings: Settings, exists: bool, image: s
     service for port 25 where that is known.
     """
     options: list[Setting] = []
-    zones = tuple(f"{one.zone}." for _index, one in policy.lists(DISPATCHER))
+    zones = tuple(f"{one.zone}." for one in policy.dnsbls_at(DISPATCHER))
     if zones:
         options.append((SMTP_SERVICE, ZONE_OPTION, zones))
     if settings.submission:

@@ -160,11 +160,7 @@ def compile_plan(
     check = _Check(names or {})
     check.dispatcher(policy, settings)
     check.channels(settings, facts)
-    policy = policy._replace(
-        block_lists=tuple(
-            one._replace(stage="skipped") if one.zone in facts.skipped_zones else one for one in policy.block_lists
-        )
-    )
+    policy = policy.without_dnsbls(facts.skipped_zones)
     hosts = facts.channel_hosts
     try:
         leaving = facts.leaving
@@ -203,23 +199,23 @@ class _Check:
     def dispatcher(self, policy: MailPolicy, settings: Settings) -> None:
         """Lists of the Dispatcher: few, without text, and only where PORT_ACCESS does not hide them."""
         path = self.path("dnsbls")
-        lists = policy.lists(DISPATCHER)
-        for index, one in lists[MAX_ZONES:]:
+        lists = policy.dnsbls_at(DISPATCHER)
+        for number, one in enumerate(lists[MAX_ZONES:], MAX_ZONES + 1):
             self.problems.add(
-                f"{path}[{index}].stage",
-                f'"{one.zone}" is list number {[i for i, _one in lists].index(index) + 1} of the dispatcher, '
+                f"{path}[{one.place}].stage",
+                f'"{one.zone}" is list number {number} of the dispatcher, '
                 f"which asks {MAX_ZONES}; write connect or mail",
             )
-        for index, one in lists:
+        for one in lists:
             if one.text:
                 self.problems.add(
-                    f"{path}[{index}].text", "the dispatcher has its own text; leave it out, or write stage connect"
+                    f"{path}[{one.place}].text", "the dispatcher has its own text; leave it out, or write stage connect"
                 )
-        for index, _one in policy.lists(CONNECT) if lists else ():
+        for one in policy.dnsbls_at(CONNECT) if lists else ():
             self.problems.add(
-                f"{path}[{index}].stage",
+                f"{path}[{one.place}].stage",
                 f"a list of stage connect is an entry of {PORT_TABLE} that matches every stranger, and then "
-                f"the dispatcher does not ask {path}[{lists[0][0]}]; write one stage for both",
+                f"the dispatcher does not ask {path}[{lists[0].place}]; write one stage for both",
             )
         extra = settings.extra_entries.get(PORT_TABLE, Extra())
         for place, pairs in extra._asdict().items() if lists else ():
@@ -228,7 +224,7 @@ class _Check:
                     self.problems.add(
                         f"{self.path('extra_entries')}.{PORT_TABLE}.{place}[{index}]",
                         f"{shown(pattern)} matches strangers, and then the dispatcher does not ask "
-                        f"{path}[{lists[0][0]}]; write stage connect for its lists, or remove the entry",
+                        f"{path}[{lists[0].place}]; write stage connect for its lists, or remove the entry",
                     )
 
     def channels(self, settings: Settings, facts: HostFacts) -> None:

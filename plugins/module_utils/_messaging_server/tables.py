@@ -31,12 +31,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Extra,
     Settings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
+    CLIENT_IN_TEXT,
     CONNECT,
     DISPATCHER,
     MAIL,
-    BlockList,
+    Dnsbl,
     MailPolicy,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
@@ -61,9 +61,6 @@ ALWAYS_REACHABLE = ("postmaster", "abuse")
 INTERNAL_KEY, BLOCKED_KEY = "MAILHOST-INTERNAL", "MAILHOST-BLOCKED"
 
 BLOCKED = "$N" + quote("500 5.7.1 Access denied", "text")
-
-#: What stands for the client's address in the text of a list.
-CLIENT_IN_TEXT = "{client}"
 
 _LOOPBACK = (Network(4, 0x7F000001, 32), Network(6, 1, 128))
 
@@ -102,7 +99,7 @@ def build_tables(sources: Sources) -> Tables:
     """All tables of a policy. Raises QuoteError for a channel's name that cannot stand in a pattern."""
     policy, extra = sources.policy, sources.settings.extra_entries
     rows: dict[str, list[Row]] = {}
-    if policy.blocked or policy.lists(CONNECT) or policy.lists(DISPATCHER) or PORT_TABLE in extra:
+    if policy.blocked or policy.dnsbls_at(CONNECT) or policy.dnsbls_at(DISPATCHER) or PORT_TABLE in extra:
         rows[PORT_TABLE] = _port_access(sources)
     rows[INTERNAL_TABLE] = _internal_ip(sources)
     rows[SEND_TABLE] = _send_access(sources)
@@ -112,7 +109,7 @@ def build_tables(sources: Sources) -> Tables:
     general: dict[str, str] = {}
     for network in _in_database(sources, policy.internal):
         general[f"{INTERNAL_KEY}|{network.address}"] = "$Y"
-    if not policy.lists(DISPATCHER):
+    if not policy.dnsbls_at(DISPATCHER):
         for network in _in_database(sources, policy.blocked):
             general[f"{BLOCKED_KEY}|{network.address}"] = BLOCKED
     return Tables(rows, general)
@@ -175,7 +172,7 @@ def _internal_ip(sources: Sources) -> list[Row]:
 def _port_access(sources: Sources) -> list[Row]:
     policy, settings = sources.policy, sources.settings
     exempt = [Row(_port_pattern(one), "$YEXTERNAL", "dnsbl_exempt_networks") for one in policy.exempt]
-    if policy.lists(DISPATCHER):
+    if policy.dnsbls_at(DISPATCHER):
         # The zones of the Dispatcher are looked at only when no entry matches
         # (docs/reference/messaging-server-facts.md#port-access): no entry here may
         # match a stranger, not even one that fails.
@@ -187,13 +184,13 @@ def _port_access(sources: Sources) -> list[Row]:
         rows.append(Row("TCP|*|*|*|*", f"$C${{{BLOCKED_KEY}|$2}}$E", "blocked_networks"))
     rows += [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in _in_table(sources, policy.blocked)]
     rows.append(Row("*|*|*|*|*", f"$C$|{INTERNAL_TABLE};$3|$Y$E", "internal_networks"))
-    lists = policy.lists(CONNECT)
+    lists = policy.dnsbls_at(CONNECT)
     if lists:
         rows += exempt
-    for index, one in lists:
+    for one in lists:
         call = _list_call(settings, "dns_verify_domain_port", "$1", one)
         # Flag A is set on the Dispatcher's probe alone, so the server's own probe costs no look-up.
-        rows.append(Row("TCP|*|25|*|*", f"$C$:A{call}$E", "dnsbls", f"[{index}].text"))
+        rows.append(Row("TCP|*|25|*|*", f"$C$:A{call}$E", "dnsbls", f"[{one.place}].text"))
     return _framed(settings, PORT_TABLE, rows, [Row("*", "$YEXTERNAL", "internal_networks")])
 
 
@@ -201,9 +198,8 @@ def _port_pattern(network: Network) -> str:
     return f"TCP|*|*|{network_pattern(network)}|*"
 
 
-def _list_call(settings: Settings, routine: str, client: str, one: BlockList) -> str:
-    text = one.text or f"Your host {CLIENT_IN_TEXT} is listed by {shown_zone(one.zone)}"
-    text = quote(text, "callout").replace(CLIENT_IN_TEXT, client)
+def _list_call(settings: Settings, routine: str, client: str, one: Dnsbl) -> str:
+    text = quote(one.reply_text, "callout").replace(CLIENT_IN_TEXT, client)
     # The dot keeps the resolver's search list out (docs/reference/messaging-server-facts.md#dns-verify-domain).
     return f"$[{settings.dns_library},{routine},{client},{one.zone}.,{text}]"
 
@@ -351,7 +347,7 @@ def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
 def _looked_up(sources: Sources) -> Iterator[Row]:
     policy, settings = sources.policy, sources.settings
     external = settings.channels.external
-    lists = policy.lists(MAIL)
+    lists = policy.dnsbls_at(MAIL)
     by_mapping = policy.sender_domain_check and settings.sender_domain_check_form == MAPPING
     if not lists and not by_mapping:
         return
@@ -362,9 +358,9 @@ def _looked_up(sources: Sources) -> Iterator[Row]:
         # All fields before the text of the client are fixed; behind them it may say what it likes.
         pattern = f"TCP|{_ADDRESS}|{_PORT}|{network_pattern(network)}|{_PORT}|*"
         yield Row(pattern, "$Y$E", "dnsbl_exempt_networks")
-    for index, one in lists:
+    for one in lists:
         call = _list_call(settings, "dns_verify_domain", "$2", one)
-        yield Row(f"{_CLIENT}|SMTP*|*|{external}|*|*|*", f"$C{call}$E", "dnsbls", f"[{index}].text")
+        yield Row(f"{_CLIENT}|SMTP*|*|{external}|*|*|*", f"$C{call}$E", "dnsbls", f"[{one.place}].text")
     if by_mapping:
         # What is found is template text: the domain must not be able to say $[...] in it.
         refused = "$$NInvalid$ sender$ domain$ $7"

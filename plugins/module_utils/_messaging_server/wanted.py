@@ -113,7 +113,7 @@ def present(arguments: dict[str, Any], live: Live) -> Wanted:
         composed = composed._replace(record=composed.record._replace(general_made=True))
     if composed.unknown and settings.unknown_entries == "stop":
         raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
-    policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    policy = policy.without_dnsbls(skipped)
     server, unclear = _server(policy, settings, composed.texts, live.includes)
     warnings += unclear
     shut = [] if policy.domains else ways_out(settings, sorted(facts.leaving or ()))
@@ -237,8 +237,8 @@ def _unusable_lists(
     templates = [template for table in live.record.tables.values() for _pattern, template in table.managed]
     zones = [value for words in live.record.options.values() for value in words.managed]
     new = {
-        one.zone: index
-        for index, one in enumerate(policy.block_lists)
+        one.zone: one.place
+        for one in policy.dnsbls
         if f"{one.zone}." not in zones and not any(f",{one.zone}.," in template for template in templates)
     }
     return unusable_lists(new, names, "messaging_server", settings.unusable_dnsbls == "skip", ERRORS_LIST)

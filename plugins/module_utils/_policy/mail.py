@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import closed_list
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import closed_list, shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
     Network,
@@ -26,6 +26,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options
 
 CONNECT, MAIL, DISPATCHER = "connect", "mail", "dispatcher"
 STAGES = (CONNECT, MAIL, DISPATCHER)
+CLIENT_IN_TEXT = "{client}"
+"""What stands for the address of the client in the text of a DNSBL."""
 
 #: Below these prefix lengths a network that is not private is taken for a mistake: all its hosts could relay.
 WIDE = {4: 16, 6: 32}
@@ -75,16 +77,23 @@ class RelayException(NamedTuple):
     recipient_domains: tuple[str, ...]
 
 
-class BlockList(NamedTuple):
-    """A block list: its zone in lower case without final dot, where it is asked, the answers that count, its text.
+class Dnsbl(NamedTuple):
+    """A DNSBL: its zone in lower case without final dot, the stage that queries it, the answers that mean listed.
 
-    ``return_codes`` is empty for every answer that is no error; ``text`` is empty for the default.
+    ``return_codes`` is empty for every answer that is no error; ``text`` is empty for the default. ``place`` is where it
+    stands in the inventory, from 0.
     """
 
     zone: str
     stage: str
     return_codes: tuple[str, ...]
     text: str
+    place: int = 0
+
+    @property
+    def reply_text(self) -> str:
+        """What a listed client is answered."""
+        return self.text or f"Your host {CLIENT_IN_TEXT} is listed by {shown_zone(self.zone)}"
 
 
 class MailPolicy(NamedTuple):
@@ -96,12 +105,16 @@ class MailPolicy(NamedTuple):
     exempt: tuple[Network, ...]
     relay_rejection: str
     relay_exceptions: tuple[RelayException, ...]
-    block_lists: tuple[BlockList, ...]
+    dnsbls: tuple[Dnsbl, ...]
     sender_domain_check: bool
 
-    def lists(self, stage: str) -> list[tuple[int, BlockList]]:
-        """The lists of a stage, each with its place in the inventory."""
-        return [(index, one) for index, one in enumerate(self.block_lists) if one.stage == stage]
+    def dnsbls_at(self, stage: str) -> list[Dnsbl]:
+        """Return the DNSBLs that a stage queries."""
+        return [dnsbl for dnsbl in self.dnsbls if dnsbl.stage == stage]
+
+    def without_dnsbls(self, zones: Collection[str]) -> MailPolicy:
+        """Return the policy without the DNSBLs of these zones."""
+        return self._replace(dnsbls=tuple(dnsbl for dnsbl in self.dnsbls if dnsbl.zone not in zones))
 
 
 DEFAULTS: dict[str, Any] = {
@@ -145,7 +158,7 @@ def read_mail_policy(options: Any, names: Mapping[str, str] | None = None) -> Ma
         ),
         relay_rejection=reader.text(reader.path("relay_rejection"), reader.value("relay_rejection"), _TEXT),
         relay_exceptions=reader.exceptions(),
-        block_lists=reader.block_lists(),
+        dnsbls=reader.dnsbls(),
         sender_domain_check=reader.boolean("sender_domain_check"),
     )
     reader.check_blocked(policy)
@@ -267,10 +280,10 @@ class _Reader(OptionReader):
             found.append(RelayException(networks, domains[0], domains[1]))
         return tuple(found)
 
-    def block_lists(self) -> tuple[BlockList, ...]:
+    def dnsbls(self) -> tuple[Dnsbl, ...]:
         example = "[{zone: zen.example.org, stage: mail}]"
         option = self.path("dnsbls")
-        found: list[BlockList] = []
+        found: list[Dnsbl] = []
         zones: dict[str, str] = {}
         for index, value in enumerate(self.items(option, self.value("dnsbls"), example)):
             path = f"{option}[{index}]"
@@ -292,7 +305,7 @@ class _Reader(OptionReader):
                 stage = MAIL
             codes = self.return_codes(f"{path}.return_codes", item.get("return_codes"))
             text = "" if item.get("text") is None else self.text(f"{path}.text", item["text"], _LIST_TEXT)
-            found.append(BlockList(zone, str(stage), codes, text))
+            found.append(Dnsbl(zone, str(stage), codes, text, index))
         return tuple(found)
 
     def return_codes(self, path: str, value: Any) -> tuple[str, ...]:

@@ -232,7 +232,7 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
     tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))
     skipped, warnings = _unusable_lists(policy, settings, live, names)
-    policy = policy._replace(block_lists=tuple(one for one in policy.block_lists if one.zone not in skipped))
+    policy = policy.without_dnsbls(skipped)
     plan = compile_plan(policy, settings, live.facts, names)
     if settings.unknown_entries == STOP:
         _refuse_unknown(live, plan, policy, settings)
@@ -285,7 +285,7 @@ def _unusable_lists(
     used = " ".join(owned.managed or "" for owned in live.record.main.values())
     # Whole names: a zone may be the end of another, behind a key.
     zones = set(re.findall(r"(?<![\w.-])[\w.-]+(?==)", used))
-    new = {one.zone: index for index, one in enumerate(policy.block_lists) if one.zone not in zones}
+    new = {one.zone: one.place for one in policy.dnsbls if one.zone not in zones}
     return unusable_lists(new, names, "postfix", settings.unusable_dnsbls == SKIP)
 
 

@@ -142,7 +142,7 @@ def check(wanted: Wanted) -> dict[str, Any]:
         findings += look_at(name, address, wanted)
     if places and all(not one.asker for one in findings):
         findings.append(Finding("", "", Point("ports", DEVIATION, "no address can be reached from here")))
-    lists = [one.zone for one in wanted.policy.block_lists]
+    lists = [one.zone for one in wanted.policy.dnsbls]
     answers = ask_lists(lists) if lists else {}
     findings.append(Finding("", "", judge_lists([answers[zone] for zone in lists])))
     return report([one._replace(point=_pardon(one.point, wanted.skip)) for one in findings])

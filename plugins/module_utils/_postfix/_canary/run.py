@@ -172,7 +172,7 @@ def _notes(
             notes.append(f"master.cf has no service {role}; its sessions were not held")
     if len(policy.relay_exceptions) > EXCEPTIONS:
         notes.append(f"of {len(policy.relay_exceptions)} relay exceptions {EXCEPTIONS} were asked")
-    if policy.block_lists or policy.sender_domain_check or files.silenced:
+    if policy.dnsbls or policy.sender_domain_check or files.silenced:
         what = ", ".join(files.silenced)
         notes.append(f"what asks the DNS, lists or other servers was not asked{f': {what}' if what else ''}")
     return notes

@@ -104,7 +104,7 @@ def find_unknown(  # noqa: PLR0913 - the policy, and the host
     parameter = _DOMAINS.get(settings.domain_class, "")
     domains, tables = _domains(items(parameter), policy, host_name)
     restrictions: dict[str, tuple[str, ...]] = {}
-    zones = {one.zone for one in policy.block_lists}
+    zones = {one.zone for one in policy.dnsbls}
     for stage in STAGES:
         known = settings.extra_restrictions.get(stage, ())
         found = [

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
+    CLIENT_IN_TEXT,
     MAIL,
-    BlockList,
+    Dnsbl,
     MailPolicy,
     RelayException,
 )
@@ -40,9 +40,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
 #: Senders must be able to ask why they are refused.
 ALWAYS_REACHABLE = ("postmaster", "abuse")
 
-#: What stands for the client's address in the text of a list.
-CLIENT_IN_TEXT = "{client}"
-
 #: Goes on to the next restriction; permit would end the list, and with it what the user has put behind ours.
 GO_ON, PERMIT, REJECT = "DUNNO", "OK", "REJECT"
 
@@ -62,8 +59,7 @@ class Access:
         self.own: dict[str, str] = {}
         """Our own parameters, which no installed program knows: restriction classes and what master.cf refers to."""
         self.blocked = self._blocked()
-        lists = [one for _index, one in policy.lists(MAIL)]
-        self.connect_lists = [one for one in policy.block_lists if one not in lists]
+        self.connect_lists = [one for one in policy.dnsbls if one.stage != MAIL]
         needed = bool(self.connect_lists or self.blocked)
         self.postscreen = needed or facts.postscreen or settings.postscreen == ALWAYS
 
@@ -188,7 +184,7 @@ def _friend(access: Access, index: int, exception: RelayException) -> str:
 
 def _look_ups(access: Access) -> list[str]:
     """Block lists of stage mail, but not about exempt clients and not before a postmaster."""
-    lists = [one for _index, one in access.policy.lists(MAIL)]
+    lists = access.policy.dnsbls_at(MAIL)
     if not lists:
         return []
     entries = [f"reject_rbl_client {entry}" for one in lists for entry in _patterns(one)]
@@ -207,7 +203,7 @@ def _replies(access: Access) -> dict[str, str]:
     Newer versions look for it under the zone, older ones under the zone with its pattern. What is found under neither
     must not show a zone, as it may hold a key.
     """
-    lists = [one for _index, one in access.policy.lists(MAIL)]
+    lists = access.policy.dnsbls_at(MAIL)
     if not lists:
         return {}
     rows = [(key, list_reply(one)) for one in lists for key in (one.zone, *_patterns(one))]
@@ -218,16 +214,11 @@ def _replies(access: Access) -> dict[str, str]:
     }
 
 
-def _patterns(one: BlockList) -> list[str]:
+def _patterns(one: Dnsbl) -> list[str]:
     """A list as reject_rbl_client names it."""
     return [f"{one.zone}={pattern}" for pattern in answer_patterns(one.return_codes)]
 
 
-def list_reply(one: BlockList) -> str:
+def list_reply(one: Dnsbl) -> str:
     """The reply for a list, in which the client's address is a macro of Postfix."""
-    return f"$rbl_code 5.7.1 {list_text(one).replace(CLIENT_IN_TEXT, '$client_address')}"
-
-
-def list_text(one: BlockList) -> str:
-    """The text of a list, or what is said without one."""
-    return one.text or f"Your host {CLIENT_IN_TEXT} is listed by {shown_zone(one.zone)}"
+    return f"$rbl_code 5.7.1 {one.reply_text.replace(CLIENT_IN_TEXT, '$client_address')}"

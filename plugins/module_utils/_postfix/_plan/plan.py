@@ -108,13 +108,13 @@ def _path(names: Mapping[str, str], option: str) -> str:
 def _check_lists(problems: Problems, policy: MailPolicy, settings: Settings | None, names: Mapping[str, str]) -> None:
     """Answers of a list must be named: what counts as listed decides about all mail when a list refuses to answer."""
     path = _path(names, "dnsbls")
-    for index, one in enumerate(policy.block_lists):
+    for one in policy.dnsbls:
         if not one.return_codes:
             problems.add(
-                f"{path}[{index}].return_codes",
+                f"{path}[{one.place}].return_codes",
                 f'is missing; name the answers of {shown_zone(one.zone)} that mean listed, as ["127.0.0.2-127.0.0.11"]',
             )
-    zones = {one.zone for one in policy.block_lists if one.stage != "mail"}
+    zones = {one.zone for one in policy.dnsbls if one.stage != "mail"}
     for zone in settings.dnsbl_weights if settings else ():
         if zone not in zones:
             problems.add(

@@ -9,6 +9,7 @@ Private to this collection. Source: POSTSCREEN_README.
 from __future__ import annotations
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import CLIENT_IN_TEXT
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import TEXT
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
     BARE_NEWLINE,
@@ -16,10 +17,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     PIPELINING,
     PREGREET,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import (
-    CLIENT_IN_TEXT,
-    Access,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.answers import answer_patterns
 
 

@@ -14,7 +14,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl i
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
     DEFAULTS,
-    BlockList,
+    Dnsbl,
     MailPolicy,
     read_mail_policy,
 )
@@ -268,7 +268,7 @@ def test_every_closed_list_is_refused_with_date_and_reason(closed: Any) -> None:
         with pytest.raises(PolicyError) as caught:
             read_mail_policy(lists(zone))
         assert f"closed in {closed.closed}; {closed.became}; remove it" in str(caught.value)
-    assert read_mail_policy(lists(f"not{closed.zone}")).block_lists[0].zone == f"not{closed.zone}"
+    assert read_mail_policy(lists(f"not{closed.zone}")).dnsbls[0].zone == f"not{closed.zone}"
 
 
 def test_defaults() -> None:
@@ -299,4 +299,4 @@ def test_what_is_accepted() -> None:
         "fd00::/8",
     ]
     assert policy.relay_exceptions[0].sender_domains == ()
-    assert policy.block_lists == (BlockList("zen.example", "mail", ("127.0.0.2", "127.255.254.255"), "Ask {client}"),)
+    assert policy.dnsbls == (Dnsbl("zen.example", "mail", ("127.0.0.2", "127.255.254.255"), "Ask {client}"),)
