@@ -76,7 +76,7 @@ def run(folder: Path, playbook: str, hosts: dict[str, dict[str, Any]], *options:
     }
     program = Path(sys.executable).with_name("ansible-playbook")
     command = [str(program), "--inventory", str(inventory), *options, playbook]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False, env=environment)
     return done.stdout + done.stderr
 
 

@@ -93,7 +93,7 @@ def case(expect: str = REJECT, recipient: str = FAR, **session: Any) -> PolicyCa
     return made._replace(session={**made.session, **standard, **session})
 
 
-def held(server: Scripted, *cases: PolicyCase, seconds: float = 10) -> list[Heard]:
+def held(server: Scripted, *cases: PolicyCase, seconds: float = 60) -> list[Heard]:
     entrances = {"smtp": Entrance(SMTP, "smtp", 1, "smtpd", wrapped=False, port=server.port)}
     return [heard for _case, heard in hold(cases, entrances, "127.0.0.1", time.monotonic() + seconds)]
 

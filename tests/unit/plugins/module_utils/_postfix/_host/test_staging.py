@@ -186,13 +186,13 @@ def test_what_a_killed_run_left_is_swept(parent: Path) -> None:
         fresh.mkdir()
         other = parent / "other"
         other.mkdir()
-        program = [sys.executable, "-c", "import time; time.sleep(60)", "-c", f"{killed}/etc"]
+        program = [sys.executable, "-c", "import time; time.sleep(300)", "-c", f"{killed}/etc"]
         with subprocess.Popen(program) as process:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while processes(str(killed)) != [process.pid] and time.monotonic() < deadline:
                 time.sleep(0.01)
             sweep(str(parent))
-            assert process.wait(10) == -9
+            assert process.wait(60) == -9
         assert sorted(path.name for path in parent.iterdir()) == sorted([Path(alive).name, fresh.name, "other"])
 
 
