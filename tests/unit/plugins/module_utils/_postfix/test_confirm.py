@@ -79,7 +79,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]
 
 
 def test_a_closed_server_is_confirmed(asked: Callable[[Answer], None]) -> None:
-    asked(closed)
+    assert asked(closed) is None
 
 
 def test_one_form_that_is_let_through_is_told(asked: Callable[[Answer], None]) -> None:
@@ -117,7 +117,7 @@ def test_a_port_of_submission_that_is_silent_everywhere_is_told(monkeypatch: pyt
 
 
 def test_who_is_cut_off_may_not_relay(asked: Callable[[Answer], None]) -> None:
-    asked(lambda _line: "421 4.7.0 too many connections\r\n")
+    assert asked(lambda _line: "421 4.7.0 too many connections\r\n") is None
 
 
 def test_mail_to_us_that_is_put_off_for_a_mistake_is_told(asked: Callable[[Answer], None]) -> None:
@@ -136,7 +136,8 @@ def test_mail_to_us_that_is_put_off_for_a_mistake_is_told(asked: Callable[[Answe
 
 
 def test_greylisting_is_no_mistake(asked: Callable[[Answer], None]) -> None:
-    asked(lambda line: "451 4.7.1 greylisted\r\n" if line.startswith("RCPT TO:<postmaster@") else closed(line))
+    greylisted = "451 4.7.1 greylisted\r\n"
+    assert asked(lambda line: greylisted if line.startswith("RCPT TO:<postmaster@") else closed(line)) is None
 
 
 def without_milter(line: str) -> str:
@@ -158,7 +159,7 @@ def test_a_milter_that_is_not_there_is_told(asked: Callable[..., None]) -> None:
 
 
 def test_a_milter_that_was_gone_before_is_no_mistake_of_the_change(asked: Callable[..., None]) -> None:
-    asked(without_milter)
+    assert asked(without_milter) is None
 
 
 def test_addresses_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:

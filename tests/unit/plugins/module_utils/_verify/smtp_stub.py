@@ -155,7 +155,7 @@ def listening(stub: Stub) -> Iterator[int]:
         yield server.getsockname()[1]
         with contextlib.suppress(OSError):
             server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(60)
         for session in stub.sessions:
             with contextlib.suppress(OSError):
                 session.connection.shutdown(socket.SHUT_RDWR)

@@ -50,7 +50,7 @@ from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._pos
 def test_a_domain_of_two_classes_is_refused(kind: str, main: str, told: str) -> None:
     policy, settings = read_wanted(POLICY, {"domain_class": kind})
     with pytest.raises(PolicyError) as caught:
-        check_domain_classes(main, policy, settings, "postfix_domain_class")
+        assert check_domain_classes(main, policy, settings, "postfix_domain_class") is None
     problem = f'postfix_domain_class: "{kind}", and mail.example stands in {told}, or remove it there'
     assert caught.value.problems == [problem]
 
@@ -131,7 +131,7 @@ def test_the_domain_of_a_registry_is_refused(kind: str) -> None:
 def test_a_domain_of_one_class_is_not(kind: str) -> None:
     policy, settings = read_wanted(POLICY, {"domain_class": kind, "submission": False})
     main = "".join(f"{name} = {value}\n" for name, value in compile_plan(policy, settings, facts({})).main.items())
-    check_domain_classes(main, policy, settings, "postfix_domain_class")
+    assert check_domain_classes(main, policy, settings, "postfix_domain_class") is None
 
 
 def test_what_users_live_by_is_told() -> None:

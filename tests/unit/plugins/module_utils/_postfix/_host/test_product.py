@@ -161,7 +161,7 @@ def answering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield alive
-        thread.join(5)
+        thread.join(60)
 
 
 def test_a_banner_is_a_sign_of_life(answering: bool) -> None:
