@@ -16,7 +16,11 @@ from typing import Any
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
     parse_mappings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    INTERNAL_IP,
+    OWNED_TABLES,
+    PORT_ACCESS,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import (
     Composed,
     Texts,
@@ -41,15 +45,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
     GENERAL,
     MAPPINGS,
-    PORT_ACCESS,
     Product,
     activations,
     discover,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import dump_record
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    OWNED_TABLES,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import (
     absent,
     present,
@@ -85,7 +85,7 @@ def _change(product: Product, arguments: dict[str, Any], check_mode: bool) -> di
     evaluated = evaluate(wanted, live)
     changes = _changes(product, live, wanted.composed)
     warnings = list(wanted.warnings)
-    if live.record.empty and f"{{{INTERNAL_TABLE},$L}}" in live.texts.imta_cnf and read_file(PROVEN) is not None:
+    if live.record.empty and f"{{{INTERNAL_IP},$L}}" in live.texts.imta_cnf and read_file(PROVEN) is not None:
         warnings.append(f"{RECORD} is missing: what the files have of ours counts as found, and absent leaves it")
     result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "evaluated": evaluated}
     if changes:
@@ -177,9 +177,9 @@ def _parts(before: Texts, after: Texts) -> set[str]:
     templates = [template for _pattern, template in new.get(PORT_ACCESS, [])]
     asked = {PORT_ACCESS}
     refuses = any(_MAY_REFUSE.search(template) for template in templates)
-    if refuses and any(INTERNAL_TABLE in template.upper() for template in templates):
-        asked.add(INTERNAL_TABLE)
-        templates += [template for _pattern, template in new.get(INTERNAL_TABLE, [])]
+    if refuses and any(INTERNAL_IP in template.upper() for template in templates):
+        asked.add(INTERNAL_IP)
+        templates += [template for _pattern, template in new.get(INTERNAL_IP, [])]
     if changed & asked or (GENERAL in parts and any("${" in template for template in templates)):
         parts.add(PORT_ACCESS)
     return parts - {MAPPINGS} if changed <= {PORT_ACCESS} else parts

@@ -19,8 +19,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
     MAX_CHANNEL_NAME,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import INTERNAL_IP
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
     KEYWORD,
     Pair,
@@ -106,7 +106,7 @@ def build_rules(settings: Settings, hosts: Mapping[str, str]) -> tuple[Pair, ...
     """
     internal = settings.channels.internal
     host = hosts.get(fold(internal)) or default_host(internal)
-    return (("[]", f"$E$R${{{INTERNAL_TABLE},$L}}$U%[$L]@{host}"),)
+    return (("[]", f"$E$R${{{INTERNAL_IP},$L}}$U%[$L]@{host}"),)
 
 
 def build_options(policy: MailPolicy, settings: Settings, exists: bool, image: str) -> tuple[Setting, ...]:

@@ -26,8 +26,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     PatternError,
     compile_pattern,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import INTERNAL_IP
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import written
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _switches(rule: Rule, imta: ImtaFile, external: str) -> bool:
 def _entries(table: str, tables: dict[str, tuple[Entry, ...]], seen: set[str]) -> Iterator[tuple[str, Entry]]:
     """The entries that may accept, of a table and of those that it asks; but for INTERNAL_IP, which is the policy's."""
     name = fold(table)
-    if name in seen or name == fold(INTERNAL_TABLE):
+    if name in seen or name == fold(INTERNAL_IP):
         return
     seen.add(name)
     for entry in tables.get(name, ()):

@@ -17,9 +17,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     match,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import MAX_ZONES
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    PORT_TABLE,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
     compile_pattern,
 )
@@ -27,6 +24,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     LIMITS,
     QuoteError,
     format_entry,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    PORT_ACCESS,
+    port_probe,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.channels import (
@@ -59,14 +60,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail im
     read_mail_policy,
 )
 
-#: Probes of strangers: an entry that matches one of them hides the zones of the Dispatcher.
-_STRANGERS = tuple(
-    f"TCP|{server}|25|{client}|40001"
-    for server, client in (
-        ("192.0.2.25", "198.51.100.255"),
-        ("10.0.0.25", "203.0.113.1"),
-        ("2001:db8::25", "2001:db8:ffff::1"),
-    )
+#: An entry that matches one of these probes of external clients hides the zones of the Dispatcher.
+_EXTERNAL_PROBES = (
+    port_probe("198.51.100.255"),
+    port_probe("203.0.113.1", "10.0.0.25"),
+    port_probe("2001:db8:ffff::1", "2001:db8::25"),
 )
 
 
@@ -214,15 +212,15 @@ class _Check:
         for one in policy.dnsbls_at(CONNECT) if lists else ():
             self.problems.add(
                 f"{path}[{one.place}].stage",
-                f"a list of stage connect is an entry of {PORT_TABLE} that matches every stranger, and then "
+                f"a list of stage connect is an entry of {PORT_ACCESS} that matches every stranger, and then "
                 f"the dispatcher does not ask {path}[{lists[0].place}]; write one stage for both",
             )
-        extra = settings.extra_entries.get(PORT_TABLE, Extra())
+        extra = settings.extra_entries.get(PORT_ACCESS, Extra())
         for place, pairs in extra._asdict().items() if lists else ():
             for index, (pattern, _template) in enumerate(pairs):
-                if _matches_strangers(pattern):
+                if _matches_external(pattern):
                     self.problems.add(
-                        f"{self.path('extra_entries')}.{PORT_TABLE}.{place}[{index}]",
+                        f"{self.path('extra_entries')}.{PORT_ACCESS}.{place}[{index}]",
                         f"{shown(pattern)} matches strangers, and then the dispatcher does not ask "
                         f"{path}[{lists[0].place}]; write stage connect for its lists, or remove the entry",
                     )
@@ -271,9 +269,9 @@ class _Check:
             self.problems.add(path, str(error))
 
 
-def _matches_strangers(pattern: str) -> bool:
+def _matches_external(pattern: str) -> bool:
     try:
         compiled = compile_pattern(pattern)
-        return any(match(compiled, Subject(probe)) is not None for probe in _STRANGERS)
+        return any(match(compiled, Subject(probe)) is not None for probe in _EXTERNAL_PROBES)
     except TooCostlyError:
         return True

@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.banner import greets
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
@@ -46,7 +47,7 @@ IMAGE_PLACES = ("imta/lib/config_data", "lib/config_data", "config/advanced/conf
 """Where releases keep the compiled configuration that no option of the tailor file names."""
 MAX_INDIRECTIONS = 8
 
-MAPPINGS, GENERAL, PORT_ACCESS = "mappings", "general.txt", "PORT_ACCESS"
+MAPPINGS, GENERAL = "mappings", "general.txt"
 DISPATCHER, IMTA, OPTIONS = "dispatcher.cnf", "imta.cnf", "option.dat"
 PARTS = (MAPPINGS, GENERAL, PORT_ACCESS, DISPATCHER, IMTA, OPTIONS)
 """What a change can be about; ``mappings`` stands for all tables but PORT_ACCESS."""

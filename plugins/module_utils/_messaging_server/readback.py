@@ -18,15 +18,15 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Mappings,
     load_mappings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    PORT_TABLE,
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    INTERNAL_IP,
+    ORIG_SEND_ACCESS,
+    PORT_ACCESS,
+    port_probe,
+    send_probe,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import Product
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    SEND_TABLE,
-    Channels,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Channels
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER, TARGET
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
@@ -69,12 +69,12 @@ def read_back(product: Product, staged: Staged, clients: Iterable[str]) -> int:
 
 
 def _probes(clients: list[str], channels: Channels) -> Iterator[tuple[str, str]]:
-    yield SEND_TABLE, f"{channels.external}|{EXTERNAL_SENDER}|{channels.external}|{TARGET}"
-    yield SEND_TABLE, f"{channels.internal}|{EXTERNAL_SENDER}|{channels.external}|{TARGET}"
+    yield ORIG_SEND_ACCESS, send_probe(channels.external, EXTERNAL_SENDER, channels.external, TARGET)
+    yield ORIG_SEND_ACCESS, send_probe(channels.internal, EXTERNAL_SENDER, channels.external, TARGET)
     for client in clients[:: max(1, len(clients) // CLIENTS)][:CLIENTS] or clients:
-        yield INTERNAL_TABLE, client
+        yield INTERNAL_IP, client
         # Without flag A nothing is looked up.
-        yield PORT_TABLE, f"TCP|192.0.2.25|25|{client}|40001"
+        yield PORT_ACCESS, port_probe(client)
 
 
 def _ours(mappings: Mappings, table: str, probe: str) -> tuple[frozenset[str], str] | None:

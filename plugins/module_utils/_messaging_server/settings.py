@@ -16,19 +16,18 @@ from typing import Any, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
     MAX_CHANNEL_NAME,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    PORT_TABLE,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import (
     LIMITS,
     QuoteError,
     format_entry,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import (
-    INTERNAL_TABLE,
-    lint_mappings,
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    INTERNAL_IP,
+    ORIG_MAIL_ACCESS,
+    OWNED_TABLES,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import lint_mappings
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
     Known,
@@ -38,11 +37,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options
 )
 
 Pair = tuple[str, str]
-
-SEND_TABLE, MAIL_TABLE = "ORIG_SEND_ACCESS", "ORIG_MAIL_ACCESS"
-
-#: The tables that belong to the collection, in the order in which the server asks them.
-OWNED_TABLES = (PORT_TABLE, INTERNAL_TABLE, SEND_TABLE, MAIL_TABLE)
 
 KEYWORD, MAPPING = "keyword", "mapping"
 
@@ -239,10 +233,12 @@ def _loose(table: str, pattern: str, template: str) -> str:
     """What makes an entry that accepts take more than it seems to; empty when it does not, or refuses."""
     if re.search(r"\$[NnFf]", template):
         return ""
-    if table == INTERNAL_TABLE and pattern != "*" and not _ONE_NETWORK.fullmatch(pattern) and "${" not in template:
+    if table == INTERNAL_IP and pattern != "*" and not _ONE_NETWORK.fullmatch(pattern) and "${" not in template:
         return 'is no network; write $(192.0.2.0/24), ${2001:db8::/32} or one address, as "192.0.2.7"'
     fields = pattern.split("|")
-    limited = table == MAIL_TABLE and len(fields) > 5 and fields[3] not in {"*", "%"} and not fields[3].startswith("$[")
+    limited = (
+        table == ORIG_MAIL_ACCESS and len(fields) > 5 and fields[3] not in {"*", "%"} and not fields[3].startswith("$[")
+    )
     if limited and any(field in {"*", "%"} for field in fields[1:3]):
         # HELO and sender are text of strangers and may have bars in them, so such a star finds the address there.
         return "takes an address from the text of the client; write TCP|$[0-9A-Fa-f.:]*|$D*| in front of it"

@@ -22,11 +22,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Pattern,
     compile_pattern,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    SEND_TABLE,
-    Extra,
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    ORIG_SEND_ACCESS,
+    send_probe,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Extra
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def outer_hosts(imta: ImtaFile, domains: Iterable[str], settings: Settings) -> t
     inner = imta.channel(settings.channels.internal)
     inside = {fold(host) for host in inner.hosts} if inner and not own else set()
     named = {fold(host) for channel in imta.channels for host in channel.hosts}
-    decided = [compile_pattern(one[0]) for one in settings.extra_entries.get(SEND_TABLE, Extra()).before]
+    decided = [compile_pattern(one[0]) for one in settings.extra_entries.get(ORIG_SEND_ACCESS, Extra()).before]
     found: dict[str, bool] = {}
     for rule in imta.rules:
         host = _host_of(rule.pattern)
@@ -133,7 +134,7 @@ def outer_hosts(imta: ImtaFile, domains: Iterable[str], settings: Settings) -> t
             continue
         target = imta.channel_of_host(system)
         name = target.name if target else settings.channels.external
-        probe = f"{settings.channels.external}|{EXTERNAL_SENDER}|{name}|victim@{host}"
+        probe = send_probe(settings.channels.external, EXTERNAL_SENDER, name, f"victim@{host}")
         if not any(_matches(pattern, probe) for pattern in decided):
             found[host] = fold(name) == fold(settings.channels.external)
     # Those that go elsewhere first: an included list of top-level domains has more than are looked at.

@@ -18,16 +18,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    PORT_TABLE,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import quote
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    INTERNAL_IP,
+    ORIG_MAIL_ACCESS,
+    ORIG_SEND_ACCESS,
+    PORT_ACCESS,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    MAIL_TABLE,
     MAPPING,
-    SEND_TABLE,
     Extra,
     Settings,
 )
@@ -99,13 +99,13 @@ def build_tables(sources: Sources) -> Tables:
     """All tables of a policy. Raises QuoteError for a channel's name that cannot stand in a pattern."""
     policy, extra = sources.policy, sources.settings.extra_entries
     rows: dict[str, list[Row]] = {}
-    if policy.blocked or policy.dnsbls_at(CONNECT) or policy.dnsbls_at(DISPATCHER) or PORT_TABLE in extra:
-        rows[PORT_TABLE] = _port_access(sources)
-    rows[INTERNAL_TABLE] = _internal_ip(sources)
-    rows[SEND_TABLE] = _send_access(sources)
+    if policy.blocked or policy.dnsbls_at(CONNECT) or policy.dnsbls_at(DISPATCHER) or PORT_ACCESS in extra:
+        rows[PORT_ACCESS] = _port_access(sources)
+    rows[INTERNAL_IP] = _internal_ip(sources)
+    rows[ORIG_SEND_ACCESS] = _send_access(sources)
     mail = _mail_access(sources)
     if mail:
-        rows[MAIL_TABLE] = mail
+        rows[ORIG_MAIL_ACCESS] = mail
     general: dict[str, str] = {}
     for network in _in_database(sources, policy.internal):
         general[f"{INTERNAL_KEY}|{network.address}"] = "$Y"
@@ -163,7 +163,7 @@ def _internal_ip(sources: Sources) -> list[Row]:
         Row("127.0.0.1" if network == _LOOPBACK[0] else network_pattern(network), "$Y", inside)
         for network in networks
     ]
-    return _framed(sources.settings, INTERNAL_TABLE, rows, [Row("*", "$N", inside)])
+    return _framed(sources.settings, INTERNAL_IP, rows, [Row("*", "$N", inside)])
 
 
 # PORT_ACCESS: its probes have no text of strangers.
@@ -178,12 +178,12 @@ def _port_access(sources: Sources) -> list[Row]:
         # match a stranger, not even one that fails.
         rows = [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in policy.blocked]
         rows += [Row(_port_pattern(one), "$Y", "internal_networks") for one in _with_loopback(policy.internal)]
-        return _framed(settings, PORT_TABLE, rows + exempt)
+        return _framed(settings, PORT_ACCESS, rows + exempt)
     rows = []
     if _in_database(sources, policy.blocked):
         rows.append(Row("TCP|*|*|*|*", f"$C${{{BLOCKED_KEY}|$2}}$E", "blocked_networks"))
     rows += [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in _in_table(sources, policy.blocked)]
-    rows.append(Row("*|*|*|*|*", f"$C$|{INTERNAL_TABLE};$3|$Y$E", "internal_networks"))
+    rows.append(Row("*|*|*|*|*", f"$C$|{INTERNAL_IP};$3|$Y$E", "internal_networks"))
     lists = policy.dnsbls_at(CONNECT)
     if lists:
         rows += exempt
@@ -191,7 +191,7 @@ def _port_access(sources: Sources) -> list[Row]:
         call = _list_call(settings, "dns_verify_domain_port", "$1", one)
         # Flag A is set on the Dispatcher's probe alone, so the server's own probe costs no look-up.
         rows.append(Row("TCP|*|25|*|*", f"$C$:A{call}$E", "dnsbls", f"[{one.place}].text"))
-    return _framed(settings, PORT_TABLE, rows, [Row("*", "$YEXTERNAL", "internal_networks")])
+    return _framed(settings, PORT_ACCESS, rows, [Row("*", "$YEXTERNAL", "internal_networks")])
 
 
 def _port_pattern(network: Network) -> str:
@@ -232,7 +232,7 @@ def _send_access(sources: Sources) -> list[Row]:
             for index, domain in enumerate(policy.domains)
         ]
         rows.append(Row(f"{external}|*|{destination}|*", refused, "relay_rejection"))
-    return _framed(sources.settings, SEND_TABLE, rows)
+    return _framed(sources.settings, ORIG_SEND_ACCESS, rows)
 
 
 def _outward(sources: Sources) -> list[str]:
@@ -245,7 +245,7 @@ def ways_out(settings: Settings, leaving: Iterable[str]) -> list[str]:
     channels = settings.channels
     known = {fold(name) for name in (*channels, *NEVER_NAMED)}
     # An entry of the site's own that takes all mail for a channel decides: none of ours behind it could be reached.
-    decided = {fold(pattern) for pattern, _template in settings.extra_entries.get(SEND_TABLE, Extra()).before}
+    decided = {fold(pattern) for pattern, _template in settings.extra_entries.get(ORIG_SEND_ACCESS, Extra()).before}
     found = [name for name in leaving if name not in known]
     return [name for name in found if fold(f"{channels.external}|*|{quote(name, 'pattern')}|*") not in decided]
 
@@ -314,7 +314,7 @@ def _mail_access(sources: Sources) -> list[Row]:
         refused = "$N" + quote(policy.relay_rejection, "text")
         rows.append(Row(f"TCP|*|*|*|*|*|*|{external}|*|{external}|*", refused, "relay_rejection"))
         rows += _no_friends(sources, refused)
-    return _framed(settings, MAIL_TABLE, [*rows, *_looked_up(sources)])
+    return _framed(settings, ORIG_MAIL_ACCESS, [*rows, *_looked_up(sources)])
 
 
 def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:

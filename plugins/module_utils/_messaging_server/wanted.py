@@ -18,9 +18,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
     load_mappings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
-    DEFAULT_SERVER,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
     parse_dispatcher,
 )
@@ -28,8 +25,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
     parse_mappings,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    INTERNAL_IP,
+    SAMPLE_SERVER,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import INTERNAL_TABLE
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.cases import Server, policy_cases
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import (
     Composed,
@@ -203,14 +203,14 @@ def _server(
     clients, unclear = entering(imta, parse_mappings(texts.mappings, includes=includes), settings.channels.external)
     # Whom an extra entry of INTERNAL_IP names is internal, too.
     mappings = load_mappings(texts.mappings, "mappings", tuple(sorted(includes.items())))
-    strangers = (one for one in clients if "Y" not in mappings.probe(INTERNAL_TABLE, one, surroundings()).flags)
+    strangers = (one for one in clients if "Y" not in mappings.probe(INTERNAL_IP, one, surroundings()).flags)
     others = list(islice(strangers, MOST + 1))
     if len(others) > MOST:
         told = f"more than {MOST} clients of tables that rewrite rules ask are not internal by policy"
         unclear += (f"{told}, and only so many are evaluated; see to the others",)
     server = Server(
         own[0],
-        DEFAULT_SERVER,
+        SAMPLE_SERVER,
         names,
         settings.submission,
         services_of(parse_dispatcher(texts.dispatcher_cnf)),

@@ -56,6 +56,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Decision,
     decide,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    FROM_ACCESS,
+    MAIL_ACCESS,
+    ORIG_MAIL_ACCESS,
+    ORIG_SEND_ACCESS,
+    PORT_ACCESS,
+    SEND_ACCESS,
+    port_probe,
+    send_probe,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
     BLANKS,
     INCLUDE,
@@ -91,13 +101,10 @@ ROUTE = re.compile("[@%!]")
 #: The first host of a source route (RFC 5321, appendix C).
 FIRST_HOP = re.compile("@([^@,:]+)[,:]")
 
-#: Recipient tables in the order they are asked here, with whether the recipient is the one after alias expansion.
-RECIPIENT_TABLES = (
-    ("ORIG_SEND_ACCESS", False),
-    ("ORIG_MAIL_ACCESS", False),
-    ("SEND_ACCESS", True),
-    ("MAIL_ACCESS", True),
-)
+RECIPIENT_TABLES = (ORIG_SEND_ACCESS, ORIG_MAIL_ACCESS, SEND_ACCESS, MAIL_ACCESS)
+"""Tables that are probed for each recipient, in this order."""
+EXPANDED_TABLES = (SEND_ACCESS, MAIL_ACCESS)
+"""Those of them that see the recipient after alias expansion."""
 
 
 class Destination(NamedTuple):
@@ -184,7 +191,7 @@ class Evaluation:
         self.switcher = Switcher(self.imta, self.rewriter, self.trace)
         self.authenticated = False
         self.sender = ""
-        self.port_probe = "|".join(("TCP", session.server, str(session.port), session.client, str(session.client_port)))
+        self.port_probe = port_probe(session.client, session.server, session.port, session.client_port)
         self.asked: list[str] = []
 
     def run(self) -> Outcome:
@@ -233,9 +240,9 @@ class Evaluation:
 
     def connect(self) -> Stage:
         """What the Dispatcher does with the connection."""
-        result = self.probe("PORT_ACCESS", self.port_probe, "A")
+        result = self.probe(PORT_ACCESS, self.port_probe, "A")
         if result is not None and result.matched:
-            decision = self.decision("PORT_ACCESS", result)
+            decision = self.decision(PORT_ACCESS, result)
             if decision.rejected:
                 self.trace.append("The Dispatcher writes the text as it is and closes the connection.")
                 return Stage("connect", True, False, decision.text, tuple(self.asked), "")
@@ -278,8 +285,8 @@ class Evaluation:
         channel = self.switcher.channel()
         if channel is None or not may_authenticate(channel):
             return ""
-        result = self.probe("PORT_ACCESS", self.port_probe, "")
-        if result is None or not result.matched or self.decision("PORT_ACCESS", result).rejected:
+        result = self.probe(PORT_ACCESS, self.port_probe, "")
+        if result is None or not result.matched or self.decision(PORT_ACCESS, result).rejected:
             return ""
         return result.output.split("|", 1)[0]
 
@@ -320,9 +327,9 @@ class Evaluation:
                 self.trace.append(f"Not certain: {OWN_WORDING}.")
                 return UNKNOWN_SENDER_DOMAIN + sender
         text = "|".join((self.mail_probe(), self.switcher.switches[-1].channel, sender, self.session.user))
-        result = self.probe("FROM_ACCESS", text, self.input_flags())
+        result = self.probe(FROM_ACCESS, text, self.input_flags())
         if result is not None:
-            decision = self.decision("FROM_ACCESS", result)
+            decision = self.decision(FROM_ACCESS, result)
             if decision.rejected:
                 return rejection(decision, sender, self.config.access_errors)
             self.replace_sender(result)
@@ -403,11 +410,11 @@ class Evaluation:
     def refuse_recipient(self, address: str, destination: Destination) -> str:
         """Return the reply that rejects a recipient; empty where no table does."""
         reply = ""
-        for table, expanded in RECIPIENT_TABLES:
+        for table in RECIPIENT_TABLES:
             if table not in self.mappings:
                 continue
             targets = [(address, destination)]
-            if expanded and fold(address) in self.session.expansions:
+            if table in EXPANDED_TABLES and fold(address) in self.session.expansions:
                 targets = [(member, self.destination(member)) for member in self.session.expansions[fold(address)]]
             for member, target in targets:
                 decision = self.ask_recipient_table(table, target)
@@ -418,8 +425,8 @@ class Evaluation:
     def ask_recipient_table(self, table: str, target: Destination) -> Decision:
         """Return the decision of one recipient access table about one target."""
         source = self.switcher.switches[-1].channel
-        text = "|".join((source, self.sender, target.channel, target.address))
-        if table.endswith("MAIL_ACCESS"):
+        text = send_probe(source, self.sender, target.channel, target.address)
+        if table in (ORIG_MAIL_ACCESS, MAIL_ACCESS):
             text = f"{self.mail_probe()}|{text}"
         result = self.probe(table, text, self.input_flags())
         return self.decision(table, result) if result is not None else Decision(False, "", "", ())

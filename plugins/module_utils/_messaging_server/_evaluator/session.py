@@ -14,13 +14,11 @@ from typing import Any, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.dns_verify import (
     NO_ANSWER,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    SAMPLE_CLIENT_PORT,
+    SAMPLE_SERVER,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-
-#: Server address when a session names none; documentation range of RFC 5737.
-DEFAULT_SERVER = "192.0.2.25"
-
-#: Client port when a session names none.
-DEFAULT_CLIENT_PORT = 40001
 
 
 class SessionError(ValueError):
@@ -76,9 +74,9 @@ def read_session(data: Any) -> Session:
         raise _wrong("session.authenticated", authenticated, "a boolean or the user's address")
     return Session(
         client=_address("session.client", values["client"]),
-        server=_address("session.server", values.get("server", DEFAULT_SERVER)),
+        server=_address("session.server", values.get("server", SAMPLE_SERVER)),
         port=_port("session.port", values.get("port", 25)),
-        client_port=_port("session.client_port", values.get("client_port", DEFAULT_CLIENT_PORT)),
+        client_port=_port("session.client_port", values.get("client_port", SAMPLE_CLIENT_PORT)),
         service_channel=_field("session.service_channel", values.get("service_channel", "")),
         helo=_field("session.helo", values.get("helo", "")),
         ehlo=_boolean("session.ehlo", values.get("ehlo", True)),

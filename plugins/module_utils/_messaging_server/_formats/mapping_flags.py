@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,7 +41,6 @@ EFFECTS = {
     "I": "a group id is asked for, which is not looked at here",
 }
 
-PORT_TABLE = "PORT_ACCESS"
 REJECTING = "NF"
 
 
@@ -54,7 +55,7 @@ class Decision(NamedTuple):
 
 def reading_order(table: str) -> str:
     """The flags with arguments of a table, first argument first."""
-    return PORT_READING_ORDER if table.upper() == PORT_TABLE else READING_ORDER
+    return PORT_READING_ORDER if table.upper() == PORT_ACCESS else READING_ORDER
 
 
 def split_arguments(table: str, flags: Iterable[str], output: str) -> dict[str, str]:

@@ -18,9 +18,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
     parse_mappings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    PORT_TABLE,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
     PatternError,
     compile_pattern,
@@ -30,6 +27,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     compile_template,
     is_fallible,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import Finding, fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
     catches_all,
@@ -82,7 +80,7 @@ def _closed_shorthand(option: Option) -> Finding:
 
 def _port_access_catches_all(mappings: str) -> bool:
     for table in parse_mappings(mappings).tables:
-        if table.name.upper() != PORT_TABLE:
+        if table.name.upper() != PORT_ACCESS:
             continue
         for entry in table.entries:
             try:

@@ -23,9 +23,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Table,
     parse_mappings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    PORT_TABLE,
-)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
     PatternError,
     compile_pattern,
@@ -34,6 +31,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     TemplateError,
     compile_template,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    DESTINATION,
+    INTERNAL_IP,
+    PORT_ACCESS,
+    SOURCE,
+    field_of,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
     Finding,
     MtaTextError,
@@ -41,7 +45,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     fold,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
-    CHANNEL_FIELDS,
     Looked,
     always_ends,
     catches_all,
@@ -55,12 +58,10 @@ if TYPE_CHECKING:
 
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Entry
 
-INTERNAL_TABLE = "INTERNAL_IP"
-
 #: Tables that decide about every client and so need an entry for all that is left.
 NEED_CATCH_ALL = {
-    PORT_TABLE: 'End it with "*  $YEXTERNAL".',
-    INTERNAL_TABLE: 'End it with "*  $N".',
+    PORT_ACCESS: 'End it with "*  $YEXTERNAL".',
+    INTERNAL_IP: 'End it with "*  $N".',
 }
 
 #: Number of entries from which the vendor advises the general database.
@@ -160,21 +161,21 @@ def _table(table: Table) -> Iterator[Finding]:
 def _channel_names(table: Table, known: set[str]) -> Iterator[Finding]:
     for entry in table.entries:
         fields = fields_of(entry.pattern)
-        for index in CHANNEL_FIELDS.get(table.name.upper(), ()):
-            name = fields[index] if index < len(fields) else ""
+        for index in (field_of(table.name, SOURCE), field_of(table.name, DESTINATION)):
+            name = fields[index] if index is not None and index < len(fields) else ""
             if name and not any(char in name for char in "*%$") and fold(name) not in known:
                 message = f'"{name[:60]}" is no channel of imta.cnf'
                 yield Finding(entry.line.number, "unknown-channel", message, "Use the channel's real name.")
 
 
 def _load_balancers(parsed: MappingFile, addresses: Sequence[str]) -> Iterator[Finding]:
-    table = next((table for table in parsed.tables if table.name.upper() == INTERNAL_TABLE), None)
+    table = next((table for table in parsed.tables if table.name.upper() == INTERNAL_IP), None)
     if table is None or not addresses:
         return
     mappings = Mappings(parsed._replace(faults=()))
     for address in addresses:
         try:
-            inside = "Y" in mappings.probe(INTERNAL_TABLE, address, surroundings()).flags
+            inside = "Y" in mappings.probe(INTERNAL_IP, address, surroundings()).flags
         except (MtaTextError, TooCostlyError):
             continue  # the entry that cannot be read is a finding of its own
         if inside:

@@ -14,7 +14,6 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    PORT_TABLE,
     reading_order,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
@@ -33,6 +32,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     is_fallible,
     walk_ops,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+    APPLICATION,
+    FIXED_FIELDS,
+    PORT_ACCESS,
+    SENDER,
+    field_of,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import BLANKS, Finding
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.zones import zone_findings
 
@@ -43,24 +49,6 @@ if TYPE_CHECKING:
         Entry,
         Table,
     )
-
-#: Index of the application field, and of the sender's address, in the fields of a table's probe:
-#: docs/reference/messaging-server-facts.md#probes.
-APPLICATION_FIELD = {"FROM_ACCESS": 5, "MAIL_ACCESS": 5, "ORIG_MAIL_ACCESS": 5}
-SENDER_FIELD = {"SEND_ACCESS": 1, "ORIG_SEND_ACCESS": 1, "MAIL_ACCESS": 8, "ORIG_MAIL_ACCESS": 8, "FROM_ACCESS": 8}
-
-#: Index of the channel fields.
-CHANNEL_FIELDS = {
-    "SEND_ACCESS": (0, 2),
-    "ORIG_SEND_ACCESS": (0, 2),
-    "MAIL_ACCESS": (7, 9),
-    "ORIG_MAIL_ACCESS": (7, 9),
-    "FROM_ACCESS": (7,),
-}
-
-#: Fields of probes that always have as many. The other tables see probes of other shape too:
-#: docs/reference/messaging-server-facts.md#probes.
-FIELDS = {PORT_TABLE: 5, "SEND_ACCESS": 4, "ORIG_SEND_ACCESS": 4}
 
 #: Lengths that every release takes, in characters, and what 6.3 takes:
 #: docs/reference/messaging-server-facts.md#lengths.
@@ -99,7 +87,7 @@ def catches_all(table: Table, pattern: Pattern) -> bool:
     """Whether the pattern matches every probe of the table."""
     if pattern.items and all(isinstance(i, Wildcard) and i.many and i.allowed is None for i in pattern.items):
         return True
-    bars = FIELDS.get(table.name.upper(), 1) - 1
+    bars = FIXED_FIELDS.get(table.name.upper(), 1) - 1
     return (
         pattern.plain is not None
         and pattern.plain == ("", *["|"] * (len(pattern.plain) - 2), "")
@@ -168,14 +156,13 @@ def _lengths(looked: Looked) -> Iterator[Finding]:
 
 
 def _fields(table: Table, looked: Looked) -> Iterator[Finding]:
-    name = table.name.upper()
     fields = fields_of(looked.entry.pattern)
-    application = APPLICATION_FIELD.get(name)
+    application = field_of(table.name, APPLICATION)
     if application is not None and len(fields) > application and fields[application].upper() == "SMTP":
         message = '"|SMTP|" does not match "SMTP/name", which the server sends'
         hint = 'Write "SMTP*"; every wildcard number behind it grows by one.'
         yield Finding(_line(looked), "bare-smtp", message, hint)
-    sender = SENDER_FIELD.get(name)
+    sender = field_of(table.name, SENDER)
     if sender is not None and len(fields) > sender and fields[sender] == "*@*" and looked.ops is not None:
         routines = {op.routine for op in looked.ops if isinstance(op, Callout)}
         rejects = any(isinstance(op, Flag) and op.letter in "NF" for op in looked.ops)
@@ -242,7 +229,9 @@ def _texts(table: Table, looked: Looked, ops: tuple[Op, ...]) -> Iterator[Findin
     if written.count("|") >= len(takers):
         message = "more pieces between bars than flags with an argument"
         yield Finding(_line(looked), "extra-bar", message, 'A "|" separates arguments; leave it out of the text.')
-    if table.name.upper() != PORT_TABLE or any(isinstance(op, Callout) and op.routine.startswith("dns_") for op in ops):
+    if table.name.upper() != PORT_ACCESS or any(
+        isinstance(op, Callout) and op.routine.startswith("dns_") for op in ops
+    ):
         return
     piece = dict(zip(takers, written.split("|"))).get("N" if "N" in flags else "F", "")
     if not _CODE.match(piece):

@@ -160,7 +160,7 @@ def test_an_end_that_a_test_expects_is_told_as_such() -> None:
     wrong = {"client": "198.51.100.7", "mail_from": "a@b.example", "rcpt_to": "c@d.example", "expect": "accept"}
     (case,) = cases_of_tests(read_policy_tests([dict(wrong, comment="managed")]), ())
     assert describe_deviations([Deviation(case, "refused", ())]).splitlines()[0] == (
-        "mailhost_policy_tests[0] (ours): 198.51.100.7, port 25, from <a@b.example> to <c@d.example>: refused; "
+        "mailhost_policy_tests[0] (managed): 198.51.100.7, port 25, from <a@b.example> to <c@d.example>: refused; "
         "the test expects: accept"
     )
 
