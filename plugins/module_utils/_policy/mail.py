@@ -80,8 +80,8 @@ class RelayException(NamedTuple):
 class Dnsbl(NamedTuple):
     """A DNSBL: its zone in lower case without final dot, the stage that queries it, the answers that mean listed.
 
-    ``return_codes`` is empty for every answer that is no error; ``text`` is empty for the default. ``place`` is where it
-    stands in the inventory, from 0.
+    ``return_codes`` is empty for every answer that is no error; ``text`` is empty for the default. ``place`` is where
+    it stands in the inventory, from 0.
     """
 
     zone: str
