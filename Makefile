@@ -29,7 +29,7 @@ help: ## Show this list
 
 demo: .venv/.stamp ## Harden three mail hosts in containers and show what packets and mail get
 	@scripts/lab-engine
-	@scripts/with-lab python molecule/_lab/demo.py
+	@scripts/with-lab python molecule/_lab demo
 
 test: .venv/.stamp ## Everything that must pass: lint, unit, molecule, demo
 	@scripts/stages lint+unit molecule demo
@@ -49,13 +49,13 @@ molecule: .venv/.stamp ## All scenarios, or one: make molecule SCENARIO=default
 
 bench: .venv/.stamp ## Measure the role in the lab
 	@scripts/lab-engine
-	@scripts/with-lab python molecule/_lab/lab.py up
+	@scripts/with-lab python molecule/_lab up
 	@PYTHONPATH=$(ANSIBLE_COLLECTIONS_PATH) scripts/with-lab python tests/bench/bench_mapping.py
 	@scripts/with-lab python -m pytest -o cache_dir=$(ROOT)/.cache/pytest -s tests/bench
 
 lab: .venv/.stamp ## Bring the lab up and leave it
 	@scripts/lab-engine
-	@scripts/with-lab python molecule/_lab/lab.py up
+	@scripts/with-lab python molecule/_lab up
 
 clean: ## Remove every trace: the lab of the machine (also of other checkouts), .venv, .lab, .cache
 	@scripts/clean

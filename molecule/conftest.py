@@ -1,10 +1,9 @@
-"""Lets the scenarios' tests import the lab's modules and use its fixtures, under Molecule and under plain pytest."""
+"""Has the scenarios' tests use the fixtures of the lab, under Molecule and under plain pytest."""
 
-import sys
-from pathlib import Path
+import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "_lab"))
+pytest.register_assert_rewrite("mailhost_lab")
 
-from lab_pytest import gateway, harden, lab, messaging, postfix
+from mailhost_lab.fixtures import gateway, harden, lab, messaging, postfix  # noqa: E402 - rewritten first
 
 __all__ = ["gateway", "harden", "lab", "messaging", "postfix"]

@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "molecule" / "_lab"))
 
-from lab_pytest import harden, lab
+from mailhost_lab.fixtures import harden, lab
 
 __all__ = ["harden", "lab"]

@@ -14,9 +14,8 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-import plays
-from access import INVENTORY
-from engine import PROJECT
+from mailhost_lab.paths import INVENTORY, PROJECT
+from mailhost_lab.runs import plays
 
 HERE = Path(__file__).parent
 ROUNDS = 5

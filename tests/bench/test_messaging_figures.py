@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from access import INVENTORY, socket_folder
-from addresses import MESSAGING
-from lab import reset
 from measure import play, report, server_role
-from messaging import Messaging
-from probes import Lab
 from yaml import safe_dump, safe_load
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
     parse_mappings,
 )
+from mailhost_lab.addresses import MESSAGING
+from mailhost_lab.containers.access import socket_folder
+from mailhost_lab.containers.lifecycle import reset
+from mailhost_lab.mail.messaging_server import Messaging
+from mailhost_lab.packets.probes import Lab
+from mailhost_lab.paths import INVENTORY
 
 PING = {"bench_hosts": "messaging_hosts"}
 OWN = ["198.51.100.64/26", "2001:db8:200::/64"]

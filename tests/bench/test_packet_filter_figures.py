@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from addresses import NETWORKS
-from lab import reset
 from measure import CLOSED, as_tasks, median, networks, play, report, role
-from probes import Lab
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import compile_packet_filter
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_packet_filter_policy
+from mailhost_lab.addresses import NETWORKS
+from mailhost_lab.containers.lifecycle import reset
+from mailhost_lab.packets.probes import Lab
 
 STATE = "/var/lib/mailhost-hardening/packet_filter/current"
 BARE = f"""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import plays
 import pytest
-from addresses import POSTFIX
-from lab import reset
 from measure import CLOSED, play, report, server_role
+
+from mailhost_lab.addresses import POSTFIX
+from mailhost_lab.containers.lifecycle import reset
+from mailhost_lab.runs import plays
 
 PING = {"bench_hosts": "postfix_hosts"}
 POLICY: dict[str, Any] = {

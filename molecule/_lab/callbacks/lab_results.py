@@ -1,4 +1,4 @@
-"""Writes the result of every task as a line of JSON into the file $LAB_RESULTS, for molecule/_lab/plays.py."""
+"""Writes the result of every task as a line of JSON into the file $LAB_RESULTS, for mailhost_lab/runs/plays.py."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from probes import Lab, Probe
+
+from mailhost_lab.packets.probes import Lab, Probe
 
 SOURCES = [("outside", "outside"), ("inside", "inside")]
 OTHER_MAIL_PORTS = {"pop3": 110, "imap": 143, "imaps": 993, "pop3s": 995}

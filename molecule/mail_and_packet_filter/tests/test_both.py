@@ -5,18 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
-import lab as lab_tool
 import pytest
 import yaml
-from addresses import GATEWAY, REMOTE
-from dialogues import Dialogue, hold
-from hostview import until
-from postfix import ANN
-from probes import Lab, Probe
+
+from mailhost_lab.addresses import GATEWAY, REMOTE
+from mailhost_lab.containers import lifecycle
+from mailhost_lab.mail.dialogues import Dialogue, hold
+from mailhost_lab.mail.postfix import ANN
+from mailhost_lab.packets.probes import Lab, Probe
+from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
-    from plays import Run
-    from postfix import Postfix
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.runs.plays import Run
 
 Harden = Callable[..., "Run"]
 
@@ -126,7 +127,7 @@ def test_submission_that_the_packet_filter_closes_is_told(
 
 def test_a_reboot_keeps_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
     before = listening(lab)
-    lab_tool.restart(GATEWAY.name)
+    lifecycle.restart(GATEWAY.name)
     until("all listen that did before", lambda: listening(lab) >= before)
     assert_packets(lab)
     assert_dialogues(lab)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from adoption import Site
+from mailhost_lab.scenarios.messaging_server_adopt import Site
 
 if TYPE_CHECKING:
-    from messaging import Messaging
+    from mailhost_lab.mail.messaging_server import Messaging
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from adoption import (
+
+from mailhost_lab.mail.messaging_server import CONFIG, IMAGE
+from mailhost_lab.runs.on_disk import Snapshot, lines, removed_and_added
+from mailhost_lab.runs.role_runs import pasted, result
+from mailhost_lab.scenarios.messaging_server_adopt import (
     AFTER,
     BEFORE,
     BLOCKED,
@@ -20,12 +24,9 @@ from adoption import (
     sections,
     words,
 )
-from messaging import CONFIG, IMAGE
-from on_disk import Snapshot, lines, removed_and_added
-from role_runs import pasted, result
 
 if TYPE_CHECKING:
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 FOREIGN = b"  $(203.0.113.64/28)  $Y\n"
 """What an administrator adds by hand."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from adoption import POLICY as SITE
-from adoption import ROLE, STATE, Site, run
-from hostview import until
-from messaging import CONFIG
-from messaging import STATE as STANDIN
-from plays import start_harden
-from role_runs import playbook
+from mailhost_lab.mail.messaging_server import CONFIG
+from mailhost_lab.mail.messaging_server import STATE as STANDIN
+from mailhost_lab.runs.plays import start_harden
+from mailhost_lab.runs.role_runs import playbook
+from mailhost_lab.scenarios.messaging_server_adopt import POLICY as SITE
+from mailhost_lab.scenarios.messaging_server_adopt import ROLE, STATE, Site, run
+from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
     from typing import Any

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lab_dns
-import plays
 import pytest
 import yaml
-from dialogues import Dialogue, Talk, hold
+
+from mailhost_lab.mail import resolver
+from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
+from mailhost_lab.runs import plays
+from mailhost_lab.scenarios.messaging_server_dnsbl import KEYED
 
 if TYPE_CHECKING:
-    from messaging import Messaging
-    from probes import Lab
+    from mailhost_lab.mail.messaging_server import Messaging
+    from mailhost_lab.packets.probes import Lab
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from clients import KEYED  # noqa: E402 - of this folder
 
 
 @pytest.fixture(scope="session")
@@ -64,10 +62,10 @@ def deploy(role: Callable[..., plays.Run], first: dict[str, str]) -> Callable[..
 def _key(messaging: Messaging) -> None:
     """Have the list of a paying user in the lab's DNS."""
     records = "".join(f"host-record={address}.{KEYED},127.0.0.2\n" for address in ("2.0.0.127", "21.100.51.198"))
-    text = messaging.read(lab_dns.SETTINGS)
+    text = messaging.read(resolver.SETTINGS)
     if records not in text:
-        messaging.write(lab_dns.SETTINGS, text + records)
-        messaging.run("systemctl", "restart", lab_dns.UNIT)
+        messaging.write(resolver.SETTINGS, text + records)
+        messaging.run("systemctl", "restart", resolver.UNIT)
 
 
 @pytest.fixture

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients import client, letter
-from messaging import USER
+
+from mailhost_lab.mail.messaging_server import USER
+from mailhost_lab.scenarios.messaging_server_dnsbl import client, letter
 
 if TYPE_CHECKING:
-    from dialogues import Talk
-    from messaging import Messaging
+    from mailhost_lab.mail.dialogues import Talk
+    from mailhost_lab.mail.messaging_server import Messaging
 
 LookedUp = Callable[[], "list[tuple[str, str, str]]"]
 

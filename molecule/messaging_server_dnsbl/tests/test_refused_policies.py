@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from addresses import UNREACHABLE
+from mailhost_lab.addresses import UNREACHABLE
 
 if TYPE_CHECKING:
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 CLOSED = {
     "relays.maps.vix.com": "closed in 2001-07; MAPS left these zones",

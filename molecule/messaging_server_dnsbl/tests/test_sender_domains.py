@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients import KEYED, KEYED_POLICY, letter
-from messaging import USER
+
+from mailhost_lab.mail.messaging_server import USER
+from mailhost_lab.scenarios.messaging_server_dnsbl import KEYED, KEYED_POLICY, letter
 
 if TYPE_CHECKING:
-    from dialogues import Dialogue
-    from messaging import Messaging
+    from mailhost_lab.mail.dialogues import Dialogue
+    from mailhost_lab.mail.messaging_server import Messaging
 
 POLICIES: dict[str, dict[str, Any]] = {"keyword": {}, "mapping": KEYED_POLICY}
 """By the form of the check: what differs from the policy of the first run."""

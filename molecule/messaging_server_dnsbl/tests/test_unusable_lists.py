@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients import KEY, KEYED, KEYED_LISTS, KEYED_POLICY, letter
+
+from mailhost_lab.scenarios.messaging_server_dnsbl import KEY, KEYED, KEYED_LISTS, KEYED_POLICY, letter
 
 if TYPE_CHECKING:
-    from messaging import Messaging
-    from plays import Run
+    from mailhost_lab.mail.messaging_server import Messaging
+    from mailhost_lab.runs.plays import Run
 
 WOULD_REFUSE = "Messaging Server would take that for a listing and refuse all mail"
 NO_ANSWER = "the host's resolver gets no answer from it (time-out or server failure)"

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("host_runs")
-
-from host_runs import OLD, Host  # noqa: E402 - its assertions are to be rewritten first
+from mailhost_lab.scenarios.messaging_server_faults import OLD, Host
 
 if TYPE_CHECKING:
-    from messaging import Messaging
+    from mailhost_lab.mail.messaging_server import Messaging
 
 
 @pytest.fixture(scope="session")

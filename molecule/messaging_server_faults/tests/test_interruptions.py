@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import lab as lab_tool
-import plays
 import pytest
-from host_runs import COMMON, NEW, OLD, PLAYBOOK, STATE
-from messaging import CONFIG, IMAGE
-from mishaps import full_disk, kill_holders
-from role_runs import playbook
-from test_steps import RESTORED, UNTOUCHED
+
+from mailhost_lab.containers import lifecycle
+from mailhost_lab.mail.messaging_server import CONFIG, IMAGE
+from mailhost_lab.runs import plays
+from mailhost_lab.runs.mishaps import full_disk, kill_holders
+from mailhost_lab.runs.role_runs import playbook
+from mailhost_lab.scenarios.messaging_server_faults import COMMON, NEW, OLD, PLAYBOOK, RESTORED, STATE, UNTOUCHED
 
 if TYPE_CHECKING:
-    from host_runs import Host
+    from mailhost_lab.scenarios.messaging_server_faults import Host
 
 EDIT = "! a line that somebody wrote in the meantime\n"
 MAPPINGS, IMTA = f"{CONFIG}/mappings", f"{CONFIG}/imta.cnf"
@@ -81,7 +81,7 @@ def test_the_power_fails(host: Host) -> None:
     host.wait_for_hang()
     host.messaging.clear_faults()
     host.messaging.lab.engine.run("kill", host.messaging.host.container)
-    lab_tool.restart(host.messaging.host.name)
+    lifecycle.restart(host.messaging.host.name)
     assert host.differences(OLD) >= {MAPPINGS, IMTA, IMAGE}
     assert f"{STATE}/journal.json" in host.left()
     again = host.succeed(OLD)

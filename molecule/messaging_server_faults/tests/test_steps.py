@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from host_runs import CHECKED, NEW, OLD, OTHER, STATE, Policy
+
+from mailhost_lab.scenarios.messaging_server_faults import CHECKED, NEW, OLD, OTHER, RESTORED, STATE, UNTOUCHED, Policy
 
 if TYPE_CHECKING:
-    from host_runs import Host
+    from mailhost_lab.scenarios.messaging_server_faults import Host
 
-RESTORED = "the former files and what is built from them are back, and the service was activated with them"
-UNTOUCHED = "nothing was changed"
 TEXT = "the disk of the stand-in burns"
 
 FAILURES = [

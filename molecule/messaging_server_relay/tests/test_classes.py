@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from addresses import HOSTS, MESSAGING
-from dialogues import Dialogue, Talk, hold
-from messaging import USER
+
+from mailhost_lab.addresses import HOSTS, MESSAGING
+from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
+from mailhost_lab.mail.messaging_server import USER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from messaging import Messaging
-    from probes import Lab
+    from mailhost_lab.mail.messaging_server import Messaging
+    from mailhost_lab.packets.probes import Lab
 
 TEXT = "Relaying is not for you, see https://mail.example/relay"
 BLOCKED = "500 5.7.1 Access denied"

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from addresses import MESSAGING, OUTSIDE
-from dialogues import Dialogue, Talk, hold
-from engine import PROJECT
+
+from mailhost_lab.addresses import MESSAGING, OUTSIDE
+from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
+from mailhost_lab.paths import PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from messaging import Messaging
-    from plays import Run
-    from probes import Lab
+    from mailhost_lab.mail.messaging_server import Messaging
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Run
 
 STANDIN = PROJECT / "molecule/_lab/standin/root/opt/SUNWmsgsr/config"
 EXTERNAL_SENDER = "eve@stranger.example"

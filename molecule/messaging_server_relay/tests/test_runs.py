@@ -6,13 +6,14 @@ import re
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from addresses import INSIDE, MESSAGING, OUTSIDE
-from dialogues import Dialogue, hold
+
+from mailhost_lab.addresses import INSIDE, MESSAGING, OUTSIDE
+from mailhost_lab.mail.dialogues import Dialogue, hold
 
 if TYPE_CHECKING:
-    from messaging import Messaging
-    from plays import Run
-    from probes import Lab
+    from mailhost_lab.mail.messaging_server import Messaging
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Run
 
 Apply = Callable[..., "Run"]
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from addresses import MESSAGING
-from outside_look import Points, deviations, outer
-from outside_look import verify as look
+from mailhost_lab.addresses import MESSAGING
+from mailhost_lab.runs.verify import Points, deviations, outer
+from mailhost_lab.runs.verify import verify as look
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import plays
-    from messaging import Messaging
+    from mailhost_lab.mail.messaging_server import Messaging
+    from mailhost_lab.runs import plays
 
 ADDRESSES = outer(MESSAGING)
 

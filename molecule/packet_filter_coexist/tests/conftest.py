@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable
 
 import pytest
-from addresses import MAILHOST
-from containers import release_of
-from hostview import PacketFilter, files, packet_filter
-from lab import reset
+
+from mailhost_lab.addresses import MAILHOST
+from mailhost_lab.containers.hosts import release_of
+from mailhost_lab.containers.lifecycle import reset
+from mailhost_lab.packets.host_state import PacketFilter, files, packet_filter
 
 if TYPE_CHECKING:
-    from plays import Run
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Run
 
 Step = Callable[..., "Run"]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable
 
 import pytest
-from hostview import add_foreign_rules, files, packet_filter
-from probes import Lab, Probe
+
+from mailhost_lab.packets.host_state import add_foreign_rules, files, packet_filter
+from mailhost_lab.packets.probes import Lab, Probe
 
 if TYPE_CHECKING:
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 Step = Callable[..., "Run"]
 

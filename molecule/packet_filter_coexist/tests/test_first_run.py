@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 import yaml
-from hostview import packet_filter, until
-from probes import Lab
+
+from mailhost_lab.packets.host_state import packet_filter
+from mailhost_lab.packets.probes import Lab
+from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 Step = Callable[..., "Run"]
 

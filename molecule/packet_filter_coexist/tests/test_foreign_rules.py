@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from hostview import PacketFilter, add_foreign_rules, packet_filter
-from probes import Lab, Probe
+
+from mailhost_lab.packets.host_state import PacketFilter, add_foreign_rules, packet_filter
+from mailhost_lab.packets.probes import Lab, Probe
 
 if TYPE_CHECKING:
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 Step = Callable[..., "Run"]
 

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from probes import Probe
+
+from mailhost_lab.packets.probes import Probe
 
 if TYPE_CHECKING:
-    from plays import Run
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Run
 
 CLOSED = {"packet_filter_close_services": ["imap", "imaps", "pop3", "pop3s"]}
 

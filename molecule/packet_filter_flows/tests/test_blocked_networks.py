@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import steps
-from probes import Probe
+
+from mailhost_lab.packets import endpoints
+from mailhost_lab.packets.probes import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 BLOCKED = {
     4: ("198.51.100.32", "198.51.100.39", "198.51.100.40", "198.51.100.43"),
@@ -23,7 +24,7 @@ NEIGHBOURS = {4: ("198.51.100.31", "198.51.100.44"), 6: ("2001:db8:100:0:a::5", 
 @pytest.fixture(scope="module", autouse=True)
 def _sources(lab: Lab) -> Iterator[None]:
     every = [address for table in (BLOCKED, NEIGHBOURS) for family in (4, 6) for address in table[family]]
-    with steps.addresses(lab, "outside", *every):
+    with endpoints.addresses(lab, "outside", *every):
         yield
 
 

@@ -4,7 +4,8 @@ of docs/reference/requirements.md#f1)."""
 from __future__ import annotations
 
 import pytest
-from probes import Craft, Lab
+
+from mailhost_lab.packets.probes import Craft, Lab
 
 MAIL, PLAIN, UNUSED = 25, 8080, 8099
 """A served port of a flow, a served port that is no mail port, an unprivileged port on which nobody listens."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from probes import Probe
+
+from mailhost_lab.packets.probes import Probe
 
 if TYPE_CHECKING:
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 REFUSED = {"filtered", "rejected"}
 """No answer or an ICMP error. `closed` is none of them: the packet has passed, and nobody listened."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 
 def handshake(lab: Lab, client: str, server: str, family: int, user: str) -> list[tuple[str, str]]:

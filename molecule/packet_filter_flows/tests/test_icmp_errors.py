@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-import steps
+
+from mailhost_lab.packets import endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 # The mail host's connection is told to stop; what its socket hears is what a mail server would.
 CONNECT = """
@@ -107,7 +108,7 @@ def test_path_mtu_is_learned(lab: Lab, family: int, mtu: int) -> None:
     [number] = random.sample(range(45, 63), 1)
     peer = f"198.51.100.{number}" if family == 4 else f"2001:db8:100:0:e::{number}"
     target = lab.address("mailhost", "outside", family)
-    with steps.addresses(lab, "outside", peer), icmp_errors_unwanted(lab, family):
+    with endpoints.addresses(lab, "outside", peer), icmp_errors_unwanted(lab, family):
         said = lab.run("outside", ["python3", "-c", TOO_BIG, target, str(mtu), peer]).stdout
         learned = lab.run("mailhost", ["ip", f"-{family}", "route", "get", peer]).stdout
     assert said.startswith("250"), "the session goes on"

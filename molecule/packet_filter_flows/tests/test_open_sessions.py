@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import steps
-from probes import Probe
+
+from mailhost_lab.packets import endpoints
+from mailhost_lab.packets.probes import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ CHANGED: list[dict[str, Any]] = [
 
 
 @contextmanager
-def sessions(lab: Lab) -> Iterator[dict[tuple[Held, int], steps.Session]]:
+def sessions(lab: Lab) -> Iterator[dict[tuple[Held, int], endpoints.Session]]:
     """Open all sessions in both families and see that each of them answers."""
     with ExitStack() as stack:
         opened = {}
@@ -64,7 +65,7 @@ def sessions(lab: Lab) -> Iterator[dict[tuple[Held, int], steps.Session]]:
             network = "inside" if held.src == "inside" else "outside"
             for family in (4, 6):
                 target = lab.address(held.dst, network, family)
-                session = stack.enter_context(steps.session(lab, held.src, target, held.port, user=held.user))
+                session = stack.enter_context(endpoints.session(lab, held.src, target, held.port, user=held.user))
                 assert held.answer in session.say(held.says)
                 opened[held, family] = session
         yield opened

@@ -11,11 +11,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from engine import LabError
-from probes import Craft
+
+from mailhost_lab.containers.engine import LabError
+from mailhost_lab.packets.probes import Craft
 
 if TYPE_CHECKING:
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 PER_MINUTE = 10
 PACKETS = 60

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 USER, SECRET = "reader", "lab-only"  # a mailbox that exists during these tests
 LINES = [f"{number} {hashlib.sha256(str(number).encode()).hexdigest()}" for number in range(3000)]

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import steps
+
+from mailhost_lab.packets import endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
 LISTENERS = {
@@ -25,7 +26,7 @@ LISTENERS = {
 def _listeners(lab: Lab) -> Iterator[None]:
     with ExitStack() as stack:
         for host, ports in LISTENERS.items():
-            stack.enter_context(steps.listening(lab, host, *ports))
+            stack.enter_context(endpoints.listening(lab, host, *ports))
         yield
 
 
@@ -34,7 +35,7 @@ def harden() -> Iterator[Callable[..., int]]:
     """Run the role again with what differs from the scenario's policy; afterwards the policy is back."""
 
     def run(**variables: Any) -> int:
-        return steps.harden(POLICY, **variables)
+        return endpoints.harden(POLICY, **variables)
 
     yield run
     run()

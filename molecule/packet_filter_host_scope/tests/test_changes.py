@@ -6,13 +6,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-import steps
-from probes import Probe
+
+from mailhost_lab.packets import endpoints
+from mailhost_lab.packets.probes import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 PROGRAMS = {4: "iptables", 6: "ip6tables"}
 FOREIGN = """
@@ -64,7 +65,7 @@ def test_a_change_and_what_it_leaves(lab: Lab, harden: Callable[..., int]) -> No
         ],
     }
     with ExitStack() as stack:
-        stay = [stack.enter_context(steps.session(lab, "outside", managed[family], 25)) for family in PROGRAMS]
+        stay = [stack.enter_context(endpoints.session(lab, "outside", managed[family], 25)) for family in PROGRAMS]
         assert harden(**changed) == 1
         assert ["250" in session.say("NOOP") for session in stay] == [True, True]
     assert {family: foreign_lines(lab, family) for family in PROGRAMS} == before

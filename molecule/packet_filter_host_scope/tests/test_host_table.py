@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import steps
-from probes import Craft, Probe
+
+from mailhost_lab.packets import endpoints
+from mailhost_lab.packets.probes import Craft, Probe
 
 if TYPE_CHECKING:
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 REFUSED = {"filtered", "rejected"}
 
@@ -76,14 +77,14 @@ def test_closed_out(lab: Lab, family: int) -> None:
 @pytest.mark.parametrize("family", [4, 6])
 def test_datagrams(lab: Lab, family: int) -> None:
     managed, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
-    outgoing = steps.ask_udp(lab, "mailhost", [(remote, port, 0) for port in (53, 123, 5353)])
-    incoming = steps.ask_udp(lab, "outside", [(managed, port, 0) for port in (53, 5353)])
+    outgoing = endpoints.ask_udp(lab, "mailhost", [(remote, port, 0) for port in (53, 123, 5353)])
+    incoming = endpoints.ask_udp(lab, "outside", [(managed, port, 0) for port in (53, 5353)])
     # As if they were answers to the client flows.
-    answers = steps.ask_udp(lab, "outside", [(managed, 5353, port) for port in (53, 123)])
+    answers = endpoints.ask_udp(lab, "outside", [(managed, 5353, port) for port in (53, 123)])
     assert outgoing == ["open", "open", "refused"]
     assert incoming == answers == ["refused", "refused"]
     # What was refused is served: the host that serves it can ask itself.
-    assert steps.ask_udp(lab, "remote", [(remote, 5353, 0)]) == ["open"]
+    assert endpoints.ask_udp(lab, "remote", [(remote, 5353, 0)]) == ["open"]
 
 
 @pytest.mark.parametrize("family", [4, 6])
@@ -113,7 +114,7 @@ def test_loopback(lab: Lab, family: int) -> None:
 )
 def test_blocked_networks(lab: Lab, family: int, blocked: str, neighbour: str) -> None:
     managed = lab.address("mailhost", "outside", family)
-    with steps.addresses(lab, "outside", blocked, neighbour):
+    with endpoints.addresses(lab, "outside", blocked, neighbour):
         probes = [Probe("outside", managed, port, source=blocked) for port in (25, 22, 8080)]
         verdicts = lab.batch([*probes, Probe("outside", managed, 25, source=neighbour)])
     assert verdicts[-1] == "open"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from probes import Lab, Probe
+
+from mailhost_lab.packets.probes import Lab, Probe
 
 
 def ping(lab: Lab, src: str, target: str) -> bool:

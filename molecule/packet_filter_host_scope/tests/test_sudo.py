@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from engine import LabError
+
+from mailhost_lab.containers.engine import LabError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 USER = "postmaster1"
 MAKE_USER = f"""

@@ -5,10 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from addresses import CONTROLLER4
-from hostview import PacketFilter, add_foreign_rules, files, is_pending, packet_filter, until, when_pending
-from plays import Run, start_harden
-from probes import Lab, Probe
+
+from mailhost_lab.addresses import CONTROLLER4
+from mailhost_lab.packets.host_state import (
+    PacketFilter,
+    add_foreign_rules,
+    files,
+    is_pending,
+    packet_filter,
+    when_pending,
+)
+from mailhost_lab.packets.probes import Lab, Probe
+from mailhost_lab.runs.plays import Run, start_harden
+from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,21 +5,21 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-import steps
-from probes import Probe
+from mailhost_lab.packets import endpoints
+from mailhost_lab.packets.probes import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 
 def test_session_outlives_its_flow(lab: Lab, harden: Callable[..., int]) -> None:
     managed = [lab.address("mailhost", "outside", family) for family in (4, 6)]
     remote = [lab.address("remote", "outside", family) for family in (4, 6)]
     with ExitStack() as stack:
-        opened = [stack.enter_context(steps.session(lab, "outside", target, 110)) for target in managed]
-        opened += [stack.enter_context(steps.session(lab, "mailhost", target, 110)) for target in remote]
+        opened = [stack.enter_context(endpoints.session(lab, "outside", target, 110)) for target in managed]
+        opened += [stack.enter_context(endpoints.session(lab, "mailhost", target, 110)) for target in remote]
         assert harden(mailhost_services=[{"service": "smtp", "direction": "server"}]) == 1
         assert ["+OK" in session.say("CAPA") for session in opened] == [True] * 4
     verdicts = lab.batch([Probe("outside", target, 110) for target in managed])

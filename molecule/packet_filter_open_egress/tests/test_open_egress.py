@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from probes import Craft, Lab, Probe
+
+from mailhost_lab.packets.probes import Craft, Lab, Probe
 
 REFUSED = {"filtered", "rejected"}
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from probes import Probe
+
+from mailhost_lab.packets.probes import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 
 @pytest.fixture(scope="module", autouse=True)

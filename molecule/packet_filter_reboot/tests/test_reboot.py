@@ -5,11 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
-from access import close_connections
-from addresses import MAILHOST
-from hostview import STATE, PacketFilter, add_foreign_rules, is_pending, packet_filter, until, when_pending
-from plays import Run, start_harden
-from probes import Lab, Probe
+
+from mailhost_lab.addresses import MAILHOST
+from mailhost_lab.containers.access import close_connections
+from mailhost_lab.packets.host_state import (
+    STATE,
+    PacketFilter,
+    add_foreign_rules,
+    is_pending,
+    packet_filter,
+    when_pending,
+)
+from mailhost_lab.packets.probes import Lab, Probe
+from mailhost_lab.runs.plays import Run, start_harden
+from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

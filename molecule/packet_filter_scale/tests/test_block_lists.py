@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plays import Run
-from probes import Lab, Probe
+
+from mailhost_lab.packets.probes import Lab, Probe
+from mailhost_lab.runs.plays import Run
 
 CLOSED = ["imap", "imaps", "pop3", "pop3s"]
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from site_files import Site
+from mailhost_lab.scenarios.postfix_adopt import Site
 
 if TYPE_CHECKING:
-    from postfix import Postfix
+    from mailhost_lab.mail.postfix import Postfix
 
 
 @pytest.fixture(scope="session")

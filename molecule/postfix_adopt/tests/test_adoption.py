@@ -6,15 +6,28 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from dialogues import hold
-from hostview import until
-from on_disk import Snapshot, lines, removed_and_added
-from postfix import STATE
-from role_runs import pasted, result
-from site_files import AFTER, BEFORE, ELSEWHERE, MAILS, MAIN, MASTER, POLICY, ROLLBACK, TABLES, Site, run
+
+from mailhost_lab.mail.dialogues import hold
+from mailhost_lab.mail.postfix import STATE
+from mailhost_lab.runs.on_disk import Snapshot, lines, removed_and_added
+from mailhost_lab.runs.role_runs import pasted, result
+from mailhost_lab.scenarios.postfix_adopt import (
+    AFTER,
+    BEFORE,
+    ELSEWHERE,
+    MAILS,
+    MAIN,
+    MASTER,
+    POLICY,
+    ROLLBACK,
+    TABLES,
+    Site,
+    run,
+)
+from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 COMMENT = "# the branch office\n"
 """Stands inside a value of the site."""

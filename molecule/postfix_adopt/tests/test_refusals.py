@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from role_runs import result
-from site_files import MAIN, MASTER, Site, run
+
+from mailhost_lab.runs.role_runs import result
+from mailhost_lab.scenarios.postfix_adopt import MAIN, MASTER, Site, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

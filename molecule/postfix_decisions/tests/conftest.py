@@ -9,14 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lab_dns
-import plays
 import pytest
 import yaml
-from engine import PROJECT
+
+from mailhost_lab.mail import resolver
+from mailhost_lab.paths import PROJECT
+from mailhost_lab.runs import plays
 
 if TYPE_CHECKING:
-    from postfix import Postfix
+    from mailhost_lab.mail.postfix import Postfix
 
 HERE = Path(__file__).parent
 PLACE = "/opt/lab-collection"
@@ -61,13 +62,13 @@ def _told_dns(postfix: Postfix) -> Iterator[None]:
     program = f"{PLACE}-dns.py"
     postfix.write(program, (HERE / "told_dns.py").read_text())
     postfix.write(TOLD, "{}")
-    postfix.run("systemctl", "stop", lab_dns.UNIT)
+    postfix.run("systemctl", "stop", resolver.UNIT)
     postfix.run("systemd-run", f"--unit={UNIT}", "--collect", "python3", program, TOLD)
     try:
         yield
     finally:
         postfix.run("systemctl", "stop", UNIT)
-        postfix.run("systemctl", "start", lab_dns.UNIT)
+        postfix.run("systemctl", "start", resolver.UNIT)
 
 
 @pytest.fixture(scope="session")

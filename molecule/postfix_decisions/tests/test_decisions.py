@@ -25,7 +25,7 @@ from ansible_collections.mailhost.hardening.tests.decision_table import (
 )
 
 if TYPE_CHECKING:
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 SEEDS = (15, 25, 56, 182, 363, 373)
 """Of 400 those whose sessions reach every verdict most evenly."""

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import ipaddress
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import plays
 import pytest
-import steps
 import yaml
-from dialogues import Dialogue, Talk, hold
+
+from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
+from mailhost_lab.packets import endpoints
+from mailhost_lab.runs import plays
+from mailhost_lab.scenarios.postfix_dnsbl import ADDED, KEY
 
 if TYPE_CHECKING:
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))
-
-from clients import ADDED, KEY  # noqa: E402 - of this folder
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _addresses(lab: Lab) -> Iterator[None]:
-    with steps.addresses(lab, "outside", *ADDED):
+    with endpoints.addresses(lab, "outside", *ADDED):
         yield
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import raw_smtp
-import steps
-from addresses import POSTFIX
-from clients import INNER, letter
+
+from mailhost_lab.addresses import POSTFIX
+from mailhost_lab.mail import raw_smtp
+from mailhost_lab.packets import endpoints
+from mailhost_lab.scenarios.postfix_dnsbl import INNER, letter
 
 if TYPE_CHECKING:
-    from dialogues import Dialogue
-    from probes import Lab
+    from mailhost_lab.mail.dialogues import Dialogue
+    from mailhost_lab.packets.probes import Lab
 
 VALUES: dict[str, Any] = {
     "mailhost_dnsbls": [{"zone": "plain.dnsbl.example", "stage": "connect", "return_codes": ["127.0.0.2"]}],
@@ -37,7 +38,7 @@ SESSIONS: dict[str, tuple[tuple[str, int], ...]] = {
 @pytest.fixture(scope="module", autouse=True)
 def _policy(deploy: Callable[..., None], lab: Lab) -> Iterator[None]:
     deploy(**VALUES)
-    with steps.addresses(lab, "outside", *SESSIONS, PATIENT):
+    with endpoints.addresses(lab, "outside", *SESSIONS, PATIENT):
         yield
 
 

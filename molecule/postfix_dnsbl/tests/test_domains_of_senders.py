@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from clients import INNER, letter
-from postfix import ANN
+
+from mailhost_lab.mail.postfix import ANN
+from mailhost_lab.scenarios.postfix_dnsbl import INNER, letter
 
 if TYPE_CHECKING:
-    from dialogues import Dialogue
-    from postfix import Postfix
+    from mailhost_lab.mail.dialogues import Dialogue
+    from mailhost_lab.mail.postfix import Postfix
 
 REFUSED = {
     "nosuch.example": "550 5.1.8 <a@nosuch.example>: Sender address rejected: Domain not found",

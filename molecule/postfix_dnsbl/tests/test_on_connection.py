@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from clients import INNER, KEYED, client, letter
-from postfix import ANN
+
+from mailhost_lab.mail.postfix import ANN
+from mailhost_lab.scenarios.postfix_dnsbl import INNER, KEYED, client, letter
 
 if TYPE_CHECKING:
-    from dialogues import Dialogue, Talk
-    from postfix import Postfix
+    from mailhost_lab.mail.dialogues import Dialogue, Talk
+    from mailhost_lab.mail.postfix import Postfix
 
 LookedUp = Callable[[], "list[tuple[str, str, str]]"]
 

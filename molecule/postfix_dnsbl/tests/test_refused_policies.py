@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from addresses import UNREACHABLE
-from clients import KEY, KEYED
+from mailhost_lab.addresses import UNREACHABLE
+from mailhost_lab.scenarios.postfix_dnsbl import KEY, KEYED
 
 if TYPE_CHECKING:
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 LISTED = ["127.0.0.2"]
 

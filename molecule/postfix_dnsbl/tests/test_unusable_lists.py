@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from clients import KEY, KEYED, letter
+from mailhost_lab.scenarios.postfix_dnsbl import KEY, KEYED, letter
 
 if TYPE_CHECKING:
-    from plays import Run
-    from postfix import Postfix
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.runs.plays import Run
 
 NO_ANSWER = "the host's resolver gets no answer from it (time-out or server failure)"
 NO_ENTRY = "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt"

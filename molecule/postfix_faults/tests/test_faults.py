@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import lab as lab_tool
 import pytest
-from host_runs import NEW, OLD, SETTINGS, TABLE, WAITS
-from mishaps import full_disk, kill_holders
-from postfix import CONFIG, STATE
+
+from mailhost_lab.containers import lifecycle
+from mailhost_lab.mail.postfix import CONFIG, STATE
+from mailhost_lab.runs.mishaps import full_disk, kill_holders
+from mailhost_lab.scenarios.postfix_faults import NEW, OLD, SETTINGS, TABLE, WAITS
 
 if TYPE_CHECKING:
-    from host_runs import Host
+    from mailhost_lab.scenarios.postfix_faults import Host
 
 RESTORED = "the former files and what is built from them are back, and the service was activated with them"
 UNTOUCHED = "nothing was changed"
@@ -70,7 +71,7 @@ def test_the_power_fails(host: Host) -> None:
     host.set_fault("after", "hang", POSTMAP)
     host.start(NEW)
     host.postfix.lab.engine.run("kill", host.postfix.host.container)
-    lab_tool.restart(host.postfix.host.name)
+    lifecycle.restart(host.postfix.host.name)
     assert {TABLE, f"{TABLE}.db"} <= host.differences(OLD)
     again = host.succeed(OLD)
     assert not again["changed"]

@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from host_runs import CODE, MODULES, NEW
-from postfix import STATE
+
+from mailhost_lab.mail.postfix import STATE
+from mailhost_lab.scenarios.postfix_faults import CODE, MODULES, NEW
 
 if TYPE_CHECKING:
-    from host_runs import Host
+    from mailhost_lab.scenarios.postfix_faults import Host
 
 INSIDE = "mynetworks = cidr:${config_directory}/mailhost/internal.cidr"
 RELAY = "smtpd_relay_restrictions = "

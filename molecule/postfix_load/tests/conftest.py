@@ -9,14 +9,15 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import plays
 import pytest
 import yaml
-from addresses import find_host
+
+from mailhost_lab.addresses import find_host
+from mailhost_lab.runs import plays
 
 if TYPE_CHECKING:
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
 
 SCENARIO = Path(__file__).parents[1]
 SECONDS = 60

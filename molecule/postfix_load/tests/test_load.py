@@ -11,14 +11,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from addresses import POSTFIX
-from dialogues import Dialogue, hold
+from mailhost_lab.addresses import POSTFIX
+from mailhost_lab.mail.dialogues import Dialogue, hold
 
 if TYPE_CHECKING:
-    from conftest import Load
-    from plays import Running
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Running
+
+    from .conftest import Load
 
 COUNT, COUNT_OUTAGE = 2000, 200
 EXTERNAL_SENDER = "eve@stranger.example"

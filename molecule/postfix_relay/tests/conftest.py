@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import plays
 import pytest
-import steps
 import yaml
+
+from mailhost_lab.packets import endpoints
+from mailhost_lab.runs import plays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from probes import Lab
+    from mailhost_lab.packets.probes import Lab
 
 SCENARIO = Path(__file__).parents[1]
 
@@ -27,7 +28,7 @@ ADDED = (
 @pytest.fixture(scope="session", autouse=True)
 def _addresses(lab: Lab) -> Iterator[None]:
     added = [*(f"198.51.100.{end}" for end in ADDED[0]), *(f"2001:db8:100::{end}" for end in ADDED[1])]
-    with steps.addresses(lab, "outside", *added):
+    with endpoints.addresses(lab, "outside", *added):
         yield
 
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from addresses import HOSTS, POSTFIX
-from dialogues import Dialogue, Talk, hold
-from postfix import ANN, Mail
+
+from mailhost_lab.addresses import HOSTS, POSTFIX
+from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
+from mailhost_lab.mail.postfix import ANN, Mail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
 
 TEXT = "Relaying is not for you, see https://mail.example/relay"
 LOGIN_FIRST = "530 5.7.0"

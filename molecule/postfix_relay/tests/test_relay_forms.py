@@ -6,18 +6,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from addresses import INSIDE, OUTSIDE, POSTFIX
-from dialogues import Dialogue, Talk, hold
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
     TARGET_DOMAIN,
     RelayForm,
     relay_forms,
 )
+from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
 
 if TYPE_CHECKING:
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
 
 FAMILIES = (4, 6)
 REACHABLE = "remote.example"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from addresses import INSIDE, OUTSIDE, POSTFIX
-from dialogues import Dialogue, hold
+from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.mail.dialogues import Dialogue, hold
 
 if TYPE_CHECKING:
-    from plays import Run
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Run
 
 Apply = Callable[..., "Run"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from addresses import POSTFIX
-from outside_look import deviations, outer, verify
+from mailhost_lab.addresses import POSTFIX
+from mailhost_lab.runs.verify import deviations, outer, verify
 
 if TYPE_CHECKING:
-    from postfix import Postfix
+    from mailhost_lab.mail.postfix import Postfix
 
 
 def test_from_outside_the_host_is_as_the_policy_says(postfix: Postfix, policy: dict[str, Any]) -> None:

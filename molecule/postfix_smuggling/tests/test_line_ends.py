@@ -6,16 +6,17 @@ import base64
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from addresses import INSIDE, OUTSIDE, POSTFIX
-from postfix import ANN
-from raw_smtp import Raw, send
+
+from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.mail.postfix import ANN
+from mailhost_lab.mail.raw_smtp import Raw, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from plays import Run
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Run
 
 # What a server may take for the end of a message; each was one for somebody.
 LIKE_ENDS = {

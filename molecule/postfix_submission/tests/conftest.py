@@ -11,7 +11,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from plays import Run
+    from mailhost_lab.runs.plays import Run
 
 POLICY = Path(__file__).parents[1] / "inventory/policy.yml"
 

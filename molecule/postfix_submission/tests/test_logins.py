@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from addresses import INSIDE, OUTSIDE, POSTFIX
-from dialogues import Dialogue, hold
-from postfix import ANN, BOB
+
+from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.mail.dialogues import Dialogue, hold
+from mailhost_lab.mail.postfix import ANN, BOB
 
 if TYPE_CHECKING:
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
 
 FAMILIES = (4, 6)
 ELSEWHERE, US = "friend@remote.example", "post@mail.example"

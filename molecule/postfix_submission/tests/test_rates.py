@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import steps
-from addresses import OUTSIDE, POSTFIX
-from dialogues import Dialogue, hold
+
+from mailhost_lab.addresses import OUTSIDE, POSTFIX
+from mailhost_lab.mail.dialogues import Dialogue, hold
+from mailhost_lab.packets import endpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dialogues import Talk
-    from plays import Run
-    from probes import Lab
+    from mailhost_lab.mail.dialogues import Talk
+    from mailhost_lab.packets.probes import Lab
+    from mailhost_lab.runs.plays import Run
 
 MESSAGES, CONNECTIONS = 3, 6
 SOURCES = {4: OUTSIDE.extra4[0], 6: "2001:db8:100:0:5000::21"}
@@ -46,7 +47,7 @@ def in_turn(lab: Lab, src: str, count: int, family: int) -> list[Talk]:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_stranger_may_some_times_a_minute(lab: Lab, family: int) -> None:
-    with steps.addresses(lab, "outside", SOURCES[6]):
+    with endpoints.addresses(lab, "outside", SOURCES[6]):
         talks = in_turn(lab, "outside", CONNECTIONS + 1, family)
     mails = [talk.lines("mail") for talk in talks[:-1]]
     assert [lines[0][:3] for lines in mails] == ["250"] * MESSAGES + ["450"] * (CONNECTIONS - MESSAGES)

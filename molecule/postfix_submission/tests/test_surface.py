@@ -6,13 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from addresses import INSIDE, OUTSIDE, POSTFIX
-from dialogues import Dialogue, hold
-from raw_smtp import Raw, send
+
+from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.mail.dialogues import Dialogue, hold
+from mailhost_lab.mail.raw_smtp import Raw, send
 
 if TYPE_CHECKING:
-    from postfix import Postfix
-    from probes import Lab
+    from mailhost_lab.mail.postfix import Postfix
+    from mailhost_lab.packets.probes import Lab
 
 FAMILIES = (4, 6)
 PORTS = (25, 465, 587)

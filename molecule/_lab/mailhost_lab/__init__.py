@@ -1,0 +1,1 @@
+"""The lab of the scenarios, the demo and the benchmarks."""

@@ -1,0 +1,1 @@
+"""Run the collection's playbooks against the lab, and disturb such runs."""

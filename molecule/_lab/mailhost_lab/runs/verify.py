@@ -1,0 +1,44 @@
+"""Runs of the playbook verify: what a host of the lab sees of a mail host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mailhost_lab.runs import plays
+from mailhost_lab.runs.role_runs import playbook
+
+if TYPE_CHECKING:
+    from mailhost_lab.addresses import Host
+
+SECONDS = 400
+"""For a run: so long at most it waits for the answers of two addresses, and then its report says which were missing."""
+WAIT = 10
+"""Seconds for one answer; postscreen takes six for its greeting."""
+
+Points = dict[tuple[str, str], tuple[str, str]]
+"""By address and point the verdict with what is told."""
+
+
+def outer(host: Host) -> list[str]:
+    """The addresses that strangers see, of both families."""
+    return [host.address("outside", family) for family in (4, 6)]
+
+
+def verify(host: Host, variables: dict[str, Any], **more: Any) -> tuple[plays.Run, Points]:
+    """Look at a host from `outside`, unless ``more`` says otherwise; nothing may change."""
+    own = {
+        "mailhost_hosts": host.group,
+        "mailhost_verify_from": "outside",
+        "mailhost_verify_addresses": outer(host),
+        "mailhost_verify_timeout": WAIT,
+    }
+    with playbook("mailhost.hardening.verify"):
+        run = plays.harden(timeout=SECONDS, **{**variables, **own, **more})
+    points = next(line["result"]["points"] for line in run.results if "points" in line["result"])
+    assert not run.changed
+    return run, {(one["address"], one["point"]): (one["verdict"], one["told"]) for one in points}
+
+
+def deviations(points: Points) -> set[str]:
+    """The points that deviate at any address."""
+    return {point for (_address, point), (verdict, _told) in points.items() if verdict == "deviation"}

@@ -1,0 +1,1 @@
+"""What the test modules of a scenario share, and what scenarios of several mail servers share."""
