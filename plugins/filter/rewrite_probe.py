@@ -103,6 +103,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Rewriter,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ def rewrite_probe(
     try:
         rewriter = Rewriter(parse_imta(str(imta_cnf_text)), load_mappings(str(mappings_text)), surroundings())
         result = rewriter.rewrite(str(address), Place(direction == "forward", location == "envelope"))
-    except ValueError as e:
+    except ReportedError as e:
         raise AnsibleFilterError(f"{FQCN}: _input {address[:200]!r}: {e}") from e
     return {
         "pattern": result.pattern,

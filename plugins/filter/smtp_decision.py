@@ -198,6 +198,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     read_config,
     read_session,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,7 +210,7 @@ def smtp_decision(session: Any, config: Any) -> dict[str, Any]:
     """Evaluate a session."""
     try:
         return as_data(decide_session(read_session(session), read_config(config)))
-    except ValueError as e:
+    except ReportedError as e:
         raise AnsibleFilterError(f"{FQCN}: {e}") from e
 
 

@@ -85,6 +85,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import boot_is_ready
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.display import describe, shown_sets
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import Connection
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 
 def inspect(question: dict[str, Any], check_mode: bool) -> dict[str, Any]:
@@ -168,7 +169,7 @@ def main() -> None:
     short = {"module_args": {"step": module.params["step"]}}
     try:
         module.exit_json(invocation=short, **do_step(module))
-    except (host.ConflictError, loader.LoadError, OSError, ValueError) as error:
+    except (ReportedError, loader.LoadError, OSError) as error:
         module.fail_json(msg=str(error), invocation=short)
 
 

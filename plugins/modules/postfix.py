@@ -101,8 +101,8 @@ output:
   description: What the program or the dialogue said.
   returned: on failure of a step
   type: str
-put_back:
-  description: What was put back, or that nothing was changed.
+restored:
+  description: What was restored, or that nothing was changed.
   returned: on failure of a step
   type: str
 backup:

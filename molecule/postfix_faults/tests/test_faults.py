@@ -14,7 +14,7 @@ from mailhost_lab.scenarios.postfix_faults import NEW, OLD, SETTINGS, TABLE, WAI
 if TYPE_CHECKING:
     from mailhost_lab.scenarios.postfix_faults import Host
 
-RESTORED = "the former files and what is built from them are back, and the service was activated with them"
+RESTORED = "the previous files and what is built from them are live again, and the service was activated with them"
 UNTOUCHED = "nothing was changed"
 TEXT = "the disk of the lab burns"
 CHECK, STATUS, RELOAD = (f"postfix -c {CONFIG} {word}" for word in ("check", "status", "reload"))

@@ -96,7 +96,7 @@ def compose(live: Texts, plan: Plan, record: Record) -> Composed:
     """Edit the live texts until they say what the plan says; what an earlier run put there and the plan no longer
     says is taken back first.
 
-    Raises ValueError (EditError, ImtaEditError) where a file cannot be edited without touching something else.
+    Raises EditError, ImtaEditError where a file cannot be edited without touching something else.
     """
     imta, keywords, defaults, rules, channels = _imta(live.imta_cnf, plan, record)
     mappings, tables, unknown = _mappings(live.mappings, plan, record)

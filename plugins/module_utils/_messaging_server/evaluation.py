@@ -33,7 +33,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import Wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
     PRIVATE,
@@ -65,7 +64,7 @@ def evaluate(wanted: Wanted, live: Live) -> int:
     )
     count, found = find_deviations(wanted.cases, config, wanted.settings.channels)
     if found:
-        raise StepError("evaluate", describe_deviations(found), transaction.UNTOUCHED)
+        raise StepError("evaluate", describe_deviations(found))
     return count
 
 

@@ -108,6 +108,6 @@ def _options(text: str) -> dict[str, int]:
     """Numeric options of option.dat."""
     options: dict[str, int] = {}
     for option in parse_dispatcher(text).options:
-        if not option.service and option.value.isdigit():
+        if not option.service and option.value.isdecimal() and len(option.value) < 19:
             options[option.name.upper()] = int(option.value)
     return options

@@ -63,7 +63,6 @@ def read_back(product: Product, staged: Staged, clients: Iterable[str]) -> int:
                 "imsimta test -mapping",
                 f'table {table}, probe "{probe}": the product says {sorted(flags)} "{said.output}", '
                 f'the evaluation said {sorted(wanted[0])} "{wanted[1]}"\n{said.printed}',
-                "nothing was changed",
             )
     return count
 

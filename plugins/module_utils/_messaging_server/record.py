@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+
 VERSION = 1
 
 Pair = tuple[str, str]
 
 
-class RecordError(ValueError):
+class RecordError(ReportedError):
     """A record that cannot be read."""
 
 

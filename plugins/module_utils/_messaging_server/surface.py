@@ -75,7 +75,7 @@ def services_of(dispatcher: DispatcherFile) -> tuple[Service, ...]:
         channels = [value[len(_CHANNEL) :] for value in parameters if fold(value).startswith(_CHANNEL)]
         for option, tls in (("PORT", False), ("TLS_PORT", True)):
             for value in dispatcher.values(name, option):
-                ports = [part.strip() for part in value.split(",") if part.strip().isdigit()]
+                ports = [part for part in map(str.strip, value.split(",")) if part.isdecimal() and len(part) < 6]
                 found += [Service(name, int(port), (channels or [DEFAULT_CHANNEL])[0], tls) for port in ports]
     return tuple(one for one in found if 0 < one.port < 65536)
 

@@ -65,7 +65,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail im
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case, cases_of_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ERRORS_LIST, unusable_lists
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 #: The service of port 587 in dispatcher.cnf, folded.
@@ -97,7 +96,6 @@ def present(arguments: dict[str, Any], live: Live) -> Wanted:
             "read",
             "ACCESS_ORCPT is set in option.dat: the recipient tables are then asked with a further field, for which "
             "this role has no entries; remove the option",
-            transaction.UNTOUCHED,
         )
     names = arguments.get("names") or {}
     policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
@@ -112,7 +110,7 @@ def present(arguments: dict[str, Any], live: Live) -> Wanted:
     if composed.texts.general and (live.record.general_made or not live.has_general):
         composed = composed._replace(record=composed.record._replace(general_made=True))
     if composed.unknown and settings.unknown_entries == "stop":
-        raise StepError("unknown entries", _describe_unknown(composed), transaction.UNTOUCHED)
+        raise StepError("unknown entries", _describe_unknown(composed))
     policy = policy.without_dnsbls(skipped)
     server, unclear = _server(policy, settings, composed.texts, live.includes)
     warnings += unclear
@@ -158,7 +156,6 @@ def require_includes(live: Live) -> None:
             "read",
             f"included files cannot be read: {', '.join(dict.fromkeys(missing))}; "
             "put them in place, or remove the lines",
-            transaction.UNTOUCHED,
         )
 
 
@@ -170,7 +167,6 @@ def _refuse_included(live: Live, plan: Plan) -> None:
                 "read",
                 f"table {table.name} stands in the included file {table.line.file}, which the role does not edit; "
                 "move it into the mapping file",
-                transaction.UNTOUCHED,
             )
 
 

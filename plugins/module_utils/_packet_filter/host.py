@@ -26,13 +26,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     NoNamespaceError,
     in_namespace,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import NetworkError, parse_address
 
 ANCESTORS = 32
 """Processes to look through for the SSH connection; a chain of sudo and shells has about six."""
 
 
-class ConflictError(Exception):
+class ConflictError(ReportedError):
     """The host is in a state in which a change would fight with something else."""
 
 

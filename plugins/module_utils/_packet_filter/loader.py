@@ -113,10 +113,10 @@ def read_text(directory: str, name: str) -> str:
 
 
 def read_texts(directory: str) -> dict[str, str]:
-    """Return the three texts of a directory, by their names; OSError or ValueError where one cannot be read."""
+    """Return the three texts of a directory, by their names; OSError where one cannot be read."""
     texts = {}
     for name in ("sets", *FAMILIES):
-        with open(os.path.join(directory, name), encoding="ascii") as file:
+        with open(os.path.join(directory, name), encoding="ascii", errors="replace") as file:
             texts[name] = file.read()
     return texts
 

@@ -13,7 +13,11 @@ SHOWN = 40
 """Problems printed one by one; the rest is counted."""
 
 
-class PolicyError(Exception):
+class ReportedError(Exception):
+    """An error that is reported to the user as its text; every other exception is a bug, and shows as one."""
+
+
+class PolicyError(ReportedError):
     """What is wrong with an inventory, one sentence for each problem.
 
     Each sentence begins with the path of the variable, shows the value, and

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError, shown
 
 
 class Service(NamedTuple):
@@ -28,7 +28,7 @@ class Service(NamedTuple):
     client_ports: str = "1024:65535"
 
 
-class UnknownServiceError(ValueError):
+class UnknownServiceError(ReportedError):
     """A value that is neither in the catalogue nor a port, with the accepted form."""
 
 

@@ -93,7 +93,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
     replace_file,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_change, run_rollback
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import UNTOUCHED
 
 #: Digest of the files and questions of the last proof without a deviation.
 PROVEN = f"{STATE}/proven"
@@ -196,7 +195,6 @@ def _refuse_taken_ports(product: Postfix, live: Live, composed: Composed) -> Non
             "ports",
             f"port {', '.join(map(str, taken))} is in use, and not by a service of master.cf: Postfix would end where "
             "it cannot listen; stop the other program, or write postfix_submission: false where it serves submission",
-            UNTOUCHED,
         )
 
 
@@ -208,7 +206,6 @@ def _refuse_dangling(product: Postfix, live: Live, composed: Composed) -> None:
             "read",
             f"{told}\nthese are ours and are to leave, and without them Postfix would put off or refuse mail; take "
             "them out of what somebody else has written there",
-            UNTOUCHED,
         )
 
 
@@ -250,7 +247,6 @@ def _present(arguments: Mapping[str, Any], live: Live) -> Wanted:
         raise StepError(
             "trust",
             f"{told}\nwho is named there can relay: he says that he is inside (XCLIENT), or is not asked (QMQP)",
-            UNTOUCHED,
         )
     return Wanted(composed, policy, settings, tests, tuple(warnings), plan.notes, names)
 
@@ -274,7 +270,6 @@ def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settin
             "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
             "are to stay into the inventory, and remove the others from main.cf, or write "
             f"postfix_unknown_entries: replace\n{unknown}",
-            UNTOUCHED,
         )
 
 
@@ -310,7 +305,7 @@ def _prove(staged: Staged, wanted: Wanted, live: Live) -> tuple[int, list[str]]:
     check_certificate(wanted.composed.main, wanted.composed.master, wanted.settings, wanted.names)
     proof = prove(staged, wanted.policy, wanted.settings, wanted.tests)
     if proof.deviations:
-        raise StepError("canary", describe_deviations(proof.deviations), UNTOUCHED)
+        raise StepError("canary", describe_deviations(proof.deviations))
     return proof.count, list(proof.notes)
 
 

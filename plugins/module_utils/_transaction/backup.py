@@ -11,7 +11,7 @@ In the state folder::
     lock              held by the run, and by its watchdog, until all is settled
     tool              the tool that is running (see _configuration_tool)
     journal.json      names the backup of a change that is under way
-    notice            what was put back after a run was killed, for the next run to tell
+    notice            what was restored after a run was killed, for the next run to report
     backups/000007-20261122T195301Z/
         manifest.json   what was there before, and digests of what came after
         0, 1, ...       the contents
@@ -141,11 +141,15 @@ def write_backup(
 
 
 def read_manifest(state: str, name: str) -> Manifest:
-    """Read what belongs to a backup."""
-    with open(os.path.join(backup_folder(state, name), "manifest.json"), encoding="utf-8") as file:
-        raw = json.load(file)
-    entries = tuple(Entry(**{**entry, "attributes": _load_attributes(entry["attributes"])}) for entry in raw["entries"])
-    return Manifest(**{**raw, "entries": entries})
+    """Read what belongs to a backup; OSError where it cannot be read."""
+    path = os.path.join(backup_folder(state, name), "manifest.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            raw = json.load(file)
+        entries = [{**entry, "attributes": _load_attributes(entry["attributes"])} for entry in raw["entries"]]
+        return Manifest(**{**raw, "entries": tuple(Entry(**entry) for entry in entries)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise OSError(f"{path} cannot be read: {error}") from error
 
 
 def stored_content(state: str, name: str, entry: Entry) -> bytes | None:
@@ -179,7 +183,7 @@ def sweep(state: str) -> None:
         remove(os.path.join(backup_folder(state, name), "committed.json"))
         shutil.rmtree(backup_folder(state, name), ignore_errors=True)
     if kept:
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError):
             remove_copies(read_manifest(state, kept[-1]))
 
 
@@ -219,7 +223,7 @@ def commit(state: str, journal: Journal) -> None:
 
 
 def abandon(state: str, journal: Journal) -> None:
-    """End a change that did not happen, or was put back."""
+    """End a change that did not happen, or was rolled back."""
     remove(_journal_path(state))
     sync_folder(_journal_path(state))
     shutil.rmtree(backup_folder(state, journal.backup), ignore_errors=True)

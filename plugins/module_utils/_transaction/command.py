@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C", "HOME": "/"}
 """What every tool runs with, whoever called this program."""
 TOOL_SECONDS = 300
@@ -31,17 +33,19 @@ END_SECONDS = 10
 SHOWN_HEAD, SHOWN_TAIL = 2000, 6000
 """Bytes of a tool's output that are kept."""
 REGISTER_SIZE = 64
+UNTOUCHED = "nothing was changed"
+"""What a step restored that failed before anything was live."""
 
 Runner = Callable[[str, Sequence[str]], str]
 """Runs one tool: name of the step and command in, output out; StepError unless it returns 0 in time."""
 
 
-class StepError(Exception):
-    """A step of a change that failed: its name, the tool's own output, and what was put back."""
+class StepError(ReportedError):
+    """A step of a change that failed: its name, the tool's own output, and what was restored."""
 
-    def __init__(self, step: str, output: str, put_back: str = "") -> None:
-        self.step, self.output, self.put_back = step, output.strip(), put_back
-        super().__init__(f"{step}: {self.output or 'failed without output'}" + (f"\n{put_back}" if put_back else ""))
+    def __init__(self, step: str, output: str, restored: str = UNTOUCHED) -> None:
+        self.step, self.output, self.restored = step, output.strip(), restored
+        super().__init__(f"{step}: {self.output or 'failed without output'}" + (f"\n{restored}" if restored else ""))
 
 
 def run_tool(

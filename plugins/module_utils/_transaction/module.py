@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import hide_keys
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 Step = Callable[[dict[str, Any], bool], dict[str, Any]]
@@ -21,7 +21,7 @@ Step = Callable[[dict[str, Any], bool], dict[str, Any]]
 
 
 def run_step(module: Any, product: str, steps: Mapping[str, Step]) -> None:
-    """Do the step that an AnsibleModule was called for, and end it; nothing becomes a traceback.
+    """Do the step that an AnsibleModule was called for, and end it; an error that is a bug shows as one.
 
     The arguments do not travel back: a list of a million networks would do so.
     """
@@ -35,6 +35,6 @@ def run_step(module: Any, product: str, steps: Mapping[str, Step]) -> None:
         module.exit_json(invocation=short, **result)
     except StepError as error:
         told, output = hide_keys(str(error)), hide_keys(error.output)
-        module.fail_json(msg=told, step=error.step, output=output, put_back=error.put_back, invocation=short)
-    except (PolicyError, ValueError, OSError) as error:  # errors of the editors are ValueErrors
+        module.fail_json(msg=told, step=error.step, output=output, restored=error.restored, invocation=short)
+    except (ReportedError, OSError) as error:
         module.fail_json(msg=hide_keys(str(error)), invocation=short)

@@ -29,7 +29,7 @@ def run_change(state: str, driver: transaction.Driver, check_mode: bool, work: C
     except StepError as error:
         # What was put back of an earlier run is told once only, so not by the next run.
         told = f"{notice}\n{error.output}" if notice else error.output
-        raise StepError(error.step, told, error.put_back) from error
+        raise StepError(error.step, told, error.restored) from error
     result["warnings"] = [*([notice] if notice else []), *result["warnings"]]
     return result
 

@@ -24,8 +24,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import hide_keys
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import backup
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
+    UNTOUCHED,
     Runner,
     StepError,
     clear_register,
@@ -56,8 +58,7 @@ END_SECONDS = 2.0
 """How long a service may take to end that cannot use its new files."""
 POLL = 0.1
 ENDED = "has ended after its activation"
-RESTORED = "the former files and what is built from them are back, and the service was activated with them"
-UNTOUCHED = "nothing was changed"
+RESTORED = "the previous files and what is built from them are live again, and the service was activated with them"
 
 
 class Change(NamedTuple):
@@ -167,7 +168,7 @@ def plan_rollback(state: str, driver: Driver) -> RollbackPlan:
     """Return what putting back the newest backup means; StepError where there is none."""
     names = backup.committed(state)
     if not names:
-        raise StepError("rollback", f"there is no backup in {backup.backups_folder(state)}", UNTOUCHED)
+        raise StepError("rollback", f"there is no backup in {backup.backups_folder(state)}")
     try:
         manifest = backup.read_manifest(state, names[-1])
         changes, edited = [], []
@@ -181,8 +182,8 @@ def plan_rollback(state: str, driver: Driver) -> RollbackPlan:
                 edited.append(entry.path)
             old = backup.stored_content(state, names[-1], entry)
             changes.append(Change(entry.path, live, old, entry.attributes))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StepError("rollback", f"the backup {names[-1]} cannot be used: {error}", UNTOUCHED) from error
+    except OSError as error:
+        raise StepError("rollback", f"the backup {names[-1]} cannot be used: {error}") from error
     details = driver.everything if edited else manifest.details
     return RollbackPlan(names[-1], manifest.made, tuple(changes), details, tuple(edited))
 
@@ -194,7 +195,6 @@ def refuse_edited(state: str, plan: RollbackPlan) -> None:
             "rollback",
             f"changed by somebody else since the backup {plan.name} was made, and would be lost: "
             f"{', '.join(plan.edited)}; the former files are in {backup.backup_folder(state, plan.name)}",
-            UNTOUCHED,
         )
 
 
@@ -256,11 +256,11 @@ def _apply(state: str, driver: Driver, work: _Work) -> str:
         step = "commit"
         backup.commit(state, journal)
     except BaseException as error:
-        put_back = _put_back_now(state, driver)
-        if not isinstance(error, (StepError, OSError, ValueError)):
+        restored = _restore_now(state, driver)
+        if not isinstance(error, (ReportedError, OSError)):
             raise
         failed, output = (error.step, error.output) if isinstance(error, StepError) else (step, str(error))
-        raise StepError(failed, output, put_back) from error
+        raise StepError(failed, output, restored) from error
     with contextlib.suppress(OSError):
         backup.remove_copies(manifest)
         backup.sweep(state)
@@ -336,12 +336,10 @@ def _settle(state: str, driver: Driver) -> None:
     """Put back what a killed run left, and sweep up."""
     end_orphan(backup.register_path(state))
     clear_register(backup.register_path(state))
-    put_back = ""
-    if backup.read_journal(state) is not None:
-        put_back = _put_back(state, driver)
+    restored = _restore(state, driver) if interrupted(state) else UNTOUCHED
     backup.sweep(state)
-    if put_back not in ("", UNTOUCHED):
-        backup.leave_notice(state, f"an earlier run was killed in the middle of its change: {put_back}")
+    if restored != UNTOUCHED:
+        backup.leave_notice(state, f"an earlier run was killed in the middle of its change: {restored}")
 
 
 def _rescue(state: str, driver: Driver) -> None:
@@ -349,18 +347,18 @@ def _rescue(state: str, driver: Driver) -> None:
     _settle(state, driver)
 
 
-def _put_back_now(state: str, driver: Driver) -> str:
-    """Put back after a failure; returns the sentence about it, also where that fails."""
+def _restore_now(state: str, driver: Driver) -> str:
+    """Restore after a failure; returns the sentence about it, also where that fails."""
     try:
         end_orphan(backup.register_path(state))
-        put_back = _put_back(state, driver)
+        restored = _restore(state, driver)
         backup.sweep(state)
-        return put_back
-    except (StepError, OSError, ValueError, KeyError, TypeError) as error:
-        return f"and NOT everything could be put back ({error}); the next run tries it again"
+        return restored
+    except (ReportedError, OSError) as error:
+        return f"and NOT everything could be restored ({error}); the next run tries it again"
 
 
-def _put_back(state: str, driver: Driver) -> str:
+def _restore(state: str, driver: Driver) -> str:
     """Lead back to the state before the change that the journal names. May be repeated, and killed at any point."""
     journal = backup.read_journal(state)
     if journal is None:
@@ -373,7 +371,7 @@ def _put_back(state: str, driver: Driver) -> str:
     edited, problems = [], []
     for entry in sorted(manifest.entries, key=lambda one: (not one.stored, os.path.exists(one.path))):  # as in _swap
         try:
-            if not _restore(state, journal.backup, entry):
+            if not _restore_file(state, journal.backup, entry):
                 edited.append(entry.path)
         except OSError as error:
             problems.append(str(error))
@@ -383,10 +381,12 @@ def _put_back(state: str, driver: Driver) -> str:
             driver.start(run)  # a service that is down cannot be told to read its files again
         driver.activate(run, manifest.details)
         _wait_alive(driver, manifest.alive)
-    except (StepError, OSError) as error:
+    except StepError as error:
+        problems.append(f"{error.step}: {error.output}")
+    except OSError as error:
         problems.append(str(error))
     if problems:
-        raise StepError("restore", "; ".join(problems))
+        raise StepError("restore", "; ".join(problems), "")
     backup.remove_copies(manifest)
     backup.abandon(state, journal)
     if edited:
@@ -396,8 +396,8 @@ def _put_back(state: str, driver: Driver) -> str:
     return RESTORED
 
 
-def _restore(state: str, name: str, entry: backup.Entry) -> bool:
-    """Put one file back; False where somebody else has changed it since. A rename where possible: it needs no space."""
+def _restore_file(state: str, name: str, entry: backup.Entry) -> bool:
+    """Restore one file; False where it was changed by others since. A rename where possible: it needs no space."""
     live = read_file(entry.path)
     if not entry.built and digest(live) not in (entry.before, entry.after):
         return False
@@ -436,9 +436,7 @@ def _locked(state: str) -> Iterator[int]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise StepError(
-                        "lock", f"another run is changing this host (it holds {state}/lock)", UNTOUCHED
-                    ) from None
+                    raise StepError("lock", f"another run is changing this host (it holds {state}/lock)") from None
                 time.sleep(POLL)
         yield handle
     finally:

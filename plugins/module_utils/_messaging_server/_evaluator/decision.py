@@ -165,7 +165,7 @@ def decide_session(session: Session, config: Config | LoadedConfig, resolver: Re
     """Evaluate a session.
 
     ``resolver`` answers instead of ``session.dns``. Raises MtaTextError for a configuration that cannot be read, and
-    ValueError for an address that cannot.
+    AddressError for an address that cannot.
     """
     return Evaluation(session, config if isinstance(config, LoadedConfig) else load_config(config), resolver).run()
 

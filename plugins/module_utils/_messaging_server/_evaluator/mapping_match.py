@@ -29,6 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Wildcard,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ _RUNS = {
 }
 
 
-class TooCostlyError(ValueError):
+class TooCostlyError(ReportedError):
     """A match that would need more steps, or a text longer, than we allow."""
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
@@ -57,6 +58,10 @@ class Rewritten(NamedTuple):
     system: str
     address: str
     trace: tuple[str, ...]
+
+
+class AddressError(ReportedError):
+    """An address that cannot be rewritten."""
 
 
 class _RuleFailedError(Exception):
@@ -107,12 +112,12 @@ class Rewriter:
             self._rules.setdefault(fold(rule.pattern), []).append(rule)
 
     def rewrite(self, address: str, place: Place) -> Rewritten:
-        """Rewrite an address. Raises ValueError when it has no ``@`` or is too long."""
+        """Rewrite an address. Raises AddressError when it has no ``@`` or is too long."""
         user, at, host = address.rpartition("@")
         if not at or not host:
-            raise ValueError(f"{address[:200]!r} is no address; expected user@host")
+            raise AddressError(f"{address[:200]!r} is no address; expected user@host")
         if len(address) > MAX_ADDRESS:
-            raise ValueError(f"an address of {len(address)} characters; expected at most {MAX_ADDRESS}")
+            raise AddressError(f"an address of {len(address)} characters; expected at most {MAX_ADDRESS}")
         trace = [f'The include "{name}" was not given; its rules are missing.' for name in self._missing]
         for pattern, parts in patterns_for(host):
             for rule in self._rules.get(fold(pattern), ()):

@@ -19,9 +19,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     SAMPLE_SERVER,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 
-class SessionError(ValueError):
+class SessionError(ReportedError):
     """A value of the session or configuration that cannot be used; the message begins with its path."""
 
 

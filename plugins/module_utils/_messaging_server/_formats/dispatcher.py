@@ -14,6 +14,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     BLANKS,
     COMMENT,
     INCLUDE,
+    EditError,
     Fault,
     LogicalLine,
     content,
@@ -114,18 +115,18 @@ def set_option(text: str, service: str, name: str, values: list[str]) -> str:
 
     Lines with a wanted value stay where they are, lines with another value go, missing ones are added behind the last
     line of the option or else behind the last option of the section, which is made when it is not there. Raises
-    ValueError for values that would not stay in their line, and for more values than the option may have.
+    EditError for values that would not stay in their line, and for more values than the option may have.
     """
     parsed = parse_dispatcher(text)
     for what in (service, name, *values):
         if not what or what != what.strip(BLANKS) or any(ord(char) < 32 or ord(char) == 127 for char in what):
-            raise ValueError(f"{what!r} cannot stand in dispatcher.cnf; expected text without control characters")
+            raise EditError(f"{what!r} cannot stand in dispatcher.cnf; expected text without control characters")
     if "=" in name or "]" in service or name.startswith((COMMENT, INCLUDE, "[")):
-        raise ValueError(f"{name!r} for service {service!r} is no option name")
+        raise EditError(f"{name!r} for service {service!r} is no option name")
     if len(values) > 1 and fold(name) not in REPEATABLE:
-        raise ValueError(f"{name} takes one value; got {values!r}")
+        raise EditError(f"{name} takes one value; got {values!r}")
     if fold(name) == fold(ZONE_OPTION) and len(values) > MAX_ZONES:
-        raise ValueError(f"{ZONE_OPTION} takes at most {MAX_ZONES} values for a service; got {len(values)}")
+        raise EditError(f"{ZONE_OPTION} takes at most {MAX_ZONES} values for a service; got {len(values)}")
     return _with_option(text, parsed, service, name, values)
 
 

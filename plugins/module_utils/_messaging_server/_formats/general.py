@@ -14,6 +14,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     BLANKS,
     COMMENT,
     INCLUDE,
+    EditError,
     LogicalLine,
     content,
     is_blank,
@@ -60,14 +61,14 @@ def print_general(parsed: GeneralText) -> str:
 def set_keys(text: str, prefix: str, wanted: Mapping[str, str]) -> str:
     """Give the file exactly these keys among those that begin with a prefix; every other line stays byte for byte.
 
-    New keys go to the end. Raises ValueError for a key or value that would not stay in its field.
+    New keys go to the end. Raises EditError for a key or value that would not stay in its field.
     """
     for key, value in wanted.items():
         broken = any(ord(char) <= 32 or ord(char) > 255 for char in key)
         if broken or not value or value != value.strip(BLANKS) or any(ord(char) < 32 for char in value):
-            raise ValueError(f"{key!r} with {value!r} cannot stand in general.txt")
+            raise EditError(f"{key!r} with {value!r} cannot stand in general.txt")
         if not key.startswith(prefix):
-            raise ValueError(f"{key!r} does not begin with {prefix!r}")
+            raise EditError(f"{key!r} does not begin with {prefix!r}")
     ending = line_ending(text)
     missing = dict(wanted)
     result: list[str] = []

@@ -26,6 +26,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     fold,
     line_ending,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import LogicalLine
 
 
-class ImtaEditError(ValueError):
+class ImtaEditError(ReportedError):
     """An edit that cannot be made."""
 
 

@@ -21,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     format_entry,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    EditError,
     content,
     ends_in_continuation,
     line_ending,
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
 
 #: What happens to a range of the present entries, and the range of the wanted ones that comes in its place.
 _Difference = tuple[str, int, int, int, int]
-
-
-class EditError(ValueError):
-    """An edit that cannot be made without touching something else."""
 
 
 def set_table(

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import NamedTuple, Union
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 #: Longest pattern that is compiled, in characters: the longest logical line any release takes:
 #: docs/reference/messaging-server-facts.md#lengths.
@@ -43,7 +44,7 @@ _RANGES: dict[str, tuple[tuple[str, str], ...]] = {
 _CLOSERS = {"(": ")", "<": ">", "{": "}"}
 
 
-class PatternError(ValueError):
+class PatternError(ReportedError):
     """A pattern that cannot be read: ``offset`` in its text, what was found, what was expected."""
 
     def __init__(self, offset: int, found: str, expected: str) -> None:

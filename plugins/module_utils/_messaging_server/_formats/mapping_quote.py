@@ -23,6 +23,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     compile_template,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import LogicalLine
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 
 class Limits(NamedTuple):
@@ -41,7 +42,7 @@ _QUOTED = {"pattern": "$*% \t", "text": "$ \t", "callout": "$ \t"}
 _REFUSED = {"pattern": "|\\", "text": "|\\", "callout": "|\\]"}
 
 
-class QuoteError(ValueError):
+class QuoteError(ReportedError):
     """A value that cannot stand where it should."""
 
 

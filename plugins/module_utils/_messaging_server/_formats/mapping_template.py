@@ -12,6 +12,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple, Union
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+
 #: Whether the control characters C, L, R, E are recognised in lower case as flags are. Stated for flags only.
 CONTROLS_ARE_CASE_BLIND = True
 
@@ -20,7 +22,7 @@ _SYMBOL_FLAGS = "!<>,"
 _CASE = {"\\": "lower", "^": "upper", "_": "keep"}
 
 
-class TemplateError(ValueError):
+class TemplateError(ReportedError):
     """A template that cannot be read: ``offset`` in its text, what was found, what was expected."""
 
     def __init__(self, offset: int, found: str, expected: str) -> None:

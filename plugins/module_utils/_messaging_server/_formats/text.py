@@ -16,6 +16,8 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -38,7 +40,11 @@ INCLUDE_COST = 1_000
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 
 
-class MtaTextError(ValueError):
+class EditError(ReportedError):
+    """An edit that cannot be made without touching something else."""
+
+
+class MtaTextError(ReportedError):
     """Something in a text that cannot be read, with its place, as compilers say it.
 
     ``line`` and ``column`` count from 1; ``column`` counts characters of the physical line.

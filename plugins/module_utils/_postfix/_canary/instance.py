@@ -23,7 +23,6 @@ from typing import TypeVar
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import QUEUE_FOLDERS
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import end_processes, processes
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import call
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 #: The name of the step in errors.
@@ -63,7 +62,7 @@ def started(folder: str, program: str) -> Iterator[None]:
     code, out, errors = call(CANARY, (program, "-w", "-e", str(LIFE_SECONDS), "-c", config), START_SECONDS)
     try:
         if code or not processes(folder):
-            raise StepError(CANARY, "\n".join([f"{out}{errors}".strip(), *trouble(folder)]), transaction.UNTOUCHED)
+            raise StepError(CANARY, "\n".join([f"{out}{errors}".strip(), *trouble(folder)]))
         yield
     finally:
         end_processes(folder)
@@ -82,7 +81,7 @@ def watched(folder: str, work: Callable[[], Found]) -> Found:
             end_processes(folder)
         found = future.result()
     if _lines(folder, _FATAL):
-        raise StepError(CANARY, "\n".join(trouble(folder)), transaction.UNTOUCHED)
+        raise StepError(CANARY, "\n".join(trouble(folder)))
     return found
 
 

@@ -48,7 +48,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.
     write_copy,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import has_tls
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import encode
 
@@ -81,7 +80,7 @@ def prove(staged: Staged, policy: MailPolicy, settings: Settings, tests: tuple[P
         with private_folder() as folder:
             return _prove(folder, staged, (policy, settings, tests))
     except (OSError, LookupError, RuntimeError, FileError) as error:  # a full disk, no such user, no more threads
-        raise StepError(CANARY, f"cannot be made: {error}", transaction.UNTOUCHED) from error
+        raise StepError(CANARY, f"cannot be made: {error}") from error
 
 
 def _prove(folder: str, staged: Staged, wanted: tuple[MailPolicy, Settings, tuple[PolicyTest, ...]]) -> Proof:

@@ -24,7 +24,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, Case
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import Deviation
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import LATE
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def judge(
     if not deviations and (mistakes or late):
         over = [f"{late} of {count} sessions did not end within {SECONDS} seconds"] if late else []
         first = [f"{one.case.name}: {one.got}" for one in mistakes[:1]]
-        raise StepError(CANARY, "\n".join([*over, *first, *log]), transaction.UNTOUCHED)
+        raise StepError(CANARY, "\n".join([*over, *first, *log]))
     return Proof(count, [*deviations, *mistakes], [*notes, *skipped])
 
 

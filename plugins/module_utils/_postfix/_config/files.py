@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+
 #: What Postfix separates words by. We read any bytes as Latin-1, where Python knows more blanks than these.
 BLANKS = " \t\n\v\f\r"
 
@@ -52,7 +54,7 @@ class Lines(str):
     __slots__ = ()
 
 
-class FileError(ValueError):
+class FileError(ReportedError):
     """A file that cannot be changed safely."""
 
 

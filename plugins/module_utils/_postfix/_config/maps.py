@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
 
 CIDR, REGEXP, TEXT = "cidr", "regexp", "texthash"
@@ -31,7 +32,7 @@ class MapFile(NamedTuple):
     text: str
 
 
-class MapError(ValueError):
+class MapError(ReportedError):
     """A value that cannot stand in a table."""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import Lines
 
 VERSION = 1
@@ -18,7 +19,7 @@ VERSION = 1
 Place = tuple[str, str]
 
 
-class RecordError(ValueError):
+class RecordError(ReportedError):
     """A record that cannot be read."""
 
 

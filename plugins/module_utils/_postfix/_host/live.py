@@ -65,7 +65,7 @@ def read_live(product: Postfix) -> Live:
         try:
             read(text)
         except FileError as error:
-            raise StepError("read", f"{path}: {error}", "nothing was changed") from error
+            raise StepError("read", f"{path}: {error}") from error
     facts = PostfixFacts(
         parameters=ask_parameters(),
         map_types=ask_words("-m"),

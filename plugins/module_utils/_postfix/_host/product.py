@@ -167,11 +167,11 @@ def discover() -> Postfix:
         # Warnings about main.cf stand in the same output, and are no lines of this form.
         found = read_parameters(run_tool("discover", ["postconf", "-x", *names]).splitlines())
     except StepError as error:
-        raise StepError("discover", f"Postfix cannot be asked: {error.output}", "nothing was changed") from error
+        raise StepError("discover", f"Postfix cannot be asked: {error.output}") from error
     product = Postfix(*(found.get(name, "") for name in names))
     for path in (product.main_cf, product.master_cf):
         if not os.path.isfile(path):
-            raise StepError("discover", f"there is no file {path}", "nothing was changed")
+            raise StepError("discover", f"there is no file {path}")
     return product
 
 

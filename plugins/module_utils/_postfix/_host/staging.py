@@ -32,7 +32,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     MapFile,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import ENVIRONMENT, StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import decode, encode
 
@@ -80,11 +79,11 @@ def check_staged(staged: Staged) -> list[str]:
             with contextlib.suppress(OSError, ValueError, StepError):
                 before, _failed = _check(_live(staged), f"{place}/live")
     except (OSError, LookupError, FileError) as error:  # a full disk, a user that does not exist
-        raise StepError(CHECK, f"cannot be asked: {error}", transaction.UNTOUCHED) from error
+        raise StepError(CHECK, f"cannot be asked: {error}") from error
     known = {_without_line(line) for line in before}
     new = [line for line in said if _without_line(line) not in known]
     if new or failed:
-        raise StepError(CHECK, "\n".join(new or said or ["failed without a word"]), transaction.UNTOUCHED)
+        raise StepError(CHECK, "\n".join(new or said or ["failed without a word"]))
     return said
 
 
@@ -155,7 +154,7 @@ def build_indexes(staged: Staged, target: str) -> None:
         if table.type not in _PLAIN:
             code, out, errors = call("postmap", ("postmap", "-c", target, f"{table.type}:{target}/{FOLDER}/{name}"))
             if code:
-                raise StepError("postmap", f"{FOLDER}/{name}: {errors or out}", transaction.UNTOUCHED)
+                raise StepError("postmap", f"{FOLDER}/{name}: {errors or out}")
     set_past(target)
 
 
@@ -173,7 +172,7 @@ def ask_postconf(folder: str, names: Sequence[str]) -> dict[str, str]:
     """Values of parameters in a configuration, with what they refer to."""
     code, out, errors = call("postconf", ("postconf", "-x", "-c", folder, *names))
     if code:
-        raise StepError("postconf", errors or out, transaction.UNTOUCHED)
+        raise StepError("postconf", errors or out)
     pairs = (line.partition("=") for line in out.splitlines())
     return {name.strip(): value.strip() for name, _equals, value in pairs}
 
@@ -200,9 +199,9 @@ def call(step: str, command: Sequence[str], seconds: float = TOOL_SECONDS) -> tu
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise StepError(step, f"{command[0]}: no end after {seconds:g} seconds", transaction.UNTOUCHED) from None
+        raise StepError(step, f"{command[0]}: no end after {seconds:g} seconds") from None
     except (OSError, ValueError) as error:
-        raise StepError(step, f"{command[0]} cannot be run: {error}", transaction.UNTOUCHED) from error
+        raise StepError(step, f"{command[0]} cannot be run: {error}") from error
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 

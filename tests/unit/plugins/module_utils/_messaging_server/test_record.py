@@ -72,7 +72,7 @@ FULL = json.loads(dump_record(NOTHING._replace(tables={"T": OwnedTable((("a", "b
         (b"\xff\xff", None),
         (b"[]", "TypeError: list indices must be integers or slices, not str"),
         (b"{}", "KeyError: 'version'"),
-        (b'{"version": 2}', "RecordError: it is of version 2; this release reads version 1"),
+        (b'{"version": 2}', "it is of version 2; this release reads version 1"),
         (json.dumps(dict(FULL, tables=[])).encode(), "AttributeError: 'list' object has no attribute 'items'"),
         (json.dumps(dict(FULL, rules=[["a"]])).encode(), "ValueError: not enough values to unpack (expected 2, got 1)"),
         (json.dumps(dict(FULL, keywords=[["a"]])).encode(), "IndexError: list index out of range"),

@@ -95,7 +95,7 @@ def test_a_failing_build_puts_everything_back(host: Installation, command: str, 
     error = refused(host)
     assert error.step == f"imsimta {command}"
     assert ("no such keyword" if kind == "fail" else "no room in pool") in error.output
-    assert error.put_back == transaction.RESTORED
+    assert error.restored == transaction.RESTORED
     assert str(error).splitlines()[0].startswith(f"imsimta {command}: imsimta:")
 
 
@@ -106,7 +106,7 @@ def test_a_failing_activation_puts_files_back_and_the_next_run_activates(host: I
     with pytest.raises(StepError, match="no such keyword") as caught:
         apply(host)
     assert caught.value.step == f"imsimta {command}"
-    assert "NOT everything could be put back" in caught.value.put_back
+    assert "NOT everything could be restored" in caught.value.restored
     found = host.snapshot()
     for name, content in old.items():
         assert found[name] == content or name == "running"
@@ -171,7 +171,7 @@ class FailsOnce(Stub):
 def test_a_failed_activation_activates_the_former_state(host: Installation) -> None:
     found = host.driver()
     error = refused(host, FailsOnce(found.root, found.imsimta, found.tailor))
-    assert error.put_back == transaction.RESTORED
+    assert error.restored == transaction.RESTORED
     assert host.calls()[-2:] == ["reload", "restart dispatcher"]
 
 
@@ -197,7 +197,7 @@ def test_a_service_that_does_not_answer_any_more(host: Installation, monkeypatch
     found = host.driver()
     error = refused(host, Deaf(found.root, found.imsimta, found.tailor))
     assert error.step == "answer"
-    assert error.put_back == transaction.RESTORED
+    assert error.restored == transaction.RESTORED
 
 
 def test_a_service_that_has_ended_is_started_with_the_former_files_at_once(host: Installation) -> None:
@@ -220,7 +220,7 @@ def test_a_service_that_has_ended_is_started_with_the_former_files_at_once(host:
 
     found = host.driver()
     error = refused(host, Dies(found.root, found.imsimta, found.tailor))
-    assert (error.step, error.put_back) == ("answer", transaction.RESTORED)
+    assert (error.step, error.restored) == ("answer", transaction.RESTORED)
     assert error.output.endswith(" has ended after its activation")
     assert answers.exists()
     assert b"EXTERNAL" not in (host.root / "running").read_bytes()
@@ -253,7 +253,7 @@ def test_a_service_that_ran_has_to_run_on(host: Installation, monkeypatch: pytes
 
     found = host.driver()
     error = refused(host, Dies(found.root, found.imsimta, found.tailor))
-    assert (error.step, error.put_back) == ("answer", transaction.RESTORED)
+    assert (error.step, error.restored) == ("answer", transaction.RESTORED)
     assert error.output.endswith(" has ended after its activation")
     assert process.exists()
 
@@ -311,7 +311,7 @@ def test_a_file_that_changes_between_staging_and_swap_keeps_the_edit(
     old = host.snapshot()
     with pytest.raises(StepError, match="run again") as caught:
         apply(host)
-    assert "somebody else changed" in caught.value.put_back
+    assert "somebody else changed" in caught.value.restored
     found = host.snapshot()
     assert found.pop("imta.cnf")[0] == b"! edited\n"
     old.pop("imta.cnf")
@@ -367,7 +367,7 @@ def test_a_disk_that_is_full_at_any_point_changes_nothing(host: Installation, mo
             break
         except StepError as error:
             assert "No space left" in error.output
-            assert error.put_back == transaction.UNTOUCHED
+            assert error.restored == tool.UNTOUCHED
         finally:
             monkeypatch.setattr(os, "write", write)
         assert host.snapshot() == old
@@ -394,7 +394,7 @@ def test_the_way_back_needs_no_space(host: Installation, monkeypatch: pytest.Mon
 
     found = host.driver()
     error = refused(host, Fills(found.root, found.imsimta, found.tailor))
-    assert error.put_back == transaction.RESTORED
+    assert error.restored == transaction.RESTORED
 
 
 # Locks and processes

@@ -13,6 +13,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     load_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite import (
+    AddressError,
     Place,
     Rewriter,
     patterns_for,
@@ -88,7 +89,7 @@ def test_errors() -> None:
         ("u", "'u' is no address; expected user@host"),
         ("u@", "'u@' is no address; expected user@host"),
     ]:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(AddressError, match=message):
             rewritten("", address)
-    with pytest.raises(ValueError, match="an address of 1025 characters; expected at most 1024"):
+    with pytest.raises(AddressError, match="an address of 1025 characters; expected at most 1024"):
         rewritten("", "u@" + "a" * 1023)

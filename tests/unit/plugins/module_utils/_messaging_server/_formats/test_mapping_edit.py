@@ -38,7 +38,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     parse_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_edit import (
-    EditError,
     insert_entries,
     remove_table,
     set_table,
@@ -55,7 +54,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Text,
     compile_template,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import decode
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    EditError,
+    decode,
+)
 
 # Quoting
 
@@ -305,9 +307,9 @@ def test_general_keys() -> None:
     assert set_keys(GENERAL, "MINE|", {"MINE|1": "$N"}) == GENERAL.replace("MINE|1  $Y", "MINE|1  $N")
     assert set_keys(GENERAL, "MINE|", {}) == GENERAL.replace("MINE|1  $Y\r\n", "")
     assert set_keys("", "MINE|", {"MINE|1": "$Y"}) == "MINE|1  $Y\n"
-    with pytest.raises(ValueError, match=r"'OTHER' does not begin with 'MINE\|'"):
+    with pytest.raises(EditError, match=r"'OTHER' does not begin with 'MINE\|'"):
         set_keys(GENERAL, "MINE|", {"OTHER": "$Y"})
-    with pytest.raises(ValueError, match=r"cannot stand in general\.txt"):
+    with pytest.raises(EditError, match=r"cannot stand in general\.txt"):
         set_keys(GENERAL, "MINE|", {"MINE|a b": "$Y"})
 
 
@@ -432,6 +434,6 @@ def test_set_option() -> None:
     ],
 )
 def test_set_option_refuses(name: str, values: list[str], message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the exact text is below
+    with pytest.raises(EditError) as caught:
         set_option(DISPATCHER, "SMTP", name, values)
     assert str(caught.value) == message
