@@ -81,6 +81,7 @@ with atheris.instrument_imports(include=["ansible_collections.mailhost.hardening
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import (
         lint_mappings,
     )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 EXPECTED = (MtaTextError, PatternError, TooCostlyError)
 
@@ -97,7 +98,7 @@ def check_mappings(text: str, probe: str) -> None:
     ):
         try:
             once = edit(text)
-        except ValueError:
+        except ReportedError:
             continue
         assert edit(once) == once
     around = surroundings("A", {"k": text[:40]}, Callouts({"r": {"": text[-40:], probe: "$Y"}}))
@@ -122,11 +123,11 @@ def check_others(text: str) -> None:
     ):
         try:
             edit()
-        except ValueError:
+        except ReportedError:
             continue
     session = read_session({"client": "192.0.2.1", "mail_from": "a@b", "rcpt_to": ["c@d"], "authenticated": True})
     half = len(text) // 2
-    with suppress(ValueError):
+    with suppress(ReportedError):
         as_data(decide_session(session, read_config({"imta_cnf": text[:half], "mappings": text[half:]})))
 
 

@@ -74,7 +74,7 @@ def test_one_run_at_a_time(site: Site) -> None:
     assert alone
     assert failed.rc != 0, failed
     assert "imsimta cnbuild: " in failed.message
-    assert "the former files and what is built from them are back" in failed.message
+    assert "the previous files and what is built from them are live again" in failed.message
     assert site.texts(during) != site.texts(before), "the first run was in the middle of its change"
     assert (done.rc, done.changed) == (0, True), done
     assert [diff["before"] for diff in done.diff] == [

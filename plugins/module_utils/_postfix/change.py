@@ -255,7 +255,7 @@ def _compose(live: Live, plan: Plan) -> Composed:
     try:
         return compose(live.main, live.master, plan, live.record)
     except FileError as error:
-        raise StepError("read", str(error), UNTOUCHED) from error
+        raise StepError("read", str(error)) from error
 
 
 def _refuse_unknown(live: Live, plan: Plan, policy: MailPolicy, settings: Settings) -> None:

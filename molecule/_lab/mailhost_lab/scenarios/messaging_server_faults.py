@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mailhost_lab.mail.messaging_server import Messaging
 
 STATE = "/var/lib/mailhost-hardening/messaging-server"
-RESTORED = "the former files and what is built from them are back, and the service was activated with them"
+RESTORED = "the previous files and what is built from them are live again, and the service was activated with them"
 UNTOUCHED = "nothing was changed"
 PLAYBOOK = "molecule/messaging_server_faults/role.yml"
 

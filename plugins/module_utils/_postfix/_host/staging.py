@@ -19,6 +19,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
     FileError,
     read_master,
@@ -76,7 +77,7 @@ def check_staged(staged: Staged) -> list[str]:
             said, failed = _check(staged, f"{place}/staged")
             if not said and not failed:
                 return []
-            with contextlib.suppress(OSError, ValueError, StepError):
+            with contextlib.suppress(OSError, ReportedError):
                 before, _failed = _check(_live(staged), f"{place}/live")
     except (OSError, LookupError, FileError) as error:  # a full disk, a user that does not exist
         raise StepError(CHECK, f"cannot be asked: {error}") from error
