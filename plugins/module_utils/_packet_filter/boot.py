@@ -21,11 +21,13 @@ UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 WANTED_PATH = f"/etc/systemd/system/sysinit.target.wants/{UNIT}"
 
 
-_CLOSE = (
+_CLOSE_MAIL_PORTS = (
     '[ "$$SERVICE_RESULT" = success ] || for i in iptables ip6tables; do '
-    "$$i -w -n -L MAILHOST-IN >/dev/null 2>&1 || { $$i -w -N MAILHOST-IN; $$i -w -A MAILHOST-IN ! -i lo "
-    f"-p tcp -m multiport --dports {','.join(map(str, loader.MAIL_PORTS))} -j DROP; "
-    "$$i -w -I INPUT -j MAILHOST-IN; }; done"
+    f"$$i -w -n -L {loader.IN} >/dev/null 2>&1 || {{ $$i -w -N {loader.IN}; "
+    + "".join(
+        f"$$i -w -A {loader.IN} ! -i lo {match} -j DROP; " for match in loader.multiport("dports", loader.MAIL_PORTS)
+    )
+    + f"$$i -w -I INPUT -j {loader.IN}; }}; done"
 )
 
 
@@ -46,7 +48,7 @@ RemainAfterExit=yes
 # If loading fails the program closes the mail ports before it ends. If it cannot even run, ExecStopPost does.
 ExecStart={python} -I {LOADER_PATH} boot
 ExecStop={python} -I {LOADER_PATH} unload
-ExecStopPost=/bin/sh -c '{_CLOSE}'
+ExecStopPost=/bin/sh -c '{_CLOSE_MAIL_PORTS}'
 
 [Install]
 WantedBy=sysinit.target

@@ -189,7 +189,7 @@ def owner_match_works(backend: str) -> bool:
 
 def closes_everything(lives: Mapping[str, loader.Live]) -> bool:
     """Whether the live rules have the scope of the whole host already."""
-    return any("-i lo -j ACCEPT" in live.chains.get("MAILHOST-IN", []) for live in lives.values())
+    return any("-i lo -j ACCEPT" in live.chains.get(loader.IN, []) for live in lives.values())
 
 
 def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list[str]:
@@ -222,7 +222,7 @@ def _matches(rule: str, patterns: Sequence[str]) -> bool:
 
 def refuse_strangers(lives: Mapping[str, loader.Live]) -> None:
     """Raise ConflictError where foreign rules jump into our chains: those would be lost, or keep ours from going."""
-    rules = [f"{family}: {rule}" for family, live in lives.items() for rule in live.strangers]
+    rules = [f"{family}: {rule}" for family, live in lives.items() for rule in live.unmanaged_jumps]
     if rules:
         raise ConflictError("rules that are not ours jump into our chains; remove them:\n" + "\n".join(rules))
 

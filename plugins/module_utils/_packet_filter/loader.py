@@ -2,17 +2,18 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Loads, unloads and takes back the packet filter on a mail host.
-
-Private to the collection: other collections must not import it.
+"""Load, unload and roll back the packet filter on a mail host.
 
 This file is the host's own program as well: the role installs it as it is, and
 the boot unit and the rollback timer run it, so that what was proven by a run is
-what happens at boot. It therefore imports nothing but the standard library.
+what happens at boot. It therefore imports nothing but the standard library, and
+what compiler and loader both name stands here.
 
 A directory with a state of the packet filter holds ``sets`` (ipset restore),
-``ipv4`` and ``ipv6`` (iptables-restore --noflush, our chains only) and
+``ipv4`` and ``ipv6`` (iptables-restore --noflush, managed chains only) and
 ``state.json`` (see State).
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -34,39 +35,39 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 ROOT = "/var/lib/mailhost-hardening/packet_filter"
-CHAINS = ("MAILHOST-IN", "MAILHOST-IN-MAIL", "MAILHOST-OUT", "MAILHOST-OUT-MAIL")
+IN, IN_MAIL, OUT, OUT_MAIL = CHAINS = ("MAILHOST-IN", "MAILHOST-IN-MAIL", "MAILHOST-OUT", "MAILHOST-OUT-MAIL")
 SET_NAME = re.compile(r"mailhost-(peers|blocked)[46]-[0-9a-f]{10}(-n)?")
-"""What is ours by its name; a chain or set that merely looks alike is somebody else's."""
-JUMPS = {"INPUT": "MAILHOST-IN", "OUTPUT": "MAILHOST-OUT"}
+"""Managed sets; chains and sets of merely similar names are unmanaged."""
+JUMPS = {"INPUT": IN, "OUTPUT": OUT}
 MAIL_PORTS = (25, 110, 143, 465, 587, 993, 995, 4190)
-"""Closed at boot when the state cannot be read; else the state names the ports."""
+"""Closed when the state, which names the ports, cannot be read; a test holds them against the service catalogue."""
+MULTIPORT = 15
+"""Ports that one multiport match takes (iptables-extensions(8))."""
 FAMILIES = {"ipv4": "iptables", "ipv6": "ip6tables"}
 BACKENDS = ("nft", "legacy")
 LOCK_WAIT = 10
-"""Seconds to wait for the xtables lock and for our own."""
+"""Seconds to wait for the xtables lock and for the lock of the state directory."""
 LOAD_TRIES = 5
-"""Attempts to load rules; between reading and loading, another program may have changed the place of our jump."""
+"""Attempts to load rules; between reading and loading, another program may have changed the place of a managed jump."""
 ROLLBACK_SECONDS = 3600
-"""How long a rollback that fails is tried again, every second."""
+"""Seconds for which a rollback that fails is tried again."""
 COMMAND_TIMEOUT = 120
-"""Seconds after which a command is given up; a million networks load in a tenth of that."""
-
-
+"""Seconds after which a command is killed; a million networks load in a tenth of that."""
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C"}
-"""What every command runs with, whoever called this program."""
+"""Environment of every command, however this program was started."""
 
 
 class LoadError(Exception):
-    """A program refused what it was given: the command and its own words."""
+    """A command failed, or the state cannot be loaded: the command and its message."""
 
 
 class State(NamedTuple):
     """What belongs to a state beside its three texts.
 
-    ``backend``: ``nft`` or ``legacy``. ``jump_after``: patterns of foreign chains
-    that keep their place in front of our jump. ``ports``: what is closed if
+    ``backend``: ``nft`` or ``legacy``. ``jump_after``: patterns of unmanaged chains
+    whose jumps stay before the managed one. ``ports``: what is closed if
     loading fails. ``live``: digest of the live state right after loading.
-    ``texts``: digest of the three texts, by which a damaged file is known.
+    ``texts``: digest of the three texts, by which a damaged file is detected.
     """
 
     backend: str = "nft"
@@ -76,12 +77,16 @@ class State(NamedTuple):
     texts: str = ""
 
     @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> State:
+        """Read the state from what ``_asdict`` returned, also after its way through JSON."""
+        ports = tuple(int(port) for port in raw["ports"])
+        return cls(str(raw["backend"]), tuple(raw["jump_after"]), ports, str(raw["live"]), str(raw["texts"]))
+
+    @classmethod
     def read(cls, directory: str) -> State:
         """Read ``state.json`` of a directory."""
         with open(os.path.join(directory, "state.json"), encoding="utf-8") as file:
-            raw = json.load(file)
-        ports = tuple(int(port) for port in raw["ports"])
-        return cls(str(raw["backend"]), tuple(raw["jump_after"]), ports, str(raw["live"]), str(raw["texts"]))
+            return cls.from_dict(json.load(file))
 
     def write(self, directory: str) -> None:
         """Write ``state.json`` of a directory."""
@@ -169,14 +174,14 @@ def start_detached(command: Sequence[str], source: IO[bytes] | None = None) -> s
 
 
 def wait_for(process: subprocess.Popen[bytes] | None) -> None:
-    """Wait for a command that was started; what failed in it is done again, and told, by the step that needs it."""
+    """Wait for a command that was started; the step that needs its result repeats and reports what failed."""
     if process is not None:
         process.wait(COMMAND_TIMEOUT)
 
 
 @contextlib.contextmanager
 def locked(root: str = ROOT, seconds: float = LOCK_WAIT) -> Iterator[None]:
-    """Hold the lock of the state directory; LoadError if somebody else keeps it longer than ``seconds``."""
+    """Hold the lock of the state directory; LoadError if another run keeps it longer than ``seconds``."""
     with open(os.path.join(root, "lock"), "w", encoding="utf-8") as file:
         deadline = time.monotonic() + seconds
         while True:
@@ -194,25 +199,25 @@ def locked(root: str = ROOT, seconds: float = LOCK_WAIT) -> Iterator[None]:
 
 
 class Live(NamedTuple):
-    """Our part of the live packet filter of one family, and the foreign rules around our jumps."""
+    """The managed chains and jumps of one family that are live, and the unmanaged rules around the jumps."""
 
     chains: dict[str, list[str]]
     jumps: dict[str, int]
     builtin: dict[str, list[str]]
-    strangers: Sequence[str] = ()
-    """Foreign rules that jump into our chains."""
+    unmanaged_jumps: Sequence[str] = ()
+    """Unmanaged rules that jump into managed chains."""
 
     @property
     def managed(self) -> bool:
-        """Whether anything of ours is live."""
+        """Whether a managed chain or jump is live."""
         return bool(self.chains) or any(self.jumps.values())
 
     def text(self) -> str:
-        """Return our chains as text for iptables-restore, in alphabetical order."""
+        """Return the managed chains as text for iptables-restore, in alphabetical order."""
         return chains_text({name: self.chains[name] for name in sorted(self.chains)})
 
 
-def chains_text(chains: dict[str, list[str]]) -> str:
+def chains_text(chains: Mapping[str, Sequence[str]]) -> str:
     """Return chains as text for ``iptables-restore --noflush``; nothing for no chains."""
     if not chains:
         return ""
@@ -222,11 +227,11 @@ def chains_text(chains: dict[str, list[str]]) -> str:
 
 
 def parse_save(text: str) -> Live:
-    """Read the output of iptables-save, or a text of ours."""
+    """Read the output of iptables-save, or the text of a state."""
     chains: dict[str, list[str]] = {}
     builtin: dict[str, list[str]] = {name: [] for name in JUMPS}
     jumps = dict.fromkeys(JUMPS, 0)
-    strangers: list[str] = []
+    unmanaged_jumps: list[str] = []
     for line in text.splitlines():
         if line.startswith(":"):
             name = line[1:].split(" ", 1)[0]
@@ -242,8 +247,8 @@ def parse_save(text: str) -> Live:
             if chain in builtin and rule == f"-j {JUMPS[chain]}":
                 jumps[chain] += 1
             elif target(rule) in CHAINS:
-                strangers.append(line)
-    return Live(chains, jumps, builtin, strangers)
+                unmanaged_jumps.append(line)
+    return Live(chains, jumps, builtin, unmanaged_jumps)
 
 
 def target(rule: str) -> str:
@@ -262,7 +267,7 @@ def command(family: str, backend: str, action: str) -> str:
 
 
 def read_live(family: str, backend: str) -> Live:
-    """Ask the kernel for one family's filter table."""
+    """Read one family's filter table from the kernel."""
     if (
         backend == "legacy"
         and "filter" not in read_text("/proc/net", f"{FAMILIES[family].replace('tables', '_tables')}_names").split()
@@ -272,7 +277,7 @@ def read_live(family: str, backend: str) -> Live:
         return parse_save("")  # a kernel without IPv6 has nothing to filter
     text = run([command(family, backend, "save"), "-t", "filter"])
     if re.search(r"^# Table `filter' is incompatible", text, re.MULTILINE):
-        # The program returns 0 and no rule: what is there could be neither seen nor taken back.
+        # The program returns 0 and no rule: what is there could be neither read nor restored.
         raise LoadError(
             f"the filter table of {family} holds native nftables rules that {FAMILIES[family]} cannot read; "
             "move them into a table of another name"
@@ -281,12 +286,12 @@ def read_live(family: str, backend: str) -> Live:
 
 
 def ipset_is_installed() -> bool:
-    """Whether the host has ipset, which it needs only where a policy needs sets."""
+    """Whether the host has ipset, which only policies with sets need."""
     return shutil.which("ipset", path=ENVIRONMENT["PATH"]) is not None
 
 
 def live_set_names() -> list[str]:
-    """Return the names of the live sets that are ours; none where ipset is not installed."""
+    """Return the names of the managed sets that are live; none where ipset is not installed."""
     if not ipset_is_installed():
         return []
     return sorted(name for name in run(["ipset", "list", "-name"]).splitlines() if SET_NAME.fullmatch(name))
@@ -305,18 +310,26 @@ def live_sets(names: Iterable[str]) -> dict[str, str]:
 
 
 def digest(lives: Mapping[str, Live], members: Mapping[str, str]) -> str:
-    """Return a digest of all that is ours in the live state; ``members`` are the digests of the live sets."""
+    """Return a digest of the managed part of the live state; ``members`` are the digests of the live sets."""
     managed = {family: [live.chains, live.jumps] for family, live in lives.items()}
     return hashlib.sha256(json.dumps([managed, members], sort_keys=True).encode("utf-8")).hexdigest()
 
 
 def live_digest(backend: str, sets: Iterable[str]) -> str:
-    """Ask the kernel for our rules and the named sets, and return the digest of both."""
+    """Return the digest of the managed rules and the named sets in the kernel."""
     members = {name: members_digest(text) for name, text in live_sets(sets).items()}
     return digest({family: read_live(family, backend) for family in FAMILIES}, members)
 
 
 # Loading
+
+
+def multiport(option: str, ports: Iterable[int]) -> Iterator[str]:
+    """Yield TCP matches that together match all ports; ``option`` is ``sports``, ``dports`` or ``ports``."""
+    numbers = sorted(ports)
+    for start in range(0, len(numbers), MULTIPORT):
+        chunk = ",".join(str(port) for port in numbers[start : start + MULTIPORT])
+        yield f"-p tcp -m multiport --{option} {chunk}"
 
 
 def split_sets(text: str) -> dict[str, list[str]]:
@@ -360,7 +373,7 @@ def begin_sets(text: str) -> subprocess.Popen[bytes] | None:
 
 
 def destroy_sets(keep: Iterable[str]) -> None:
-    """Destroy our sets that are not to be kept; one that a rule still needs stays."""
+    """Destroy the managed sets that are not to be kept; one that a rule still needs stays."""
     kept = set(keep)
     for name in live_set_names():
         if name not in kept:
@@ -369,9 +382,9 @@ def destroy_sets(keep: Iterable[str]) -> None:
 
 
 def jump_position(rules: Sequence[str], patterns: Sequence[str]) -> int:
-    """Return the place (from 1) for our jump: behind the jumps that lead the chain and go to a pattern's chains.
+    """Return the position (from 1) of the managed jump: after the leading jumps to chains of these patterns.
 
-    Nothing else may stand in front of it: an accept there would open what the policy closes.
+    Nothing else may precede it: an accept there would open what the policy closes.
     """
     place = 1
     for rule in rules:
@@ -392,9 +405,9 @@ def transaction(text: str, live: Live, jump_after: Sequence[str]) -> str:
         if chain not in wanted:
             lines += [f"-D {builtin} -j {chain}"] * live.jumps[builtin]
         elif live.jumps[builtin] != 1:
-            foreign = [rule for rule in live.builtin[builtin] if rule != f"-j {chain}"]
+            unmanaged = [rule for rule in live.builtin[builtin] if rule != f"-j {chain}"]
             lines += [f"-D {builtin} -j {chain}"] * live.jumps[builtin]
-            lines.append(f"-I {builtin} {jump_position(foreign, jump_after)} -j {chain}")
+            lines.append(f"-I {builtin} {jump_position(unmanaged, jump_after)} -j {chain}")
     lines += [f"-X {name}" for name in old]
     return "\n".join([*lines, "COMMIT"]) + "\n"
 
@@ -421,7 +434,7 @@ def load_rules(family: str, text: str, state: State) -> None:
 def load(directory: str, rebuild: Iterable[str] = ()) -> State:
     """Load the state in a directory: sets first, then the rules that need them. Old sets stay.
 
-    A text that is not what was written is refused: rules cut short could load, and leave ports open.
+    LoadError where a text is not what was written: truncated rules could load, and leave ports open.
     """
     state, texts = State.read(directory), read_texts(directory)
     if texts_digest(texts) != state.texts:
@@ -432,16 +445,13 @@ def load(directory: str, rebuild: Iterable[str] = ()) -> State:
     return state
 
 
-def load_closed(ports: Sequence[int], backend: str) -> None:
+def close_mail_ports(ports: Sequence[int], backend: str) -> None:
     """Close the mail ports with rules that need neither sets nor connection tracking.
 
     Each family is closed on its own, with the first variant of iptables that does it. LoadError where none did.
     """
-    chains: dict[str, list[str]] = {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-OUT": ["-o lo -j RETURN"]}
-    for start in range(0, len(ports), 15):
-        listed = ",".join(str(port) for port in ports[start : start + 15])
-        for rules in chains.values():
-            rules.append(f"-p tcp -m multiport --dports {listed} -j DROP")
+    closed = [f"{match} -j DROP" for match in multiport("dports", ports)]
+    chains = {IN: ["-i lo -j RETURN", *closed], OUT: ["-o lo -j RETURN", *closed]}
     open_families = []
     for family in FAMILIES:
         for candidate in dict.fromkeys((backend, *BACKENDS)):
@@ -455,7 +465,7 @@ def load_closed(ports: Sequence[int], backend: str) -> None:
 
 
 def unload(backend: str) -> None:
-    """Take our jumps, chains and sets out of the live state, and nothing else."""
+    """Remove the managed jumps, chains and sets from the live state, and nothing else."""
     for family in FAMILIES:
         load_rules(family, "", State(backend))
     destroy_sets(())
@@ -465,11 +475,11 @@ def unload(backend: str) -> None:
 
 
 def boot(root: str = ROOT) -> None:
-    """Load the confirmed state; whatever is wrong with it, the mail ports are closed and LoadError is raised."""
+    """Load the confirmed state; on any failure the mail ports are closed and LoadError is raised."""
     state = State()
     current = os.path.join(root, "current")
     pending = read_pending(root)
-    if pending is not None:  # what was not confirmed before a restart is not to come
+    if pending is not None:  # what was not confirmed before a restart does not become live
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(root, "pending.json"))
             note_end(root, pending["token"], "the host, or its boot unit, was started before the confirmation came")
@@ -477,7 +487,7 @@ def boot(root: str = ROOT) -> None:
         state = State.read(current)
         load(current)
     except Exception as error:
-        load_closed(state.ports, state.backend)
+        close_mail_ports(state.ports, state.backend)
         raise LoadError(
             f"the packet filter in {current} did not load, the mail ports are closed instead: {error}"
         ) from error
@@ -485,7 +495,7 @@ def boot(root: str = ROOT) -> None:
 
 @contextlib.contextmanager
 def locked_if_possible(root: str = ROOT) -> Iterator[None]:
-    """Hold the lock if it can be had: at boot, a file system that cannot be written must not leave the ports open."""
+    """Hold the lock if possible: at boot, a file system that cannot be written must not leave the ports open."""
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError, LoadError):
             stack.enter_context(locked(root))
@@ -499,7 +509,7 @@ def read_pending(root: str = ROOT) -> dict[str, Any] | None:
     """Return the change that awaits confirmation, or None."""
     try:
         pending: dict[str, Any] = json.loads(read_text(root, "pending.json"))
-    except ValueError:  # no file, or one that no run of ours has written
+    except ValueError:  # no file, or one that no run has written
         return None
     return pending if isinstance(pending, dict) and set(pending) == PENDING_KEYS else None
 
@@ -514,14 +524,14 @@ def note_end(root: str, token: str, reason: str) -> None:
     write_file(os.path.join(root, "rolled-back.json"), json.dumps({"token": token, "reason": reason}) + "\n")
 
 
-def take_back(root: str, pending: dict[str, Any], reason: str) -> None:
-    """Put back the state from before a change, forget the change, and note why. The caller holds the lock.
+def roll_back(root: str, pending: dict[str, Any], reason: str) -> None:
+    """Restore the state from before a change, drop the change, and note why. The caller holds the lock.
 
-    Where the former state does not load the mail ports are closed, the change stays pending, and LoadError is raised.
+    Where the previous state does not load the mail ports are closed, the change stays pending, and LoadError is raised.
     """
     previous, generation = os.path.join(root, "previous"), os.path.join(root, pending["generation"])
     if os.path.realpath(os.path.join(root, "current")) == os.path.realpath(generation):
-        os.unlink(os.path.join(root, "pending.json"))  # a confirmation was killed half-way, behind its decisive step
+        os.unlink(os.path.join(root, "pending.json"))  # a confirmation was killed after its decisive step
         return
     state = State()
     try:
@@ -530,8 +540,8 @@ def take_back(root: str, pending: dict[str, Any], reason: str) -> None:
             if read_live(family, state.backend).chains != parse_save(read_text(previous, family)).chains:
                 raise LoadError(f"the rules of {family} are not what they were")
     except Exception as error:
-        load_closed(state.ports, state.backend)
-        raise LoadError(f"the former state did not load, the mail ports are closed instead: {error}") from error
+        close_mail_ports(state.ports, state.backend)
+        raise LoadError(f"the previous state did not load, the mail ports are closed instead: {error}") from error
     os.unlink(os.path.join(root, "pending.json"))
     destroy_sets(split_sets(read_text(previous, "sets")))
     shutil.rmtree(generation, ignore_errors=True)
@@ -540,14 +550,14 @@ def take_back(root: str, pending: dict[str, Any], reason: str) -> None:
 
 
 def rollback(token: str, root: str = ROOT) -> None:
-    """Take back the change with this token, unless it was confirmed meanwhile; what fails is tried again."""
+    """Roll back the change with this token, unless it was confirmed meanwhile; what fails is tried again."""
     deadline = time.monotonic() + ROLLBACK_SECONDS
     while True:
         try:
             with locked(root, ROLLBACK_SECONDS):
                 pending = read_pending(root)
                 if pending is not None and pending["token"] == token:
-                    take_back(root, pending, f"no confirmation came within {pending['timeout']} seconds")
+                    roll_back(root, pending, f"no confirmation came within {pending['timeout']} seconds")
                 return
         except Exception as error:
             sys.stderr.write(f"mailhost-packet-filter: {error}; trying again\n")

@@ -17,11 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import (
+    IN,
+    IN_MAIL,
+    OUT,
+    OUT_MAIL,
+    multiport,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.syntax import (
     SYN,
     Table,
     join,
-    multiport,
     quote,
     rate,
     tcp,
@@ -37,8 +43,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL, Service
 
-IN, OUT = "MAILHOST-IN", "MAILHOST-OUT"
-IN_MAIL, OUT_MAIL = "MAILHOST-IN-MAIL", "MAILHOST-OUT-MAIL"
 UNPRIVILEGED = "1024:65535"
 RESERVED_CLIENT_PORTS = range(512, 1024)
 """Ports that bindresvport(3) gives to clients such as NFS: no sign of a mail server."""

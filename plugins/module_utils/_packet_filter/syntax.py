@@ -4,9 +4,10 @@
 
 """Spelling of rules and sets, exactly as iptables-save and ipset save print them.
 
-Private to the collection: other collections must not import it. What is
-written here in the canonical spelling can be compared with the live rules by
-comparing text. Checked against iptables 1.8.9 and 1.8.11, nft and legacy.
+Texts in the canonical spelling can be compared with the live rules. Checked
+against iptables 1.8.9 and 1.8.11, nft and legacy.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -16,13 +17,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import chains_text
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
 
 SYN = "--tcp-flags FIN,SYN,RST,ACK SYN"
-MULTIPORT = 15
-"""Ports that one multiport match takes (iptables-extensions(8))."""
 SET_THRESHOLD = 50
-"""With more peers than this a rule looks them up in a set, so its cost does not grow."""
+"""Number of peers above which a rule looks them up in a set, so its cost does not grow."""
 
 
 class AddressSet(NamedTuple):
@@ -53,7 +53,7 @@ def address_set(kind: str, version: int, networks: Sequence[Network]) -> Address
 
 
 def quote(text: str) -> str:
-    """Return a comment or prefix as iptables-save prints it; quotes and backslashes were refused before."""
+    """Return a comment or prefix as iptables-save prints it; the policy has neither quotes nor backslashes."""
     return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else f'"{text}"'
 
 
@@ -76,21 +76,13 @@ def udp(source_port: str = "", port: str = "") -> str:
     return tcp(source_port, port).replace("tcp", "udp")
 
 
-def multiport(option: str, ports: Iterable[int]) -> Iterator[str]:
-    """Yield TCP matches that together match all ports; ``option`` is ``sports``, ``dports`` or ``ports``."""
-    numbers = sorted(ports)
-    for start in range(0, len(numbers), MULTIPORT):
-        chunk = ",".join(str(port) for port in numbers[start : start + MULTIPORT])
-        yield f"-p tcp -m multiport --{option} {chunk}"
-
-
 def join(*parts: str) -> str:
     """Join the parts of a rule, leaving out those that are empty."""
     return " ".join(part for part in parts if part)
 
 
 class Table:
-    """The chains that we own in the filter table of one family, in order."""
+    """The managed chains in the filter table of one family, in order."""
 
     def __init__(self, version: int) -> None:
         self.version = version
@@ -126,9 +118,4 @@ class Table:
 
     def text(self) -> str:
         """Return the text for ``iptables-restore --noflush``; it names no built-in chain."""
-        if not self.chains:
-            return ""
-        lines = ["*filter"]
-        lines += [f":{name} - [0:0]" for name in self.chains]
-        lines += [f"-A {name} {rule}" for name, rules in self.chains.items() for rule in rules]
-        return "\n".join([*lines, "COMMIT"]) + "\n"
+        return chains_text(self.chains)

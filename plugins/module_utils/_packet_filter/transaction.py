@@ -113,7 +113,7 @@ def settle(root: str, change: bool) -> None:
     with loader.locked(root):
         pending = loader.read_pending(root)
         if pending is not None:
-            loader.take_back(root, pending, "the run that made the change did not live to confirm it")
+            loader.roll_back(root, pending, "the run that made the change did not live to confirm it")
 
 
 def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
@@ -217,7 +217,7 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
             loader.State.read(generation)._replace(live=live).write(generation)
         except BaseException as error:
             # The timer stays armed until this has succeeded; it tries again.
-            loader.take_back(root, pending, f"loading failed: {error}")
+            loader.roll_back(root, pending, f"loading failed: {error}")
             disarm()
             raise loader.LoadError(f"loading failed, the former rules are back: {error}") from error
     return notes

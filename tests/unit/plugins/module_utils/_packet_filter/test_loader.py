@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader, rules
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL
 
 SAVED = """\
@@ -119,7 +119,7 @@ def test_foreign_rules_that_use_our_chains_are_seen() -> None:
     live = loader.parse_save(
         "-A FORWARD -j MAILHOST-IN\n-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT\n-A x -j MAILHOST-VIP\n"
     )
-    assert live.strangers == ["-A FORWARD -j MAILHOST-IN", "-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT"]
+    assert live.unmanaged_jumps == ["-A FORWARD -j MAILHOST-IN", "-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT"]
     assert not live.managed
 
 
@@ -179,12 +179,12 @@ def test_a_rollback_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytes
     (tmp_path / "pending.json").write_text(json.dumps(pending))
     tries = []
 
-    def take_back(*_words: object) -> None:
+    def roll_back(*_words: object) -> None:
         tries.append(1)
         if len(tries) < 3:
             raise loader.LoadError("the lock is held")
 
-    monkeypatch.setattr(loader, "take_back", take_back)
+    monkeypatch.setattr(loader, "roll_back", roll_back)
     monkeypatch.setattr(loader.time, "sleep", lambda _seconds: None)
     loader.rollback("t", str(tmp_path))
     assert len(tries) == 3
@@ -217,7 +217,7 @@ def test_a_full_disk_does_not_keep_a_change_that_was_taken_back(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(loader, "write_file", full)
-    loader.take_back(str(tmp_path), pending, "no confirmation came")
+    loader.roll_back(str(tmp_path), pending, "no confirmation came")
     assert loader.read_pending(str(tmp_path)) is None
 
 
@@ -226,16 +226,16 @@ def test_rules_that_did_not_go_keep_the_change_pending_and_close_the_ports(
 ) -> None:
     closed = []
     monkeypatch.setattr(loader, "read_live", lambda *_words: loader.parse_save(WANTED))
-    monkeypatch.setattr(loader, "load_closed", lambda *words: closed.append(words))
+    monkeypatch.setattr(loader, "close_mail_ports", lambda *words: closed.append(words))
     with pytest.raises(loader.LoadError, match="the rules of ipv4 are not what they were"):
-        loader.take_back(str(tmp_path), pending, "no confirmation came")
+        loader.roll_back(str(tmp_path), pending, "no confirmation came")
     assert closed
     assert loader.read_pending(str(tmp_path)) == pending
 
 
 def test_a_confirmation_killed_half_way_counts(tmp_path: Path, pending: dict[str, Any]) -> None:
     (tmp_path / "current").symlink_to("generation-t")
-    loader.take_back(str(tmp_path), pending, "no confirmation came")
+    loader.roll_back(str(tmp_path), pending, "no confirmation came")
     assert (tmp_path / "generation-t").is_dir()
     assert loader.read_pending(str(tmp_path)) is None
 
@@ -251,11 +251,9 @@ def test_closing_tries_every_variant_and_each_family_by_itself(monkeypatch: pyte
 
     monkeypatch.setattr(loader, "load_rules", load_rules)
     with pytest.raises(loader.LoadError, match=r"could not even be closed in ipv4$"):
-        loader.load_closed((25, 110), "nft")
+        loader.close_mail_ports((25, 110), "nft")
     assert tried == [("ipv4", "nft"), ("ipv4", "legacy"), ("ipv6", "nft"), ("ipv6", "legacy")]
 
 
-def test_the_loader_which_imports_nothing_agrees_with_the_compiler() -> None:
-    assert set(loader.MAIL_PORTS) == {service.port for service in MAIL.values()}
-    assert set(loader.CHAINS) == {rules.IN, rules.IN_MAIL, rules.OUT, rules.OUT_MAIL}
-    assert loader.JUMPS == {"INPUT": rules.IN, "OUTPUT": rules.OUT}
+def test_mail_ports_of_the_loader_are_those_of_the_service_catalogue() -> None:
+    assert tuple(sorted(service.port for service in MAIL.values())) == loader.MAIL_PORTS
