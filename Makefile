@@ -9,6 +9,7 @@ SHELL := /bin/bash
 ROOT := $(CURDIR)
 COLLECTION := $(ROOT)/.venv/collections/ansible_collections/mailhost/hardening
 SCENARIO ?=
+RELEASE ?=
 
 export PATH := $(ROOT)/.venv/bin:$(PATH)
 
@@ -43,9 +44,9 @@ sanity: .venv/.stamp ## ansible-test sanity alone
 unit: .venv/.stamp ## Unit tests
 	@cd $(COLLECTION) && python -m pytest -n 4 -o cache_dir=$(ROOT)/.cache/pytest tests/unit
 
-molecule: .venv/.stamp ## All scenarios, or one: make molecule SCENARIO=default
+molecule: .venv/.stamp ## All scenarios on all their releases, or SCENARIO=default, or RELEASE=trixie
 	@scripts/lab-engine
-	@scripts/molecule $(SCENARIO)
+	@scripts/with-lab python molecule/_lab test $(SCENARIO) $(if $(RELEASE),--release $(RELEASE))
 
 bench: .venv/.stamp ## Measure the role in the lab
 	@scripts/lab-engine

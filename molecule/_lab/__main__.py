@@ -9,8 +9,9 @@ import sys
 from mailhost_lab.addresses import HOSTS, MAILHOST, RENEWED, find_host
 from mailhost_lab.containers import lifecycle
 from mailhost_lab.containers.engine import LabError
-from mailhost_lab.containers.images import HELPER_RELEASE, PACKAGES
 from mailhost_lab.demo.run import demo
+from mailhost_lab.releases import HELPER_RELEASE, RELEASES
+from mailhost_lab.runs import scenarios
 
 
 def main() -> int:
@@ -21,12 +22,15 @@ def main() -> int:
     again = commands.add_parser("reset", help="make the mail host or another host anew")
     names = [host.name for host in RENEWED]
     again.add_argument("host", nargs="?", choices=names, default=MAILHOST.name, help="default: %(default)s")
-    again.add_argument("--release", choices=list(PACKAGES), default=HELPER_RELEASE)
+    again.add_argument("--release", choices=list(RELEASES), default=HELPER_RELEASE)
     commands.add_parser("restart", help="reboot a host").add_argument("host", choices=list(HOSTS))
     commands.add_parser("remove", help="remove a host").add_argument("host", choices=list(HOSTS))
     commands.add_parser("status", help="show what there is")
     commands.add_parser("down", help="remove every trace")
     commands.add_parser("demo", help="harden three mail hosts and show what packets and mail get")
+    tests = commands.add_parser("test", help="run scenarios on the releases that they are for")
+    tests.add_argument("scenario", nargs="*", help="default: all")
+    tests.add_argument("--release", choices=list(RELEASES), help="default: all that a scenario is for")
     inner = commands.add_parser("exec", help="run a command on a host")
     inner.add_argument("host", choices=list(HOSTS))
     inner.add_argument("argv", nargs=argparse.REMAINDER, help="command, default: a shell")
@@ -34,6 +38,11 @@ def main() -> int:
     try:
         if options.command == "demo":
             return demo()
+        if options.command == "test":
+            pairs = scenarios.choose(options.scenario, options.release)
+            # Molecule reads the inventory before it makes anything, and each lane would make what is missing.
+            lifecycle.up()
+            return scenarios.test(pairs)
         if options.command == "up":
             lifecycle.up()
         elif options.command == "reset":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNTOUCHED = "nothing was changed"
+pytestmark = pytest.mark.any_release
 
 
 @pytest.fixture(scope="module", autouse=True)

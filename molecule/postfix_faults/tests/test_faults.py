@@ -21,6 +21,10 @@ CHECK, STATUS, RELOAD = (f"postfix -c {CONFIG} {word}" for word in ("check", "st
 POSTMAP = f"postmap -c {CONFIG} hash:{TABLE}"
 
 
+# How the transaction deals with tools that fail, disks and power does not depend on Postfix.
+
+
+@pytest.mark.any_release
 @pytest.mark.parametrize(
     ("line", "step"), [(CHECK, "postfix check"), (POSTMAP, "postmap"), (RELOAD, "postfix reload")], ids=lambda one: one
 )
@@ -41,7 +45,7 @@ def test_the_private_copy_cannot_be_made(host: Host) -> None:
     host.assert_in_force(OLD)
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.any_release)])
 def test_the_run_is_killed_at_every_step(host: Host, when: str) -> None:
     former, wanted = OLD, NEW
     for line in (CHECK, POSTMAP, RELOAD):
@@ -67,6 +71,7 @@ def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
     host.assert_in_force(OLD)
 
 
+@pytest.mark.any_release
 def test_the_power_fails(host: Host) -> None:
     host.set_fault("after", "hang", POSTMAP)
     host.start(NEW)
@@ -79,6 +84,7 @@ def test_the_power_fails(host: Host) -> None:
     host.assert_in_force(OLD)
 
 
+@pytest.mark.any_release
 @pytest.mark.parametrize(("folder", "free"), [(STATE, 8192), (f"{CONFIG}/mailhost", 4096)])
 def test_a_full_disk(host: Host, folder: str, free: int) -> None:
     with full_disk(host.postfix.run, folder, free) as make_room:

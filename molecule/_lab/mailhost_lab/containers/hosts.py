@@ -13,7 +13,8 @@ from mailhost_lab.addresses import NAMES, NETWORKS, UNREACHABLE, Host
 from mailhost_lab.containers.access import authorized_keys, host_key
 from mailhost_lab.containers.engine import LABEL, Engine, LabError, limits
 from mailhost_lab.containers.files import UNITS, host_files
-from mailhost_lab.containers.images import PACKAGES, image_name
+from mailhost_lab.containers.images import image_name
+from mailhost_lab.releases import RELEASES
 
 # What a mail host's root has on a real machine and a container's root has not: NET_ADMIN and NET_RAW to filter
 # packets and to craft them, SYS_ADMIN for the network namespace in which the role proves its rules, AUDIT_WRITE for
@@ -48,7 +49,7 @@ def exists(engine: Engine, host: Host) -> bool:
     container = json.loads(shown.stdout)[0]
     labels = container["Config"]["Labels"]
     release = labels.get(f"{LABEL}.release")
-    wanted = identity(host, image_name(release)) if release in PACKAGES else None
+    wanted = identity(host, image_name(release)) if release in RELEASES else None
     return bool(container["State"]["Running"]) and labels.get(f"{LABEL}.id") == wanted
 
 

@@ -14,19 +14,15 @@ from pathlib import Path
 from mailhost_lab.addresses import PREFIX
 from mailhost_lab.containers.engine import LABEL, Engine, LabError
 from mailhost_lab.paths import LAB
+from mailhost_lab.releases import HELPER_RELEASE
 
 COMMON = (
     "systemd systemd-sysv dbus python3 iproute2 iputils-ping iptables ipset nftables conntrack openssh-server postfix "
-    "dovecot-imapd dovecot-pop3d procps util-linux kmod sudo tcpdump netcat-openbsd ca-certificates"
+    "dovecot-imapd dovecot-pop3d procps util-linux kmod sudo tcpdump netcat-openbsd ca-certificates rbldnsd "
+    "dnsmasq-base"
 )
-PACKAGES = {
-    # The second line is for the stand-in of Messaging Server, and for the lab's DNS.
-    "bookworm": f"""{COMMON} python3-scapy swaks
-        python3-aiosmtpd python3-dnspython rbldnsd dnsmasq-base""".split(),
-    "trixie": f"{COMMON} rbldnsd dnsmasq-base".split(),
-}
-HELPER_RELEASE = "bookworm"
-"""The image of the hosts around the mail host; it has the tools for tests as well."""
+HELPERS = "python3-scapy swaks python3-aiosmtpd python3-dnspython"
+"""What the hosts around the mail host need besides, and the stand-in for Messaging Server."""
 
 SETUP = LAB / "image_setup.sh"
 PRESEED = "postfix postfix/main_mailer_type select Internet Site\npostfix postfix/mailname string mail.example\n"
@@ -34,9 +30,14 @@ UNNEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 BUILD_SECONDS = 900
 
 
+def packages(release: str) -> list[str]:
+    """Return the packages of a release's image."""
+    return f"{COMMON} {HELPERS if release == HELPER_RELEASE else ''}".split()
+
+
 def image_name(release: str) -> str:
     """Return the image's name, whose tag changes with everything that goes into the image."""
-    content = [release, *sorted(PACKAGES[release]), PRESEED, *UNNEEDED, SETUP.read_text()]
+    content = [release, *sorted(packages(release)), PRESEED, *UNNEEDED, SETUP.read_text()]
     digest = hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
     return f"localhost/{PREFIX}:{release}-{digest}"
 
@@ -79,7 +80,7 @@ def _build_from_packages(engine: Engine, release: str, name: str) -> None:
         _show_progress(
             ["mmdebstrap", "--variant=minbase", "--format=tar"]
             + [f"--dpkgopt=path-exclude={path}" for path in UNNEEDED]
-            + [f"--include={','.join(PACKAGES[release])}", *hooks, release, str(archive), str(sources)]
+            + [f"--include={','.join(packages(release))}", *hooks, release, str(archive), str(sources)]
         )
         labels = [f"LABEL {LABEL}={release}", 'CMD ["/sbin/init"]', "STOPSIGNAL SIGRTMIN+3"]
         with archive.open("rb") as content:
@@ -129,7 +130,7 @@ LABEL {LABEL}={release}
 COPY preseed {SETUP.name} /tmp/
 RUN {" && ".join(f"echo 'path-exclude={path}' >> /etc/dpkg/dpkg.cfg.d/lab" for path in UNNEEDED)} \\
  && apt-get update && debconf-set-selections /tmp/preseed \\
- && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends {" ".join(PACKAGES[release])} \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends {" ".join(packages(release))} \\
  && sh /tmp/{SETUP.name} && rm -rf /tmp/preseed /tmp/{SETUP.name} /var/lib/apt/lists/*
 STOPSIGNAL SIGRTMIN+3
 CMD ["/sbin/init"]

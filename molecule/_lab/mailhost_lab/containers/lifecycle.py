@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from mailhost_lab.addresses import HOSTS, MAILHOST, NETWORKS, RENEWED, STANDING, Host, find_host
 from mailhost_lab.containers import access, hosts
 from mailhost_lab.containers.engine import Engine, LabError, find_engine
-from mailhost_lab.containers.images import HELPER_RELEASE, PACKAGES, ensure_image, image_name, remove_images
+from mailhost_lab.containers.images import ensure_image, image_name, remove_images
 from mailhost_lab.containers.networks import ensure_networks, reached_directly, remove_networks, steady_bridges
 from mailhost_lab.paths import STATE
+from mailhost_lab.releases import HELPER_RELEASE, RELEASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +109,7 @@ def status() -> None:
     """Show what there is."""
     engine = known_engine()
     print(f"engine    {engine.name} {' '.join(engine.runtime)}")
-    for release in PACKAGES:
+    for release in RELEASES:
         there = engine.run("image", "inspect", image_name(release), check=False).returncode == 0
         print(f"image     {release:<10}{'built' if there else 'not built'}")
     for network in NETWORKS.values():

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from mailhost_lab.addresses import MAILHOST, MESSAGING, POSTFIX
 from mailhost_lab.containers.engine import Engine
-from mailhost_lab.containers.images import HELPER_RELEASE
 from mailhost_lab.containers.lifecycle import known_engine, reset, up
 from mailhost_lab.demo.display import COLOURS, before, title
 from mailhost_lab.demo.mail import MESSAGING_SERVER, POSTFIX_SERVER, mail_verdicts, show_mail
@@ -20,6 +19,7 @@ from mailhost_lab.demo.mistake import show_mistake
 from mailhost_lab.demo.packets import packet_verdicts, show_packets
 from mailhost_lab.packets.probes import Lab
 from mailhost_lab.paths import INVENTORY, LAB, PROJECT, STATE
+from mailhost_lab.releases import HELPER_RELEASE
 
 if TYPE_CHECKING:
     from mailhost_lab.addresses import Host
