@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sessions with which a staged Messaging Server configuration is evaluated, and what has to come of them.
 
-Private to this collection. Beside what the policy alone says: the ways in that an installation has of its own.
+Beside what the policy alone says: the ways in that an installation has of its own.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import Service
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import Dnsbl, MailPolicy
 
-#: What a block list answers for who is listed (RFC 5782, section 2.1).
 LISTED = "127.0.0.2"
+"""What a block list answers for who is listed (RFC 5782, section 2.1)."""
 
 
 class Server(NamedTuple):

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One run of the role on the host: from the policy to files that are live, or back.
 
-Private to this collection. The order is the promise: compose, evaluate, ask the product, and only then touch anything.
+The order is the promise: compose, evaluate, ask the product, and only then touch anything.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_change, run_rollback
 
-#: A template of PORT_ACCESS that may refuse a connection.
 _MAY_REFUSE = re.compile(r"\$[NnFf\[{]")
+"""A template of PORT_ACCESS that may refuse a connection."""
 
 
 def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Channels and services from a mail policy: keywords, the rewrite rule, missing blocks, dispatcher options.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#imta-cnf and
-docs/reference/messaging-server-facts.md#dispatcher-cnf.
+Sources: docs/reference/messaging-server-facts.md#imta-cnf and docs/reference/messaging-server-facts.md#dispatcher-cnf.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail im
 Setting = tuple[str, str, tuple[str, ...]]
 Block = tuple[str, str, str]
 
-#: Where a keyword stands for all channels that have none of its own.
 ALL_CHANNELS = "defaults"
+"""Where a keyword stands for all channels that have none of its own."""
 
 SMTP_SERVICE, SUBMISSION_SERVICE = "SMTP", "SMTP_SUBMIT"
 SUBMISSION_PORT = "587"

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From the live files of Messaging Server and a plan to the wanted files: only what is ours changes.
 
-Private to this collection. Texts in, texts out; nothing is read from or written to a disk here.
+Texts in, texts out; nothing is read from or written to a disk here.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ if TYPE_CHECKING:
 
     Pair = tuple[str, str]
 
-#: Begins every key of ours in general.txt.
 KEY_PREFIX = "MAILHOST-"
+"""Begins every key of ours in general.txt."""
 
 DEFAULTS = "defaults"
 
-#: How long an entry may be at most; the plan holds to the release that the user named.
 LENGTHS = "6.3"
+"""How long an entry may be at most; the plan holds to the release that the user named."""
 
 
 class Texts(NamedTuple):

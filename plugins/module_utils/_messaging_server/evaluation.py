@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Evaluates what a run aims at before anything is swapped: our own evaluation, and the product's own tool.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
     replace_file,
 )
 
-#: Digest of the texts and sessions that were last evaluated without a deviation.
 PROVEN = f"{STATE}/proven"
+"""Digest of the texts and sessions that were last evaluated without a deviation."""
 
 
 def evaluate(wanted: Wanted, live: Live) -> int:

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who enters by another channel because a rewrite rule of the site's own asks a table of the site's own.
 
-Private to this collection. A rule as ``[] $E$R${PARTNERS,$L}$U%[$L]@tcp_intranet-daemon`` makes internal whoever
-stands in the table, and the policy knows nothing of it.
+A rule as ``[] $E$R${PARTNERS,$L}$U%[$L]@tcp_intranet-daemon`` makes internal whoever stands in the table, and the
+policy knows nothing of it.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -47,11 +48,11 @@ _NESTED = re.compile(r"\$\|([^;|]+);")
 _NETWORK = re.compile(r"\$\(([^()]*)\)|\$\{([^{}]*)\}")
 _WILD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
 
-#: For an entry that takes everybody whom no entry in front of it takes.
 _ANYBODY = ("8.8.4.77", "100.200.50.77", "151.3.44.77", "216.9.9.77", "2400:77::77", "2607:77::77")
+"""For an entry that takes everybody whom no entry in front of it takes."""
 
-#: What an open part of an address is filled with, until the entry takes the address.
 _FILLS = ("77", "7", "1", "0", "3", "9")
+"""What an open part of an address is filled with, until the entry takes the address."""
 
 
 class Entering(NamedTuple):

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The live files of an installed Messaging Server as texts, with what they include and what they say of the host.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -40,16 +40,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
 STATE = "/var/lib/mailhost-hardening/messaging-server"
 RECORD = f"{STATE}/record.json"
 
-#: The file of the product for each text.
 PARTS = {"imta_cnf": IMTA, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER, "general": GENERAL}
+"""The file of the product for each text."""
 
-#: Bit 0 of this option says that the general database is a text file.
 TEXT_DATABASES = "USE_TEXT_DATABASES"
+"""Bit 0 of this option says that the general database is a text file."""
+
 ACCESS_ERRORS = "ACCESS_ERRORS"
 
-#: With this option the recipient tables are asked with one field more, which is the stranger's text:
-#: docs/reference/messaging-server-facts.md#probe-options.
 ACCESS_ORCPT = "ACCESS_ORCPT"
+"""With this option the recipient tables are asked with one field more, which is the stranger's text:
+docs/reference/messaging-server-facts.md#probe-options."""
 
 
 class Live(NamedTuple):

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a Messaging Server must have for a policy: the one result that everything else works with.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail im
     read_mail_policy,
 )
 
-#: An entry that matches one of these probes of external clients hides the zones of the Dispatcher.
 _EXTERNAL_PROBES = (
     port_probe("198.51.100.255"),
     port_probe("203.0.113.1", "10.0.0.25"),
     port_probe("2001:db8:ffff::1", "2001:db8::25"),
 )
+"""An entry that matches one of these probes of external clients hides the zones of the Dispatcher."""
 
 
 class HostFacts(NamedTuple):
@@ -114,8 +114,8 @@ class Plan(NamedTuple):
         return frozenset(codes)
 
 
-#: Names of the options in the errors of filters, which get them as two dictionaries.
 FILTER_NAMES = {**{option: option for option in DEFAULTS}, **{option: f"settings.{option}" for option in SETTINGS}}
+"""Names of the options in the errors of filters, which get them as two dictionaries."""
 
 
 def plan_of_dictionaries(policy: Any, settings: Any, hosts: Any = None, *, submission: bool = False) -> Plan:

@@ -4,11 +4,11 @@
 
 """An installed Messaging Server: where its files are, its tool imsimta, and the least activation that suffices.
 
-Private to the collection: other collections must not import it. Sources:
-docs/reference/messaging-server-facts.md#installation and
-docs/reference/messaging-server-facts.md#unified-configuration; the tailor file's table of the
-Administration Reference 6.3 for the places of files. What a tool prints in a way
-that is not known is an error with that output, never a verdict.
+Sources: docs/reference/messaging-server-facts.md#installation and
+docs/reference/messaging-server-facts.md#unified-configuration; the tailor file's table of the Administration Reference
+6.3 for the places of files. What a tool prints in a way that is not known is an error with that output, never a
+verdict.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

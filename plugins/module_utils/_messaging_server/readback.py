@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Has the product's own ``imsimta test -mapping`` read a staged mapping file: it must say what was evaluated here.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER, TARGET
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
-#: Flags that decide; others (a tag, a header line) say nothing about who may pass.
 DECIDING = frozenset("YNF")
+"""Flags that decide; others (a tag, a header line) say nothing about who may pass."""
 
-#: Clients that the tool is asked about, each of which starts it twice.
 CLIENTS = 3
+"""Clients that the tool is asked about, each of which starts it twice."""
 
 
 class Staged(NamedTuple):

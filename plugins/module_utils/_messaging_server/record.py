@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the collection has put into Messaging Server's files, and what stood there before.
 
-Private to this collection. It lets a later run tell its own entries from those that somebody else has added, and lets
-``messaging_server_state: absent`` take away exactly our part. It lives on the host, as JSON.
+It lets a later run tell its own entries from those that somebody else has added, and lets ``messaging_server_state:
+absent`` take away exactly our part. It lives on the host, as JSON.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

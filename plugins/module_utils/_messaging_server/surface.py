@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a stranger may come in by what an installation has of its own: services, literal rules, entries of the site.
 
-Private to this collection. The sessions that follow from the policy know nothing of these, so they are looked for in
-the files: each gives further sessions to evaluate.
+The sessions that follow from the policy know nothing of these, so they are looked for in the files: each gives further
+sessions to evaluate.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -42,11 +43,11 @@ if TYPE_CHECKING:
 DEFAULT_CHANNEL = "tcp_local"
 _CHANNEL = "channel="
 
-#: Part of a literal pattern that a rule leaves open is filled with these.
 _FILL = ("77", "77", "77")
+"""Part of a literal pattern that a rule leaves open is filled with these."""
 
-#: Rules and entries that are looked at; an installation with more has other troubles.
 MOST = 200
+"""Rules and entries that are looked at; an installation with more has other troubles."""
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9]+(?:\.[0-9]+){3}\]")
 

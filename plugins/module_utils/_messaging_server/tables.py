@@ -3,14 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mapping tables from a mail policy, as rows that remember which variable they come from.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#access-tables,
-docs/reference/messaging-server-facts.md#general-database,
-docs/reference/messaging-server-facts.md#dns-verify and
+Sources: docs/reference/messaging-server-facts.md#access-tables,
+docs/reference/messaging-server-facts.md#general-database, docs/reference/messaging-server-facts.md#dns-verify and
 docs/reference/messaging-server-facts.md#table-mistakes.
 
-HELO names and addresses are text of strangers and may have a bar in them, so a star may take more than its field.
-Two rules keep that harmless. An entry that accepts matches less, never more: each of its fields is a class without
-a bar, or lies in front of all such text. An entry that refuses or looks up has plain stars, which match more.
+HELO names and addresses are text of strangers and may have a bar in them, so a star may take more than its field. Two
+rules keep that harmless. An entry that accepts matches less, never more: each of its fields is a class without a bar,
+or lies in front of all such text. An entry that refuses or looks up has plain stars, which match more.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -41,24 +41,23 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail im
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
 
-#: Classes without a bar: an address, a port, a submission type, visible text (see the top of this file).
 _ADDRESS, _PORT, _TYPE, _VISIBLE = "$[0-9A-Fa-f.:]*", "$D*", "$A*", "$[!-{}-~]*"
+"""Classes without a bar: an address, a port, a submission type, visible text (see the top of this file)."""
 
-#: A domain as it becomes part of a template again: without dollar signs and bars.
 _DOMAIN = "$[+-.0-9A-Z_a-z]*"
+"""A domain as it becomes part of a template again: without dollar signs and bars."""
 
-#: What leads a probe of ORIG_MAIL_ACCESS, with the client's address as wildcard 2.
 _CLIENT = f"TCP|{_ADDRESS}|{_PORT}|{_ADDRESS}|{_PORT}"
+"""What leads a probe of ORIG_MAIL_ACCESS, with the client's address as wildcard 2."""
 
-#: Channels that no address may name, whatever comes behind:
-#: docs/reference/messaging-server-facts.md#never-named.
 NEVER_NAMED = ("native", "hold", "pipe")
+"""Channels that no address may name, whatever comes behind: docs/reference/messaging-server-facts.md#never-named."""
 
-#: Senders must be able to ask why they are refused (docs/reference/messaging-server-facts.md#dns-verify-placement).
 ALWAYS_REACHABLE = ("postmaster", "abuse")
+"""Senders must be able to ask why they are refused (docs/reference/messaging-server-facts.md#dns-verify-placement)."""
 
-#: Keys of the general database.
 INTERNAL_KEY, BLOCKED_KEY = "MAILHOST-INTERNAL", "MAILHOST-BLOCKED"
+"""Keys of the general database."""
 
 BLOCKED = "$N" + quote("500 5.7.1 Access denied", "text")
 

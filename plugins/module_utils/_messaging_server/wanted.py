@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run on the host aims at: from policy, settings and live files to wanted files and the sessions to evaluate.
 
-Private to this collection. Everything that can be refused by reading alone is refused here.
+Everything that can be refused by reading alone is refused here.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -67,11 +68,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ERRORS_LIST, unusable_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
-#: The service of port 587 in dispatcher.cnf, folded.
 SUBMIT = "smtp_submit"
+"""The service of port 587 in dispatcher.cnf, folded."""
 
-#: What is left when our part is to leave.
 NO_PLAN = Plan({}, (), (), (), (), {})
+"""What is left when our part is to leave."""
 
 
 class Wanted(NamedTuple):

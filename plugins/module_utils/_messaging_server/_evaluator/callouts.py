@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Answers to callouts that the caller gives as data.
 
-Private to this collection. The shape is that of the filter ``mailhost.hardening.mapping_probe``.
+The shape is that of the filter ``mailhost.hardening.mapping_probe``.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The key beside the routines that lists the names that exist, for ``dns_verify``.
 EXISTING_NAMES = "dns_exists"
+"""The key beside the routines that lists the names that exist, for ``dns_verify``."""
 
 
 class Callouts:

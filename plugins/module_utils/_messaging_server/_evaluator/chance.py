@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Entries that succeed by chance (``$?x?``), seen from the side of safety.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#template-chance.
-A refusal counts only if no outcome of the
-chances accepts: an entry that refuses half of the mail lets the other half relay.
+Source: docs/reference/messaging-server-facts.md#template-chance. A refusal counts only if no outcome of the chances
+accepts: an entry that refuses half of the mail lets the other half relay.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import Result
 
-#: Outcomes that are tried for one probe: all of four chances.
 MAX_OUTCOMES = 16
+"""Outcomes that are tried for one probe: all of four chances."""
 
 
 class Chances:

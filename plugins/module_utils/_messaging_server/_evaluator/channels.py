@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The source channel of an SMTP session: which channel it begins on and how it switches.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#switching-order:
-each step uses the keywords of the channel the
-session is on at that moment.
+Source: docs/reference/messaging-server-facts.md#switching-order: each step uses the keywords of the channel the session
+is on at that moment.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     )
 
 
-#: Keywords that let a session switch to the channel.
 SWITCHABLE = ("switchchannel", "allowswitchchannel")
+"""Keywords that let a session switch to the channel."""
 
 
 class Switch(NamedTuple):

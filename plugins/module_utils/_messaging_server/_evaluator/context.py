@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a probe of a mapping table is given from outside, and what it gives.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#template-failure (result),
-docs/reference/messaging-server-facts.md#general-database,
-docs/reference/messaging-server-facts.md#callouts and
+Sources: docs/reference/messaging-server-facts.md#template-failure (result),
+docs/reference/messaging-server-facts.md#general-database, docs/reference/messaging-server-facts.md#callouts and
 docs/reference/messaging-server-facts.md#input-flags.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the server does with an SMTP session: from the connection to each recipient.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#access-tables,
-docs/reference/messaging-server-facts.md#switching-order,
-docs/reference/messaging-server-facts.md#dispatcher-cnf and
-docs/reference/messaging-server-facts.md#dns-verify. The session is evaluated on the texts of the
-configuration files. Nothing is asked of a network unless the caller brings a resolver that does.
+Sources: docs/reference/messaging-server-facts.md#access-tables,
+docs/reference/messaging-server-facts.md#switching-order, docs/reference/messaging-server-facts.md#dispatcher-cnf and
+docs/reference/messaging-server-facts.md#dns-verify. The session is evaluated on the texts of the configuration files.
+Nothing is asked of a network unless the caller brings a resolver that does.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -89,17 +89,17 @@ if TYPE_CHECKING:
     )
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import ImtaFile
 
-#: Channel of a session whose service names none: that of port 25 in every installation.
 DEFAULT_CHANNEL = "tcp_local"
+"""Channel of a session whose service names none: that of port 25 in every installation."""
 
-#: What a text in front of the channel's name means in the option PARAMETER of a service.
 CHANNEL_PARAMETER = "channel="
+"""What a text in front of the channel's name means in the option PARAMETER of a service."""
 
-#: Signs of a route in front of the last ``@``: source route, percent hack, bang path.
 ROUTE = re.compile("[@%!]")
+"""Signs of a route in front of the last ``@``: source route, percent hack, bang path."""
 
-#: The first host of a source route (RFC 5321, appendix C).
 FIRST_HOP = re.compile("@([^@,:]+)[,:]")
+"""The first host of a source route (RFC 5321, appendix C)."""
 
 RECIPIENT_TABLES = (ORIG_SEND_ACCESS, ORIG_MAIL_ACCESS, SEND_ACCESS, MAIL_ACCESS)
 """Tables that are probed for each recipient, in this order."""

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The ``dns_verify`` family of callouts on top of any resolver.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#dns-verify.
-No network is touched here: the resolver is the
-caller's, and :class:`StaticResolver` answers from a dictionary.
+Source: docs/reference/messaging-server-facts.md#dns-verify. No network is touched here: the resolver is the caller's,
+and :class:`StaticResolver` answers from a dictionary.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -16,32 +16,31 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: What ``dns_verify_domain`` puts in front of the reason when a host is listed. That it sets flag N is derived from
-#: the vendor's templates; the exact text is not known:
-#: docs/reference/messaging-server-facts.md#unknown.
 DOMAIN_HIT_PREFIX = "$N"
+"""What ``dns_verify_domain`` puts in front of the reason when a host is listed. That it sets flag N is derived from
+the vendor's templates; the exact text is not known: docs/reference/messaging-server-facts.md#unknown."""
 
-#: The same for ``dns_verify_domain_port``, whose text the Dispatcher writes raw. Also an open point.
 DOMAIN_PORT_HIT_PREFIX = "$N500$ 5.7.1$ "
+"""The same for ``dns_verify_domain_port``, whose text the Dispatcher writes raw. Also an open point."""
 
-#: The reason when a zone has an address record but no text and the template gives no text either (older releases).
 NO_TEXT = "No error text available"
+"""The reason when a zone has an address record but no text and the template gives no text either (older releases)."""
 
-#: What ``%e`` stands for in the texts of ``dns_verify``; the vendor's resolver messages are not known.
 NOT_FOUND_TEXT = "not found"
+"""What ``%e`` stands for in the texts of ``dns_verify``; the vendor's resolver messages are not known."""
 
-#: Text records are data of strangers. Whether the vendor expands dollar signs in them is not known; here they cannot
-#: add flags.
 TEXT_RECORDS_ARE_QUOTED = True
+"""Text records are data of strangers. Whether the vendor expands dollar signs in them is not known; here they cannot
+add flags."""
 
-#: Whether ``dns_verify_domain`` looks up IPv6 addresses is not known; taken as not listed.
 IPV6_IS_LOOKED_UP = False
+"""Whether ``dns_verify_domain`` looks up IPv6 addresses is not known; taken as not listed."""
 
-#: What stands for no definite answer in a set of records.
 NO_ANSWER = "SERVFAIL"
+"""What stands for no definite answer in a set of records."""
 
-#: Records that make a name one that mail can come from; a name with other records only does not exist for us.
 NAME_RECORDS = ("A", "AAAA", "MX", "CNAME")
+"""Records that make a name one that mail can come from; a name with other records only does not exist for us."""
 
 ROUTINES = ("dns_verify", "dns_verify_domain", "dns_verify_domain_port")
 

@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Evaluation of mapping tables: from a probe to flags and output.
 
-Private to this collection. The algorithm is that of
-docs/reference/messaging-server-facts.md#template-failure. Where the facts leave something
-open the choice is one constant here, and the trace of a probe that met it says so.
+The algorithm is that of docs/reference/messaging-server-facts.md#template-failure. Where the facts leave something open
+the choice is one constant here, and the trace of a probe that met it says so.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -61,34 +61,34 @@ if TYPE_CHECKING:
     )
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import LogicalLine
 
-#: Restarts from the top ($R) before a table is left with what it has. The vendor's number is not known.
 MAX_RESTARTS = 100
+"""Restarts from the top ($R) before a table is left with what it has. The vendor's number is not known."""
 
-#: How deep tables, database texts and callout texts may call each other. The vendor's number is not known.
 MAX_DEPTH = 10
+"""How deep tables, database texts and callout texts may call each other. The vendor's number is not known."""
 
-#: Longest text a template may build, in characters; the vendor's buffers are shorter in every release.
 MAX_OUTPUT = 16384
+"""Longest text a template may build, in characters; the vendor's buffers are shorter in every release."""
 
-#: Work one probe may cause, in characters looked at by entries. About a second.
 MAX_WORK = 4_000_000
+"""Work one probe may cause, in characters looked at by entries. About a second."""
 
-#: Work of trying an entry that may match, besides the text; measured, in the unit of ``MAX_WORK``.
 ENTRY_WORK = 20
+"""Work of trying an entry that may match, besides the text; measured, in the unit of ``MAX_WORK``."""
 
-#: Flags of successful earlier entries stay set when the mapping goes on. Believed, not stated:
-#: docs/reference/messaging-server-facts.md#template-failure.
 FLAGS_ACCUMULATE = True
+"""Flags of successful earlier entries stay set when the mapping goes on. Believed, not stated:
+docs/reference/messaging-server-facts.md#template-failure."""
 
-#: Whether flags to the left of the item that failed an entry stay set. Not known:
-#: docs/reference/messaging-server-facts.md#unknown.
 FLAGS_OF_FAILED_ENTRY_STAY = False
+"""Whether flags to the left of the item that failed an entry stay set. Not known:
+docs/reference/messaging-server-facts.md#unknown."""
 
-#: Whether the extra pass of $L can happen more than once for a probe. Not stated.
 EXTRA_PASS_ONCE = True
+"""Whether the extra pass of $L can happen more than once for a probe. Not stated."""
 
-#: What a sequence number ($#..#) is replaced by here.
 SEQUENCE_STAND_IN = "1"
+"""What a sequence number ($#..#) is replaced by here."""
 
 _TO_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 _LDAP = str.maketrans({"*": "\\2a", "(": "\\28", ")": "\\29", "\\": "\\5c", "\0": "\\00"})

@@ -3,15 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Matching of a text against a compiled pattern, in time linear in both.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#pattern-matching:
-anchored at both ends, case-blind, wildcards
-are maximal (minimal behind ``$_``) from left to right.
+Source: docs/reference/messaging-server-facts.md#pattern-matching: anchored at both ends, case-blind, wildcards are
+maximal (minimal behind ``$_``) from left to right.
 
 How it stays linear: for each item, from the last to the first, one integer holds as bits all positions from which the
 rest of the pattern can match. The bit of position p is ``len(text) - p``, so going left is a shift to the left. Then
 one walk from left to right picks, for each wildcard, the longest (or shortest) length that keeps the rest matchable:
-the same choice a backtracking matcher ends at. Back matches are the exception; they are searched for, pruned by
-the same integers, within a fixed number of steps.
+the same choice a backtracking matcher ends at. Back matches are the exception; they are searched for, pruned by the
+same integers, within a fixed number of steps.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -38,18 +38,18 @@ if TYPE_CHECKING:
         Item,
     )
 
-#: Longest text that is matched, in characters.
 MAX_TEXT = 16384
+"""Longest text that is matched, in characters."""
 
-#: Steps that the search for back matches may take before the pattern counts as too costly.
 MAX_SEARCH_STEPS = 50_000
+"""Steps that the search for back matches may take before the pattern counts as too costly."""
 
-#: The same for all patterns of a table that meet one text.
 MAX_TEXT_STEPS = 400_000
+"""The same for all patterns of a table that meet one text."""
 
-#: Up to this length a chain of plain stars is matched by searching its literals; beyond it the worst case of that
-#: search (text length times literal length) would show.
 _PLAIN_LENGTH = 2048
+"""Up to this length a chain of plain stars is matched by searching its literals; beyond it the worst case of that
+search (text length times literal length) would show."""
 
 _RUNS = {
     4: re.compile(r"(?<![0-9.])[0-9.]{7,15}(?![0-9.])"),

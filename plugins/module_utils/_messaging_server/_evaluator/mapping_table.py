@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A mapping table made ready for probes: which entries are worth trying for a text, without looking at all.
 
-Private to this collection. The vendor scans a table from top to bottom
-(docs/reference/messaging-server-facts.md#mapping-tables); the result here is the same. An
-entry is filed under one thing that a text must have for the entry to match: the whole text, a word between
-delimiters, or an address in a network. The rest is looked at by its longest literal.
+The vendor scans a table from top to bottom (docs/reference/messaging-server-facts.md#mapping-tables); the result here
+is the same. An entry is filed under one thing that a text must have for the entry to match: the whole text, a word
+between delimiters, or an address in a network. The rest is looked at by its longest literal.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 _DELIMITERS = re.compile(r"[|@.]")
 
-#: A key: the kind ("=" whole text, "w" word, 4 or 6 address) and what is looked for.
 _Key = tuple[Any, ...]
+"""A key: the kind ("=" whole text, "w" word, 4 or 6 address) and what is looked for."""
 
 
 class CompiledTable:

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the SMTP server says when it accepts or refuses, as far as the manuals give it.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#rejection-replies and
-docs/reference/messaging-server-facts.md#dispatcher-dnsbls. Where the wording of the vendor is not
-known, the constant says so, and the trace of the decision repeats it.
+Sources: docs/reference/messaging-server-facts.md#rejection-replies and
+docs/reference/messaging-server-facts.md#dispatcher-dnsbls. Where the wording of the vendor is not known, the constant
+says so, and the trace of the decision repeats it.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ if TYPE_CHECKING:
         Decision,
     )
 
-#: Default texts of a rejection without text, by the option ACCESS_ERRORS:
-#: docs/reference/messaging-server-facts.md#rejection-replies.
 DEFAULT_TEXTS = {0: "unknown host or domain", 1: "you are not allowed to use this address"}
+"""Default texts of a rejection without text, by the option ACCESS_ERRORS:
+docs/reference/messaging-server-facts.md#rejection-replies."""
 
-#: Ports for which the Dispatcher's own block list check writes its reply:
-#: docs/reference/messaging-server-facts.md#dispatcher-dnsbls.
 LISTED_PORTS = (25, 110, 143)
+"""Ports for which the Dispatcher's own block list check writes its reply:
+docs/reference/messaging-server-facts.md#dispatcher-dnsbls."""
 
-#: Not from the manuals: the reply of RFC 4954 to mail without the authentication a channel demands.
 AUTHENTICATION_REQUIRED = "530 5.7.0 Authentication required"
+"""Not from the manuals: the reply of RFC 4954 to mail without the authentication a channel demands."""
 
-#: Not from the manuals: status code of RFC 3463 for a sender's domain that does not exist.
 UNKNOWN_SENDER_DOMAIN = "550 5.1.8 unknown host or domain: "
+"""Not from the manuals: status code of RFC 3463 for a sender's domain that does not exist."""
 
-#: Not from the manuals: a recipient whose address no rule rewrites to a channel.
 UNROUTABLE = "550 5.1.2 unknown host or domain: "
+"""Not from the manuals: a recipient whose address no rule rewrites to a channel."""
 
 OWN_WORDING = "the wording of this reply is ours; the vendor's is not known"
 

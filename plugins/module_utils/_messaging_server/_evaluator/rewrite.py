@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Rewriting of addresses by the rules of imta.cnf.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#rewrite-order,
-docs/reference/messaging-server-facts.md#rewrite-templates and
-docs/reference/messaging-server-facts.md#rewrite-tests. Only what is stated there is done; other template
-sequences are left out, and the trace says so.
+Sources: docs/reference/messaging-server-facts.md#rewrite-order,
+docs/reference/messaging-server-facts.md#rewrite-templates and docs/reference/messaging-server-facts.md#rewrite-tests.
+Only what is stated there is done; other template sequences are left out, and the trace says so.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
         Rule,
     )
 
-#: Which of the two tests of the destination channel demands it and which forbids it. Not stated:
-#: docs/reference/messaging-server-facts.md#rewrite-tests.
 DESTINATION_ONLY = "Q"
+"""Which of the two tests of the destination channel demands it and which forbids it. Not stated:
+docs/reference/messaging-server-facts.md#rewrite-tests."""
+
 DESTINATION_NOT = "C"
 
-#: How deep texts of mapping tables may be expanded again. The vendor's number is not known.
 MAX_DEPTH = 10
+"""How deep texts of mapping tables may be expanded again. The vendor's number is not known."""
 
-#: Longest address that is rewritten, in characters.
 MAX_ADDRESS = 1024
+"""Longest address that is rewritten, in characters."""
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An SMTP session and a configuration as data, checked.
 
-Private to this collection. The shape is that of the filter ``mailhost.hardening.smtp_decision``.
+The shape is that of the filter ``mailhost.hardening.smtp_decision``.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """dispatcher.cnf as data: options by service, without loss, and setting them.
 
-Private to this collection. Grammar: docs/reference/messaging-server-facts.md#dispatcher-services.
+Grammar: docs/reference/messaging-server-facts.md#dispatcher-services.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     logical_lines,
 )
 
-#: The most zones a service may name in DNS_VERIFY_DOMAIN:
-#: docs/reference/messaging-server-facts.md#dispatcher-dnsbls.
 MAX_ZONES = 5
+"""The most zones a service may name in DNS_VERIFY_DOMAIN:
+docs/reference/messaging-server-facts.md#dispatcher-dnsbls."""
 
-#: Options of which a service may have several; each line is one value.
 REPEATABLE = frozenset({"dns_verify_domain"})
+"""Options of which a service may have several; each line is one value."""
 
 ZONE_OPTION = "DNS_VERIFY_DOMAIN"
 

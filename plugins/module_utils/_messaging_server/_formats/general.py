@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The general text database (general.txt): keys and template text, without loss.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#general-database.
+Source: docs/reference/messaging-server-facts.md#general-database.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

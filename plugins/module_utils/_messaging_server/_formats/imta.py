@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """imta.cnf as data: rewrite rules and channel blocks, without loss.
 
-Private to this collection. Grammar: docs/reference/messaging-server-facts.md#imta-file.
-As with mapping files every text is read; what
-the grammar forbids is a located fault.
+Grammar: docs/reference/messaging-server-facts.md#imta-file. As with mapping files every text is read; what the grammar
+forbids is a located fault.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Edits of imta.cnf beyond one keyword: the defaults, whole channel blocks, and taking a rule away.
 
-Private to this collection. All take and give the whole text and touch only what they name.
+All take and give the whole text and touch only what they name.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

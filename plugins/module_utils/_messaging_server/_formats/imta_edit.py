@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Edits of imta.cnf that touch only what they name: a keyword of a channel, a rewrite rule.
 
-Private to this collection. All take and give the whole text.
+All take and give the whole text.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Channel keywords: which take arguments, which exclude each other.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#imta-cnf. Keywords are case-blind.
+Source: docs/reference/messaging-server-facts.md#imta-cnf. Keywords are case-blind.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     fold,
 )
 
-#: Keywords with exactly so many arguments.
 FIXED_ARGUMENTS = {
     "saslswitchchannel": 1,
     "tlsswitchchannel": 1,
@@ -43,13 +43,15 @@ FIXED_ARGUMENTS = {
     "disconnectrejectlimit": 1,
     "disconnecttransactionlimit": 1,
 }
+"""Keywords with exactly so many arguments."""
 
-#: Keywords with as many arguments as follow: numbers, or quoted texts.
 NUMBER_LISTS = frozenset({"notices", "urgentnotices", "normalnotices", "nonurgentnotices"})
+"""Keywords with as many arguments as follow: numbers, or quoted texts."""
+
 QUOTED_LISTS = frozenset({"backoff", "urgentbackoff", "normalbackoff", "nonurgentbackoff"})
 
-#: ``defaulthost`` takes one or two host names; the second is there when it looks like one.
 HOST_KEYWORD = "defaulthost"
+"""``defaulthost`` takes one or two host names; the second is there when it looks like one."""
 
 SWITCH = ("switchchannel", "allowswitchchannel", "noswitchchannel")
 SASL_SERVER = ("maysaslserver", "mustsaslserver", "nosaslserver", "nosasl")
@@ -68,17 +70,18 @@ IDENT = (
     "identtcpsymbolic",
 )
 
-#: Keywords of which the last one counts.
 GROUPS = (SWITCH, SASL_SERVER, SASL_SWITCH, TLS_SWITCH, SENDER_CHECK, IDENT)
+"""Keywords of which the last one counts."""
 
-#: What counts for switching when neither the channel nor the defaults say anything:
-#: docs/reference/messaging-server-facts.md#switching.
 SWITCH_DEFAULT = "allowswitchchannel"
+"""What counts for switching when neither the channel nor the defaults say anything:
+docs/reference/messaging-server-facts.md#switching."""
 
 MAX_CHANNEL_NAME = 32
 
-#: Keywords of a channel that speaks SMTP, and of one that hands mail to a message store, which sends nothing on.
 SMTP = ("smtp", "smtp_cr", "smtp_crlf", "smtp_crorlf", "smtp_lf")
+"""Keywords of a channel that speaks SMTP, and of one that hands mail to a message store, which sends nothing on."""
+
 STORE = ("lmtp",)
 
 

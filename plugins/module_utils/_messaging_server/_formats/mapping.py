@@ -3,10 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mapping file as data: tables, entries, comments, includes, without loss.
 
-Private to this collection. Grammar: docs/reference/messaging-server-facts.md#mapping-file.
+Grammar: docs/reference/messaging-server-facts.md#mapping-file.
 
 The reader takes every text. What the grammar forbids becomes a located fault: a lint shows them all, an evaluation
 stops at the first, and printing gives the text back in both cases.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

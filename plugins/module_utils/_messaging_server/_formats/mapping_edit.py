@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Edits of a mapping file that touch only what they name.
 
-Private to this collection. All take and give the whole text; entries are (pattern, template) pairs that are quoted
-already. Every edit is checked by reading its result: all other tables must be what they were.
+All take and give the whole text; entries are (pattern, template) pairs that are quoted already. Every edit is checked
+by reading its result: all other tables must be what they were.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ if TYPE_CHECKING:
 
     Pairs = Sequence[tuple[str, str]]
 
-    #: Comments in a table: how many entries come before each, and its line.
     Notes = Sequence[tuple[int, str]]
+    """Comments in a table: how many entries come before each, and its line."""
 
 
-#: What happens to a range of the present entries, and the range of the wanted ones that comes in its place.
 _Difference = tuple[str, int, int, int, int]
+"""What happens to a range of the present entries, and the range of the wanted ones that comes in its place."""
 
 
 def set_table(

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Output flags of the access tables: which take an argument, in which order, and what a result decides.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#flag-arguments and
+Sources: docs/reference/messaging-server-facts.md#flag-arguments and
 docs/reference/messaging-server-facts.md#access-flags.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -16,23 +17,21 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Flags with an argument, in the order their arguments are read:
-#: docs/reference/messaging-server-facts.md#access-flags.
 READING_ORDER = "UJKI<>DTAGSX,NF"
+"""Flags with an argument, in the order their arguments are read:
+docs/reference/messaging-server-facts.md#access-flags."""
 
-#: The same for PORT_ACCESS; the order is uncertain:
-#: docs/reference/messaging-server-facts.md#access-flags.
 PORT_READING_ORDER = "<>NFT"
+"""The same for PORT_ACCESS; the order is uncertain: docs/reference/messaging-server-facts.md#access-flags."""
 
-#: What the last flag in the reading order gets when there are more pieces than flags. The manuals do not say; taking
-#: the rest keeps a text with a bar in one piece.
 LAST_ARGUMENT_TAKES_THE_REST = True
+"""What the last flag in the reading order gets when there are more pieces than flags. The manuals do not say; taking
+the rest keeps a text with a bar in one piece."""
 
-#: The entry that rejects wins over the one that allows when both flags are set. Of medium confidence; never write it.
 REJECTION_WINS = True
+"""The entry that rejects wins over the one that allows when both flags are set. Of medium confidence; never write
+it."""
 
-#: What flags do to a message that is accepted, for the trace:
-#: docs/reference/messaging-server-facts.md#access-flags. None of them refuses it at once.
 EFFECTS = {
     "B": "the message goes to the bit bucket",
     "H": "the message is held",
@@ -40,6 +39,8 @@ EFFECTS = {
     "Z": "the message is thrown away",
     "I": "a group id is asked for, which is not looked at here",
 }
+"""What flags do to a message that is accepted, for the trace: docs/reference/messaging-server-facts.md#access-flags.
+None of them refuses it at once."""
 
 REJECTING = "NF"
 

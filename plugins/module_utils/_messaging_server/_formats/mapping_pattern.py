@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Patterns of mapping entries: from their text to a list of items.
 
-Private to this collection. Syntax: docs/reference/messaging-server-facts.md#patterns.
-Matching is in ``_mapping_match``.
+Syntax: docs/reference/messaging-server-facts.md#patterns. Matching is in ``_mapping_match``.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import NamedTuple, Union
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
-#: Longest pattern that is compiled, in characters: the longest logical line any release takes:
-#: docs/reference/messaging-server-facts.md#lengths.
 MAX_PATTERN = 4096
+"""Longest pattern that is compiled, in characters: the longest logical line any release takes:
+docs/reference/messaging-server-facts.md#lengths."""
 
-#: Whether $(..), $<..> and ${..} take a wildcard number. Not stated by the manuals; thought unlikely:
-#: docs/reference/messaging-server-facts.md#pattern-addresses.
 ADDRESSES_ARE_NUMBERED = False
+"""Whether $(..), $<..> and ${..} take a wildcard number. Not stated by the manuals; thought unlikely:
+docs/reference/messaging-server-facts.md#pattern-addresses."""
 
-#: Whether a dollar sign before a character that has no meaning in a pattern makes that character literal. Stated for
-#: blanks, dollar, star and percent only.
 UNKNOWN_SEQUENCE_IS_LITERAL = True
+"""Whether a dollar sign before a character that has no meaning in a pattern makes that character literal. Stated for
+blanks, dollar, star and percent only."""
 
 _QUOTABLE = "$*% \t"
 _MODIFIERS = "_@^"

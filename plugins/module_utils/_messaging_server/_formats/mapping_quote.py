@@ -3,10 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Quoting of values that go into mapping entries, and entries from finished fields.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#quoting,
-docs/reference/messaging-server-facts.md#lengths and
-docs/reference/messaging-server-facts.md#flag-arguments (bars). A value either
-stays in its field or is refused.
+Sources: docs/reference/messaging-server-facts.md#quoting, docs/reference/messaging-server-facts.md#lengths and
+docs/reference/messaging-server-facts.md#flag-arguments (bars). A value either stays in its field or is refused.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -34,11 +33,12 @@ class Limits(NamedTuple):
     line: int
 
 
-#: By release. For 5.x and 6 2005Q4 no limit of the line is stated; pattern, template and the blanks fit anyway.
 LIMITS = {"6-2005q4": Limits(252, 252, 4096), "6.3": Limits(256, 1024, 4096)}
+"""By release. For 5.x and 6 2005Q4 no limit of the line is stated; pattern, template and the blanks fit anyway."""
 
-#: What is quoted by a dollar sign, and what is refused, by where a value goes.
 _QUOTED = {"pattern": "$*% \t", "text": "$ \t", "callout": "$ \t"}
+"""What is quoted by a dollar sign, and what is refused, by where a value goes."""
+
 _REFUSED = {"pattern": "|\\", "text": "|\\", "callout": "|\\]"}
 
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Templates of mapping entries: from their text to a list of operations.
 
-Private to this collection. Syntax: docs/reference/messaging-server-facts.md#template-sequences.
-What the operations do is in ``_mapping_engine``.
+Syntax: docs/reference/messaging-server-facts.md#template-sequences. What the operations do is in ``_mapping_engine``.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import NamedTuple, Union
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
-#: Whether the control characters C, L, R, E are recognised in lower case as flags are. Stated for flags only.
 CONTROLS_ARE_CASE_BLIND = True
+"""Whether the control characters C, L, R, E are recognised in lower case as flags are. Stated for flags only."""
 
-#: Characters that are flags although they are not letters (docs/reference/messaging-server-facts.md#access-flags).
 _SYMBOL_FLAGS = "!<>,"
+"""Characters that are flags although they are not letters (docs/reference/messaging-server-facts.md#access-flags)."""
+
 _CASE = {"\\": "lower", "^": "upper", "_": "keep"}
 
 

@@ -3,12 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all text files of the message transfer agent have in common: lines, continuation, positions, errors.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#comments,
-docs/reference/messaging-server-facts.md#continuation-lines and
-docs/reference/messaging-server-facts.md#includes.
+Sources: docs/reference/messaging-server-facts.md#comments, docs/reference/messaging-server-facts.md#continuation-lines
+and docs/reference/messaging-server-facts.md#includes.
 
 A file is a sequence of logical lines. Each keeps the physical lines it was read from, endings included, so that
 printing is concatenation and cannot lose a byte.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ COMMENT = "!"
 INCLUDE = "<"
 BLANKS = " \t"
 
-#: Whether a comment line that ends in a backslash swallows the next line. The manuals do not say; we take the comment
-#: to end with its line, and the lint warns, because a vendor that joins first would lose the next entry.
 COMMENT_LINES_CONTINUE = False
+"""Whether a comment line that ends in a backslash swallows the next line. The manuals do not say; we take the
+comment to end with its line, and the lint warns, because a vendor that joins first would lose the next entry."""
 
-#: Deepest chain of includes that is followed. The vendor's limit is not known; a chain this long is a loop.
 MAX_INCLUDE_DEPTH = 8
+"""Deepest chain of includes that is followed. The vendor's limit is not known; a chain this long is a loop."""
 
-#: Most text that is read through includes, in characters, and what each include counts at least: files that include
-#: each other in turn would grow without end long before they are too deep.
 MAX_INCLUDED = 10_000_000
+"""Most text that is read through includes, in characters, and what each include counts at least: files that include
+each other in turn would grow without end long before they are too deep."""
+
 INCLUDE_COST = 1_000
 
 _FOLD = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lint of dispatcher.cnf: zones that are wrong, dead, too many, or never looked at.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#dispatcher-cnf and
+Sources: docs/reference/messaging-server-facts.md#dispatcher-cnf and
 docs/reference/messaging-server-facts.md#closed-dnsbls.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lint of imta.cnf: channels that switch where they should not, blocks that lost their lines.
 
-Private to this collection. Sources: docs/reference/messaging-server-facts.md#switching and
+Sources: docs/reference/messaging-server-facts.md#switching and
 docs/reference/messaging-server-facts.md#open-relay-mistakes.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Keywords of the manuals, to recognise two that are written as one.
 KNOWN_KEYWORDS = (
     frozenset(FIXED_ARGUMENTS)
     | NUMBER_LISTS
@@ -76,6 +76,7 @@ KNOWN_KEYWORDS = (
         "immnonurgent",
     }
 )
+"""Keywords of the manuals, to recognise two that are written as one."""
 
 _HOST_LIKE = re.compile(r"[A-Z][A-Z0-9]*(-[A-Z0-9]+)+|[A-Za-z0-9_]+-[Dd]aemon")
 _HOST_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9A-Fa-f.:]+\]")

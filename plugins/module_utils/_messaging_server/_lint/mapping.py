@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lint of a mapping file: one finding for each place that has one of the known mistakes.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#mistakes.
-Faults of the grammar keep their code as code of the finding.
+Source: docs/reference/messaging-server-facts.md#mistakes. Faults of the grammar keep their code as code of the finding.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -58,14 +58,14 @@ if TYPE_CHECKING:
 
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Entry
 
-#: Tables that decide about every client and so need an entry for all that is left.
 NEED_CATCH_ALL = {
     PORT_ACCESS: 'End it with "*  $YEXTERNAL".',
     INTERNAL_IP: 'End it with "*  $N".',
 }
+"""Tables that decide about every client and so need an entry for all that is left."""
 
-#: Number of entries from which the vendor advises the general database.
 LARGE_TABLE = 100
+"""Number of entries from which the vendor advises the general database."""
 
 _FAULT_HINTS = {
     "entry-in-column-one": "Indent entries; only table names begin in column 1.",

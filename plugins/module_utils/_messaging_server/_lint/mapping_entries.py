@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lint rules that look at one entry of a mapping table.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#table-mistakes.
-Each rule is a function from a table and one of its entries to findings.
+Source: docs/reference/messaging-server-facts.md#table-mistakes. Each rule is a function from a table and one of its
+entries to findings.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -50,13 +51,15 @@ if TYPE_CHECKING:
         Table,
     )
 
-#: Lengths that every release takes, in characters, and what 6.3 takes:
-#: docs/reference/messaging-server-facts.md#lengths.
 MAX_FIELD = 252
+"""Lengths that every release takes, in characters, and what 6.3 takes:
+docs/reference/messaging-server-facts.md#lengths."""
+
 LIMITS_TEXT = "5.x and 6 2005Q4 take 252 characters; 6.3 takes 256 in a pattern and 1024 in a template"
 
-#: Networks with fewer bits than this count as wide, unless they are private.
 WIDE_BITS = {4: 16, 6: 32}
+"""Networks with fewer bits than this count as wide, unless they are private."""
+
 _PRIVATE = ((4, 10 << 24, 8), (4, 0xAC100000, 12), (4, 0xC0A80000, 16), (6, 0xFC << 120, 7))
 
 _CODE = re.compile(r"[45][0-9][0-9]( |-|$)")

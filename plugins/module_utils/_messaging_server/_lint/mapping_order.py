@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Order of the entries of a mapping table: the general one must come last.
 
-Private to this collection. Source: docs/reference/messaging-server-facts.md#table-mistakes
-(specific ``$Y`` before general ``$N``).
+Source: docs/reference/messaging-server-facts.md#table-mistakes (specific ``$Y`` before general ``$N``).
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
         Looked,
     )
 
-#: How many general entries of a table are compared with those below them; it keeps the lint linear.
 MAX_GENERAL = 200
+"""How many general entries of a table are compared with those below them; it keeps the lint linear."""
 
-#: Stands for whatever a wildcard or an address takes. A pattern of literals and stars that matches with it in their
-#: place has a star there, and so matches every text.
 _ANYTHING = "\x01"
+"""Stands for whatever a wildcard or an address takes. A pattern of literals and stars that matches with it in their
+place has a star there, and so matches every text."""
 
 
 def shadowed(table: Table, entries: Sequence[Looked]) -> dict[int, int]:
