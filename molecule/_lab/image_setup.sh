@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs inside a new image: what makes a plain Debian mail host usable as a host of the lab.
+# Runs in a new image: what makes a plain Debian mail host usable as a host of the lab.
 set -eu
 
 # Each container brings its own host keys, which are pinned in the controller's known_hosts.
@@ -10,7 +10,7 @@ postconf -e myhostname=mail.example
 echo mail.example > /etc/mailname
 : > /etc/machine-id
 
-# Nothing in the lab may talk to anything outside of it: no default route, and no timer that downloads.
+# Nothing in the lab may talk to anything beyond it: no default route, and no timer that downloads.
 cat > /etc/systemd/system/lab-no-default-route.service <<'UNIT'
 [Unit]
 Description=Keeps the packets of the lab in the lab

@@ -110,7 +110,7 @@ def report(name: str, value: float, unit: str, limit: float, *, at_least: bool =
 
 
 def host_probes(count: int) -> list[tuple[str, str]]:
-    """Probes of all tables, from inside and outside, with differing addresses."""
+    """Probes of all tables, from internal and external clients, with differing addresses."""
     probes = []
     for n in range(count):
         client = f"10.{n % 60}.{n % 250}.{n % 7}" if n % 3 else f"198.51.{n % 200}.{n % 250}"

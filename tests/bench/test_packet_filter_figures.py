@@ -112,16 +112,16 @@ def test_block_list_of_a_million(tmp_path: Path) -> None:
 
 def test_a_new_connection_costs_the_same_with_more_peers(lab: Lab) -> None:
     def policy(count: int) -> dict[str, object]:
-        peers = [NETWORKS["outside"].subnet4, *[f"10.{n >> 8}.{n & 255}.0/24" for n in range(count - 1)]]
+        peers = [NETWORKS["external"].subnet4, *[f"10.{n >> 8}.{n & 255}.0/24" for n in range(count - 1)]]
         return {"mailhost_services": [{"service": "smtp", "direction": "server", "peers": peers}]}
 
     def connections() -> float:
-        address = lab.address("mailhost", "outside", 4)
+        address = lab.address("mailhost", "external", 4)
         code = (
             "import socket,time\nt=time.monotonic()\n"
             f"for _ in range(1500):\n    socket.create_connection(({address!r}, 25), 3).close()\nprint(time.monotonic()-t)"
         )
-        return float(lab.run("outside", ["python3", "-c", code]).stdout)
+        return float(lab.run("external", ["python3", "-c", code]).stdout)
 
     # Postfix would be measured, not the packet filter; a listener that only accepts is quicker and steadier.
     accept = "import socket\ns=socket.create_server(('',25),backlog=4096)\nwhile True: s.accept()[0].close()"

@@ -9,7 +9,7 @@ PREFIX = "mailhost-lab"
 
 CONTROLLER4 = "198.51.100.65"
 CONTROLLER6 = "2001:db8:200::1"
-"""The controller's own address, from which Ansible reaches the mail host: the bridge of the inside network."""
+"""The controller's own address, from which Ansible reaches the mail host: the bridge of the internal network."""
 
 UNREACHABLE = "198.51.100.253"
 """An address in neither network; the hosts have no default route."""
@@ -79,9 +79,9 @@ NETWORKS = {
     network.name: network
     for network in (
         Network(
-            "outside", "198.51.100.0/26", "2001:db8:100::/64", "198.51.100.1", "2001:db8:100::1", "02:00:c6:33:64:01"
+            "external", "198.51.100.0/26", "2001:db8:100::/64", "198.51.100.1", "2001:db8:100::1", "02:00:c6:33:64:01"
         ),
-        Network("inside", "198.51.100.64/26", "2001:db8:200::/64", CONTROLLER4, CONTROLLER6, "02:00:c6:33:64:65"),
+        Network("internal", "198.51.100.64/26", "2001:db8:200::/64", CONTROLLER4, CONTROLLER6, "02:00:c6:33:64:65"),
     )
 }
 
@@ -92,8 +92,8 @@ HOSTS = {
             "mailhost",
             "mail.example",
             (
-                Port("outside", "198.51.100.10", "2001:db8:100::10", "02:00:c6:33:64:10"),
-                Port("inside", "198.51.100.74", "2001:db8:200::10", "02:00:c6:33:64:74"),
+                Port("external", "198.51.100.10", "2001:db8:100::10", "02:00:c6:33:64:10"),
+                Port("internal", "198.51.100.74", "2001:db8:200::10", "02:00:c6:33:64:74"),
             ),
             mail=True,
             group="mailhosts",
@@ -102,8 +102,8 @@ HOSTS = {
             "messaging",
             "messaging.example",
             (
-                Port("outside", "198.51.100.11", "2001:db8:100::11", "02:00:c6:33:64:11"),
-                Port("inside", "198.51.100.75", "2001:db8:200::11", "02:00:c6:33:64:75"),
+                Port("external", "198.51.100.11", "2001:db8:100::11", "02:00:c6:33:64:11"),
+                Port("internal", "198.51.100.75", "2001:db8:200::11", "02:00:c6:33:64:75"),
             ),
             mail=False,
             group="messaging_hosts",
@@ -113,8 +113,8 @@ HOSTS = {
             "postfix",
             "postfix.example",
             (
-                Port("outside", "198.51.100.12", "2001:db8:100::12", "02:00:c6:33:64:12"),
-                Port("inside", "198.51.100.76", "2001:db8:200::12", "02:00:c6:33:64:76"),
+                Port("external", "198.51.100.12", "2001:db8:100::12", "02:00:c6:33:64:12"),
+                Port("internal", "198.51.100.76", "2001:db8:200::12", "02:00:c6:33:64:76"),
             ),
             mail=True,
             group="postfix_hosts",
@@ -124,17 +124,17 @@ HOSTS = {
             "gateway",
             "gateway.example",
             (
-                Port("outside", "198.51.100.9", "2001:db8:100::9", "02:00:c6:33:64:09"),
-                Port("inside", "198.51.100.73", "2001:db8:200::9", "02:00:c6:33:64:73"),
+                Port("external", "198.51.100.9", "2001:db8:100::9", "02:00:c6:33:64:09"),
+                Port("internal", "198.51.100.73", "2001:db8:200::9", "02:00:c6:33:64:73"),
             ),
             mail=True,
             group="gateway_hosts",
             folders=("resolver", "mailboxes"),
         ),
         Host(
-            "outside",
-            "outside.example",
-            (Port("outside", "198.51.100.20", "2001:db8:100::20", "02:00:c6:33:64:20"),),
+            "external",
+            "external.example",
+            (Port("external", "198.51.100.20", "2001:db8:100::20", "02:00:c6:33:64:20"),),
             mail=False,
             extra4=("198.51.100.21",),
             extra6=("2001:db8:100::21",),
@@ -142,14 +142,14 @@ HOSTS = {
         Host(
             "remote",
             "remote.example",
-            (Port("outside", "198.51.100.30", "2001:db8:100::30", "02:00:c6:33:64:30"),),
+            (Port("external", "198.51.100.30", "2001:db8:100::30", "02:00:c6:33:64:30"),),
             mail=True,
             domains=("remote.example", "partner.example"),
         ),
         Host(
-            "inside",
-            "inside.example",
-            (Port("inside", "198.51.100.84", "2001:db8:200::84", "02:00:c6:33:64:84"),),
+            "internal",
+            "internal.example",
+            (Port("internal", "198.51.100.84", "2001:db8:200::84", "02:00:c6:33:64:84"),),
             mail=False,
         ),
     )
@@ -160,9 +160,9 @@ MESSAGING = HOSTS["messaging"]
 POSTFIX = HOSTS["postfix"]
 GATEWAY = HOSTS["gateway"]
 """Like postfix; for scenarios with both roles, which run beside those of the one."""
-OUTSIDE = HOSTS["outside"]
+EXTERNAL = HOSTS["external"]
 REMOTE = HOSTS["remote"]
-INSIDE = HOSTS["inside"]
+INTERNAL = HOSTS["internal"]
 STANDING = tuple(host for host in HOSTS.values() if not host.folders)
 """The hosts that are always there."""
 

@@ -9,7 +9,7 @@ import pytest
 
 from mailhost_lab.packets.probes import Lab, Probe
 
-SOURCES = [("outside", "outside"), ("inside", "inside")]
+SOURCES = [("external", "external"), ("internal", "internal")]
 OTHER_MAIL_PORTS = {"pop3": 110, "imap": 143, "imaps": 993, "pop3s": 995}
 
 
@@ -37,7 +37,7 @@ def test_ssh_is_left_alone(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_only_the_mail_server_opens_smtp_connections(lab: Lab, family: int) -> None:
-    remote = lab.address("remote", "outside", family)
+    remote = lab.address("remote", "external", family)
     users = ["postfix", "nobody", "root"]
     verdicts = lab.batch([Probe("mailhost", remote, 25, user=user, greeting=True) for user in users])
     assert verdicts[0] == "open"

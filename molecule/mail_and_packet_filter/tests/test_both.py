@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Harden = Callable[..., "Run"]
 
 PORTS = {"smtp": 25, "submissions": 465, "submission": 587, "imaps": 993, "imap": 143, "pop3": 110}
-OPEN = {("outside", name) for name in ("smtp", "submissions", "submission")}
-OPEN |= {("inside", name) for name in ("smtp", "submissions", "submission", "imaps")}
+OPEN = {("external", name) for name in ("smtp", "submissions", "submission")}
+OPEN |= {("internal", name) for name in ("smtp", "submissions", "submission", "imaps")}
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def policy() -> dict[str, Any]:
 
 def assert_packets(lab: Lab) -> None:
     """Every port is open to those for whom it is, and silent to all others; a blocked client gets nothing."""
-    asked = [(source, family, name) for source in ("outside", "inside") for family in (4, 6) for name in PORTS]
+    asked = [(source, family, name) for source in ("external", "internal") for family in (4, 6) for name in PORTS]
     probes = [Probe(source, GATEWAY.address(source, family), PORTS[name]) for source, family, name in asked]
-    blocked = Probe("outside", GATEWAY.address("outside", 4), 25, source="198.51.100.21")
+    blocked = Probe("external", GATEWAY.address("external", 4), 25, source="198.51.100.21")
     *found, dropped = lab.batch([*probes, blocked])
     wanted = ["open" if (source, name) in OPEN else "filtered" for source, _family, name in asked]
     assert dict(zip(asked, found)) == dict(zip(asked, wanted))
@@ -46,19 +46,19 @@ def assert_packets(lab: Lab) -> None:
 
 
 def assert_dialogues(lab: Lab) -> None:
-    """Who is inside or has logged in may send to anybody, and a stranger to us."""
+    """Internal and authenticated clients may relay, an external one sends to the host's domains alone."""
     stranger: dict[str, Any] = {"mail_from": "a@remote.example"}
     login: dict[str, Any] = {"mail_from": ANN[0], "login": ANN, "rcpt_to": ("b@remote.example",)}
     for family in (4, 6):
-        outside, inside = GATEWAY.address("outside", family), GATEWAY.address("inside", family)
+        external, internal = GATEWAY.address("external", family), GATEWAY.address("internal", family)
         talks = hold(
             lab,
             [
-                Dialogue("outside", outside, rcpt_to=("ann@mail.example",), **stranger),
-                Dialogue("outside", outside, rcpt_to=("b@remote.example",), **stranger),
-                Dialogue("outside", outside, dport=465, tls=True, **login),
-                Dialogue("outside", outside, dport=587, starttls=True, **login),
-                Dialogue("inside", inside, rcpt_to=("b@remote.example",), mail_from="clerk@mail.example"),
+                Dialogue("external", external, rcpt_to=("ann@mail.example",), **stranger),
+                Dialogue("external", external, rcpt_to=("b@remote.example",), **stranger),
+                Dialogue("external", external, dport=465, tls=True, **login),
+                Dialogue("external", external, dport=587, starttls=True, **login),
+                Dialogue("internal", internal, rcpt_to=("b@remote.example",), mail_from="clerk@mail.example"),
             ],
         )
         refused = "550 5.7.1 <b@remote.example>: Recipient address rejected: Relaying not permitted"
@@ -77,14 +77,14 @@ def test_packets_and_dialogues(lab: Lab) -> None:
 
 
 def test_only_postfix_sends_mail_and_it_arrives(lab: Lab, gateway: Postfix) -> None:
-    remote = REMOTE.address("outside", 4)
+    remote = REMOTE.address("external", 4)
     verdicts = lab.batch([Probe(GATEWAY.name, remote, 25, user=user, greeting=True) for user in ("postfix", "nobody")])
     assert verdicts[0] == "open"
     assert verdicts[1] in ("rejected", "filtered")
     gateway.clear()
     mail = Dialogue(
-        "inside",
-        GATEWAY.address("inside", 4),
+        "internal",
+        GATEWAY.address("internal", 4),
         mail_from=ANN[0],
         rcpt_to=("both@remote.example",),
         message="Subject: x\r\n\r\nx\r\n",
@@ -101,7 +101,7 @@ def test_a_change_of_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> N
     assert done.rc == 0, done
     tasks = [line["task"] for line in done.results if line["result"].get("changed")]
     assert len(tasks) == 2, tasks
-    gone = Probe("outside", GATEWAY.address("outside", 4), 25)
+    gone = Probe("external", GATEWAY.address("external", 4), 25)
     assert lab.batch([gone]) == ["filtered"]
     policy["mailhost_blocked_networks"].pop()
     back = harden(**policy)

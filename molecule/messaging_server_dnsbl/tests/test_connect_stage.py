@@ -26,7 +26,7 @@ CLIENTS = {
     "not listed": (letter("198.51.100.30"), "accepted"),
     "not listed, null sender": (letter("198.51.100.30", mail_from=""), "accepted"),
     "over IPv6": (letter("2001:db8:100::20"), "accepted"),
-    "inside": (letter("198.51.100.84", rcpt_to=("b@remote.example",)), "accepted"),
+    "internal": (letter("198.51.100.84", rcpt_to=("b@remote.example",)), "accepted"),
     "on 587": (letter("198.51.100.20", dport=587, login=USER, rcpt_to=("b@remote.example",)), "accepted"),
 }
 

@@ -47,14 +47,14 @@ def test_everybody_else_gets_in(verdicts: Callable[..., dict[str, str]], looked_
             "not listed": letter("198.51.100.30"),
             "the null sender": letter("198.51.100.30", mail_from=""),
             "listed and exempt": letter("198.51.100.21"),
-            "listed and inside": letter("198.51.100.84", rcpt_to=("b@remote.example",)),
-            "inside over IPv6": letter("2001:db8:200::84"),
+            "listed and internal": letter("198.51.100.84", rcpt_to=("b@remote.example",)),
+            "internal over IPv6": letter("2001:db8:200::84"),
             "over IPv6": letter("2001:db8:100::20"),
             "listed, on 587": letter("198.51.100.20", dport=587, login=USER, rcpt_to=("b@remote.example",)),
         }
     )
     assert set(found.values()) == {"accepted"}
-    # Two connections of one client; inside, exempt, and on 587 nobody is looked up.
+    # Two connections of one client; internal, exempt, and on 587 nobody is looked up.
     once = [(kind, "198.51.100.30", zone) for kind in ("A", "TXT") for zone in (CODES, GOOD)]
     assert looked_up() == sorted([*once, *once])
 

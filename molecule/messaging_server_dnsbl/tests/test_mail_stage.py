@@ -36,7 +36,7 @@ LISTED = {
         letter("198.51.100.20", helo="x|MAIL|tcp_intranet|a@b|l|postmaster@mail.example"),
         f"{TEXT}: user@mail.example",
     ),
-    "HELO has an address inside": (
+    "HELO has an internal address": (
         letter("198.51.100.20", helo="x|25|198.51.100.84|40000|SMTP"),
         f"{TEXT}: user@mail.example",
     ),
@@ -90,13 +90,13 @@ def test_each_list_is_asked_until_one_has_the_client(
 
 
 def never_asked() -> dict[str, Dialogue]:
-    """Return the dialogues of who is inside, or has logged in; at the strangers' address that both lists have."""
+    """Return the dialogues of internal and authenticated clients; at the external address that both lists have."""
     away: dict[str, Any] = {"login": USER, "rcpt_to": ("b@remote.example",)}
     return {
-        "inside": letter("198.51.100.84"),
-        "inside, relaying": letter("198.51.100.84", rcpt_to=("b@remote.example",)),
-        "inside over IPv6": letter("2001:db8:200::84"),
-        "inside to postmaster": letter("198.51.100.84", rcpt_to=("postmaster@mail.example",)),
+        "internal": letter("198.51.100.84"),
+        "internal, relaying": letter("198.51.100.84", rcpt_to=("b@remote.example",)),
+        "internal over IPv6": letter("2001:db8:200::84"),
+        "internal to postmaster": letter("198.51.100.84", rcpt_to=("postmaster@mail.example",)),
         "logged in on 25": letter("198.51.100.20", **away),
         "logged in on 25 after STARTTLS": letter("198.51.100.20", starttls=True, **away),
         "logged in on 587": letter("198.51.100.20", dport=587, **away),

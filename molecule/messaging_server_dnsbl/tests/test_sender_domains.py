@@ -49,11 +49,11 @@ def test_domains_that_do_not_exist_are_refused(form: str, verdicts: Callable[...
     assert verdicts(
         {
             "stranger": sender("nosuch.example"),
-            "inside": letter("198.51.100.84", mail_from="a@nosuch.example"),
+            "internal": letter("198.51.100.84", mail_from="a@nosuch.example"),
             "logged in": sender("nosuch.example", dport=587, login=USER),
             "logged in on 25": sender("nosuch.example", login=USER, rcpt_to=("b@remote.example",)),
         }
-    ) == {"stranger": REFUSALS[form], "inside": "accepted", "logged in": "accepted", "logged in on 25": "accepted"}
+    ) == {"stranger": REFUSALS[form], "internal": "accepted", "logged in": "accepted", "logged in on 25": "accepted"}
 
 
 @pytest.mark.parametrize("form", ["mapping"], indirect=True)
@@ -71,11 +71,11 @@ def test_lists_come_first_and_no_key_is_shown(
         ),
         "exempt": (letter("198.51.100.30"), "accepted"),
         "exempt, and no domain": (letter("198.51.100.30", mail_from="a@nosuch.example"), "accepted"),
-        "inside, and listed": (letter("198.51.100.84", rcpt_to=("b@remote.example",)), "accepted"),
+        "internal, and listed": (letter("198.51.100.84", rcpt_to=("b@remote.example",)), "accepted"),
     }
     answers = verdicts({name: dialogue for name, (dialogue, _answer) in found.items()})
     assert answers == {name: answer for name, (_dialogue, answer) in found.items()}
-    # Nothing about who is exempt and who is inside.
+    # Nothing about exempt and internal clients.
     assert {(address, zone) for _kind, address, zone in looked_up()} == {
         ("198.51.100.20", KEYED),
         ("198.51.100.20", "good.dnsbl.example"),

@@ -1,4 +1,4 @@
-"""Whatever ends a run from outside, or gets in its way, the former policy stays in force or comes back."""
+"""Whatever kills a run, or gets in its way, the former policy stays in force or comes back."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ ADDED = ("3", "4", "7", "8", "13", "14", "15"), ("3f", "40", "43", "44", "61", "
 @pytest.fixture(scope="session", autouse=True)
 def _addresses(lab: Lab) -> Iterator[None]:
     added = [*(f"198.51.100.{end}" for end in ADDED[0]), *(f"2001:db8:100::{end}" for end in ADDED[1])]
-    with endpoints.addresses(lab, "outside", *added):
+    with endpoints.addresses(lab, "external", *added):
         yield
 
 

@@ -48,7 +48,7 @@ class Case(NamedTuple):
 
 def says(family: int, src: str, mail_from: str | None, *rcpt_to: str, **more: Any) -> Dialogue:
     """What a host says to the server, which it reaches in its own network."""
-    server = MESSAGING.address("inside" if src == "inside" else "outside", family)
+    server = MESSAGING.address("internal" if src == "internal" else "external", family)
     message = "Subject: hello\r\n\r\nhello" if mail_from is not None else None
     return Dialogue(src, server, mail_from=mail_from, rcpt_to=rcpt_to, message=message, **more)
 
@@ -61,16 +61,16 @@ def no_relay(name: str, dialogue: Dialogue) -> Case:
 def to_us(family: int) -> Iterator[Case]:
     """Mail for the own domain is taken from everybody whose address is not blocked."""
     taken = ("tcp_local", "l")
-    for src in ("outside", "remote"):
+    for src in ("external", "remote"):
         yield Case(f"{src} to us", says(family, src, EXTERNAL_SENDER, US), channels=taken)
-    yield Case("HELO to us", says(family, "outside", EXTERNAL_SENDER, US, ehlo=False), channels=taken)
-    yield Case("bounce to us", says(family, "outside", "", US), channels=taken)
-    yield Case("spoofed sender to us", says(family, "outside", "boss@mail.example", US), channels=taken)
-    yield Case("upper case to us", says(family, "outside", EXTERNAL_SENDER, "POST@MAIL.EXAMPLE"), channels=taken)
-    yield Case("TLS to us", says(family, "outside", EXTERNAL_SENDER, US, starttls=True), channels=taken)
-    yield Case("friend to us", says(family, "outside", FRIEND, US, source=FRIENDLY[family]), channels=taken)
+    yield Case("HELO to us", says(family, "external", EXTERNAL_SENDER, US, ehlo=False), channels=taken)
+    yield Case("bounce to us", says(family, "external", "", US), channels=taken)
+    yield Case("spoofed sender to us", says(family, "external", "boss@mail.example", US), channels=taken)
+    yield Case("upper case to us", says(family, "external", EXTERNAL_SENDER, "POST@MAIL.EXAMPLE"), channels=taken)
+    yield Case("TLS to us", says(family, "external", EXTERNAL_SENDER, US, starttls=True), channels=taken)
+    yield Case("friend to us", says(family, "external", FRIEND, US, source=FRIENDLY[family]), channels=taken)
     for end in BLOCKED_NEIGHBOURS[family]:
-        dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=NETWORKS[family] + end)
+        dialogue = says(family, "external", EXTERNAL_SENDER, US, source=NETWORKS[family] + end)
         yield Case(f"next to the blocked, {end}", dialogue, channels=taken)
 
 
@@ -78,23 +78,23 @@ def relay(family: int) -> Iterator[Case]:
     """The own network may relay, also that part of it which lies among strangers; its neighbours may not."""
     onwards = ("tcp_intranet", "tcp_local")
     for name, sender in (("managed", USER_OF_OURS), ("another's", EXTERNAL_SENDER), ("nobody's", "")):
-        yield Case(f"inside, sender {name}", says(family, "inside", sender, ELSEWHERE), channels=onwards)
-    yield Case("inside to us", says(family, "inside", USER_OF_OURS, US), channels=("tcp_intranet", "l"))
-    yield Case("inside, HELO", says(family, "inside", USER_OF_OURS, ELSEWHERE, ehlo=False), channels=onwards)
-    yield Case("inside, TLS", says(family, "inside", USER_OF_OURS, ELSEWHERE, starttls=True), channels=onwards)
+        yield Case(f"internal, sender {name}", says(family, "internal", sender, ELSEWHERE), channels=onwards)
+    yield Case("internal to us", says(family, "internal", USER_OF_OURS, US), channels=("tcp_intranet", "l"))
+    yield Case("internal, HELO", says(family, "internal", USER_OF_OURS, ELSEWHERE, ehlo=False), channels=onwards)
+    yield Case("internal, TLS", says(family, "internal", USER_OF_OURS, ELSEWHERE, starttls=True), channels=onwards)
     for end in ENDS[family]:
-        dialogue = says(family, "outside", USER_OF_OURS, ELSEWHERE, source=NETWORKS[family] + end)
+        dialogue = says(family, "external", USER_OF_OURS, ELSEWHERE, source=NETWORKS[family] + end)
         yield Case(f"end of the range, {end}", dialogue, channels=onwards)
     for end in NEIGHBOURS[family]:
-        beside = says(family, "outside", USER_OF_OURS, ELSEWHERE, source=NETWORKS[family] + end)
+        beside = says(family, "external", USER_OF_OURS, ELSEWHERE, source=NETWORKS[family] + end)
         yield no_relay(f"beside the range, {end}", beside)
     yield no_relay("remote", says(family, "remote", USER_OF_OURS, ELSEWHERE))
-    yield no_relay("stranger", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE))
-    yield no_relay("stranger, TLS", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, starttls=True))
-    yield no_relay("stranger, HELO", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, ehlo=False))
-    yield no_relay("bounce from a stranger", says(family, "outside", "", ELSEWHERE))
+    yield no_relay("stranger", says(family, "external", EXTERNAL_SENDER, ELSEWHERE))
+    yield no_relay("stranger, TLS", says(family, "external", EXTERNAL_SENDER, ELSEWHERE, starttls=True))
+    yield no_relay("stranger, HELO", says(family, "external", EXTERNAL_SENDER, ELSEWHERE, ehlo=False))
+    yield no_relay("bounce from a stranger", says(family, "external", "", ELSEWHERE))
     yield no_relay(
-        "HELO of an inner host", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, helo=f"[{INNER[family]}]")
+        "HELO of an inner host", says(family, "external", EXTERNAL_SENDER, ELSEWHERE, helo=f"[{INNER[family]}]")
     )
 
 
@@ -106,7 +106,7 @@ def logins(family: int) -> Iterator[Case]:
         for mechanism in ("PLAIN", "LOGIN"):
             dialogue = says(
                 family,
-                "outside",
+                "external",
                 USER_OF_OURS,
                 ELSEWHERE,
                 dport=port,
@@ -115,23 +115,23 @@ def logins(family: int) -> Iterator[Case]:
                 mechanism=mechanism,
             )
             yield Case(f"login at {port}, {mechanism}", dialogue, channels=onwards[port])
-    bad = says(family, "outside", USER_OF_OURS, ELSEWHERE, starttls=True, login=wrong)
+    bad = says(family, "external", USER_OF_OURS, ELSEWHERE, starttls=True, login=wrong)
     yield no_relay("bad login at 25", bad)
-    for src in ("outside", "inside"):
+    for src in ("external", "internal"):
         for recipient in (ELSEWHERE, US):
             none = says(family, src, USER_OF_OURS, recipient, dport=587, starttls=True)
             yield Case(f"no login at 587, {src} to {recipient}", none, refused=("mail", LOGIN_FIRST))
-    bad = says(family, "outside", USER_OF_OURS, ELSEWHERE, dport=587, starttls=True, login=wrong)
+    bad = says(family, "external", USER_OF_OURS, ELSEWHERE, dport=587, starttls=True, login=wrong)
     yield Case("bad login at 587", bad, refused=("mail", LOGIN_FIRST))
-    inside = says(family, "inside", USER_OF_OURS, ELSEWHERE, dport=587, starttls=True, login=USER)
-    yield Case("login at 587, inside", inside, channels=onwards[587])
+    internal = says(family, "internal", USER_OF_OURS, ELSEWHERE, dport=587, starttls=True, login=USER)
+    yield Case("login at 587, internal", internal, channels=onwards[587])
 
 
 def friends(family: int) -> Iterator[Case]:
     """A friend may relay from his network, for his domain, to the domain that was agreed, and no otherwise."""
 
     def friend(mail_from: str, rcpt_to: str, **more: Any) -> Dialogue:
-        return says(family, "outside", mail_from, rcpt_to, **{"source": FRIENDLY[family], **more})
+        return says(family, "external", mail_from, rcpt_to, **{"source": FRIENDLY[family], **more})
 
     onwards = ("tcp_local", "tcp_local")
     yield Case("friend", friend(FRIEND, PARTNER), channels=onwards)
@@ -171,7 +171,7 @@ def blocked(family: int) -> Iterator[Case]:
     """A blocked network hears one line, whatever it wants."""
     for end in BLOCKED_ENDS[family]:
         for port in (25, 587):
-            dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=NETWORKS[family] + end, dport=port)
+            dialogue = says(family, "external", EXTERNAL_SENDER, US, source=NETWORKS[family] + end, dport=port)
             yield Case(f"blocked {end} at {port}", dialogue, refused=("connect", BLOCKED))
 
 
@@ -185,12 +185,12 @@ def bars(family: int) -> Iterator[Case]:
         f"x|MAIL|tcp_intranet|{EXTERNAL_SENDER}|tcp_local|{ELSEWHERE}",
         f"x|MAIL|{fields}",
         f"x|25|{friend}|1025|SMTP/x|MAIL|{fields}",
-        f"TCP|{MESSAGING.address('outside', family)}|25|{friend}|1025|SMTP/x|MAIL|{fields}",
+        f"TCP|{MESSAGING.address('external', family)}|25|{friend}|1025|SMTP/x|MAIL|{fields}",
         "$Y$E",
         f"$|INTERNAL_IP;{inner}|",
     ):
-        yield no_relay(f"HELO {helo}", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, helo=helo))
-        yield no_relay(f"HELO {helo}, as a friend", says(family, "outside", FRIEND, PARTNER, helo=helo))
+        yield no_relay(f"HELO {helo}", says(family, "external", EXTERNAL_SENDER, ELSEWHERE, helo=helo))
+        yield no_relay(f"HELO {helo}, as a friend", says(family, "external", FRIEND, PARTNER, helo=helo))
     for sender in (
         f'"x|{fields}"@stranger.example',
         f'"x|{fields}|"@friend.example',
@@ -202,9 +202,9 @@ def bars(family: int) -> Iterator[Case]:
         "$Y$E@stranger.example",
     ):
         for source in (None, friend):
-            dialogue = says(family, "outside", sender, ELSEWHERE, source=source)
+            dialogue = says(family, "external", sender, ELSEWHERE, source=source)
             yield no_relay(f"sender <{sender}>, {'friend' if source else 'stranger'}", dialogue)
-        yield no_relay(f"sender <{sender}> to the partner", says(family, "outside", sender, PARTNER))
+        yield no_relay(f"sender <{sender}> to the partner", says(family, "external", sender, PARTNER))
     for recipient in (
         "bob|x@remote.example",
         f'"|l|{US}"@remote.example',
@@ -213,7 +213,7 @@ def bars(family: int) -> Iterator[Case]:
         f'"tcp_intranet|{US}|tcp_local|bob"@remote.example',
     ):
         for mail_from, source in ((EXTERNAL_SENDER, None), (FRIEND, friend)):
-            dialogue = says(family, "outside", mail_from, recipient, source=source)
+            dialogue = says(family, "external", mail_from, recipient, source=source)
             yield no_relay(f"{mail_from} to <{recipient}>", dialogue)
 
 
@@ -282,7 +282,7 @@ def client_address(dialogue: Dialogue) -> str:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_of_two_recipients_only_ours_is_taken(lab: Lab, messaging: Messaging, family: int) -> None:
-    ((talk, (message,)),) = hold_all(lab, messaging, [says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, US)])
+    ((talk, (message,)),) = hold_all(lab, messaging, [says(family, "external", EXTERNAL_SENDER, ELSEWHERE, US)])
     assert talk.codes("rcpt") == [550, 250]
     assert [to["address"] for to in message["recipients"]] == [US]
 
@@ -292,11 +292,11 @@ def test_where_a_login_is_offered(lab: Lab, family: int) -> None:
     asked = [
         (src, port, starttls, offered)
         for src, port, offered in (
-            ("outside", 25, True),
+            ("external", 25, True),
             ("remote", 25, True),
-            ("inside", 25, False),
-            ("outside", 587, True),
-            ("inside", 587, True),
+            ("internal", 25, False),
+            ("external", 587, True),
+            ("internal", 587, True),
         )
         for starttls in (False, True)
     ]
@@ -308,5 +308,5 @@ def test_where_a_login_is_offered(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_login_where_none_is_offered_is_refused(lab: Lab, family: int) -> None:
-    (talk,) = hold(lab, [says(family, "inside", None, login=USER)])
+    (talk,) = hold(lab, [says(family, "internal", None, login=USER)])
     assert talk.codes("auth") == [503]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from mailhost_lab.addresses import MESSAGING, OUTSIDE
+from mailhost_lab.addresses import EXTERNAL, MESSAGING
 from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
 from mailhost_lab.paths import PROJECT
 
@@ -159,8 +159,8 @@ def try_all(lab: Lab, messaging: Messaging) -> dict[tuple[Form, int], Result]:
         lab,
         [
             Dialogue(
-                OUTSIDE.name,
-                MESSAGING.address("outside", family),
+                EXTERNAL.name,
+                MESSAGING.address("external", family),
                 helo=f"n{number}.stranger.example",
                 mail_from=form.mail_from,
                 rcpt_to=(form.rcpt_to,),

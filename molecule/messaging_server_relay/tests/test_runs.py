@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from mailhost_lab.addresses import INSIDE, MESSAGING, OUTSIDE
+from mailhost_lab.addresses import EXTERNAL, INTERNAL, MESSAGING
 from mailhost_lab.mail.dialogues import Dialogue, hold
 
 if TYPE_CHECKING:
@@ -28,14 +28,14 @@ HARMLESS = ("test", "version", "cnbuild -noimage_file")
 
 def says(src: str, rcpt_to: str, *, family: int = 4, **more: Any) -> Dialogue:
     """What a host says to the server, up to its recipient."""
-    server = MESSAGING.address("inside" if src == INSIDE.name else "outside", family)
+    server = MESSAGING.address("internal" if src == INTERNAL.name else "external", family)
     return Dialogue(src, server, **{"mail_from": "eve@stranger.example", "rcpt_to": (rcpt_to,), **more})
 
 
 def friend(family: int = 4) -> Dialogue:
     """What the friend may."""
     source = "198.51.100.21" if family == 4 else "2001:db8:100::21"
-    return says(OUTSIDE.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
+    return says(EXTERNAL.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
 
 
 def ends(lab: Lab, *dialogues: Dialogue) -> list[str]:
@@ -82,7 +82,7 @@ def test_a_policy_test_that_fails_stops_the_run(lab: Lab, stopped: Apply, policy
     # The trace has the probe and the entry that decided.
     assert f"tcp_local|sales@agency.example|tcp_local|{ELSEWHERE}" in done.message
     assert "ORIG_SEND_ACCESS" in done.message
-    assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
+    assert ends(lab, says(EXTERNAL.name, ELSEWHERE)) == [NO_RELAY]
 
 
 def test_an_entry_that_opens_the_relay_stops_the_run(lab: Lab, stopped: Apply) -> None:
@@ -94,7 +94,7 @@ def test_an_entry_that_opens_the_relay_stops_the_run(lab: Lab, stopped: Apply) -
     assert re.search("stranger [0-9.]+: plain: relayed to channel tcp_local; the policy says: ", done.message)
     # The trace has the entry to blame.
     assert entry[0] in done.message
-    assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
+    assert ends(lab, says(EXTERNAL.name, ELSEWHERE)) == [NO_RELAY]
 
 
 @pytest.fixture(scope="module")
@@ -106,12 +106,12 @@ def first(messaging: Messaging) -> dict[str, str]:
 def test_a_long_list_goes_to_the_general_database(
     lab: Lab, messaging: Messaging, apply: Apply, first: dict[str, str]
 ) -> None:
-    inside, blocked = ([f"{net}.{last}" for last in range(1, 240, 2)] for net in ("192.0.2", "203.0.113"))
+    internal, blocked = ([f"{net}.{last}" for last in range(1, 240, 2)] for net in ("192.0.2", "203.0.113"))
     done = apply(
-        mailhost_internal_networks=[*inside, "198.51.100.84", "2001:db8:200::84"],
+        mailhost_internal_networks=[*internal, "198.51.100.84", "2001:db8:200::84"],
         messaging_server_blocked_networks=[*blocked, "198.51.100.4"],
         mailhost_policy_tests=[
-            {"client": inside[-1], "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "accept"},
+            {"client": internal[-1], "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "accept"},
             {"client": "192.0.2.2", "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "reject"},
             {"client": blocked[-1], "mail_from": US, "rcpt_to": US, "expect": "reject"},
         ],
@@ -120,19 +120,19 @@ def test_a_long_list_goes_to_the_general_database(
     general, mappings = messaging.read("general.txt"), messaging.read("mappings")
     assert general.startswith(first["general.txt"]), "what others had in the file is there no more"
     own = general[len(first["general.txt"]) :].split()
-    for address in (*inside, *blocked, "198.51.100.84", "198.51.100.4"):
+    for address in (*internal, *blocked, "198.51.100.84", "198.51.100.4"):
         assert sum(word.endswith(f"|{address}") for word in own) == 1
     for start in ("192.0.2.", "203.0.113.", "198.51.100.84", "198.51.100.4"):
         assert start not in mappings
     assert ends(
         lab,
-        says(INSIDE.name, ELSEWHERE),
-        says(INSIDE.name, ELSEWHERE, family=6),
-        says(OUTSIDE.name, US, source="198.51.100.4"),
+        says(INTERNAL.name, ELSEWHERE),
+        says(INTERNAL.name, ELSEWHERE, family=6),
+        says(EXTERNAL.name, US, source="198.51.100.4"),
         # What the lists have no more.
-        says(OUTSIDE.name, ELSEWHERE, source="198.51.100.13"),
-        says(OUTSIDE.name, US, source="198.51.100.7"),
-        says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
+        says(EXTERNAL.name, ELSEWHERE, source="198.51.100.13"),
+        says(EXTERNAL.name, US, source="198.51.100.7"),
+        says(EXTERNAL.name, US, source="2001:db8:100::40", family=6),
     ) == ["accepted", "accepted", BLOCKED, NO_RELAY, "accepted", "accepted"]
 
 
@@ -140,10 +140,10 @@ def test_what_leaves_the_inventory_leaves_the_server(
     lab: Lab, messaging: Messaging, apply: Apply, policy: dict[str, Any], first: dict[str, str]
 ) -> None:
     asked = [
-        *(says(INSIDE.name, ELSEWHERE, family=family) for family in (4, 6)),
+        *(says(INTERNAL.name, ELSEWHERE, family=family) for family in (4, 6)),
         *(friend(family) for family in (4, 6)),
-        says(OUTSIDE.name, US, source="198.51.100.4"),
-        says(OUTSIDE.name, US, source="2001:db8:100::40", family=6),
+        says(EXTERNAL.name, US, source="198.51.100.4"),
+        says(EXTERNAL.name, US, source="2001:db8:100::40", family=6),
     ]
     kept = [one for one in policy["mailhost_internal_networks"] if one != "198.51.100.64/26"]
     done = apply(

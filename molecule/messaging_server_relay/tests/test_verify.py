@@ -1,4 +1,4 @@
-"""The playbook verify looks at the host from outside, in both families, before and after the role was there."""
+"""The playbook verify looks at the host from another one, in both families, before and after the role was there."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def test_check_mode_asks_the_same(policy: dict[str, Any]) -> None:
 
 
 def test_from_inside_relay_is_not_asked_for(policy: dict[str, Any]) -> None:
-    inner = MESSAGING.address("inside", 4)
-    _run, points = verify(policy, mailhost_verify_from="inside", mailhost_verify_addresses=[inner])
+    inner = MESSAGING.address("internal", 4)
+    _run, points = verify(policy, mailhost_verify_from="internal", mailhost_verify_addresses=[inner])
     verdict, told = points[inner, "relay"]
     assert verdict == "skipped"
     assert told.startswith("asked from inside (198.51.100.84 is in mailhost_internal_networks): says nothing about")

@@ -61,7 +61,10 @@ def test_everything_of_ours_leaves_and_nothing_else(lab: Lab, harden: Step, step
     assert files(lab) == on_disk
     assert units(lab) == ""
     step(changed=False, packet_filter_state="absent")
-    assert lab.batch([Probe("outside", lab.address("mailhost", "outside", f), 143) for f in (4, 6)]) == ["open", "open"]
+    assert lab.batch([Probe("external", lab.address("mailhost", "external", f), 143) for f in (4, 6)]) == [
+        "open",
+        "open",
+    ]
 
 
 def test_what_others_keep_beside_our_files_stays(lab: Lab, harden: Step) -> None:

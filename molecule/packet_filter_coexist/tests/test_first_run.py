@@ -40,7 +40,7 @@ class Session:
 
     def __init__(self, lab: Lab, name: str) -> None:
         self.lab, self.folder = lab, f"/run/{name}"
-        self.server = lab.address("remote", "outside", 4)
+        self.server = lab.address("remote", "external", 4)
         start = 'mkdir "$2"; python3 -c "$0" "$1" "$2" > "$2/log" 2>&1 < /dev/null &'
         lab.run("mailhost", ["sh", "-c", start, POP3_CLIENT, self.server, self.folder])
         until("the session is open", lambda: self.got("greeting"))

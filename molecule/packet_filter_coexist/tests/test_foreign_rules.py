@@ -79,8 +79,8 @@ def test_foreign_rules_survive(lab: Lab, foreign: PacketFilter, step: Step, vari
 
 def test_bans_win_over_our_rules(lab: Lab) -> None:
     for family, banned in ((4, "198.51.100.21"), (6, "2001:db8:100::21")):
-        target = lab.address("mailhost", "outside", family)
-        probes = [Probe("outside", target, 25, source=banned), Probe("outside", target, 25, greeting=True)]
+        target = lab.address("mailhost", "external", family)
+        probes = [Probe("external", target, 25, source=banned), Probe("external", target, 25, greeting=True)]
         assert lab.batch(probes) == ["rejected", "open"]
 
 

@@ -68,7 +68,7 @@ def test_a_ban_below_an_accept_does_not_lead_us_below_it(
     foreign("iptables -A INPUT -p tcp --dport 22 -j f2b-sshd", "iptables -D INPUT -p tcp --dport 22 -j f2b-sshd")
     run = harden(**CLOSED)
     assert run.rc == 0, str(run)
-    assert lab.batch([Probe("outside", lab.address("mailhost", "outside", 4), 110)]) == ["filtered"]
+    assert lab.batch([Probe("external", lab.address("mailhost", "external", 4), 110)]) == ["filtered"]
     again = harden(**CLOSED)
     assert not again.changed
     assert "come behind the jump to MAILHOST-IN" in again.stdout

@@ -21,7 +21,7 @@ POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
 LISTENERS = {
     "mailhost": (465, 587, 2525, 2526, 4190, 8080),
     "remote": (465, 587, 2525, 4190, 8080),
-    "inside": (110, 4190),
+    "internal": (110, 4190),
 }
 
 

@@ -24,14 +24,14 @@ NEIGHBOURS = {4: ("198.51.100.31", "198.51.100.44"), 6: ("2001:db8:100:0:a::5", 
 @pytest.fixture(scope="module", autouse=True)
 def _sources(lab: Lab) -> Iterator[None]:
     every = [address for table in (BLOCKED, NEIGHBOURS) for family in (4, 6) for address in table[family]]
-    with endpoints.addresses(lab, "outside", *every):
+    with endpoints.addresses(lab, "external", *every):
         yield
 
 
 def verdicts(lab: Lab, family: int, sources: tuple[str, ...], port: int) -> list[str | None]:
     """Connect from each source."""
-    target = lab.address("mailhost", "outside", family)
-    return lab.batch([Probe("outside", target, port, source=source) for source in sources])
+    target = lab.address("mailhost", "external", family)
+    return lab.batch([Probe("external", target, port, source=source) for source in sources])
 
 
 @pytest.mark.parametrize("port", [25, 2525])

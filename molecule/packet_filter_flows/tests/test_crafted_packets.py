@@ -27,7 +27,7 @@ UNANSWERED = {
     "SYN-ACK from a mail server": ("SA", 25, UNUSED),
     "ACK from a mail server": ("A", 25, UNUSED),
     "FIN from a mail server": ("FA", 25, UNUSED),
-    # As if they were replies to the flow of a POP3 client (F5); outside is not even its peer.
+    # As if they were replies to the flow of a POP3 client (F5); `external` is not even its peer.
     "SYN from a POP3 server": ("S", 110, PLAIN),
     "SYN-ACK from a POP3 server": ("SA", 110, UNUSED),
 }
@@ -46,8 +46,8 @@ ANSWERED = {
 
 
 def craft(lab: Lab, family: int, flags: str, sport: int | None, port: int) -> Craft:
-    """Return a packet from outside."""
-    return Craft("outside", lab.address("mailhost", "outside", family), port, sport, flags)
+    """Return a packet from `external`."""
+    return Craft("external", lab.address("mailhost", "external", family), port, sport, flags)
 
 
 @pytest.mark.parametrize("family", [4, 6])

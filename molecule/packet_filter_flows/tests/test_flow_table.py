@@ -19,7 +19,7 @@ REFUSED = {"filtered", "rejected"}
 
 @dataclass(frozen=True)
 class Try:
-    """One attempt; `second` takes the further address of `outside` as the source."""
+    """One attempt; `second` takes the further address of `external` as the source."""
 
     src: str
     dst: str
@@ -34,7 +34,7 @@ class Try:
 
     def probe(self, lab: Lab, family: int, *, greeting: bool) -> Probe:
         """Return the connection to open."""
-        network = "inside" if "inside" in (self.src, self.dst) else "outside"
+        network = "internal" if "internal" in (self.src, self.dst) else "external"
         host = lab.hosts[self.src]
         source = (host.extra4 if family == 4 else host.extra6)[0] if self.second else None
         target = lab.address(self.dst, network, family)
@@ -46,53 +46,53 @@ TLS = {993, 995}
 
 OPEN = [
     # F1: everybody hands mail to us.
-    Try("outside", "mailhost", 25),
-    Try("outside", "mailhost", 25, second=True),
-    Try("outside", "mailhost", 25, sport=1024),
-    Try("outside", "mailhost", 25, sport=65535),
+    Try("external", "mailhost", 25),
+    Try("external", "mailhost", 25, second=True),
+    Try("external", "mailhost", 25, sport=1024),
+    Try("external", "mailhost", 25, sport=65535),
     Try("remote", "mailhost", 25),
-    Try("inside", "mailhost", 25),
+    Try("internal", "mailhost", 25),
     # F2: we deliver to other mail servers.
     Try("mailhost", "remote", 25, user="postfix"),
     # F3, F4: one address fetches mail by POP3.
-    Try("outside", "mailhost", 110),
+    Try("external", "mailhost", 110),
     # F5: we fetch mail from one server, whoever the user is.
     Try("mailhost", "remote", 110),
     Try("mailhost", "remote", 110, user="nobody"),
     # A network of peers.
-    Try("inside", "mailhost", 143),
+    Try("internal", "mailhost", 143),
     # A port without a name.
-    Try("outside", "mailhost", 2525),
-    Try("inside", "mailhost", 2525),
+    Try("external", "mailhost", 2525),
+    Try("internal", "mailhost", 2525),
     Try("mailhost", "remote", 2525, user="nobody"),
     # One of more than fifty peers.
-    Try("outside", "mailhost", 4190, second=True),
+    Try("external", "mailhost", 4190, second=True),
     Try("mailhost", "remote", 4190),
     # Not mail: left to the host, in both directions and whatever the source port.
-    *(Try(src, "mailhost", port) for src in ("outside", "inside") for port in (22, 8080)),
+    *(Try(src, "mailhost", port) for src in ("external", "internal") for port in (22, 8080)),
     *(Try("mailhost", "remote", port) for port in (22, 8080)),
-    Try("outside", "mailhost", 22, sport=993),
-    Try("outside", "mailhost", 22, sport=4190),
-    Try("outside", "mailhost", 22, sport=2525),
+    Try("external", "mailhost", 22, sport=993),
+    Try("external", "mailhost", 22, sport=4190),
+    Try("external", "mailhost", 22, sport=2525),
 ]
 
 CLOSED = [
     # F1, F2, F3: clients come from unprivileged ports.
-    *(Try("outside", "mailhost", port, sport=1023) for port in (25, 110, 2525)),
+    *(Try("external", "mailhost", port, sport=1023) for port in (25, 110, 2525)),
     # F2: the mail server alone opens connections to port 25.
     Try("mailhost", "remote", 25, user="nobody"),
     Try("mailhost", "remote", 25, user="root"),
     # F4, F5: the peers of a flow, and nobody else.
-    Try("outside", "mailhost", 110, second=True),
+    Try("external", "mailhost", 110, second=True),
     Try("remote", "mailhost", 110),
-    Try("inside", "mailhost", 110),
-    Try("mailhost", "inside", 110),
-    Try("outside", "mailhost", 143),
-    Try("outside", "mailhost", 4190),
-    Try("inside", "mailhost", 4190),
-    Try("mailhost", "inside", 4190),
+    Try("internal", "mailhost", 110),
+    Try("mailhost", "internal", 110),
+    Try("external", "mailhost", 143),
+    Try("external", "mailhost", 4190),
+    Try("internal", "mailhost", 4190),
+    Try("mailhost", "internal", 4190),
     # What nobody declared, in both directions.
-    *(Try(src, "mailhost", port) for src in ("outside", "inside") for port in (465, 587, 993, 995)),
+    *(Try(src, "mailhost", port) for src in ("external", "internal") for port in (465, 587, 993, 995)),
     *(Try("mailhost", "remote", port, user) for port in (143, 465, 587, 993, 995) for user in ("root", "postfix")),
 ]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def handshake(lab: Lab, client: str, server: str, family: int, user: str) -> list[tuple[str, str]]:
     """Connect to port 25 under a capture on the mail host; return the flags of the first packets and their way."""
-    managed, theirs = (lab.address(name, "outside", family) for name in (client, server))
+    managed, theirs = (lab.address(name, "external", family) for name in (client, server))
     with lab.capture("mailhost", f"host {managed} and host {theirs} and tcp port 25", interface="eth0") as shown:
         assert lab.probe(client, theirs, 25, user=user, greeting=True) == "open"
     ways = {(managed, theirs): "to port 25", (theirs, managed): "from port 25"}
@@ -33,7 +33,7 @@ EXPECTED = [("S", "to port 25"), ("S.", "from port 25"), (".", "to port 25")]
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_client_to_our_server(lab: Lab, family: int) -> None:
-    assert handshake(lab, "outside", "mailhost", family, "nobody") == EXPECTED
+    assert handshake(lab, "external", "mailhost", family, "nobody") == EXPECTED
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -93,7 +93,7 @@ def icmp_errors_unwanted(lab: Lab, family: int) -> Iterator[None]:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_unreachable_ends_the_attempt(lab: Lab, family: int) -> None:
-    target = lab.address("remote", "outside", family)
+    target = lab.address("remote", "external", family)
     answer = "icmp-host-unreachable" if family == 4 else "icmp6-addr-unreachable"
     refusal = ("INPUT", "-p", "tcp", "--dport", "2525", "-j", "REJECT", "--reject-with", answer)
     # remote's own rules refuse; appending is enough as it has no others.
@@ -107,9 +107,9 @@ def test_path_mtu_is_learned(lab: Lab, family: int, mtu: int) -> None:
     # An address of its own for every run: the host remembers for ten minutes.
     [number] = random.sample(range(45, 63), 1)
     peer = f"198.51.100.{number}" if family == 4 else f"2001:db8:100:0:e::{number}"
-    target = lab.address("mailhost", "outside", family)
-    with endpoints.addresses(lab, "outside", peer), icmp_errors_unwanted(lab, family):
-        said = lab.run("outside", ["python3", "-c", TOO_BIG, target, str(mtu), peer]).stdout
+    target = lab.address("mailhost", "external", family)
+    with endpoints.addresses(lab, "external", peer), icmp_errors_unwanted(lab, family):
+        said = lab.run("external", ["python3", "-c", TOO_BIG, target, str(mtu), peer]).stdout
         learned = lab.run("mailhost", ["ip", f"-{family}", "route", "get", peer]).stdout
     assert said.startswith("250"), "the session goes on"
     assert f"mtu {mtu}" in learned

@@ -31,15 +31,15 @@ class Held:
 
 
 STAYS = [
-    Held("outside", "mailhost", 25, "NOOP", "250"),
-    Held("inside", "mailhost", 25, "NOOP", "250"),
-    Held("inside", "mailhost", 143, "a NOOP", "a OK"),
-    Held("outside", "mailhost", 2525, "NOOP", "250"),
+    Held("external", "mailhost", 25, "NOOP", "250"),
+    Held("internal", "mailhost", 25, "NOOP", "250"),
+    Held("internal", "mailhost", 143, "a NOOP", "a OK"),
+    Held("external", "mailhost", 2525, "NOOP", "250"),
     Held("mailhost", "remote", 25, "NOOP", "250", "postfix"),
-    Held("outside", "mailhost", 8080, "NOOP", "250"),
+    Held("external", "mailhost", 8080, "NOOP", "250"),
 ]
 ENDS = [
-    Held("outside", "mailhost", 110, "CAPA", "+OK"),
+    Held("external", "mailhost", 110, "CAPA", "+OK"),
     Held("mailhost", "remote", 110, "CAPA", "+OK"),
     Held("mailhost", "remote", 2525, "NOOP", "250"),
 ]
@@ -62,7 +62,7 @@ def sessions(lab: Lab) -> Iterator[dict[tuple[Held, int], endpoints.Session]]:
     with ExitStack() as stack:
         opened = {}
         for held in (*STAYS, *ENDS):
-            network = "inside" if held.src == "inside" else "outside"
+            network = "internal" if held.src == "internal" else "external"
             for family in (4, 6):
                 target = lab.address(held.dst, network, family)
                 session = stack.enter_context(endpoints.session(lab, held.src, target, held.port, user=held.user))
@@ -116,16 +116,16 @@ def test_session_is_dead(after: After, held: Held, family: int) -> None:
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.usefixtures("after")
 def test_new_connections_follow_the_new_policy(lab: Lab, family: int) -> None:
-    managed, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
-    second = lab.hosts["outside"].extra4 if family == 4 else lab.hosts["outside"].extra6
+    managed, remote = (lab.address(name, "external", family) for name in ("mailhost", "remote"))
+    second = lab.hosts["external"].extra4 if family == 4 else lab.hosts["external"].extra6
     opened = [
-        Probe("outside", managed, 25, greeting=True),
-        Probe("outside", managed, 587, greeting=True),
-        Probe("outside", managed, 110, source=second[0], greeting=True),
+        Probe("external", managed, 25, greeting=True),
+        Probe("external", managed, 587, greeting=True),
+        Probe("external", managed, 110, source=second[0], greeting=True),
     ]
     refused = [
-        Probe("outside", managed, 110),
-        Probe("outside", managed, 4190, source=second[0]),
+        Probe("external", managed, 110),
+        Probe("external", managed, 4190, source=second[0]),
         Probe("mailhost", remote, 110),
         Probe("mailhost", remote, 2525),
         Probe("mailhost", remote, 4190),

@@ -21,8 +21,8 @@ LINES = [f"{number} {hashlib.sha256(str(number).encode()).hexdigest()}" for numb
 SEND = """
 import smtplib, sys
 server, recipient = sys.argv[1:]
-with smtplib.SMTP(server, 25, "outside.example", timeout=20) as session:
-    refused = session.sendmail("tester@outside.example", [recipient], sys.stdin.read())
+with smtplib.SMTP(server, 25, "external.example", timeout=20) as session:
+    refused = session.sendmail("tester@external.example", [recipient], sys.stdin.read())
 print(len(refused), "refused")
 """
 
@@ -51,7 +51,7 @@ def _mailboxes(lab: Lab) -> Iterator[None]:
 
 def letter(subject: str) -> str:
     """Return the message under a subject."""
-    return "\n".join([f"Subject: {subject}", "From: tester@outside.example", "", *LINES, ""])
+    return "\n".join([f"Subject: {subject}", "From: tester@external.example", "", *LINES, ""])
 
 
 def literal(address: str) -> str:
@@ -73,14 +73,14 @@ def fetched(lab: Lab, client: str, server: str, subject: str) -> list[str]:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_mail_comes_in_and_is_fetched(lab: Lab, family: int) -> None:
-    managed, subject = lab.address("mailhost", "outside", family), f"in by IPv{family}"
-    sent = lab.run("outside", ["python3", "-c", SEND, managed, literal(managed)], data=letter(subject))
+    managed, subject = lab.address("mailhost", "external", family), f"in by IPv{family}"
+    sent = lab.run("external", ["python3", "-c", SEND, managed, literal(managed)], data=letter(subject))
     assert sent.stdout.strip() == "0 refused"
-    assert fetched(lab, "outside", managed, subject) == LINES
+    assert fetched(lab, "external", managed, subject) == LINES
 
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_mail_goes_out_and_is_fetched_there(lab: Lab, family: int) -> None:
-    theirs, subject = lab.address("remote", "outside", family), f"out by IPv{family}"
+    theirs, subject = lab.address("remote", "external", family), f"out by IPv{family}"
     lab.run("mailhost", ["sendmail", "-f", "root@mail.example", literal(theirs)], data=letter(subject))
     assert fetched(lab, "mailhost", theirs, subject) == LINES

@@ -54,8 +54,8 @@ def _foreign_rules(lab: Lab) -> Iterator[None]:
 @pytest.mark.usefixtures("_foreign_rules")
 def test_a_change_and_what_it_leaves(lab: Lab, harden: Callable[..., int]) -> None:
     before = {family: foreign_lines(lab, family) for family in PROGRAMS}
-    managed = {family: lab.address("mailhost", "outside", family) for family in PROGRAMS}
-    second = {4: lab.hosts["outside"].extra4[0], 6: lab.hosts["outside"].extra6[0]}
+    managed = {family: lab.address("mailhost", "external", family) for family in PROGRAMS}
+    second = {4: lab.hosts["external"].extra4[0], 6: lab.hosts["external"].extra6[0]}
     changed = {
         "packet_filter_management_networks": list(second.values()),
         "packet_filter_host_flows": [
@@ -65,18 +65,18 @@ def test_a_change_and_what_it_leaves(lab: Lab, harden: Callable[..., int]) -> No
         ],
     }
     with ExitStack() as stack:
-        stay = [stack.enter_context(endpoints.session(lab, "outside", managed[family], 25)) for family in PROGRAMS]
+        stay = [stack.enter_context(endpoints.session(lab, "external", managed[family], 25)) for family in PROGRAMS]
         assert harden(**changed) == 1
         assert ["250" in session.say("NOOP") for session in stay] == [True, True]
     assert {family: foreign_lines(lab, family) for family in PROGRAMS} == before
     for family in PROGRAMS:
-        remote = lab.address("remote", "outside", family)
+        remote = lab.address("remote", "external", family)
         probes = [
-            Probe("outside", managed[family], 22, source=second[family], greeting=True),
-            Probe("outside", managed[family], 8080, greeting=True),
+            Probe("external", managed[family], 22, source=second[family], greeting=True),
+            Probe("external", managed[family], 8080, greeting=True),
             Probe("mailhost", remote, 8080, greeting=True),
             Probe("mailhost", remote, 53, greeting=True),
-            Probe("outside", managed[family], 22),
+            Probe("external", managed[family], 22),
             Probe("mailhost", remote, 80),
             Probe("mailhost", remote, 443),
         ]

@@ -16,17 +16,17 @@ REFUSED = {"filtered", "rejected"}
 
 # Source, whether its further address is meant, port of the mail host.
 OPEN_IN = [
-    ("outside", False, 25),
-    ("outside", True, 25),
-    ("inside", False, 25),
-    ("inside", False, 143),
-    ("outside", False, 22),  # a management network
+    ("external", False, 25),
+    ("external", True, 25),
+    ("internal", False, 25),
+    ("internal", False, 143),
+    ("external", False, 22),  # a management network
 ]
 CLOSED_IN = [
-    ("outside", True, 22),
+    ("external", True, 22),
     ("remote", False, 22),
-    *(("outside", False, port) for port in (80, 110, 143, 587, 993, 995, 2525, 8080)),
-    *(("inside", False, port) for port in (80, 110, 587, 993, 8080)),
+    *(("external", False, port) for port in (80, 110, 143, 587, 993, 995, 2525, 8080)),
+    *(("internal", False, port) for port in (80, 110, 587, 993, 8080)),
 ]
 
 # User, port of remote.
@@ -38,7 +38,7 @@ def verdicts_in(lab: Lab, family: int, table: list[tuple[str, bool, int]], *, gr
     """Connect to the mail host."""
     probes = []
     for src, second, port in table:
-        target = lab.address("mailhost", "inside" if src == "inside" else "outside", family)
+        target = lab.address("mailhost", "internal" if src == "internal" else "external", family)
         extra = lab.hosts[src].extra4 if family == 4 else lab.hosts[src].extra6
         probes.append(Probe(src, target, port, source=extra[0] if second else None, greeting=greeting))
     return lab.batch(probes)
@@ -46,7 +46,7 @@ def verdicts_in(lab: Lab, family: int, table: list[tuple[str, bool, int]], *, gr
 
 def verdicts_out(lab: Lab, family: int, table: list[tuple[str, int]], *, greeting: bool) -> list[str | None]:
     """Connect to the remote host."""
-    remote = lab.address("remote", "outside", family)
+    remote = lab.address("remote", "external", family)
     return lab.batch([Probe("mailhost", remote, port, user=user, greeting=greeting) for user, port in table])
 
 
@@ -76,11 +76,11 @@ def test_closed_out(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_datagrams(lab: Lab, family: int) -> None:
-    managed, remote = (lab.address(name, "outside", family) for name in ("mailhost", "remote"))
+    managed, remote = (lab.address(name, "external", family) for name in ("mailhost", "remote"))
     outgoing = endpoints.ask_udp(lab, "mailhost", [(remote, port, 0) for port in (53, 123, 5353)])
-    incoming = endpoints.ask_udp(lab, "outside", [(managed, port, 0) for port in (53, 5353)])
+    incoming = endpoints.ask_udp(lab, "external", [(managed, port, 0) for port in (53, 5353)])
     # As if they were answers to the client flows.
-    answers = endpoints.ask_udp(lab, "outside", [(managed, 5353, port) for port in (53, 123)])
+    answers = endpoints.ask_udp(lab, "external", [(managed, 5353, port) for port in (53, 123)])
     assert outgoing == ["open", "open", "refused"]
     assert incoming == answers == ["refused", "refused"]
     # What was refused is served: the host that serves it can ask itself.
@@ -89,18 +89,18 @@ def test_datagrams(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_crafted_packets(lab: Lab, family: int) -> None:
-    managed = lab.address("mailhost", "outside", family)
+    managed = lab.address("mailhost", "external", family)
     flags = ["A", "SA", "F", "FPU", ""]
-    packets = [Craft("outside", managed, port, flags=kind) for port in (25, 8080, 8099) for kind in flags]
-    packets += [Craft("outside", managed, 8080, sport=port) for port in (25, 53, 80, 443)]
-    packets += [Craft("outside", managed, 8099, sport=port, flags="SA") for port in (25, 53, 80, 443)]
-    verdicts = lab.batch([*packets, Craft("outside", managed, 25)])
+    packets = [Craft("external", managed, port, flags=kind) for port in (25, 8080, 8099) for kind in flags]
+    packets += [Craft("external", managed, 8080, sport=port) for port in (25, 53, 80, 443)]
+    packets += [Craft("external", managed, 8099, sport=port, flags="SA") for port in (25, 53, 80, 443)]
+    verdicts = lab.batch([*packets, Craft("external", managed, 25)])
     assert verdicts == [None] * len(packets) + ["SA"]
 
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_loopback(lab: Lab, family: int) -> None:
-    targets = ["127.0.0.1" if family == 4 else "::1", lab.address("mailhost", "outside", family)]
+    targets = ["127.0.0.1" if family == 4 else "::1", lab.address("mailhost", "external", family)]
     probes = [Probe("mailhost", target, port, greeting=True) for target in targets for port in (25, 8080)]
     assert set(lab.batch(probes)) == {"open"}
 
@@ -113,9 +113,9 @@ def test_loopback(lab: Lab, family: int) -> None:
     ],
 )
 def test_blocked_networks(lab: Lab, family: int, blocked: str, neighbour: str) -> None:
-    managed = lab.address("mailhost", "outside", family)
-    with endpoints.addresses(lab, "outside", blocked, neighbour):
-        probes = [Probe("outside", managed, port, source=blocked) for port in (25, 22, 8080)]
-        verdicts = lab.batch([*probes, Probe("outside", managed, 25, source=neighbour)])
+    managed = lab.address("mailhost", "external", family)
+    with endpoints.addresses(lab, "external", blocked, neighbour):
+        probes = [Probe("external", managed, port, source=blocked) for port in (25, 22, 8080)]
+        verdicts = lab.batch([*probes, Probe("external", managed, 25, source=neighbour)])
     assert verdicts[-1] == "open"
     assert set(verdicts[:-1]) <= REFUSED

@@ -15,9 +15,9 @@ def ping(lab: Lab, src: str, target: str) -> bool:
 @pytest.mark.parametrize(
     ("src", "dst", "network"),
     [
-        ("outside", "mailhost", "outside"),
-        ("inside", "mailhost", "inside"),
-        ("mailhost", "remote", "outside"),
+        ("external", "mailhost", "external"),
+        ("internal", "mailhost", "internal"),
+        ("mailhost", "remote", "external"),
     ],
 )
 def test_ipv6_echo(lab: Lab, src: str, dst: str, network: str) -> None:
@@ -25,12 +25,12 @@ def test_ipv6_echo(lab: Lab, src: str, dst: str, network: str) -> None:
 
 
 def test_neighbours_are_found_again(lab: Lab) -> None:
-    for host in ("mailhost", "outside", "inside", "remote"):
+    for host in ("mailhost", "external", "internal", "remote"):
         lab.run(host, ["ip", "-6", "neighbour", "flush", "all"])
     probes = [
-        Probe("outside", lab.address("mailhost", "outside", 6), 25, greeting=True),
-        Probe("inside", lab.address("mailhost", "inside", 6), 25, greeting=True),
-        Probe("mailhost", lab.address("remote", "outside", 6), 25, user="postfix", greeting=True),
+        Probe("external", lab.address("mailhost", "external", 6), 25, greeting=True),
+        Probe("internal", lab.address("mailhost", "internal", 6), 25, greeting=True),
+        Probe("mailhost", lab.address("remote", "external", 6), 25, user="postfix", greeting=True),
     ]
     assert lab.batch(probes) == ["open"] * 3
 
@@ -60,7 +60,7 @@ def test_errors_of_our_connections_arrive(lab: Lab, family: int, program: str, a
     refusal = ["INPUT", "-p", "tcp", "--dport", "443", "-j", "REJECT", "--reject-with", answer]
     lab.run("remote", [program, "-A", *refusal])
     try:
-        target = lab.address("remote", "outside", family)
+        target = lab.address("remote", "external", family)
         heard = lab.run("mailhost", ["python3", "-c", CONNECT, target]).stdout.strip()
     finally:
         lab.run("remote", [program, "-D", *refusal])

@@ -93,13 +93,13 @@ def is_live(name: str) -> list[tuple[str, str]]:
 def ssh(lab: Lab) -> list[str | None]:
     """Ask the host's SSH server for its greeting, over IPv4 and IPv6."""
     return lab.batch(
-        [Probe("inside", lab.address("mailhost", "inside", family), 22, greeting=True) for family in (4, 6)]
+        [Probe("internal", lab.address("mailhost", "internal", family), 22, greeting=True) for family in (4, 6)]
     )
 
 
 def pop3(lab: Lab) -> list[str | None]:
     """Ask for a port that no policy here opens."""
-    return lab.batch([Probe("outside", lab.address("mailhost", "outside", family), 110) for family in (4, 6)])
+    return lab.batch([Probe("external", lab.address("mailhost", "external", family), 110) for family in (4, 6)])
 
 
 @pytest.fixture(scope="module", autouse=True)

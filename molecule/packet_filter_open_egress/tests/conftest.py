@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
 POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
-LISTENERS = {"mailhost": ("tcp:587", "tcp:8080"), "remote": ("tcp:8080",), "inside": ("tcp:110",)}
+LISTENERS = {"mailhost": ("tcp:587", "tcp:8080"), "remote": ("tcp:8080",), "internal": ("tcp:110",)}
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def test_session_outlives_its_flow(lab: Lab, harden: Callable[..., int]) -> None:
-    managed = [lab.address("mailhost", "outside", family) for family in (4, 6)]
-    remote = [lab.address("remote", "outside", family) for family in (4, 6)]
+    managed = [lab.address("mailhost", "external", family) for family in (4, 6)]
+    remote = [lab.address("remote", "external", family) for family in (4, 6)]
     with ExitStack() as stack:
-        opened = [stack.enter_context(endpoints.session(lab, "outside", target, 110)) for target in managed]
+        opened = [stack.enter_context(endpoints.session(lab, "external", target, 110)) for target in managed]
         opened += [stack.enter_context(endpoints.session(lab, "mailhost", target, 110)) for target in remote]
         assert harden(mailhost_services=[{"service": "smtp", "direction": "server"}]) == 1
         assert ["+OK" in session.say("CAPA") for session in opened] == [True] * 4
-    verdicts = lab.batch([Probe("outside", target, 110) for target in managed])
+    verdicts = lab.batch([Probe("external", target, 110) for target in managed])
     assert set(verdicts) <= {"filtered", "rejected"}

@@ -11,7 +11,7 @@ REFUSED = {"filtered", "rejected"}
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_anybody_on_the_host_may_connect(lab: Lab, family: int) -> None:
-    remote = lab.address("remote", "outside", family)
+    remote = lab.address("remote", "external", family)
     users = ("postfix", "nobody", "root")
     probes = [Probe("mailhost", remote, port, user=user, greeting=True) for port in (25, 8080) for user in users]
     assert set(lab.batch(probes)) == {"open"}
@@ -20,8 +20,8 @@ def test_anybody_on_the_host_may_connect(lab: Lab, family: int) -> None:
 @pytest.mark.parametrize("family", [4, 6])
 def test_peers_of_a_client_flow_are_held_to(lab: Lab, family: int) -> None:
     probes = [
-        Probe("mailhost", lab.address("remote", "outside", family), 110, greeting=True),
-        Probe("mailhost", lab.address("inside", "inside", family), 110),
+        Probe("mailhost", lab.address("remote", "external", family), 110, greeting=True),
+        Probe("mailhost", lab.address("internal", "internal", family), 110),
     ]
     verdicts = lab.batch(probes)
     assert verdicts[0] == "open"
@@ -30,11 +30,11 @@ def test_peers_of_a_client_flow_are_held_to(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_servers_are_held_to_the_policy(lab: Lab, family: int) -> None:
-    managed = lab.address("mailhost", "outside", family)
-    second = (lab.hosts["outside"].extra4 if family == 4 else lab.hosts["outside"].extra6)[0]
-    opened = [Probe("outside", managed, port, greeting=True) for port in (22, 25, 110, 8080)]
-    closed = [Probe("outside", managed, port) for port in (143, 587, 993, 995)]
-    closed += [Probe("outside", managed, 110, source=second), Probe("outside", managed, 25, sport=1023)]
+    managed = lab.address("mailhost", "external", family)
+    second = (lab.hosts["external"].extra4 if family == 4 else lab.hosts["external"].extra6)[0]
+    opened = [Probe("external", managed, port, greeting=True) for port in (22, 25, 110, 8080)]
+    closed = [Probe("external", managed, port) for port in (143, 587, 993, 995)]
+    closed += [Probe("external", managed, 110, source=second), Probe("external", managed, 25, sport=1023)]
     verdicts = lab.batch([*opened, *closed])
     assert verdicts[: len(opened)] == ["open"] * len(opened)
     assert set(verdicts[len(opened) :]) <= REFUSED
@@ -42,8 +42,8 @@ def test_servers_are_held_to_the_policy(lab: Lab, family: int) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_no_packet_passes_for_a_reply(lab: Lab, family: int) -> None:
-    managed = lab.address("mailhost", "outside", family)
-    packets = [Craft("outside", managed, 25, flags=flags) for flags in ("A", "SA", "F", "FPU", "")]
-    packets += [Craft("outside", managed, 8099, sport=25, flags=flags) for flags in ("A", "SA")]
-    packets += [Craft("outside", managed, 8080, sport=25)]
+    managed = lab.address("mailhost", "external", family)
+    packets = [Craft("external", managed, 25, flags=flags) for flags in ("A", "SA", "F", "FPU", "")]
+    packets += [Craft("external", managed, 8099, sport=25, flags=flags) for flags in ("A", "SA")]
+    packets += [Craft("external", managed, 8080, sport=25)]
     assert lab.batch(packets) == [None] * len(packets)

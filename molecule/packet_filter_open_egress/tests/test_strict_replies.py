@@ -21,12 +21,12 @@ def _strict(harden: Callable[..., int]) -> None:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_only_peers_are_heard(lab: Lab, family: int) -> None:
-    remote, inside = lab.address("remote", "outside", family), lab.address("inside", "inside", family)
+    remote, internal = lab.address("remote", "external", family), lab.address("internal", "internal", family)
     probes = [
         Probe("mailhost", remote, 110, greeting=True),
         Probe("mailhost", remote, 25, user="nobody", greeting=True),
         Probe("mailhost", remote, 8080, greeting=True),
-        Probe("mailhost", inside, 110),
+        Probe("mailhost", internal, 110),
     ]
     verdicts = lab.batch(probes)
     assert verdicts[:3] == ["open"] * 3

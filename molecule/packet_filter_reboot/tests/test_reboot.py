@@ -27,11 +27,11 @@ Harden = Callable[..., Run]
 
 UNIT = "mailhost-packet-filter.service"
 LISTENING = {"smtp": 25, "pop3": 110, "imap": 143, "imaps": 993, "pop3s": 995}
-SOURCES = ["outside", "inside"]
+SOURCES = ["external", "internal"]
 MANY = [f"198.18.{number}.0/24" for number in range(60)] + [
     f"2001:db8:{number}::/48" for number in range(0x1000, 0x103C)
 ]
-INSIDE = ["198.51.100.64/26", "2001:db8:200::/64"]
+INTERNAL = ["198.51.100.64/26", "2001:db8:200::/64"]
 
 READY = """
 case $(systemctl is-system-running --wait) in running|degraded) ;; *) exit 1 ;; esac
@@ -43,12 +43,12 @@ case $(systemctl is-system-running --wait) in running|degraded) ;; *) exit 1 ;; 
 
 
 def policy(name: str) -> dict[str, Any]:
-    """Return a policy with sets, whose rules carry the name: SMTP for all, IMAP for the inside network and many."""
+    """Return a policy with sets, whose rules carry the name: SMTP for all, IMAP for the internal network and many."""
     return {
         "packet_filter_services": [
             {"service": "smtp", "direction": "server", "comment": name},
             {"service": "smtp", "direction": "client"},
-            {"service": "imap", "direction": "server", "peers": [*INSIDE, *MANY]},
+            {"service": "imap", "direction": "server", "peers": [*INTERNAL, *MANY]},
         ],
         "packet_filter_close_services": ["pop3", "imaps", "pop3s"],
     }
@@ -82,7 +82,7 @@ def opened(found: dict[tuple[str, int, str], str | None]) -> set[tuple[str, int,
 def open_by_policy() -> set[tuple[str, int, str]]:
     """Return what the policy of this module opens, written down once more."""
     everywhere = {(source, family, name) for source in SOURCES for family in (4, 6) for name in ("smtp", "ssh")}
-    return everywhere | {("inside", family, "imap") for family in (4, 6)}
+    return everywhere | {("internal", family, "imap") for family in (4, 6)}
 
 
 def unit(lab: Lab, name: str = UNIT) -> dict[str, str]:
@@ -118,7 +118,7 @@ def test_rules_sets_and_jumps_are_back(restarted: tuple[PacketFilter, PacketFilt
 @pytest.mark.usefixtures("restarted")
 def test_mail_flows_again(lab: Lab) -> None:
     assert opened(all_verdicts(lab)) == open_by_policy()
-    remote = [lab.address("remote", "outside", family) for family in (4, 6)]
+    remote = [lab.address("remote", "external", family) for family in (4, 6)]
     probes = [Probe("mailhost", address, 25, user="postfix", greeting=True) for address in remote]
     assert lab.batch(probes) == ["open", "open"]
 
@@ -179,7 +179,7 @@ def repaired(lab: Lab, harden: Harden, saved: str) -> Iterator[None]:
 def test_the_mail_ports_are_closed_if_loading_fails(lab: Lab, damage: str) -> None:
     lab.run("mailhost", ["sh", "-ec", f"cd -P {STATE}/current && {damage}"])
     restart(lab)
-    remote = lab.address("remote", "outside", 4), lab.address("remote", "outside", 6)
+    remote = lab.address("remote", "external", 4), lab.address("remote", "external", 6)
     outgoing = lab.batch([Probe("mailhost", address, 25, user="postfix") for address in remote])
     assert opened(all_verdicts(lab)) == {(source, family, "ssh") for source in SOURCES for family in (4, 6)}
     assert "open" not in outgoing

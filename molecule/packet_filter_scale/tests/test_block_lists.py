@@ -31,15 +31,15 @@ def block_list(path: Path, count: int, *members: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def blocked(lab: Lab) -> tuple[str, str]:
-    """Return an IPv4 and an IPv6 address of the host outside that the lists name."""
-    return lab.hosts["outside"].extra4[0], lab.hosts["outside"].extra6[0]
+    """Return an IPv4 and an IPv6 address of the host `external` that the lists name."""
+    return lab.hosts["external"].extra4[0], lab.hosts["external"].extra6[0]
 
 
 def verdicts(lab: Lab, sources: tuple[str, str]) -> list[str | None]:
     """Say what a connection to port 25 gets from these addresses, and from the host's own ones."""
-    targets = [lab.address("mailhost", "outside", family) for family in (4, 6)]
-    probes = [Probe("outside", target, 25, source=source) for target, source in zip(targets, sources)]
-    return lab.batch([*probes, *(Probe("outside", target, 25) for target in targets)])
+    targets = [lab.address("mailhost", "external", family) for family in (4, 6)]
+    probes = [Probe("external", target, 25, source=source) for target, source in zip(targets, sources)]
+    return lab.batch([*probes, *(Probe("external", target, 25) for target in targets)])
 
 
 def test_a_hundred_thousand_networks(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mailhost_lab.runs.plays import Run
 
 COMMENT = "# the branch office\n"
-"""Stands inside a value of the site."""
+"""Part of a value of the site."""
 
 HOLE = "2525      inet  n       -       y       -       -       smtpd -o mynetworks=0.0.0.0/0\n"
 

@@ -1,4 +1,4 @@
-"""Runs inside the container: holds sessions with a private Postfix of the live files, from any client's address.
+"""Runs in the container: holds sessions with a private Postfix of the live files, from any client's address.
 
 It is the one with which the role proves files before they go live, but with the block lists and DNS checks that are
 left out there. Reads {"told": the name server's file, "sessions": [...]} and writes [stage, code, reply] for each.

@@ -99,7 +99,7 @@ def test_the_sessions_reach_every_verdict() -> None:
         "a user who has logged in",
         "submission is for users who log in",
         "a list of stage connect has the client",
-        "the client is inside",
+        "the client is internal",
         "the sender's domain does not exist",
         "a relay exception",
         "a stranger asks for relaying",

@@ -1,4 +1,4 @@
-"""Runs inside the container: a name server on the loopback address that answers what a file tells it.
+"""Runs in the container: a name server on the loopback address that answers what a file tells it.
 
 The file is JSON: for each name its IPv4 addresses, or SERVFAIL. Block lists pass their self-test (RFC 5782). Any other
 name does not exist.

@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session", autouse=True)
 def _addresses(lab: Lab) -> Iterator[None]:
-    with endpoints.addresses(lab, "outside", *ADDED):
+    with endpoints.addresses(lab, "external", *ADDED):
         yield
 
 

@@ -38,14 +38,14 @@ SESSIONS: dict[str, tuple[tuple[str, int], ...]] = {
 @pytest.fixture(scope="module", autouse=True)
 def _policy(deploy: Callable[..., None], lab: Lab) -> Iterator[None]:
     deploy(**VALUES)
-    with endpoints.addresses(lab, "outside", *SESSIONS, PATIENT):
+    with endpoints.addresses(lab, "external", *SESSIONS, PATIENT):
         yield
 
 
 def test_who_does_not_keep_to_the_protocol_is_refused(lab: Lab) -> None:
     sessions = [
         raw_smtp.Raw(
-            "outside", POSTFIX.address("outside", 4), pieces, source=source, early=EHLO if source == EARLY else ""
+            "external", POSTFIX.address("external", 4), pieces, source=source, early=EHLO if source == EARLY else ""
         )
         for source, pieces in SESSIONS.items()
     ]
@@ -61,5 +61,5 @@ def test_who_keeps_to_it_comes_again_and_is_served(verdicts: Callable[..., dict[
 
 
 def test_who_is_inside_is_not_tested(verdicts: Callable[..., dict[str, str]]) -> None:
-    inside = {"IPv4": letter(INNER[4]), "IPv6": letter(INNER[6])}
-    assert verdicts(inside) == dict.fromkeys(inside, "accepted")
+    internal = {"IPv4": letter(INNER[4]), "IPv6": letter(INNER[6])}
+    assert verdicts(internal) == dict.fromkeys(internal, "accepted")

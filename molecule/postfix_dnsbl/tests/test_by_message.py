@@ -101,13 +101,13 @@ def test_each_list_is_asked_until_one_has_the_client(talk: Callable[..., list[Ta
 
 
 def never_asked() -> dict[str, Dialogue]:
-    """Return the dialogues of who is inside, exempt or has logged in, and of a postmaster; most are on a list."""
+    """Return the dialogues of internal, exempt and authenticated clients, and to a postmaster; most are listed."""
     away: dict[str, Any] = {"login": ANN, "mail_from": ANN[0], "rcpt_to": ("b@remote.example",)}
     return {
-        "inside": letter(INNER[4]),
-        "inside, relaying": letter(INNER[4], rcpt_to=("b@remote.example",)),
-        "inside over IPv6": letter(INNER[6]),
-        "inside, the null sender": letter(INNER[4], mail_from=""),
+        "internal": letter(INNER[4]),
+        "internal, relaying": letter(INNER[4], rcpt_to=("b@remote.example",)),
+        "internal over IPv6": letter(INNER[6]),
+        "internal, the null sender": letter(INNER[4], mail_from=""),
         "exempt": letter("198.51.100.23"),
         "exempt over IPv6": letter("2001:db8:100::23"),
         "to postmaster": letter("198.51.100.20", rcpt_to=("postmaster@mail.example",)),

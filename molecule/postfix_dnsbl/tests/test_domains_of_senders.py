@@ -44,8 +44,8 @@ def test_nobody_asks_about_senders_inside_and_the_null_sender(
     login = {"login": ANN, "mail_from": ANN[0]}
     found = verdicts(
         {
-            "inside": sender("nosuch.example", INNER[4]),
-            "inside over IPv6": sender("silent.example", INNER[6]),
+            "internal": sender("nosuch.example", INNER[4]),
+            "internal over IPv6": sender("silent.example", INNER[6]),
             "null sender": sender(""),
             "logged in": letter("198.51.100.20", dport=587, starttls=True, **login),
         }

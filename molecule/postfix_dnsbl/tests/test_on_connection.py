@@ -68,11 +68,11 @@ def test_points_decide_and_no_error_has_any(talk: Callable[..., list[Talk]], loo
 
 
 def never_asked() -> dict[str, Dialogue]:
-    """Return the dialogues of who is inside or exempt, and of users."""
+    """Return the dialogues of internal, exempt and authenticated clients."""
     away: dict[str, Any] = {"login": ANN, "mail_from": ANN[0], "rcpt_to": ("b@remote.example",)}
     return {
-        "inside": letter(INNER[4], rcpt_to=("b@remote.example",)),
-        "inside over IPv6": letter(INNER[6]),
+        "internal": letter(INNER[4], rcpt_to=("b@remote.example",)),
+        "internal over IPv6": letter(INNER[6]),
         "exempt": letter("198.51.100.23"),
         "exempt over IPv6": letter("2001:db8:100::23"),
         "logged in on 587": letter("198.51.100.20", dport=587, starttls=True, **away),

@@ -110,7 +110,7 @@ def test_a_live_relay_is_taken_back(host: Host) -> None:
     failed = host.fail(NEW)
     try:
         assert failed["step"] == "ask the live Postfix"
-        assert f"a stranger ({host.postfix.host.address('outside', 4)}) may relay: plain" in failed["msg"]
+        assert f"a stranger ({host.postfix.host.address('external', 4)}) may relay: plain" in failed["msg"]
         assert RESTORED in failed["msg"]
     finally:
         host.postfix.write("main.cf", main)

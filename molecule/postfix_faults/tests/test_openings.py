@@ -13,16 +13,16 @@ from mailhost_lab.scenarios.postfix_faults import CODE, MODULES, NEW
 if TYPE_CHECKING:
     from mailhost_lab.scenarios.postfix_faults import Host
 
-INSIDE = "mynetworks = cidr:${config_directory}/mailhost/internal.cidr"
+INTERNAL = "mynetworks = cidr:${config_directory}/mailhost/internal.cidr"
 RELAY = "smtpd_relay_restrictions = "
 OPENINGS: dict[str, tuple[str, str, str]] = {
     "nothing": ("main", "", ""),
-    "everybody is inside": (
+    "every client is internal": (
         "main",
-        INSIDE,
+        INTERNAL,
         "mynetworks = 0.0.0.0/0 [::]/0",
     ),
-    "the table of who is inside has everybody": ("internal.cidr", "", "0.0.0.0/0 OK\n"),
+    "the table of internal clients has every address": ("internal.cidr", "", "0.0.0.0/0 OK\n"),
     "relaying is permitted": ("main", RELAY, f"{RELAY}check_client_access static:OK, "),
     "every domain is one to relay for": ("main", "relay_domains =", "relay_domains = static:all"),
     "every domain is ours": ("main", "", "virtual_mailbox_domains = static:all\n"),

@@ -77,7 +77,7 @@ def load(lab: Lab, postfix: Postfix) -> Load:
     def run(src: str, target: str, count: int, sender: str, recipient: str) -> Iterator[Sending]:
         routes = json.loads(lab.run(src, ["ip", "-j", "route", "get", target]).stdout)
         assert len(routes) == 1
-        assert "gateway" not in routes[0], f"{target} is not reached inside the lab: {routes}"
+        assert "gateway" not in routes[0], f"{target} is not reached within the lab: {routes}"
         source = f"smtp-source -s 20 -m {count} -f {sender} -t {recipient} -M {src}.example {target}:25"
         again = f"timeout {SECONDS} {source} && echo sent && test -e {GO_ON}"
         lab.run(src, ["touch", GO_ON])

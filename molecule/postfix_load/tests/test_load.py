@@ -41,7 +41,7 @@ def test_what_is_accepted_arrives_once_while_the_role_reloads(
     load: Load, start_role: Callable[..., AbstractContextManager[Running]], postfix: Postfix
 ) -> None:
     before = len(postfix.log())
-    with load("inside", POSTFIX.address("inside", 4), COUNT, "ann@mail.example", "bob@mail.example") as sending:
+    with load("internal", POSTFIX.address("internal", 4), COUNT, "ann@mail.example", "bob@mail.example") as sending:
         with start_role(mailhost_relay_rejection="Relaying is not for you") as running:
             done = running.wait()
         rounds = sending.enough()
@@ -59,12 +59,12 @@ def test_what_is_accepted_arrives_once_while_the_role_reloads(
 
 
 def test_mail_flows_while_no_list_answers(lab: Lab, load: Load, postfix: Postfix) -> None:
-    target = POSTFIX.address("outside", 4)
+    target = POSTFIX.address("external", 4)
     before = len(postfix.log())
     # It takes the questions and answers none, so that each ends by time-out.
     postfix.run("systemctl", "kill", "--signal=STOP", "lab-dns.service")
     try:
-        with load("outside", target, COUNT_OUTAGE, EXTERNAL_SENDER, "bob@mail.example") as sending:
+        with load("external", target, COUNT_OUTAGE, EXTERNAL_SENDER, "bob@mail.example") as sending:
             rounds = sending.enough()
     finally:
         postfix.run("systemctl", "kill", "--signal=CONT", "lab-dns.service")
@@ -74,5 +74,5 @@ def test_mail_flows_while_no_list_answers(lab: Lab, load: Load, postfix: Postfix
     assert arrived(postfix, "bob") == accepted
     # Processes remember for a while that a list did not answer.
     postfix.run("postfix", "reload")
-    (listed,) = hold(lab, [Dialogue("outside", target, mail_from=EXTERNAL_SENDER, rcpt_to=("bob@mail.example",))])
+    (listed,) = hold(lab, [Dialogue("external", target, mail_from=EXTERNAL_SENDER, rcpt_to=("bob@mail.example",))])
     assert listed.verdict == "550 5.7.1 Your host 198.51.100.20 is listed by plain.dnsbl.example"

@@ -28,7 +28,7 @@ ADDED = (
 @pytest.fixture(scope="session", autouse=True)
 def _addresses(lab: Lab) -> Iterator[None]:
     added = [*(f"198.51.100.{end}" for end in ADDED[0]), *(f"2001:db8:100::{end}" for end in ADDED[1])]
-    with endpoints.addresses(lab, "outside", *added):
+    with endpoints.addresses(lab, "external", *added):
         yield
 
 

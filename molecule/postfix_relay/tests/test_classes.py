@@ -50,7 +50,7 @@ class Case(NamedTuple):
 
 def says(family: int, src: str, mail_from: str | None, *rcpt_to: str, **more: Any) -> Dialogue:
     """What a host says to the server, which it reaches in its own network."""
-    server = POSTFIX.address("inside" if src == "inside" else "outside", family)
+    server = POSTFIX.address("internal" if src == "internal" else "external", family)
     return Dialogue(src, server, mail_from=mail_from, rcpt_to=rcpt_to, **more)
 
 
@@ -61,52 +61,52 @@ def no_relay(name: str, dialogue: Dialogue) -> Case:
 
 def to_us(family: int) -> Iterator[Case]:
     """Mail for the own domain is taken from everybody whose address is not blocked."""
-    for src in ("outside", "remote", "inside"):
+    for src in ("external", "remote", "internal"):
         yield Case(f"{src} to us", says(family, src, EXTERNAL_SENDER, US), arrives=MANAGED)
-    yield Case("HELO to us", says(family, "outside", EXTERNAL_SENDER, US, ehlo=False), arrives=MANAGED)
-    yield Case("bounce to us", says(family, "outside", "", US), arrives=MANAGED)
-    yield Case("spoofed sender to us", says(family, "outside", "boss@mail.example", US), arrives=MANAGED)
-    yield Case("upper case to us", says(family, "outside", EXTERNAL_SENDER, "POST@MAIL.EXAMPLE"), arrives=MANAGED)
-    yield Case("TLS to us", says(family, "outside", EXTERNAL_SENDER, US, starttls=True), arrives=MANAGED)
-    yield Case("friend to us", says(family, "outside", FRIEND, US, source=FRIENDLY[family]), arrives=MANAGED)
+    yield Case("HELO to us", says(family, "external", EXTERNAL_SENDER, US, ehlo=False), arrives=MANAGED)
+    yield Case("bounce to us", says(family, "external", "", US), arrives=MANAGED)
+    yield Case("spoofed sender to us", says(family, "external", "boss@mail.example", US), arrives=MANAGED)
+    yield Case("upper case to us", says(family, "external", EXTERNAL_SENDER, "POST@MAIL.EXAMPLE"), arrives=MANAGED)
+    yield Case("TLS to us", says(family, "external", EXTERNAL_SENDER, US, starttls=True), arrives=MANAGED)
+    yield Case("friend to us", says(family, "external", FRIEND, US, source=FRIENDLY[family]), arrives=MANAGED)
     for end in BLOCKED_NEIGHBOURS[family]:
-        dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=NETWORKS[family] + end)
+        dialogue = says(family, "external", EXTERNAL_SENDER, US, source=NETWORKS[family] + end)
         yield Case(f"next to the blocked, {end}", dialogue, arrives=MANAGED)
 
 
 def relay(family: int) -> Iterator[Case]:
     """The own network may relay, also that part of it which lies among strangers; its neighbours may not."""
     for name, sender in (("managed", ANN[0]), ("another's", EXTERNAL_SENDER), ("nobody's", "")):
-        yield Case(f"inside, sender {name}", says(family, "inside", sender, ELSEWHERE), arrives=THEIRS)
-    yield Case("inside, HELO", says(family, "inside", ANN[0], ELSEWHERE, ehlo=False), arrives=THEIRS)
-    yield Case("inside, TLS", says(family, "inside", ANN[0], ELSEWHERE, starttls=True), arrives=THEIRS)
+        yield Case(f"internal, sender {name}", says(family, "internal", sender, ELSEWHERE), arrives=THEIRS)
+    yield Case("internal, HELO", says(family, "internal", ANN[0], ELSEWHERE, ehlo=False), arrives=THEIRS)
+    yield Case("internal, TLS", says(family, "internal", ANN[0], ELSEWHERE, starttls=True), arrives=THEIRS)
     for end in ENDS[family]:
-        dialogue = says(family, "outside", ANN[0], ELSEWHERE, source=NETWORKS[family] + end)
+        dialogue = says(family, "external", ANN[0], ELSEWHERE, source=NETWORKS[family] + end)
         yield Case(f"end of the range, {end}", dialogue, arrives=THEIRS)
     for end in NEIGHBOURS[family]:
-        beside = says(family, "outside", ANN[0], ELSEWHERE, source=NETWORKS[family] + end)
+        beside = says(family, "external", ANN[0], ELSEWHERE, source=NETWORKS[family] + end)
         yield no_relay(f"beside the range, {end}", beside)
     yield no_relay("remote", says(family, "remote", ANN[0], ELSEWHERE))
-    yield no_relay("stranger", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE))
-    yield no_relay("stranger, TLS", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, starttls=True))
-    yield no_relay("stranger, HELO", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, ehlo=False))
-    yield no_relay("bounce from a stranger", says(family, "outside", "", ELSEWHERE))
+    yield no_relay("stranger", says(family, "external", EXTERNAL_SENDER, ELSEWHERE))
+    yield no_relay("stranger, TLS", says(family, "external", EXTERNAL_SENDER, ELSEWHERE, starttls=True))
+    yield no_relay("stranger, HELO", says(family, "external", EXTERNAL_SENDER, ELSEWHERE, ehlo=False))
+    yield no_relay("bounce from a stranger", says(family, "external", "", ELSEWHERE))
     literal = f"[{INNER[family]}]" if family == 4 else f"[IPv6:{INNER[family]}]"
-    yield no_relay("HELO of an inner host", says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, helo=literal))
+    yield no_relay("HELO of an inner host", says(family, "external", EXTERNAL_SENDER, ELSEWHERE, helo=literal))
 
 
 def logins(family: int) -> Iterator[Case]:
     """Who has logged in may relay, from anywhere; who has not may not even send to us on these ports."""
     ports: tuple[tuple[int, dict[str, bool]], ...] = ((587, {"starttls": True}), (465, {"tls": True}))
     for port, secure in ports:
-        for src in ("outside", "inside"):
+        for src in ("external", "internal"):
             for mechanism in ("PLAIN", "LOGIN"):
                 dialogue = says(family, src, ANN[0], ELSEWHERE, dport=port, login=ANN, mechanism=mechanism, **secure)
                 yield Case(f"login at {port}, {src}, {mechanism}", dialogue, arrives=THEIRS)
             for recipient in (ELSEWHERE, US):
                 none = says(family, src, ANN[0], recipient, dport=port, **secure)
                 yield Case(f"no login at {port}, {src} to {recipient}", none, refused=LOGIN_FIRST)
-        bad = says(family, "outside", ANN[0], ELSEWHERE, dport=port, login=(ANN[0], "wrong"), **secure)
+        bad = says(family, "external", ANN[0], ELSEWHERE, dport=port, login=(ANN[0], "wrong"), **secure)
         yield Case(f"bad login at {port}", bad, refused="535 5.7.8")
 
 
@@ -114,7 +114,7 @@ def friends(family: int) -> Iterator[Case]:
     """A friend may send from its domains to those of the partner, and nowhere else."""
 
     def friend(mail_from: str, rcpt_to: str, **more: Any) -> Dialogue:
-        return says(family, "outside", mail_from, rcpt_to, **{"source": FRIENDLY[family], **more})
+        return says(family, "external", mail_from, rcpt_to, **{"source": FRIENDLY[family], **more})
 
     yield Case("friend", friend(FRIEND, PARTNER), arrives=THEIRS)
     yield Case("friend, upper case", friend(FRIEND.upper(), PARTNER.upper()), arrives=THEIRS)
@@ -152,9 +152,9 @@ def blocked(family: int) -> Iterator[Case]:
     """A blocked network hears one line, whatever it wants."""
     for end in BLOCKED_ENDS[family]:
         address = NETWORKS[family] + end
-        dialogue = says(family, "outside", EXTERNAL_SENDER, US, source=address)
+        dialogue = says(family, "external", EXTERNAL_SENDER, US, source=address)
         yield Case(f"blocked {end}", dialogue, refused="521 5.3.2 Service currently unavailable")
-        at_587 = says(family, "outside", ANN[0], ELSEWHERE, source=address, dport=587, starttls=True, login=ANN)
+        at_587 = says(family, "external", ANN[0], ELSEWHERE, source=address, dport=587, starttls=True, login=ANN)
         yield Case(f"blocked {end} at 587", at_587, refused=f"554 5.7.1 <unknown[{address}]>: Client host rejected")
 
 
@@ -225,6 +225,6 @@ def client_address(dialogue: Dialogue) -> str:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_of_two_recipients_only_ours_is_taken(lab: Lab, postfix: Postfix, family: int) -> None:
-    ((talk, (mail,), theirs),) = hold_all(lab, postfix, [says(family, "outside", EXTERNAL_SENDER, ELSEWHERE, US)])
+    ((talk, (mail,), theirs),) = hold_all(lab, postfix, [says(family, "external", EXTERNAL_SENDER, ELSEWHERE, US)])
     assert talk.codes("rcpt") == [550, 250]
     assert (mail.rcpt_to, theirs) == (US, [])

@@ -12,7 +12,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay
     RelayForm,
     relay_forms,
 )
-from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.addresses import EXTERNAL, INTERNAL, POSTFIX
 from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ PLAIN = (
 
 def forms(family: int) -> list[RelayForm]:
     """The collection's forms, and those of them that can be written for a domain that takes mail."""
-    found = relay_forms("mail.example", POSTFIX.address("outside", family))
+    found = relay_forms("mail.example", POSTFIX.address("external", family))
     swapped = [
         RelayForm(f"{form.name}, {REACHABLE}", form.mail_from, form.rcpt_to.replace(TARGET_DOMAIN, REACHABLE))
         for form in found
@@ -56,8 +56,8 @@ def talks(lab: Lab, postfix: Postfix) -> list[Talk]:
         lab,
         [
             Dialogue(
-                OUTSIDE.name,
-                POSTFIX.address("outside", family),
+                EXTERNAL.name,
+                POSTFIX.address("external", family),
                 helo="client.stranger.example",
                 mail_from=form.mail_from,
                 rcpt_to=(form.rcpt_to,),
@@ -90,7 +90,7 @@ def test_the_same_recipients_are_reached_from_inside(lab: Lab, postfix: Postfix,
     """What was refused is refused for who asked, not for want of a way there."""
     postfix.clear()
     asked = [
-        replace(talk.dialogue, src=INSIDE.name, dst=POSTFIX.address("inside", family))
+        replace(talk.dialogue, src=INTERNAL.name, dst=POSTFIX.address("internal", family))
         for (form, family), talk in zip(EACH, talks)
         if form.name in (f"plain, {REACHABLE}", f"detail, {REACHABLE}")
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.addresses import EXTERNAL, INTERNAL, POSTFIX
 from mailhost_lab.mail.dialogues import Dialogue, hold
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ UNAVAILABLE = "521 5.3.2 Service currently unavailable"
 
 def says(src: str, rcpt_to: str, *, family: int = 4, **more: Any) -> Dialogue:
     """What a host says to the server, up to its recipient."""
-    server = POSTFIX.address("inside" if src == INSIDE.name else "outside", family)
+    server = POSTFIX.address("internal" if src == INTERNAL.name else "external", family)
     return Dialogue(src, server, **{"mail_from": "eve@stranger.example", "rcpt_to": (rcpt_to,), **more})
 
 
 def friend(family: int = 4) -> Dialogue:
     """What the friend may."""
     source = "198.51.100.21" if family == 4 else "2001:db8:100::21"
-    return says(OUTSIDE.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
+    return says(EXTERNAL.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
 
 
 def ends(lab: Lab, *dialogues: Dialogue) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_policy_test_that_fails_stops_the_run(
     assert "Another text" in done.message
     assert done.message.count("mailhost_policy_tests[") == 1, "those that pass are named too"
     assert postfix.state() == before
-    assert ends(lab, says(OUTSIDE.name, ELSEWHERE)) == [NO_RELAY]
+    assert ends(lab, says(EXTERNAL.name, ELSEWHERE)) == [NO_RELAY]
 
 
 def test_what_leaves_the_inventory_leaves_the_server(
@@ -85,10 +85,10 @@ def test_what_leaves_the_inventory_leaves_the_server(
 ) -> None:
     first, state = texts(postfix), postfix.state()
     asked = [
-        *(says(INSIDE.name, ELSEWHERE, family=family) for family in (4, 6)),
+        *(says(INTERNAL.name, ELSEWHERE, family=family) for family in (4, 6)),
         *(friend(family) for family in (4, 6)),
-        says(OUTSIDE.name, US, source="198.51.100.24"),
-        says(OUTSIDE.name, US, source="2001:db8:100::c0", family=6),
+        says(EXTERNAL.name, US, source="198.51.100.24"),
+        says(EXTERNAL.name, US, source="2001:db8:100::c0", family=6),
     ]
     before = ["accepted"] * 4 + [UNAVAILABLE] * 2
     assert ends(lab, *asked) == before

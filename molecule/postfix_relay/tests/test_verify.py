@@ -1,4 +1,4 @@
-"""The playbook verify sees from outside, in both families, that the host is as the policy says."""
+"""The playbook verify sees from another host, in both families, that the host is as the policy says."""
 
 from __future__ import annotations
 

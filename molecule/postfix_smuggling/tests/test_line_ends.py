@@ -1,4 +1,4 @@
-"""A message with something like its own end inside, and another message behind that: one arrives, or none."""
+"""A message with something like its own end in it, and another message after that: one arrives, or none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.addresses import EXTERNAL, INTERNAL, POSTFIX
 from mailhost_lab.mail.postfix import ANN
 from mailhost_lab.mail.raw_smtp import Raw, send
 
@@ -58,11 +58,11 @@ class Way(NamedTuple):
 
 
 WAYS = (
-    Way(OUTSIDE.name, 4, 25, "ann@mail.example"),
-    Way(OUTSIDE.name, 6, 25, "ann@mail.example"),
-    Way(INSIDE.name, 4, 25, "ann@remote.example"),
-    Way(INSIDE.name, 6, 25, "ann@remote.example"),
-    Way(OUTSIDE.name, 4, 587, "ann@remote.example"),
+    Way(EXTERNAL.name, 4, 25, "ann@mail.example"),
+    Way(EXTERNAL.name, 6, 25, "ann@mail.example"),
+    Way(INTERNAL.name, 4, 25, "ann@remote.example"),
+    Way(INTERNAL.name, 6, 25, "ann@remote.example"),
+    Way(EXTERNAL.name, 4, 587, "ann@remote.example"),
 )
 
 
@@ -81,7 +81,7 @@ def attempt(way: Way, number: int, like_end: str) -> Raw:
         pieces.insert(0, (f"AUTH PLAIN {password}\r\n", 1))
     else:
         pieces.insert(0, ("EHLO client.example\r\n", 1))
-    server = POSTFIX.address("inside" if way.src == INSIDE.name else "outside", way.family)
+    server = POSTFIX.address("internal" if way.src == INTERNAL.name else "external", way.family)
     return Raw(way.src, server, tuple(pieces), dport=way.dport, starttls=way.dport == 587)
 
 
@@ -135,7 +135,7 @@ def test_never_two_messages(results: dict[str, Result], name: str) -> None:
 @pytest.mark.parametrize(("family", "excluded"), [(4, "198.51.100.21"), (6, "2001:db8:100::21")])
 def test_excluded_clients_may_end_lines_with_lf_alone(lab: Lab, postfix: Postfix, family: int, excluded: str) -> None:
     postfix.clear()
-    server = POSTFIX.address("outside", family)
+    server = POSTFIX.address("external", family)
     pieces = (
         ("EHLO device.example\n", 1),
         ("MAIL FROM:<device@stranger.example>\n", 1),
@@ -143,7 +143,7 @@ def test_excluded_clients_may_end_lines_with_lf_alone(lab: Lab, postfix: Postfix
         ("DATA\n", 1),
         ("Subject: toner\n\nis low\n.\n", 1),
     )
-    sessions = [Raw(OUTSIDE.name, server, pieces, source=source, timeout=1.5) for source in (excluded, None)]
+    sessions = [Raw(EXTERNAL.name, server, pieces, source=source, timeout=1.5) for source in (excluded, None)]
     taken, waiting = send(lab, sessions)
     assert taken[-1].startswith("250 2.0.0 Ok: queued as")
     assert waiting[-2:] == ["354 End data with <CR><LF>.<CR><LF>", "none"], "LF.LF ended the message of a stranger"
@@ -163,7 +163,7 @@ def test_nothing_is_taken_that_comes_behind_the_real_end_unasked(lab: Lab, postf
 
 @pytest.fixture(scope="module")
 def rejecting(lab: Lab, postfix: Postfix, apply: Callable[..., Run]) -> Iterator[dict[str, Result]]:
-    """Return what became of all sessions from outside while bare LF is refused."""
+    """Return what became of all external sessions while bare LF is rejected."""
     done = apply(postfix_bare_newline="reject")
     assert (done.rc, done.changed) == (0, True), done
     chosen = {name: case for name, case in CASES.items() if case[0] == WAYS[0]}
@@ -174,7 +174,7 @@ def rejecting(lab: Lab, postfix: Postfix, apply: Callable[..., Run]) -> Iterator
 
 @pytest.mark.parametrize("name", LIKE_ENDS)
 def test_a_bare_newline_is_refused_where_that_is_wanted(rejecting: dict[str, Result], name: str) -> None:
-    replies, arrived = rejecting[f"{name}, {OUTSIDE.name}, IPv4, port 25"]
+    replies, arrived = rejecting[f"{name}, {EXTERNAL.name}, IPv4, port 25"]
     if "\n" in LIKE_ENDS[name].replace("\r\n", ""):
         assert replies[0].startswith("550 5.5.2")
         assert "bare <LF> received" in replies[0]

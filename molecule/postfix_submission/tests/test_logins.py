@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.addresses import EXTERNAL, INTERNAL, POSTFIX
 from mailhost_lab.mail.dialogues import Dialogue, hold
 from mailhost_lab.mail.postfix import ANN, BOB
 
@@ -20,8 +20,8 @@ ELSEWHERE, US = "friend@remote.example", "post@mail.example"
 
 def says(family: int, dport: int, **more: Any) -> Dialogue:
     """What a user says, on 587 behind STARTTLS, on 465 under TLS, unless another way is asked for."""
-    src = more.pop("src", OUTSIDE.name)
-    server = POSTFIX.address("inside" if src == INSIDE.name else "outside", family)
+    src = more.pop("src", EXTERNAL.name)
+    server = POSTFIX.address("internal" if src == INTERNAL.name else "external", family)
     secure = {587: {"starttls": True}, 465: {"tls": True}}.get(dport, {})
     return Dialogue(src, server, dport=dport, **{**secure, **more})
 
@@ -30,7 +30,7 @@ def test_a_login_is_offered_only_for_submission_and_only_under_tls(lab: Lab) -> 
     asked = [
         (says(family, port, src=src, starttls=starttls), offered)
         for family in FAMILIES
-        for src in (OUTSIDE.name, INSIDE.name)
+        for src in (EXTERNAL.name, INTERNAL.name)
         for port, starttls, offered in (
             (25, False, False),
             (25, True, False),
@@ -125,7 +125,7 @@ def test_a_recipient_does_not_learn_where_a_user_writes_from(lab: Lab, postfix: 
                 message=LETTER.format(subject=str(port)),
             )
             for port in (587, 465)
-            for src in (OUTSIDE.name, INSIDE.name)
+            for src in (EXTERNAL.name, INTERNAL.name)
             for recipient, options in ((ELSEWHERE, ""), (BOB[0], ""), (BOB[0], "SMTPUTF8"))
         ],
     )
@@ -135,7 +135,16 @@ def test_a_recipient_does_not_learn_where_a_user_writes_from(lab: Lab, postfix: 
     assert len(mails) == 12
     for mail in mails:
         head = mail.text.partition("\n\n")[0]
-        for told in ("198.51.100.20", "198.51.100.84", "::20", "::84", "secret", "Secretbird", "192.0.2.77", "outside"):
+        for told in (
+            "198.51.100.20",
+            "198.51.100.84",
+            "::20",
+            "::84",
+            "secret",
+            "Secretbird",
+            "192.0.2.77",
+            "external",
+        ):
             assert told not in head, f"{mail.message['Subject']}: {told} is in the header:\n{head}"
         assert mail.message["X-Kept"] == "yes"
         assert "Received: by postfix.example (Postfix) " in " ".join(head.split())
@@ -185,7 +194,7 @@ def test_passwords_cannot_be_tried_for_ever(lab: Lab, policy: dict[str, Any]) ->
     most = policy["postfix_logins_per_minute"]
     asked = [
         *[says(4, 587, login=BOB, source="198.51.100.21")] * (most + 3),
-        *[says(4, 587, login=BOB, src=INSIDE.name)] * (most + 3),
+        *[says(4, 587, login=BOB, src=INTERNAL.name)] * (most + 3),
     ]
     # Fewer at a time than one client may have open.
     talks = [talk for start in range(0, len(asked), 16) for talk in hold(lab, asked[start : start + 16])]

@@ -1,4 +1,4 @@
-"""How often one client may come and send in a minute; who is inside may as often as he likes."""
+"""How often one client may come and send in a minute; internal clients are not limited."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailhost_lab.addresses import OUTSIDE, POSTFIX
+from mailhost_lab.addresses import EXTERNAL, POSTFIX
 from mailhost_lab.mail.dialogues import Dialogue, hold
 from mailhost_lab.packets import endpoints
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mailhost_lab.runs.plays import Run
 
 MESSAGES, CONNECTIONS = 3, 6
-SOURCES = {4: OUTSIDE.extra4[0], 6: "2001:db8:100:0:5000::21"}
+SOURCES = {4: EXTERNAL.extra4[0], 6: "2001:db8:100:0:5000::21"}
 """Postfix 3.10 counts all of an IPv6 prefix of 84 bits as one client, so nobody else may be in it."""
 
 
@@ -33,8 +33,8 @@ def _few(apply: Callable[..., Run]) -> Iterator[None]:
 
 def in_turn(lab: Lab, src: str, count: int, family: int) -> list[Talk]:
     """Come one time after the other, each time with one message."""
-    network = "inside" if src == "inside" else "outside"
-    source = SOURCES[family] if src == "outside" else None
+    network = "internal" if src == "internal" else "external"
+    source = SOURCES[family] if src == "external" else None
     one = Dialogue(
         src,
         POSTFIX.address(network, family),
@@ -47,8 +47,8 @@ def in_turn(lab: Lab, src: str, count: int, family: int) -> list[Talk]:
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_stranger_may_some_times_a_minute(lab: Lab, family: int) -> None:
-    with endpoints.addresses(lab, "outside", SOURCES[6]):
-        talks = in_turn(lab, "outside", CONNECTIONS + 1, family)
+    with endpoints.addresses(lab, "external", SOURCES[6]):
+        talks = in_turn(lab, "external", CONNECTIONS + 1, family)
     mails = [talk.lines("mail") for talk in talks[:-1]]
     assert [lines[0][:3] for lines in mails] == ["250"] * MESSAGES + ["450"] * (CONNECTIONS - MESSAGES)
     assert mails[-1][0].startswith("450 4.7.1 Error: too much mail from ")
@@ -58,5 +58,5 @@ def test_a_stranger_may_some_times_a_minute(lab: Lab, family: int) -> None:
 
 
 def test_who_is_inside_may_as_often_as_he_likes(lab: Lab) -> None:
-    talks = in_turn(lab, "inside", 2 * CONNECTIONS, 4)
+    talks = in_turn(lab, "internal", 2 * CONNECTIONS, 4)
     assert {talk.verdict for talk in talks} == {"accepted"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailhost_lab.addresses import INSIDE, OUTSIDE, POSTFIX
+from mailhost_lab.addresses import EXTERNAL, INTERNAL, POSTFIX
 from mailhost_lab.mail.dialogues import Dialogue, hold
 from mailhost_lab.mail.raw_smtp import Raw, send
 
@@ -41,32 +41,32 @@ json.dump([secured(*job) for job in json.load(sys.stdin)], sys.stdout)
 """
 
 
-def to_us(family: int, src: str = OUTSIDE.name, **more: Any) -> Dialogue:
+def to_us(family: int, src: str = EXTERNAL.name, **more: Any) -> Dialogue:
     """What somebody says who sends to us."""
-    server = POSTFIX.address("inside" if src == INSIDE.name else "outside", family)
+    server = POSTFIX.address("internal" if src == INTERNAL.name else "external", family)
     return Dialogue(src, server, **{"mail_from": EXTERNAL_SENDER, "rcpt_to": (US,), **more})
 
 
 def raw(*pieces: tuple[str, int], family: int = 4, **more: Any) -> Raw:
     """What somebody sends byte by byte."""
-    return Raw(OUTSIDE.name, POSTFIX.address("outside", family), pieces, **more)
+    return Raw(EXTERNAL.name, POSTFIX.address("external", family), pieces, **more)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_tls_floor(lab: Lab, family: int) -> None:
-    address = POSTFIX.address("outside", family)
+    address = POSTFIX.address("external", family)
     versions = ("TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3")
     asked = [(address, port, version, "ALL") for port in PORTS for version in versions]
-    shown = json.loads(lab.run(OUTSIDE.name, ["python3", "-c", TLS], data=json.dumps(asked)).stdout)
+    shown = json.loads(lab.run(EXTERNAL.name, ["python3", "-c", TLS], data=json.dumps(asked)).stdout)
     assert [one and one[0] for one in shown] == [None, None, "TLSv1.2", "TLSv1.3"] * len(PORTS)
 
 
 def test_weak_suites_are_refused(lab: Lab) -> None:
     # A certificate with a key of an elliptic curve takes no suite of RSA anyway; those named here need none.
     suites = ("aNULL", "AECDH", "PSK", "SRP")
-    address = POSTFIX.address("outside", 4)
+    address = POSTFIX.address("external", 4)
     asked = [(address, port, "TLSv1_2", suite) for port in PORTS for suite in suites]
-    shown = json.loads(lab.run(OUTSIDE.name, ["python3", "-c", TLS], data=json.dumps(asked)).stdout)
+    shown = json.loads(lab.run(EXTERNAL.name, ["python3", "-c", TLS], data=json.dumps(asked)).stdout)
     assert shown == [None] * len(asked)
 
 
@@ -112,8 +112,8 @@ def test_helo(lab: Lab, family: int) -> None:
     talks = hold(lab, [to_us(family, helo=name, ehlo=ehlo) for name in asked for ehlo in (True, False)])
     for talk in talks:
         assert talk.verdict.startswith(asked[talk.dialogue.helo]), talk
-    inside = hold(lab, [to_us(family, INSIDE.name, helo=name) for name in ("pc", "localhost")])
-    assert [talk.verdict for talk in inside] == ["accepted"] * 2
+    internal = hold(lab, [to_us(family, INTERNAL.name, helo=name) for name in ("pc", "localhost")])
+    assert [talk.verdict for talk in internal] == ["accepted"] * 2
     (silent,) = send(lab, [raw((f"MAIL FROM:<{EXTERNAL_SENDER}>\r\n", 1), family=family)])
     assert silent[1].startswith("503 5.5.1")
 
@@ -171,5 +171,5 @@ def test_one_stranger_has_so_many_connections(lab: Lab) -> None:
     refused = [one for one in replies if one[0].startswith("421 4.7.0")]
     assert len(refused) == 4
     assert "too many connections from 198.51.100.21" in refused[0][0]
-    inside = Raw(INSIDE.name, POSTFIX.address("inside", 4), (held,), quiet=1)
-    assert not [one for one in send(lab, [inside] * 24) if not one[0].startswith("220")]
+    internal = Raw(INTERNAL.name, POSTFIX.address("internal", 4), (held,), quiet=1)
+    assert not [one for one in send(lab, [internal] * 24) if not one[0].startswith("220")]

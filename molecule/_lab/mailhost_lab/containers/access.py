@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from mailhost_lab.addresses import HOSTS, INSIDE, RENEWED, Host
+from mailhost_lab.addresses import HOSTS, INTERNAL, RENEWED, Host
 from mailhost_lab.containers.engine import Engine, LabError
 from mailhost_lab.paths import INVENTORY, PROJECT, STATE
 
@@ -85,12 +85,12 @@ def inventory(engine: Engine, *, direct: bool) -> str:
 
 
 def _variables(engine: Engine, host: Host, direct: bool) -> dict[str, object]:
-    # A mail host is managed from inside, its other leg faces the world.
+    # A mail host is managed from the internal network, its other leg faces the world.
     port = host.ports[-1]
     options = ["-F", "/dev/null", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes"]
     options += ["-o", f"UserKnownHostsFile={KNOWN_HOSTS}", "-o", "GlobalKnownHostsFile=/dev/null"]
     if not direct:
-        door = INSIDE if host in RENEWED else host
+        door = INTERNAL if host in RENEWED else host
         options += ["-o", f"'ProxyCommand={engine.name} exec -i {door.container} nc {port.ip4} 22'"]
     return {
         "ansible_host": port.ip4,

@@ -17,7 +17,13 @@ from mailhost_lab.addresses import HOSTS, MAILHOST, NETWORKS, RENEWED, STANDING,
 from mailhost_lab.containers import access, hosts
 from mailhost_lab.containers.engine import Engine, LabError, find_engine
 from mailhost_lab.containers.images import ensure_image, image_name, remove_images
-from mailhost_lab.containers.networks import ensure_networks, reached_directly, remove_networks, steady_bridges
+from mailhost_lab.containers.networks import (
+    ensure_networks,
+    has_former_networks,
+    reached_directly,
+    remove_networks,
+    steady_bridges,
+)
 from mailhost_lab.paths import STATE
 from mailhost_lab.releases import HELPER_RELEASE, RELEASES
 
@@ -78,6 +84,8 @@ def _ensure_alone(engine: Engine, wanted: list[Host]) -> None:
     if not STATE_FILE.exists():
         engine.choose_runtime(image)
         STATE_FILE.write_text(json.dumps({"engine": engine.name, "runtime": engine.runtime}) + "\n")
+    if has_former_networks(engine):
+        _remove_all(engine)
     ensure_networks(engine)
     missing = [host for host in wanted if not hosts.exists(engine, host)]
     for host in missing:
@@ -120,6 +128,11 @@ def status() -> None:
         print(f"host      {host.name:<10}{hosts.release_of(engine, host) if running else 'not running'}")
 
 
+def _remove_all(engine: Engine) -> None:
+    hosts.remove_all(engine)
+    remove_networks(engine)
+
+
 def down() -> None:
     """Remove containers, networks, images, keys and sockets: every trace of the lab."""
     try:
@@ -127,8 +140,7 @@ def down() -> None:
     except LabError as error:
         print(f"  nothing to remove from a container engine: {error}")
     else:
-        hosts.remove_all(engine)
-        remove_networks(engine)
+        _remove_all(engine)
         remove_images(engine)
     access.remove_access()
     shutil.rmtree(STATE, ignore_errors=True)

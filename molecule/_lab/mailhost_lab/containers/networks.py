@@ -56,10 +56,19 @@ def steady_bridges(engine: Engine) -> None:
             subprocess.run(command, capture_output=True, timeout=10, check=False)
 
 
+def has_former_networks(engine: Engine) -> bool:
+    """Whether a checkout with other names has left its lab here, whose networks have the same addresses."""
+    return not set(_made(engine)) <= {network.full_name for network in NETWORKS.values()}
+
+
 def remove_networks(engine: Engine) -> None:
     """Remove the networks that the lab made."""
-    for name in engine.lines("network", "ls", "--quiet", "--filter", f"label={LABEL}=network"):
+    for name in _made(engine):
         engine.run("network", "rm", name)
+
+
+def _made(engine: Engine) -> list[str]:
+    return engine.lines("network", "ls", "--format={{.Name}}", "--filter", f"label={LABEL}=network")
 
 
 def refuse_overlap(network: Network) -> None:
@@ -85,11 +94,11 @@ def reached_directly() -> bool:
     from here, and SSH goes through the engine into a container.
     """
     return all(
-        any(route.get("prefsrc") == gateway for route in ip_json(family, "route", "get", str(inside)))
+        any(route.get("prefsrc") == gateway for route in ip_json(family, "route", "get", str(internal)))
         for network in NETWORKS.values()
         for family, subnet, gateway in (
             ("-4", network.subnet4, network.gateway4),
             ("-6", network.subnet6, network.gateway6),
         )
-        for inside in [ipaddress.ip_network(subnet).network_address + 10]
+        for internal in [ipaddress.ip_network(subnet).network_address + 10]
     )

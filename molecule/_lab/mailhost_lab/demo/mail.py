@@ -52,7 +52,7 @@ class Mail:
 
     def dialogue(self, server: Server, family: int) -> Dialogue:
         """Return what the client says."""
-        network = "inside" if self.src == "inside" else "outside"
+        network = "internal" if self.src == "internal" else "external"
         return Dialogue(
             self.src,
             server.host.address(network, family),
@@ -76,13 +76,13 @@ MAILS = {
         Mail("from no such domain", "remote", MANAGED, "550 5.1.8", mail_from="a@no-such-domain.example"),
     ),
     "A stranger on a block list": (
-        Mail("to one of ours", "outside", MANAGED, "5.7.1 We take no mail from 198.51.100.20", families=(4,)),
-        Mail("to the postmaster", "outside", "postmaster@mail.example", ACCEPTED, families=(4,)),
+        Mail("to one of ours", "external", MANAGED, "5.7.1 We take no mail from 198.51.100.20", families=(4,)),
+        Mail("to the postmaster", "external", "postmaster@mail.example", ACCEPTED, families=(4,)),
     ),
     "Our own people": (
-        Mail("inside, to somebody elsewhere", "inside", THEIRS, ACCEPTED, mail_from=MANAGED),
-        Mail("outside, logged in", "outside", THEIRS, ACCEPTED, mail_from=MANAGED, port=587, login=True),
-        Mail("outside, not logged in", "outside", THEIRS, "530 5.7.0", mail_from=MANAGED, port=587),
+        Mail("internal, to somebody elsewhere", "internal", THEIRS, ACCEPTED, mail_from=MANAGED),
+        Mail("external, logged in", "external", THEIRS, ACCEPTED, mail_from=MANAGED, port=587, login=True),
+        Mail("external, not logged in", "external", THEIRS, "530 5.7.0", mail_from=MANAGED, port=587),
     ),
 }
 

@@ -38,7 +38,7 @@ class Flow:
 
     def network(self) -> str:
         """Return the network over which the two hosts meet."""
-        return "inside" if "inside" in (self.src, self.dst) else "outside"
+        return "internal" if "internal" in (self.src, self.dst) else "external"
 
     def probe(self, lab: Lab, family: int) -> Probe | Craft:
         """Return the packets that find out."""
@@ -51,31 +51,31 @@ class Flow:
 
 
 FLOWS = {
-    "From outside to the mail host": (
-        Flow("smtp", "outside", "mailhost", 25, wanted=True),
-        Flow("smtp", "outside", "mailhost", 25, wanted=False, note="from port 1000", sport=1000),
-        Flow("smtp", "outside", "mailhost", 25, wanted=False, note="lone ACK", lone_ack=True),
-        Flow("submission", "outside", "mailhost", 587, wanted=False),
-        Flow("imap", "outside", "mailhost", 143, wanted=False),
-        Flow("imaps", "outside", "mailhost", 993, wanted=False),
-        Flow("pop3", "outside", "mailhost", 110, wanted=True, note="the partner"),
-        Flow("pop3", "outside", "mailhost", 110, wanted=False, note="its neighbour", second_address=True),
-        Flow("pop3s", "outside", "mailhost", 995, wanted=False),
-        Flow("ssh", "outside", "mailhost", 22, wanted=True, note="left alone"),
+    "From the external network to the mail host": (
+        Flow("smtp", "external", "mailhost", 25, wanted=True),
+        Flow("smtp", "external", "mailhost", 25, wanted=False, note="from port 1000", sport=1000),
+        Flow("smtp", "external", "mailhost", 25, wanted=False, note="lone ACK", lone_ack=True),
+        Flow("submission", "external", "mailhost", 587, wanted=False),
+        Flow("imap", "external", "mailhost", 143, wanted=False),
+        Flow("imaps", "external", "mailhost", 993, wanted=False),
+        Flow("pop3", "external", "mailhost", 110, wanted=True, note="the partner"),
+        Flow("pop3", "external", "mailhost", 110, wanted=False, note="its neighbour", second_address=True),
+        Flow("pop3s", "external", "mailhost", 995, wanted=False),
+        Flow("ssh", "external", "mailhost", 22, wanted=True, note="left alone"),
     ),
-    "From inside to the mail host": (
-        Flow("smtp", "inside", "mailhost", 25, wanted=True),
-        Flow("imap", "inside", "mailhost", 143, wanted=True),
-        Flow("imaps", "inside", "mailhost", 993, wanted=True, greets=False),
-        Flow("pop3", "inside", "mailhost", 110, wanted=False),
-        Flow("pop3s", "inside", "mailhost", 995, wanted=False),
+    "From the internal network to the mail host": (
+        Flow("smtp", "internal", "mailhost", 25, wanted=True),
+        Flow("imap", "internal", "mailhost", 143, wanted=True),
+        Flow("imaps", "internal", "mailhost", 993, wanted=True, greets=False),
+        Flow("pop3", "internal", "mailhost", 110, wanted=False),
+        Flow("pop3s", "internal", "mailhost", 995, wanted=False),
     ),
     "From the mail host": (
         Flow("smtp", "mailhost", "remote", 25, wanted=True, note="as postfix", user="postfix"),
         Flow("smtp", "mailhost", "remote", 25, wanted=False, note="as nobody", user="nobody"),
         Flow("smtp", "mailhost", "remote", 25, wanted=False, note="as root", user="root"),
         Flow("pop3", "mailhost", "remote", 110, wanted=True, note="the provider"),
-        Flow("pop3", "mailhost", "inside", 110, wanted=False, note="anybody else"),
+        Flow("pop3", "mailhost", "internal", 110, wanted=False, note="anybody else"),
         Flow("imap", "mailhost", "remote", 143, wanted=False),
     ),
 }

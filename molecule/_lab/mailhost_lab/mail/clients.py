@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
-from mailhost_lab.addresses import INSIDE, NETWORKS, OUTSIDE, REMOTE
+from mailhost_lab.addresses import EXTERNAL, INTERNAL, NETWORKS, REMOTE
 from mailhost_lab.mail.dialogues import Dialogue
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ class Callers:
         self.recipient = recipient
 
     def client(self, address: str, **values: Any) -> Dialogue:
-        """Return what a client of this address says, an address of `outside` where no other host has it."""
+        """Return what a client of this address says, an address of `external` where no other host has it."""
         family = ipaddress.ip_address(address).version
-        near = NETWORKS["inside"]
-        inside = ipaddress.ip_network(near.subnet4 if family == 4 else near.subnet6)
-        network = "inside" if ipaddress.ip_address(address) in inside else "outside"
-        others = {host.address(place, family): host for host, place in ((REMOTE, "outside"), (INSIDE, "inside"))}
-        host = others.get(address, OUTSIDE)
+        near = NETWORKS["internal"]
+        internal = ipaddress.ip_network(near.subnet4 if family == 4 else near.subnet6)
+        network = "internal" if ipaddress.ip_address(address) in internal else "external"
+        others = {host.address(place, family): host for host, place in ((REMOTE, "external"), (INTERNAL, "internal"))}
+        host = others.get(address, EXTERNAL)
         return Dialogue(host.name, self.server.address(network, family), source=address, **values)
 
     def letter(self, address: str, **values: Any) -> Dialogue:

@@ -1,4 +1,4 @@
-"""Runs inside a container of the lab: holds SMTP dialogues by smtplib, and says what each step was answered.
+"""Runs in a container of the lab: holds SMTP dialogues by smtplib, and says what each step was answered.
 
 It reads a list of jobs as JSON from standard input and writes the list of their steps, [name, code, text] each.
 Standard library alone, as it is handed to the container's own Python; all jobs of one call run side by side.
@@ -24,7 +24,7 @@ def refuse_way_out(address: str) -> None:
     shown = subprocess.run(["ip", "-j", "route", "get", address], capture_output=True, timeout=10, check=False)
     routes = json.loads(shown.stdout) if shown.returncode == 0 and shown.stdout.strip() else []
     if not routes or any("gateway" in route for route in routes):
-        raise SystemExit(f"{address} is not reached inside the lab")
+        raise SystemExit(f"{address} is not reached within the lab")
 
 
 class Dialogue:

@@ -45,7 +45,7 @@ class Postfix:
     def __init__(self, lab: Lab, host: Host = POSTFIX) -> None:
         self.lab = lab
         self.host = host
-        self.marks = [f"[{host.address('outside', 4)}]", f"[IPv6:{host.address('outside', 6)}]"]
+        self.marks = [f"[{host.address('external', 4)}]", f"[IPv6:{host.address('external', 6)}]"]
         """What `remote` writes into the mail that comes from here."""
 
     def run(self, *command: str, check: bool = True, data: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Runs inside a container of the lab: opens real connections and crafts packets, and says what came back.
+"""Runs in a container of the lab: opens real connections and crafts packets, and says what came back.
 
 It reads a list of jobs as JSON from standard input and writes the list of verdicts. Standard library alone, as it is
 handed to the container's own Python; all jobs of one call run side by side.

@@ -1,4 +1,4 @@
-"""What a test sees of the mail host from outside the role: its packet filter, its files, and the moment of a change."""
+"""What a test sees of the mail host by itself: its packet filter, its files, and the moment of a change."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ iptables -A FORWARD -m set --match-set crowd src -j DROP
 
 
 def add_foreign_rules(lab: Lab) -> None:
-    """Give the mail host what other programs have there; the banned address is the second one of `outside`."""
+    """Give the mail host what other programs have there; the banned address is the second one of `external`."""
     lab.run("mailhost", ["sh", "-ec", _FOREIGN])
     counted = packet_filter(lab).counted
     assert len(counted) == 2

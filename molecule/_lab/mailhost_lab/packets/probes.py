@@ -88,7 +88,7 @@ class Lab:
         )
 
     def address(self, host: str, network: str, family: int) -> str:
-        """Return an address of a host: `lab.address("mailhost", "outside", 6)`."""
+        """Return an address of a host: `lab.address("mailhost", "external", 6)`."""
         return find_host(host).address(network, family)
 
     def probe(

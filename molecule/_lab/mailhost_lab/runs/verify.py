@@ -21,14 +21,14 @@ Points = dict[tuple[str, str], tuple[str, str]]
 
 def outer(host: Host) -> list[str]:
     """The addresses that strangers see, of both families."""
-    return [host.address("outside", family) for family in (4, 6)]
+    return [host.address("external", family) for family in (4, 6)]
 
 
 def verify(host: Host, variables: dict[str, Any], **more: Any) -> tuple[plays.Run, Points]:
-    """Look at a host from `outside`, unless ``more`` says otherwise; nothing may change."""
+    """Look at a host from `external`, unless ``more`` says otherwise; nothing may change."""
     own = {
         "mailhost_hosts": host.group,
-        "mailhost_verify_from": "outside",
+        "mailhost_verify_from": "external",
         "mailhost_verify_addresses": outer(host),
         "mailhost_verify_timeout": WAIT,
     }

@@ -125,14 +125,14 @@ def as_shipped(path: Path) -> bytes:
 
 
 def _mail(source: str, rcpt_to: str) -> Dialogue:
-    if source == "inside":
+    if source == "internal":
         return Dialogue(
-            "inside", MESSAGING.address("inside", 4), mail_from="clerk@mail.example", rcpt_to=(rcpt_to,), timeout=10
+            "internal", MESSAGING.address("internal", 4), mail_from="clerk@mail.example", rcpt_to=(rcpt_to,), timeout=10
         )
     address = {"stranger": "198.51.100.21", "listed": "198.51.100.20"}[source]
     return Dialogue(
-        "outside",
-        MESSAGING.address("outside", 4),
+        "external",
+        MESSAGING.address("external", 4),
         source=address,
         mail_from="a@stranger.example",
         rcpt_to=(rcpt_to,),
@@ -146,9 +146,9 @@ MAILS = {
     "to us": _mail("stranger", "user@mail.example"),
     "listed": _mail("listed", "user@mail.example"),
     "press": _mail("stranger", "press-old@mail.example"),
-    "closed": _mail("inside", "all@gone.mail.example"),
-    "outward": _mail("inside", "victim@remote.example"),
-    "submission": Dialogue("inside", MESSAGING.address("inside", 4), dport=587, timeout=10),
+    "closed": _mail("internal", "all@gone.mail.example"),
+    "outward": _mail("internal", "victim@remote.example"),
+    "submission": Dialogue("internal", MESSAGING.address("internal", 4), dport=587, timeout=10),
 }
 
 BEFORE = {

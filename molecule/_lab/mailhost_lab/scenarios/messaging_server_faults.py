@@ -51,9 +51,9 @@ class Policy(NamedTuple):
         return f"/root/{self.name}.py"
 
 
-def _policy(inside: str, blocked: str, check: bool = False, text: str = "the old", **more: Any) -> dict[str, Any]:
+def _policy(internal: str, blocked: str, check: bool = False, text: str = "the old", **more: Any) -> dict[str, Any]:
     return {
-        "mailhost_internal_networks": [inside],
+        "mailhost_internal_networks": [internal],
         "mailhost_blocked_networks": [blocked],
         "mailhost_sender_domain_check": check,
         "mailhost_relay_rejection": text,
@@ -79,17 +79,17 @@ CHECKED = Policy("checked", _policy("198.51.100.84", "203.0.113.9", True), (OLD.
 POLICIES = (OTHER, NEW, CHECKED, OLD)
 
 TALKS = [
-    Dialogue("outside", "198.51.100.11", mail_from="a@stranger.example", rcpt_to=("b@remote.example",)),
-    Dialogue("inside", "198.51.100.75", mail_from="a@mail.example", rcpt_to=("b@remote.example",)),
+    Dialogue("external", "198.51.100.11", mail_from="a@stranger.example", rcpt_to=("b@remote.example",)),
+    Dialogue("internal", "198.51.100.75", mail_from="a@mail.example", rcpt_to=("b@remote.example",)),
     Dialogue(
-        "outside",
+        "external",
         "198.51.100.11",
         source="198.51.100.21",
         mail_from="a@does-not-exist.example",
         rcpt_to=("b@mail.example",),
     ),
 ]
-"""A stranger who wants to relay, a client inside, and a stranger whose domain does not exist."""
+"""An external client that tries to relay, an internal client, and an external one whose domain does not exist."""
 
 HANG = f"until grep -hw hang {STANDIN}/calls 2> /dev/null; do :; done"
 """Ends when a call hangs, with what it noted."""

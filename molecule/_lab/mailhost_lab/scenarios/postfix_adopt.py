@@ -119,23 +119,23 @@ class Site:
 
 
 def mail(source: str, rcpt_to: str, mail_from: str = "", **more: Any) -> Dialogue:
-    """A mail from inside or outside to an address."""
-    sender = mail_from or ("clerk@mail.example" if source == "inside" else "a@remote.example")
+    """A mail from an internal or external client to an address."""
+    sender = mail_from or ("clerk@mail.example" if source == "internal" else "a@remote.example")
     address = POSTFIX.address(source, 4)
     return Dialogue(source, address, mail_from=sender, rcpt_to=(rcpt_to,), timeout=10, **more)
 
 
 LOGIN: dict[str, Any] = {"dport": 465, "tls": True, "login": ANN}
 MAILS = {
-    "relay": mail("outside", "victim@remote.example"),
-    "to us": mail("outside", "ann@mail.example"),
-    "to the branch": mail("outside", "ann@branch.mail.example"),
-    "closed": mail("outside", "closed@mail.example"),
-    "spam": mail("outside", "ann@mail.example", "a@spam.example"),
-    "outward": mail("inside", "victim@remote.example"),
-    "login": mail("inside", "victim@remote.example", ANN[0], **LOGIN),
-    "login, another sender": mail("inside", "victim@remote.example", "bob@mail.example", **LOGIN),
-    "submission": Dialogue("inside", POSTFIX.address("inside", 4), dport=587, timeout=10),
+    "relay": mail("external", "victim@remote.example"),
+    "to us": mail("external", "ann@mail.example"),
+    "to the branch": mail("external", "ann@branch.mail.example"),
+    "closed": mail("external", "closed@mail.example"),
+    "spam": mail("external", "ann@mail.example", "a@spam.example"),
+    "outward": mail("internal", "victim@remote.example"),
+    "login": mail("internal", "victim@remote.example", ANN[0], **LOGIN),
+    "login, another sender": mail("internal", "victim@remote.example", "bob@mail.example", **LOGIN),
+    "submission": Dialogue("internal", POSTFIX.address("internal", 4), dport=587, timeout=10),
 }
 
 BEFORE = {

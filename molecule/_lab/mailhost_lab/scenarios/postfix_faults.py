@@ -40,10 +40,10 @@ class Policy(NamedTuple):
     heard: tuple[str, str, str]
 
 
-def _policy(inside: str, blocked: str, text: str) -> dict[str, Any]:
+def _policy(internal: str, blocked: str, text: str) -> dict[str, Any]:
     return {
         "domains": ["mail.example"],
-        "internal_networks": [inside],
+        "internal_networks": [internal],
         "blocked_networks": [blocked],
         "relay_rejection": text,
     }
@@ -56,13 +56,15 @@ NEW = Policy(
 """Changes main.cf not at all, three tables, and the index of one of them."""
 
 SETTINGS = {"indexed_map_from": 1, "postscreen_tests": [], "unknown_entries": "replace"}
-OUTSIDE, INSIDE = POSTFIX.address("outside", 4), POSTFIX.address("inside", 4)
+EXTERNAL, INTERNAL = POSTFIX.address("external", 4), POSTFIX.address("internal", 4)
 TALKS = [
-    Dialogue("outside", OUTSIDE, mail_from="a@stranger.example", rcpt_to=("b@remote.example",)),
-    Dialogue("inside", INSIDE, mail_from="ann@mail.example", rcpt_to=("b@remote.example",)),
-    Dialogue("outside", OUTSIDE, source="198.51.100.21", mail_from="a@stranger.example", rcpt_to=("ann@mail.example",)),
+    Dialogue("external", EXTERNAL, mail_from="a@stranger.example", rcpt_to=("b@remote.example",)),
+    Dialogue("internal", INTERNAL, mail_from="ann@mail.example", rcpt_to=("b@remote.example",)),
+    Dialogue(
+        "external", EXTERNAL, source="198.51.100.21", mail_from="a@stranger.example", rcpt_to=("ann@mail.example",)
+    ),
 ]
-"""A stranger who wants to relay, a client inside, and a stranger whom one of the policies blocks."""
+"""An external client that tries to relay, an internal client, and one that one of the policies blocks."""
 
 # Stands in the place of a tool, which lies beside it.
 TOOL = f"""#!/bin/bash
@@ -249,7 +251,7 @@ class Host:
         self.remote_takes_it(False)
         try:
             mail = Dialogue(
-                "inside", INSIDE, mail_from="ann@mail.example", rcpt_to=(WAITS,), message="Subject: x\r\n\r\nx\r\n"
+                "internal", INTERNAL, mail_from="ann@mail.example", rcpt_to=(WAITS,), message="Subject: x\r\n\r\nx\r\n"
             )
             assert [talk.verdict for talk in hold(lab, [mail])] == ["accepted"]
             until("it is deferred", lambda: [one["queue_name"] for one in self.postfix.queue()] == ["deferred"], 20)
