@@ -30,7 +30,7 @@ def verdict(text: str, good: bool, width: int) -> str:
 
 
 def before(what: str, verdicts: Collection[bool]) -> None:
-    """Say how many verdicts are those of the policy on hosts that nobody has hardened."""
+    """Show how many verdicts are those of the policy before the first run."""
     print(f"  before: {sum(verdicts)} of {len(verdicts)} verdicts on {what} match the policy", flush=True)
 
 

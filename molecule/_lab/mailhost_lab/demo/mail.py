@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from mailhost_lab.addresses import Host
     from mailhost_lab.packets.probes import Lab
 
-THEIRS = "victim@remote.example"
+REMOTE_ADDRESS = "victim@remote.example"
 EXTERNAL_SENDER = "someone@stranger.example"
 RELAY = "550 5.7.1 Relaying not permitted"
 ACCEPTED = "250"
-MANAGED = "one of ours"
-"""Stands for an address of the server's own."""
+LOCAL = "a local address"
+"""Stands for the server's own address, the one that may log in."""
 
 
 class Server(NamedTuple):
-    """A host with a mail server, and who may log in there: an address of ours, and its password."""
+    """A host with a mail server, and the address and password that may log in there."""
 
     host: Host
     user: tuple[str, str]
@@ -39,7 +39,7 @@ POSTFIX_SERVER = Server(POSTFIX, postfix.ANN)
 
 @dataclass(frozen=True)
 class Mail:
-    """One line of the table. `wanted` is what the answer must say. OURS is the one who may log in."""
+    """One line of the table. `wanted` is what the answer must say."""
 
     name: str
     src: str
@@ -59,30 +59,30 @@ class Mail:
             self.port,
             starttls=self.login,
             login=server.user if self.login else None,
-            mail_from=server.user[0] if self.mail_from == MANAGED else self.mail_from,
-            rcpt_to=(server.user[0] if self.rcpt_to == MANAGED else self.rcpt_to,),
+            mail_from=server.user[0] if self.mail_from == LOCAL else self.mail_from,
+            rcpt_to=(server.user[0] if self.rcpt_to == LOCAL else self.rcpt_to,),
         )
 
 
 MAILS = {
-    "A stranger": (
-        Mail("to one of ours", "remote", MANAGED, ACCEPTED),
-        Mail("a bounce to one of ours", "remote", MANAGED, ACCEPTED, mail_from=""),
-        Mail("to somebody elsewhere", "remote", THEIRS, RELAY),
-        Mail("as one of ours, elsewhere", "remote", THEIRS, RELAY, mail_from=MANAGED),
-        Mail("as a bounce, elsewhere", "remote", THEIRS, RELAY, mail_from=""),
+    "An external client": (
+        Mail("to a local address", "remote", LOCAL, ACCEPTED),
+        Mail("a bounce to a local address", "remote", LOCAL, ACCEPTED, mail_from=""),
+        Mail("to another domain", "remote", REMOTE_ADDRESS, RELAY),
+        Mail("as a local sender, to another", "remote", REMOTE_ADDRESS, RELAY, mail_from=LOCAL),
+        Mail("a bounce, to another", "remote", REMOTE_ADDRESS, RELAY, mail_from=""),
         Mail("with a percent sign", "remote", "victim%remote.example@mail.example", RELAY),
         Mail("with a source route", "remote", "@mail.example:victim@remote.example", RELAY),
-        Mail("from no such domain", "remote", MANAGED, "550 5.1.8", mail_from="a@no-such-domain.example"),
+        Mail("from no such domain", "remote", LOCAL, "550 5.1.8", mail_from="a@no-such-domain.example"),
     ),
-    "A stranger on a block list": (
-        Mail("to one of ours", "external", MANAGED, "5.7.1 We take no mail from 198.51.100.20", families=(4,)),
+    "An external client that a DNSBL lists": (
+        Mail("to a local address", "external", LOCAL, "5.7.1 We take no mail from 198.51.100.20", families=(4,)),
         Mail("to the postmaster", "external", "postmaster@mail.example", ACCEPTED, families=(4,)),
     ),
-    "Our own people": (
-        Mail("internal, to somebody elsewhere", "internal", THEIRS, ACCEPTED, mail_from=MANAGED),
-        Mail("external, logged in", "external", THEIRS, ACCEPTED, mail_from=MANAGED, port=587, login=True),
-        Mail("external, not logged in", "external", THEIRS, "530 5.7.0", mail_from=MANAGED, port=587),
+    "Internal and authenticated clients": (
+        Mail("internal, to another domain", "internal", REMOTE_ADDRESS, ACCEPTED, mail_from=LOCAL),
+        Mail("external, authenticated", "external", REMOTE_ADDRESS, ACCEPTED, mail_from=LOCAL, port=587, login=True),
+        Mail("external, not authenticated", "external", REMOTE_ADDRESS, "530 5.7.0", mail_from=LOCAL, port=587),
     ),
 }
 

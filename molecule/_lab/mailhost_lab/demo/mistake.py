@@ -1,4 +1,4 @@
-"""The mistake of the demo: somebody opens a back door by hand, and the next run stops at it."""
+"""The mistake of the demo: a back door opened by hand, at which the next run stops."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ OPEN = 'cp -a "$1" "$1.demo"; echo "$2" >> "$1"; touch --date="10 seconds ago" "
 CLOSE = 'mv "$1.demo" "$1"'
 
 
-def show_mistake(lab: Lab, refused: Callable[[], str]) -> int:
+def show_mistake(lab: Lab, failed_run: Callable[[], str]) -> int:
     """Open the back door in the file, run the playbook, show what it says; 1 where the run did not stop.
 
-    `refused` runs the playbook and returns the message of the task that failed, or nothing. Postfix itself is never
-    told of the file, so that nobody can use the door.
+    `failed_run` runs the playbook and returns the message of the task that failed, or nothing. Postfix itself never
+    reads the file, so the door cannot be used.
     """
     lab.run("postfix", ["sh", "-ec", OPEN, "sh", FILE, BACK_DOOR])
     try:
         print(f"   # echo '{BACK_DOOR}' >> {FILE}")
-        message = refused()
+        message = failed_run()
     finally:
         lab.run("postfix", ["sh", "-ec", CLOSE, "sh", FILE])
     lines = message.splitlines()

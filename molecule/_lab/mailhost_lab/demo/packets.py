@@ -1,4 +1,4 @@
-"""The packets of the demo: who tries what, and what the policy wants of it.
+"""The packets of the demo, and what the policy wants of each.
 
 The table stands here, written from the policy's meaning; nothing of the role is asked what it did.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Flow:
-    """One line of the table: who tries what, and whether the policy wants it."""
+    """One line of the table: an attempt, and whether the policy wants it."""
 
     name: str
     src: str
@@ -29,12 +29,12 @@ class Flow:
     second_address: bool = False
     sport: int | None = None
     lone_ack: bool = False
-    greets: bool = True
+    has_banner: bool = True
 
     @property
     def expected(self) -> str:
         """Return what the policy wants, in the table's words."""
-        return "open" if self.wanted else "refused"
+        return "open" if self.wanted else "blocked"
 
     def network(self) -> str:
         """Return the network over which the two hosts meet."""
@@ -47,7 +47,9 @@ class Flow:
             return Craft(self.src, target, self.port, flags="A")
         host = lab.hosts[self.src]
         source = (host.extra4 if family == 4 else host.extra6)[0] if self.second_address else None
-        return Probe(self.src, target, self.port, self.sport, source, self.user, greeting=self.wanted and self.greets)
+        return Probe(
+            self.src, target, self.port, self.sport, source, self.user, greeting=self.wanted and self.has_banner
+        )
 
 
 FLOWS = {
@@ -66,7 +68,7 @@ FLOWS = {
     "From the internal network to the mail host": (
         Flow("smtp", "internal", "mailhost", 25, wanted=True),
         Flow("imap", "internal", "mailhost", 143, wanted=True),
-        Flow("imaps", "internal", "mailhost", 993, wanted=True, greets=False),
+        Flow("imaps", "internal", "mailhost", 993, wanted=True, has_banner=False),
         Flow("pop3", "internal", "mailhost", 110, wanted=False),
         Flow("pop3s", "internal", "mailhost", 995, wanted=False),
     ),
@@ -83,17 +85,17 @@ FLOWS = {
 SHOWN = {
     "open": "open",
     "silent": "open, no answer",
-    "filtered": "refused",
-    "rejected": "refused",
+    "filtered": "blocked",
+    "rejected": "blocked",
     "closed": "port closed",
-    None: "refused",
-    "eperm": "refused",
+    None: "blocked",
+    "eperm": "blocked",
 }
 
 
 def shown(verdict: str | None) -> str:
     """Return a verdict in the table's words; what has no word is shown as it is and counts as wrong."""
-    return "refused" if verdict and verdict.startswith("icmp") else SHOWN.get(verdict, str(verdict))
+    return "blocked" if verdict and verdict.startswith("icmp") else SHOWN.get(verdict, str(verdict))
 
 
 def send_packets(lab: Lab, *, incoming: bool = False) -> dict[tuple[Flow, int], str]:
@@ -107,7 +109,7 @@ def send_packets(lab: Lab, *, incoming: bool = False) -> dict[tuple[Flow, int], 
 def packet_verdicts(lab: Lab) -> list[bool]:
     """Send the packets to the mail host; whether each verdict is the policy's.
 
-    A session from it would be one that is in use, and nobody declared: the first run asks about those.
+    A session from it would be one that is in use and not declared: the first run stops at those.
     """
     return [found == flow.expected for (flow, _family), found in send_packets(lab, incoming=True).items()]
 

@@ -58,7 +58,7 @@ def harden() -> bool:
     return subprocess.run(strict, env=environment, timeout=300, check=False).returncode == 0
 
 
-def refused() -> str:
+def failed_run() -> str:
     """Run the playbook for Postfix, and return the message of the task that failed."""
     words = ["ansible-playbook", "--inventory", INVENTORY, "--inventory", POLICY, PLAYBOOK, "--limit", "postfix"]
     print(f"   $ ansible-playbook ... {PLAYBOOK} --limit postfix\n", flush=True)
@@ -96,7 +96,7 @@ def demo() -> int:
     wrong += show_mail(lab, MESSAGING_SERVER)
     title(5, "What real mail gets at Postfix, by the same policy")
     wrong += show_mail(lab, POSTFIX_SERVER)
-    title(6, "What a mistake gets: somebody opens a port by hand that relays for everybody")
-    wrong += show_mistake(lab, refused)
+    title(6, "What a mistake gets: a port opened by hand that relays for every client")
+    wrong += show_mistake(lab, failed_run)
     print("\n   `make demo` again changes nothing; `make clean` removes every trace.")
     return int(wrong > 0)
