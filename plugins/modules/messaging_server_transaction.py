@@ -41,8 +41,8 @@ backup:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import change
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.module import run_step
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.change import MessagingServerRun
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_step
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
         supports_check_mode=True,
         no_log=True,  # a list of a million networks does not belong into syslog
     )
-    run_step(module, "Messaging Server", {"apply": change.change, "rollback": change.rollback})
+    run_step(module, "Messaging Server", MessagingServerRun)
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ backup:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix import change
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.module import run_step
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.change import PostfixRun
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_step
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def main() -> None:
         supports_check_mode=True,
         no_log=True,  # a list of a million networks does not belong into syslog
     )
-    run_step(module, "Postfix", {"apply": change.change, "rollback": change.rollback})
+    run_step(module, "Postfix", PostfixRun)
 
 
 if __name__ == "__main__":

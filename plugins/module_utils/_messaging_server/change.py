@@ -9,9 +9,9 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
@@ -27,10 +27,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Texts,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.evaluation import (
-    PROVEN,
     ask_product,
+    digest_of,
     evaluate,
-    note_proven,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
     PARTS,
@@ -52,82 +51,86 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import (
+    Wanted,
     absent,
     present,
     require_includes,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    PRIVATE,
+    decode,
     encode,
     read_attributes,
     read_file,
-    replace_file,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_change, run_rollback
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import Proof, Run
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import Change
 
 _MAY_REFUSE = re.compile(r"\$[NnFf\[{]")
 """A template of PORT_ACCESS that may refuse a connection."""
 
 
-def change(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Bring the files into the wanted state; returns the module's result.
+class MessagingServerRun(Run[Live, Wanted]):
+    """A run for Messaging Server; ``arguments`` are those of the module."""
 
-    Raises PolicyError, StepError, MtaTextError, OSError.
-    """
-    product = discover(arguments["root"])
-    return run_change(STATE, product, check_mode, lambda: _change(product, arguments, check_mode))
+    state = STATE
 
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self.arguments = arguments
+        self.driver = self.product = discover(arguments["root"])
 
-def _change(product: Product, arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    live = read_live(product)
-    require_includes(live)
-    wanted = absent(live) if arguments["state"] == "absent" else present(arguments, live)
-    evaluated = evaluate(wanted, live)
-    changes = _changes(product, live, wanted.composed)
-    warnings = list(wanted.warnings)
-    if live.record.empty and f"{{{INTERNAL_IP},$L}}" in live.texts.imta_cnf and read_file(PROVEN) is not None:
-        warnings.append(f"{RECORD} is missing: what the files have of ours counts as found, and absent leaves it")
-    result: dict[str, Any] = {"changed": bool(changes), "files": [one.path for one in changes], "evaluated": evaluated}
-    if changes:
-        if arguments.get("diff"):
-            result["diff"] = [one.diff() for one in changes]
-        warnings += new_findings(live.texts, wanted.composed.texts, wanted.accepted)
-        if wanted.settings is not None:
-            external = wanted.settings.channels.external
-            warnings += switching_notes(live.texts, wanted.composed.texts, external, OWNED_TABLES)
-        parts = _parts(live.texts, wanted.composed.texts)
-        result["activation"] = [f"imsimta {' '.join(words)}" for words in activations(parts)]
-        if wanted.settings is not None and wanted.composed.texts.mappings != live.texts.mappings:
-            ask_product(product, live, wanted, wanted.settings.channels)
-        if not check_mode:
-            changes.append(_record_change(wanted.composed))
-            result["backup"] = transaction.apply(STATE, product, changes, {"parts": sorted(parts)})
-    elif not check_mode:
-        _note_record(wanted.composed)
-    if not check_mode:
-        with contextlib.suppress(OSError):  # what is live is live; the next run evaluates it once more
-            note_proven(wanted, live)
-    result["warnings"] = warnings
-    return result
+    def read(self) -> Live:
+        """Read the live files."""
+        live = read_live(self.product)
+        require_includes(live)
+        return live
 
+    def want(self, live: Live) -> Wanted:
+        """Compose the files that the policy asks for."""
+        return absent(live) if self.arguments["state"] == "absent" else present(self.arguments, live)
 
-def rollback(arguments: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
-    product = discover(arguments["root"])
+    def changes(self, live: Live, wanted: Wanted) -> list[Change]:
+        """Return the files that differ."""
+        return _changes(self.product, live, wanted.composed)
 
-    def put_back(plan: transaction.RollbackPlan) -> dict[str, Any]:
-        backup = transaction.rollback(STATE, product)
-        commands = [f"imsimta {' '.join(words)}" for words in activations(plan.details["parts"])]
-        return {"backup": backup, "activation": commands}
+    def digest(self, live: Live, wanted: Wanted) -> str:
+        """Return a digest of what is evaluated."""
+        return digest_of(wanted, live)
 
-    return run_rollback(STATE, product, check_mode, diff=bool(arguments.get("diff")), put_back=put_back)
+    def prove(self, live: Live, wanted: Wanted, changes: Sequence[Change], *, proven: bool) -> Proof:
+        """Evaluate the wanted files, and have the product's own tool read them."""
+        evaluated = 0 if proven else evaluate(wanted, live)
+        before, after, warnings = live.texts, wanted.composed.texts, list(wanted.warnings)
+        if live.record.empty and f"{{{INTERNAL_IP},$L}}" in before.imta_cnf and os.path.exists(f"{STATE}/proven"):
+            warnings.append(f"{RECORD} is missing: managed entries count as unmanaged, and state absent keeps them")
+        if changes:
+            warnings += new_findings(before, after, wanted.accepted)
+        if changes and wanted.settings is not None:
+            warnings += switching_notes(before, after, wanted.settings.channels.external, OWNED_TABLES)
+            if after.mappings != before.mappings:
+                ask_product(self.product, live, wanted, wanted.settings.channels)
+        return Proof(evaluated, warnings)
+
+    def details(self, changes: Sequence[Change]) -> Mapping[str, Any]:
+        """Return the parts of the product that the changes are about."""
+        before = Texts(**{field: decode(read_file(self.product.files[part]) or b"") for field, part in PARTS.items()})
+        fields = {os.path.realpath(self.product.files[part]): field for field, part in PARTS.items()}
+        places = [(fields.get(os.path.realpath(one.path)), one.after) for one in changes]
+        after = before._replace(**{field: decode(content or b"") for field, content in places if field})
+        return {"parts": sorted(_parts(before, after))}
+
+    def activation(self, details: Mapping[str, Any]) -> list[str]:
+        """Return the commands of imsimta."""
+        return [f"imsimta {' '.join(words)}" for words in activations(details["parts"])]
+
+    def record(self, wanted: Wanted) -> bytes | None:
+        """Return the record of what is managed."""
+        return None if wanted.composed.record.empty else dump_record(wanted.composed.record)
 
 
 # Files
 
 
-def _changes(product: Product, live: Live, composed: Composed) -> list[transaction.Change]:
+def _changes(product: Product, live: Live, composed: Composed) -> list[Change]:
     changes = []
     for field, part in PARTS.items():
         before, after = getattr(live.texts, field), getattr(composed.texts, field)
@@ -137,30 +140,8 @@ def _changes(product: Product, live: Live, composed: Composed) -> list[transacti
         gone = field == "general" and not after and live.record.general_made
         path = product.files[part]
         like = None if was_there else read_attributes(product.files[MAPPINGS])
-        changes.append(
-            transaction.Change(path, encode(before) if was_there else None, None if gone else encode(after), like)
-        )
+        changes.append(Change(path, encode(before) if was_there else None, None if gone else encode(after), like))
     return changes
-
-
-def _record_change(composed: Composed) -> transaction.Change:
-    """The record goes with the files: it is put back when they are."""
-    return transaction.Change(RECORD, read_file(RECORD), _record(composed), PRIVATE)
-
-
-def _note_record(composed: Composed) -> None:
-    """Nothing changes on the host, but what was there already is ours from now on."""
-    if read_file(RECORD) != _record(composed):
-        os.makedirs(STATE, mode=0o700, exist_ok=True)
-        content = _record(composed)
-        if content is None:
-            os.unlink(RECORD)
-        else:
-            replace_file(RECORD, content, PRIVATE)
-
-
-def _record(composed: Composed) -> bytes | None:
-    return None if composed.record.empty else dump_record(composed.record)
 
 
 def _parts(before: Texts, after: Texts) -> set[str]:

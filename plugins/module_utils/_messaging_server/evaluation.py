@@ -19,7 +19,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import Config
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
     ACCESS_ERRORS,
-    STATE,
     Live,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
@@ -35,21 +34,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    PRIVATE,
     encode,
     new_attributes,
     read_attributes,
-    read_file,
     replace_file,
 )
 
-PROVEN = f"{STATE}/proven"
-"""Digest of the texts and sessions that were last evaluated without a deviation."""
-
 
 def evaluate(wanted: Wanted, live: Live) -> int:
-    """Evaluate the wanted texts, unless exactly this was evaluated before; returns the number of sessions."""
-    if wanted.settings is None or _digest(wanted, live) == (read_file(PROVEN) or b"").decode("ascii", "replace"):
+    """Evaluate the wanted texts; returns the number of sessions."""
+    if wanted.settings is None:
         return 0
     texts = wanted.composed.texts
     config = load_config(
@@ -68,17 +62,12 @@ def evaluate(wanted: Wanted, live: Live) -> int:
     return count
 
 
-def _digest(wanted: Wanted, live: Live) -> str:
+def digest_of(wanted: Wanted, live: Live) -> str:
+    """Return a digest of all that an evaluation depends on, nothing where there is nothing to evaluate."""
+    if wanted.settings is None:
+        return ""
     whole = [wanted.composed.texts, live.includes, live.options, wanted.cases]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-
-
-def note_proven(wanted: Wanted, live: Live) -> None:
-    """Remember what was evaluated, so that a run that changes nothing need not do it again."""
-    proven = _digest(wanted, live).encode() if wanted.settings is not None else None
-    if proven is not None and read_file(PROVEN) != proven:
-        os.makedirs(STATE, mode=0o700, exist_ok=True)
-        replace_file(PROVEN, proven, PRIVATE)
 
 
 def ask_product(product: Product, live: Live, wanted: Wanted, channels: Channels) -> None:

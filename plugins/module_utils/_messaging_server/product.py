@@ -79,7 +79,6 @@ class Product:
     """
 
     name = "Messaging Server"
-    everything: Mapping[str, Any] = {"parts": list(PARTS)}
 
     def __init__(self, root: str, imsimta: str, tailor: Mapping[str, str]) -> None:
         self.root, self.imsimta, self.tailor = root, imsimta, dict(tailor)
@@ -158,7 +157,7 @@ class Product:
 
     # The driver of the transaction
 
-    def built(self) -> Sequence[str]:
+    def built(self, details: Mapping[str, Any]) -> Sequence[str]:  # noqa: ARG002 (one image holds all files)
         """Return the places of the compiled configuration."""
         return self.images
 
@@ -166,7 +165,7 @@ class Product:
         """Compile without writing an image."""
         run("imsimta cnbuild -noimage_file", [self.imsimta, "cnbuild", "-noimage_file"])
 
-    def build(self, run: Runner) -> None:
+    def build(self, run: Runner, details: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Compile."""
         run("imsimta cnbuild", [self.imsimta, "cnbuild"])
         if not any(os.path.exists(path) for path in self.images):

@@ -90,7 +90,7 @@ def absent(live: Live) -> Wanted:
     return Wanted(compose(live.texts, NO_PLAN, live.record), (), None, NO_PLAN.accepted_findings(), ())
 
 
-def present(arguments: dict[str, Any], live: Live) -> Wanted:
+def present(arguments: Mapping[str, Any], live: Live) -> Wanted:
     """Return the files that the policy asks for; a StepError where it cannot be had."""
     if live.options.get(ACCESS_ORCPT):
         raise StepError(

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
@@ -47,11 +47,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._check
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import FileError, read_main
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record, dump_record
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import SKIP, STOP, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.certificate import check_certificate
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import (
-    RECORD,
     STATE,
     Live,
     read_live,
@@ -82,20 +81,15 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import ask_live
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import unusable_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    PRIVATE,
     Attributes,
     decode,
     encode,
     read_file,
-    replace_file,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_change, run_rollback
-
-#: Digest of the files and questions of the last proof without a deviation.
-PROVEN = f"{STATE}/proven"
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import Proof, Run
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import Change, Confirm
 
 #: Of a new table.
 PUBLIC = Attributes(0, 0, 0o644, {})
@@ -119,59 +113,90 @@ class Wanted(NamedTuple):
     names: Mapping[str, str]
 
 
-def change(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Bring the files into the wanted state; returns the module's result.
+class PostfixRun(Run[Live, Wanted]):
+    """A run for Postfix; ``arguments`` are those of the module."""
 
-    Raises PolicyError, StepError, FileError, OSError.
-    """
-    product = discover()
-    sweep()
-    return run_change(STATE, product, check_mode, lambda: _change(product, arguments, check_mode))
+    state = STATE
 
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self.arguments = arguments
+        self.driver = self.product = discover()
+        self.folder = os.path.join(self.product.folder, FOLDER)
+        sweep()
 
-def _change(product: Postfix, arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    live = read_live(product)
-    wanted = _absent(live) if arguments["state"] == "absent" else _present(arguments, live)
-    _check_references(wanted, arguments.get("names") or {})
-    _refuse_dangling(product, live, wanted.composed)
-    changes = _changes(product, live, wanted.composed)
-    staged = Staged(wanted.composed.main, wanted.composed.master, wanted.composed.maps, product.folder, product.queue)
-    warnings = list(wanted.warnings)
-    if changes:
-        warnings += [*check_staged(staged), *wanted.composed.warnings]
-        warnings += _check_tables(product, live, wanted.settings, arguments.get("names") or {})
-        _refuse_taken_ports(product, live, wanted.composed)
-        warnings += proxies(wanted.composed.main, wanted.composed.master)
-        warnings += soft_bounces(wanted.composed.main, wanted.composed.master)
-        warnings += other_instances(wanted.composed.main)
-        warnings += _silence(product)
-        if wanted.settings is not None:
-            warnings += foreign_submission(wanted.composed.master, wanted.settings, live.facts.site)
-    if wanted.settings is not None:
-        warnings += _login_trouble(wanted.settings, product.queue)
-    evaluated, notes = _prove(staged, wanted, live)
-    if notes and not evaluated:  # the host lacks what the private Postfix needs
-        warnings += notes
-    result: dict[str, Any] = {
-        "changed": bool(changes),
-        "files": [one.path for one in changes],
-        "evaluated": evaluated,
-        "notes": [*wanted.notes, *notes],
-    }
-    if changes and arguments.get("diff"):
-        result["diff"] = [one.diff() for one in changes]
-    if changes:
-        result["activation"] = ["postfix reload"]
-    if changes and not check_mode:
-        result["backup"] = _apply(product, live, wanted, changes)
-    elif not check_mode:
-        _note_record(wanted.composed.record)
-    # What could not be asked is tried again by the next run.
-    if not check_mode and wanted.policy is not None and evaluated:
-        with contextlib.suppress(OSError):  # what is live is live; the next run proves it once more
-            _note(PROVEN, _digest(wanted, live).encode())
-    result["warnings"] = warnings
-    return result
+    def read(self) -> Live:
+        """Read the live files, and ask the program for its facts."""
+        return read_live(self.product)
+
+    def want(self, live: Live) -> Wanted:
+        """Compose the files that the policy asks for."""
+        wanted = _absent(live) if self.arguments["state"] == "absent" else _present(self.arguments, live)
+        _check_references(wanted, wanted.names)
+        _refuse_dangling(self.product, live, wanted.composed)
+        return wanted
+
+    def changes(self, live: Live, wanted: Wanted) -> list[Change]:
+        """Return the files that differ."""
+        return _changes(self.product, live, wanted.composed)
+
+    def digest(self, live: Live, wanted: Wanted) -> str:
+        """Return a digest of what the canary is tried with."""
+        return _digest(wanted, live) if wanted.settings is not None else ""
+
+    def prove(self, live: Live, wanted: Wanted, changes: Sequence[Change], *, proven: bool) -> Proof:
+        """Have Postfix check the wanted files, and hold sessions with a canary of them."""
+        product, composed, settings = self.product, wanted.composed, wanted.settings
+        staged = Staged(composed.main, composed.master, composed.maps, product.folder, product.queue)
+        warnings = list(wanted.warnings)
+        if changes:
+            warnings += [*check_staged(staged), *composed.warnings]
+            warnings += _check_tables(product, live, settings, wanted.names)
+            _refuse_taken_ports(product, live, composed)
+            warnings += [*proxies(composed.main, composed.master), *soft_bounces(composed.main, composed.master)]
+            warnings += [*other_instances(composed.main), *_silence(product)]
+            if settings is not None:
+                warnings += foreign_submission(composed.master, settings, live.facts.site)
+        if settings is not None:
+            warnings += _login_trouble(settings, product.queue)
+        evaluated, notes = (0, []) if proven else _prove(staged, wanted)
+        if notes and not evaluated:  # the host lacks what the canary needs
+            warnings += notes
+        return Proof(evaluated, warnings, {"notes": [*wanted.notes, *notes]})
+
+    def details(self, changes: Sequence[Change]) -> Mapping[str, Any]:
+        """Return the indexed tables before and after."""
+        before = decode(read_file(self.product.main_cf) or b"")
+        contents = {os.path.realpath(one.path): one.after for one in changes}
+        after = contents.get(os.path.realpath(self.product.main_cf))
+        return self.product.details(before, before if after is None else decode(after), contents)
+
+    def activation(self, details: Mapping[str, Any]) -> list[str]:  # noqa: ARG002 (one way suffices for all)
+        """Return what has Postfix read its files."""
+        return ["postfix reload"]
+
+    def record(self, wanted: Wanted) -> bytes | None:
+        """Return the record of what is managed."""
+        return None if wanted.composed.record.empty else dump_record(wanted.composed.record)
+
+    def confirm(self, live: Live, wanted: Wanted) -> Confirm | None:
+        """Return the sessions with the live Postfix."""
+        if wanted.policy is None or wanted.settings is None:
+            return None
+        milters = _milters(live.main) != _milters(wanted.composed.main)
+        submission = wanted.settings.submission
+        return functools.partial(ask_live, wanted.policy, submission, self.product.addresses, milters=milters)
+
+    @contextlib.contextmanager
+    def prepared(self) -> Iterator[None]:
+        """Make the folder of tables; it stays where there is something in it."""
+        if not os.path.isdir(self.folder):
+            os.mkdir(self.folder)
+            os.chmod(self.folder, 0o755)  # noqa: S103 (programs of users read main.cf as well, whatever the umask is)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                os.rmdir(self.folder)
 
 
 def _check_references(wanted: Wanted, names: Mapping[str, str]) -> None:
@@ -296,11 +321,9 @@ def _login_trouble(settings: Settings, queue: str) -> list[str]:
 # The proof
 
 
-def _prove(staged: Staged, wanted: Wanted, live: Live) -> tuple[int, list[str]]:
-    """Ask a private Postfix, unless exactly this was asked before; returns the number of sessions, and notes."""
+def _prove(staged: Staged, wanted: Wanted) -> tuple[int, list[str]]:
+    """Hold the sessions with a canary; returns their number, and notes."""
     if wanted.policy is None or wanted.settings is None:
-        return 0, []
-    if _digest(wanted, live).encode() == read_file(PROVEN):
         return 0, []
     check_certificate(wanted.composed.main, wanted.composed.master, wanted.settings, wanted.names)
     proof = prove(staged, wanted.policy, wanted.settings, wanted.tests)
@@ -321,9 +344,9 @@ def _digest(wanted: Wanted, live: Live) -> str:
 # Files
 
 
-def _changes(product: Postfix, live: Live, composed: Composed) -> list[transaction.Change]:
+def _changes(product: Postfix, live: Live, composed: Composed) -> list[Change]:
     found = [
-        transaction.Change(path, encode(before), encode(after), age=SETTLED)
+        Change(path, encode(before), encode(after), age=SETTLED)
         for path, before, after in (
             (product.main_cf, live.main, composed.main),
             (product.master_cf, live.master, composed.master),
@@ -332,65 +355,11 @@ def _changes(product: Postfix, live: Live, composed: Composed) -> list[transacti
     for name in sorted({*live.record.maps, *composed.maps}):
         path = product.table(name)
         after = encode(composed.maps[name].text) if name in composed.maps else None
-        found.append(transaction.Change(path, read_file(path), after, PUBLIC, SETTLED))
+        found.append(Change(path, read_file(path), after, PUBLIC, SETTLED))
     return [one for one in found if one.before != one.after]
-
-
-def _apply(product: Postfix, live: Live, wanted: Wanted, changes: list[transaction.Change]) -> str:
-    product.aim(live.main, wanted.composed.main, [one.path for one in changes])
-    record = None if wanted.composed.record.empty else dump_record(wanted.composed.record)
-    folder = os.path.join(product.folder, FOLDER)
-    confirm = None
-    if wanted.policy is not None and wanted.settings is not None:
-        milters = _milters(live.main) != _milters(wanted.composed.main)
-        submission = wanted.settings.submission
-        confirm = functools.partial(ask_live, wanted.policy, submission, product.addresses, milters=milters)
-    if not os.path.isdir(folder):
-        os.mkdir(folder)
-        os.chmod(folder, 0o755)  # noqa: S103 (programs of users read main.cf as well, whatever the umask is)
-    try:
-        own = transaction.Change(RECORD, read_file(RECORD), record, PRIVATE)
-        return transaction.apply(STATE, product, [*changes, own], {}, confirm)
-    finally:
-        with contextlib.suppress(OSError):  # it stays where there is something in it
-            os.rmdir(folder)
 
 
 def _milters(main: str) -> dict[str, str]:
     """What main.cf says of milters for who comes in by SMTP."""
     found = read_main(main)
     return {name: value for name, value in found.items() if name.startswith(("smtpd_milter", "milter_"))}
-
-
-def _note_record(record: Record) -> None:
-    """Nothing changes on the host, but what was there already is ours from now on."""
-    if not record.empty:
-        _note(RECORD, dump_record(record))
-
-
-def _note(path: str, content: bytes) -> None:
-    if read_file(path) != content:
-        os.makedirs(STATE, mode=0o700, exist_ok=True)
-        replace_file(path, content, PRIVATE)
-
-
-# The way back
-
-
-def rollback(arguments: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
-    """Put back what was live before the last change; returns the module's result. Raises StepError, OSError."""
-    product = discover()
-
-    def put_back(plan: transaction.RollbackPlan) -> dict[str, Any]:
-        texts = {one.path: decode(one.after or b"") for one in plan.changes if one.before != one.after}
-        now = decode(read_file(product.main_cf) or b"")
-        product.aim(now, texts.get(os.path.realpath(product.main_cf), now), list(texts))
-        folder = os.path.join(product.folder, FOLDER)
-        os.makedirs(folder, mode=0o755, exist_ok=True)
-        try:
-            return {"backup": transaction.rollback(STATE, product), "activation": ["postfix reload"]}
-        finally:
-            with contextlib.suppress(OSError):  # it stays where there is something in it
-                os.rmdir(folder)
-
-    return run_rollback(STATE, product, check_mode, diff=bool(arguments.get("diff")), put_back=put_back)

@@ -84,24 +84,20 @@ class Driver(Protocol):
     """What a product brings along.
 
     Its steps run tools through the Runner they are given, and through nothing else. ``details`` say which parts of
-    the service a change is about, in plain data; ``everything`` is the details for all parts.
+    the service a change is about, in plain data; they are kept with the backup, for a restore after a kill.
     """
 
     @property
     def name(self) -> str:
         """The product's name, for messages and the manifest."""
 
-    @property
-    def everything(self) -> Mapping[str, Any]:
-        """The details that activate all parts."""
-
-    def built(self) -> Sequence[str]:
+    def built(self, details: Mapping[str, Any]) -> Sequence[str]:
         """Return the files that ``build`` writes, whether they exist or not."""
 
     def check(self, run: Runner) -> None:
         """Have the product read its live files without using them."""
 
-    def build(self, run: Runner) -> None:
+    def build(self, run: Runner, details: Mapping[str, Any]) -> None:
         """Have the product write the built files."""
 
     def activate(self, run: Runner, details: Mapping[str, Any]) -> None:
@@ -154,60 +150,36 @@ def interrupted(state: str) -> bool:
     return backup.read_journal(state) is not None
 
 
-class RollbackPlan(NamedTuple):
-    """What a rollback would do: the backup's name and time, the changes, the details, and files edited since."""
+def plan_rollback(state: str) -> tuple[Change, ...]:
+    """Return the changes that restore the files of the newest backup; StepError where that is not possible.
 
-    name: str
-    made: str
-    changes: tuple[Change, ...]
-    details: Mapping[str, Any]
-    edited: tuple[str, ...]
-
-
-def plan_rollback(state: str, driver: Driver) -> RollbackPlan:
-    """Return what putting back the newest backup means; StepError where there is none."""
+    Applied as a change like any other, so that a second rollback leads forward again, and so that the product builds
+    anew: its previous built files may hold other files of the product as they were then.
+    """
     names = backup.committed(state)
     if not names:
         raise StepError("rollback", f"there is no backup in {backup.backups_folder(state)}")
+    changes, edited = [], []
     try:
-        manifest = backup.read_manifest(state, names[-1])
-        changes, edited = [], []
-        for entry in manifest.entries:
+        for entry in backup.read_manifest(state, names[-1]).entries:
             if entry.built:
                 continue
             live = read_file(entry.path)
-            # Files of the state folder are ours alone, and may be written between two changes.
-            managed = os.path.dirname(entry.path) == os.path.realpath(state)
-            if digest(live) not in (entry.after, entry.before) and not managed:
+            # Files of the state folder may be written between two changes.
+            kept = os.path.dirname(entry.path) == os.path.realpath(state)
+            if digest(live) not in (entry.after, entry.before) and not kept:
                 edited.append(entry.path)
             old = backup.stored_content(state, names[-1], entry)
             changes.append(Change(entry.path, live, old, entry.attributes))
     except OSError as error:
         raise StepError("rollback", f"the backup {names[-1]} cannot be used: {error}") from error
-    details = driver.everything if edited else manifest.details
-    return RollbackPlan(names[-1], manifest.made, tuple(changes), details, tuple(edited))
-
-
-def refuse_edited(state: str, plan: RollbackPlan) -> None:
-    """Raise StepError where a rollback would lose what somebody else has changed since."""
-    if plan.edited:
+    if edited:
         raise StepError(
             "rollback",
-            f"changed by somebody else since the backup {plan.name} was made, and would be lost: "
-            f"{', '.join(plan.edited)}; the former files are in {backup.backup_folder(state, plan.name)}",
+            f"edited since the backup {names[-1]} was made, and the edits would be lost: {', '.join(edited)}; "
+            f"the previous files are in {backup.backup_folder(state, names[-1])}",
         )
-
-
-def rollback(state: str, driver: Driver, *, force: bool = False) -> str:
-    """Put back the files of the newest backup and build anew; returns the folder of the backup made on the way.
-
-    A change like any other, so that a second rollback leads forward again. The product builds anew rather than
-    getting its former built files: those may hold other files of the product as they were then.
-    """
-    plan = plan_rollback(state, driver)
-    if not force:
-        refuse_edited(state, plan)
-    return apply(state, driver, plan.changes, plan.details)
+    return tuple(changes)
 
 
 # The steps
@@ -234,7 +206,7 @@ def _apply(state: str, driver: Driver, work: _Work) -> str:
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         empty = backup.Manifest(made, driver.name, details, driver.alive(), (), driver.runs() is True)
         contents = {change.path: change.after for change in wanted}
-        built = list(dict.fromkeys(os.path.realpath(path) for path in driver.built()))
+        built = list(dict.fromkeys(os.path.realpath(path) for path in driver.built(details)))
         manifest = backup.write_backup(state, name, empty, contents, built)
         step = "stage"
         backup.write_journal(state, journal)
@@ -245,7 +217,7 @@ def _apply(state: str, driver: Driver, work: _Work) -> str:
         step = "check"
         driver.check(run)
         step = "build"
-        driver.build(run)
+        driver.build(run, details)
         step = "activate"
         driver.activate(run, details)
         step = "answer"

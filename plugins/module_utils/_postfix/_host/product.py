@@ -36,23 +36,15 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Postfix:
-    """An installation. The driver of its transactions.
-
-    ``rebuild``: paths of indexed tables whose source changes; ``tables``: indexed tables of ours and their types, after
-    the change and before it.
-    """
+    """An installation. The driver of its transactions, whose details are those of `details`."""
 
     name = "Postfix"
-    everything: Mapping[str, Any] = {}
 
     def __init__(self, folder: str, queue: str, interfaces: str = "all", protocols: str = "all") -> None:
         self.folder, self.queue = folder, queue
         named = _addresses(interfaces)
         self.interfaces = _spoken(named or EVERYWHERE, protocols)
         self.addresses = _spoken(named or LOOPBACK, protocols)
-        self.rebuild: frozenset[str] = frozenset()
-        self.tables: dict[str, str] = {}
-        self.former: dict[str, str] = {}
 
     # Places
 
@@ -70,30 +62,35 @@ class Postfix:
         """The path of a table of ours."""
         return os.path.join(self.folder, FOLDER, name)
 
-    def aim(self, before: str, after: str, changed: Iterable[str]) -> None:
-        """Prepare for a change: main.cf before and after it, and the paths that change."""
-        self.former = {self.table(name): kind for name, kind in indexed_tables(before).items()}
-        self.tables = {self.table(name): kind for name, kind in indexed_tables(after).items()}
-        self.rebuild = frozenset(changed)
+    def details(self, before: str, after: str, changed: Iterable[str]) -> dict[str, Any]:
+        """Return the managed indexed tables of main.cf before and after a change, with types, and the changed files."""
+        former, wanted = (
+            {self.table(name): kind for name, kind in indexed_tables(main).items()} for main in (before, after)
+        )
+        return {"former": former, "wanted": wanted, "changed": sorted(map(os.path.realpath, changed))}
 
     # The driver of the transaction
 
-    def built(self) -> Sequence[str]:
-        """Return the indexes of our tables, before and after the change."""
-        return [_index(path, kind) for path, kind in (*self.former.items(), *self.tables.items())]
+    def built(self, details: Mapping[str, Any]) -> Sequence[str]:
+        """Return the indexes of managed tables, before and after the change."""
+        return [
+            _index(path, kind) for tables in (details["former"], details["wanted"]) for path, kind in tables.items()
+        ]
 
     def check(self, run: Runner) -> None:
         """Have Postfix look at its files and folders."""
         run("postfix check", ["postfix", "-c", self.folder, "check"])
 
-    def build(self, run: Runner) -> None:
+    def build(self, run: Runner, details: Mapping[str, Any]) -> None:
         """Make the indexes of tables that changed, and remove those of tables that are gone."""
-        for path, kind in self.tables.items():
-            if path in self.rebuild or self.former.get(path) != kind or not os.path.exists(_index(path, kind)):
+        former, wanted = details["former"], details["wanted"]
+        for path, kind in wanted.items():
+            changed = os.path.realpath(path) in details["changed"] or former.get(path) != kind
+            if changed or not os.path.exists(_index(path, kind)):
                 run("postmap", ["postmap", "-c", self.folder, f"{kind}:{path}"])
-        wanted = {_index(path, kind) for path, kind in self.tables.items()}
-        for path, kind in self.former.items():
-            if _index(path, kind) not in wanted:
+        kept = {_index(path, kind) for path, kind in wanted.items()}
+        for path, kind in former.items():
+            if _index(path, kind) not in kept:
                 remove(_index(path, kind))
 
     def activate(self, run: Runner, details: Mapping[str, Any]) -> None:  # noqa: ARG002 (one way suffices for all)

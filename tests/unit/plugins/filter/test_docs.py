@@ -176,8 +176,7 @@ def test_the_message_of_the_self_test(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(caught.value) == messages()[1]
 
 
-def test_the_policy_tests_of_the_page_hold(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(evaluation, "PROVEN", str(tmp_path / "proven"))
+def test_the_policy_tests_of_the_page_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = first_run(monkeypatch, "127.0.0.2", unknown_entries="replace")
     assert sum(case.name.startswith("mailhost_policy_tests[") for case in wanted.cases) == 4
     assert evaluation.evaluate(wanted, host()) == len(list(wanted.cases))
@@ -194,9 +193,8 @@ FAX = ("\ntcp_fax smtp mx\ntcp_fax-daemon\n", "\n[SERVICE=FAX]\nPORT=2525\nPARAM
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_the_entries_of_the_page_pass_the_proof(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed: bool) -> None:
+def test_the_entries_of_the_page_pass_the_proof(closed: bool) -> None:
     """Backup MX, and a service that relays until the page's entry closes it."""
-    monkeypatch.setattr(evaluation, "PROVEN", str(tmp_path / "proven"))
     extras = [
         data["messaging_server_extra_entries"]
         for _name, data in INVENTORIES

@@ -31,7 +31,7 @@ def test_places_without_a_tailor_file(host: Installation) -> None:
     assert found.files["mappings"] == str(host.root / "config" / "mappings")
     assert found.files["general.txt"] == str(host.root / "config" / "general.txt")
     assert found.imsimta == str(host.imsimta)
-    assert found.built() == (str(host.image),)
+    assert found.built({}) == (str(host.image),)
 
 
 def test_places_by_the_tailor_file(host: Installation, tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_places_by_the_tailor_file(host: Installation, tmp_path: Path) -> None:
     assert found.files["mappings"] == str(table / "mymaps")
     assert found.files["general.txt"] == str(table / "general.txt")
     assert found.files["imta.cnf"] == str(host.root / "config" / "imta.cnf")
-    assert found.built() == ("/x/image",)
+    assert found.built({}) == ("/x/image",)
     assert found.include_path("IMTA_TABLE:foo.rules") == str(table / "foo.rules")
     assert found.include_path("/etc/rules") == "/etc/rules"
     assert found.include_path("foo.rules") is None

@@ -387,9 +387,9 @@ def test_the_way_back_needs_no_space(host: Installation, monkeypatch: pytest.Mon
         return write(handle, data)
 
     class Fills(Stub):
-        def build(self, run: tool.Runner) -> None:
+        def build(self, run: tool.Runner, details: Any) -> None:
             monkeypatch.setattr(os, "write", full)
-            super().build(run)
+            super().build(run, details)
             raise StepError("imsimta cnbuild", "no space")
 
     found = host.driver()
@@ -404,10 +404,10 @@ def test_two_runs_at_once(host: Installation, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(transaction, "LOCK_SECONDS", 0.1)
 
     class Second(Stub):
-        def build(self, run: tool.Runner) -> None:
+        def build(self, run: tool.Runner, details: Any) -> None:
             with pytest.raises(StepError, match="another run is changing this host"):
                 transaction.recover(host.state, self)
-            super().build(run)
+            super().build(run, details)
 
     found = host.driver()
     apply(host, Second(found.root, found.imsimta, found.tailor))
@@ -540,6 +540,10 @@ def test_tools_do_not_inherit_ignored_signals_from_the_guardian(host: Installati
 # Backups and rollback
 
 
+def rollback(host: Installation) -> str:
+    return transaction.apply(host.state, host.driver(), transaction.plan_rollback(host.state), DETAILS)
+
+
 def test_ten_backups_are_kept(host: Installation) -> None:
     path, driver = str(host.root / "config" / "imta.cnf"), host.driver()
     text = OLD["imta.cnf"]
@@ -556,12 +560,9 @@ def test_ten_backups_are_kept(host: Installation) -> None:
 def test_rollback_leads_back_and_a_second_one_forward(host: Installation) -> None:
     old = {name: content[0] for name, content in host.snapshot().items()}
     apply(host)
-    plan = transaction.plan_rollback(host.state, host.driver())
-    assert plan.edited == ()
-    assert plan.details == DETAILS
-    assert transaction.rollback(host.state, host.driver())
+    assert rollback(host)
     assert {name: content[0] for name, content in host.snapshot().items()} == old
-    assert transaction.rollback(host.state, host.driver())
+    assert rollback(host)
     assert host.is_new()
 
 
@@ -570,20 +571,20 @@ def test_rollback_does_not_lose_what_others_wrote_since(host: Installation) -> N
     path = host.root / "config" / "mappings"
     path.write_bytes(path.read_bytes() + b"! mine\n")
     with pytest.raises(StepError, match=r"would be lost: .*/mappings"):
-        transaction.rollback(host.state, host.driver())
-    assert transaction.rollback(host.state, host.driver(), force=True)
+        rollback(host)
+    assert path.read_bytes() == NEW["mappings"] + b"! mine\n"
+    path.write_bytes(NEW["mappings"])
+    assert rollback(host)
     assert path.read_bytes() == OLD["mappings"]
-    transaction.rollback(host.state, host.driver())
-    assert path.read_bytes().endswith(b"! mine\n")
 
 
 def test_rollback_without_a_backup_and_with_a_damaged_one(host: Installation) -> None:
     with pytest.raises(StepError, match="there is no backup"):
-        transaction.rollback(host.state, host.driver())
+        rollback(host)
     folder = apply(host)
     Path(folder, "0").write_bytes(b"x")
     with pytest.raises(StepError, match="is damaged or gone"):
-        transaction.rollback(host.state, host.driver())
+        rollback(host)
     assert host.is_new()
 
 
@@ -592,6 +593,6 @@ def test_a_failing_rollback_keeps_what_is_there(host: Installation) -> None:
     now = host.snapshot()
     host.fault("cnbuild", "half")
     with pytest.raises(StepError, match="no room in pool"):
-        transaction.rollback(host.state, host.driver())
+        rollback(host)
     assert host.snapshot() == now
     assert len(backup.committed(host.state)) == 1

@@ -10,6 +10,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,9 +44,9 @@ def postfix(tmp_path: Path) -> Postfix:
     return Postfix(str(tmp_path), str(tmp_path / "queue"))
 
 
-def built(postfix: Postfix) -> list[str]:
+def built(postfix: Postfix, *change: Any) -> list[str]:
     calls = Calls()
-    postfix.build(calls)
+    postfix.build(calls, postfix.details(*change))
     return calls.commands
 
 
@@ -58,33 +59,27 @@ def test_only_ours_with_an_index_are_found() -> None:
 def test_an_index_is_built_where_its_source_changed(postfix: Postfix) -> None:
     table = postfix.table("blocked-addresses")
     command = f"postmap -c {postfix.folder} hash:{table}"
-    postfix.aim("", MAIN, [table])
-    assert postfix.built() == [f"{table}.db"]
-    assert built(postfix) == [command]
+    assert postfix.built(postfix.details("", MAIN, [table])) == [f"{table}.db"]
+    assert built(postfix, "", MAIN, [table]) == [command]
     Path(f"{table}.db").touch()
-    postfix.aim(MAIN, MAIN, [])
-    assert built(postfix) == []
-    postfix.aim(MAIN, MAIN, [table])
-    assert built(postfix) == [command]
+    assert built(postfix, MAIN, MAIN, []) == []
+    assert built(postfix, MAIN, MAIN, [table]) == [command]
     Path(f"{table}.db").unlink()
-    postfix.aim(MAIN, MAIN, [])
-    assert built(postfix) == [command]
+    assert built(postfix, MAIN, MAIN, []) == [command]
 
 
 def test_another_type_leaves_no_index_behind(postfix: Postfix) -> None:
     table = postfix.table("blocked-addresses")
     Path(f"{table}.db").touch()
-    postfix.aim(MAIN, MAIN.replace("hash:", "lmdb:"), [])
-    assert built(postfix) == [f"postmap -c {postfix.folder} lmdb:{table}"]
+    assert built(postfix, MAIN, MAIN.replace("hash:", "lmdb:"), []) == [f"postmap -c {postfix.folder} lmdb:{table}"]
     assert not Path(f"{table}.db").exists()
 
 
 def test_an_index_leaves_with_its_table(postfix: Postfix) -> None:
     table = postfix.table("blocked-addresses")
     Path(f"{table}.db").touch()
-    postfix.aim(MAIN, "", [table])
-    assert postfix.built() == [f"{table}.db"]
-    assert built(postfix) == []
+    assert postfix.built(postfix.details(MAIN, "", [table])) == [f"{table}.db"]
+    assert built(postfix, MAIN, "", [table]) == []
     assert not Path(f"{table}.db").exists()
 
 
