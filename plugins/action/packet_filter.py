@@ -6,23 +6,26 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.adoption import (
-    Cut,
-    describe_cuts,
-    find_cuts,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.change import Change
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.host import HostReport, Question
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import State
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
-    HostFacts,
+    PacketFilterFacts,
     Ruleset,
     compile_packet_filter,
     mail_services,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import Change
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.undeclared import (
+    Undeclared,
+    describe_undeclared,
+    find_undeclared,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
@@ -56,8 +59,15 @@ OPTIONS = {
 VARIABLES = tuple(sorted({*DEFAULTS, *OPTIONS} - {"policy", "internal_networks"}))
 """What follows ``packet_filter_`` in the role's variables."""
 RETRY_PAUSE = 0.5
-LAST_WORD = 60
-"""Seconds in which the host is asked, after its timer ran, what became of the change."""
+STATUS_SECONDS = 60
+"""Seconds after the host's timer ran in which the status of the change is read."""
+
+
+def _limited_users(policy: PacketFilterPolicy) -> Sequence[str | int] | str:
+    """Return the users to which the policy limits connections to port 25 of other hosts; none where it does not."""
+    used = any(flow.direction == CLIENT and flow.service.port == 25 for flow in policy.flows)
+    limited = used and not policy.egress_open and policy.smtp_client_users != "any"
+    return policy.smtp_client_users if limited else ()
 
 
 class ActionModule(ActionBase):
@@ -78,21 +88,28 @@ class ActionModule(ActionBase):
             )
         absent = self.args["state"] == "absent"
         policy = read_packet_filter_policy({}) if absent else self._policy(self.args["policy"])
-        facts = self._inspect(policy, absent)
-        warnings: list[str] = [] if absent else list(facts["misplaced"])
-        change = self._absence(facts) if absent else self._change(policy, facts, warnings)
-        needed = change.needed(facts)
-        result: dict[str, Any] = {"changed": needed, "backend": facts["backend"], "warnings": warnings}
-        if not needed:
-            return result
-        if self._task.diff:
-            result["diff"] = change.diff(facts)
-        connection = facts["connection"] if self.args["check_controller"] and not absent else None
-        payload = dict(change.payload(), connection=connection, timeout=timeout)
-        if self._task.check_mode:
-            warnings.extend(self._host("prove", change=payload)["notes"])
-            return result
-        warnings.extend(self._go_live(payload, timeout))
+        users = () if absent else _limited_users(policy)
+        question = Question(
+            self.args["backend"], self.args["jump_after"], policy.scope, absent, users, candidates=MTA_USERS
+        )
+        report = HostReport.from_dict(self._host("inspect", question=question._asdict())["report"])
+        warnings: list[str] = [] if absent else list(report.misplaced)
+        if absent:
+            ruleset, ports = Ruleset("", "", ""), []
+        else:
+            ruleset = self._ruleset(policy, report, bool(users), warnings)
+            ports = [service.port for service in mail_services(policy)]
+        state = State(report.backend, tuple(self.args["jump_after"]), tuple(ports))
+        connection = report.connection if self.args["check_controller"] and not absent else None
+        change = Change(ruleset._asdict(), state, absent, connection, timeout)
+        changed = report.differs(change)
+        result: dict[str, Any] = {"changed": changed, "backend": report.backend, "warnings": warnings}
+        if changed and self._task.diff:
+            result["diff"] = report.diff(change)
+        if changed and self._task.check_mode:
+            warnings += self._host("prove", change=change.to_dict())["notes"]
+        elif changed:
+            warnings += self._go_live(change)
         return result
 
     # What is wanted
@@ -136,71 +153,43 @@ class ActionModule(ActionBase):
                 f"{self._name_of_files()}: {shown(path)} is no file on the controller that can be read"
             ) from None
 
-    def _inspect(self, policy: PacketFilterPolicy, absent: bool) -> dict[str, Any]:
-        limited = (
-            not absent
-            and not policy.egress_open
-            and any(flow.direction == CLIENT and flow.service.port == 25 for flow in policy.flows)
-        )
-        limited = limited and policy.smtp_client_users != "any"
-        users: str | tuple[str | int, ...] = policy.smtp_client_users if limited else ()
-        question = {
-            "backend": self.args["backend"],
-            "jump_after": self.args["jump_after"],
-            "users": users if users == "auto" else list(users),
-            "candidates": list(MTA_USERS),
-            "absent": absent,
-            "scope": policy.scope,
-        }
-        facts: dict[str, Any] = self._host("inspect", question=question)["facts"]
-        facts["users_limited"] = bool(users)
-        return facts
-
-    def _absence(self, facts: dict[str, Any]) -> Change:
-        return Change(Ruleset("", "", ""), facts["backend"], self.args["jump_after"], [], absent=True)
-
-    def _change(self, policy: PacketFilterPolicy, facts: dict[str, Any], warnings: list[str]) -> Change:
-        live = facts["connection"]
+    def _ruleset(self, policy: PacketFilterPolicy, report: HostReport, limited: bool, warnings: list[str]) -> Ruleset:
+        live = report.connection
         if policy.scope == "host" and live is None and not policy.management:
             raise AnsibleActionFail(
                 "packet_filter_management_networks: is empty and this run has no SSH connection to keep open; "
                 "name the networks that manage the host"
             )
-        host = HostFacts(
-            live["controller"] if live else None, live["port"] if live else 22, self._uids(facts, warnings)
-        )
-        ports = [service.port for service in mail_services(policy)]
-        if facts["in_use"] is not None:
-            cuts = find_cuts(policy, host, facts["in_use"], facts["first"])
-            if cuts:
-                raise AnsibleActionFail(self._describe(cuts))
-        return Change(compile_packet_filter(policy, host), facts["backend"], self.args["jump_after"], ports)
+        uids = self._uids(report, warnings) if limited else None
+        facts = PacketFilterFacts(live.controller, live.port, uids) if live else PacketFilterFacts(None, 22, uids)
+        undeclared = find_undeclared(policy, facts, report.in_use, report.first) if report.in_use else []
+        if undeclared:
+            raise AnsibleActionFail(self._describe(undeclared))
+        return compile_packet_filter(policy, facts)
 
-    def _describe(self, cuts: list[Cut]) -> str:
+    def _describe(self, undeclared: list[Undeclared]) -> str:
         names = self._names()
         if "services" not in names and SHARED["services"] in str(self.vars.get("packet_filter_services")):
             # The inventory declares no flows yet.
-            return describe_cuts(cuts, {**names, "services": SHARED["services"]}, DEFAULTS["services"])
-        return describe_cuts(cuts, names)
+            return describe_undeclared(undeclared, {**names, "services": SHARED["services"]}, DEFAULTS["services"])
+        return describe_undeclared(undeclared, names)
 
-    def _uids(self, facts: dict[str, Any], warnings: list[str]) -> tuple[int, ...] | None:
-        if not facts["users_limited"]:
-            return None
+    def _uids(self, report: HostReport, warnings: list[str]) -> tuple[int, ...] | None:
         accepted = 'write the names of existing users, or "any" not to limit by user'
-        if facts["unknown_users"]:
-            names = ", ".join(f'"{name}"' for name in facts["unknown_users"])
+        if report.unknown_users:
+            names = ", ".join(f'"{name}"' for name in report.unknown_users)
             raise AnsibleActionFail(f"packet_filter_smtp_client_users: the host has no user {names}; {accepted}")
-        if not facts["uids"]:
+        if not report.uids:
             known = ", ".join(MTA_USERS)
             raise AnsibleActionFail(
                 f'packet_filter_smtp_client_users: "auto" finds none of {known} on the host; {accepted}'
             )
-        if not facts["owner_match"]:
+        if not report.owner_match:
             warnings.append("the host's kernel has no owner match, so every user of the host may connect to port 25")
             return None
-        return tuple(facts["uids"])
+        return tuple(report.uids)
 
-    # The way to the host
+    # On the host
 
     def _host(self, step: str, **arguments: Any) -> dict[str, Any]:
         result: dict[str, Any] = self._execute_module(
@@ -210,28 +199,28 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(str(result.get("msg", "the host's part failed")), result={"changed": False})
         return result
 
-    def _go_live(self, payload: dict[str, Any], timeout: int) -> list[str]:
+    def _go_live(self, change: Change) -> list[str]:
         token = uuid.uuid4().hex
         notes: list[str] = []
-        started = time.monotonic()
+        deadline = time.monotonic() + change.timeout
         try:
-            notes += self._host("apply", change=payload, token=token)["notes"]
+            notes += self._host("apply", change=change.to_dict(), token=token)["notes"]
         except AnsibleConnectionFailure:
             notes.append("the connection broke while the new rules were loaded")
-        confirmed = self._confirm(token, started + timeout)
+        confirmed = self._confirm(token, deadline)
         if confirmed is None:
-            raise AnsibleActionFail(self._what_became_of(token, started + timeout, timeout))
+            raise AnsibleActionFail(self._describe_unconfirmed(token, deadline, change.timeout))
         return notes + confirmed
 
     def _new_connection(self) -> None:
-        """Leave the connection that was there before the change: only a new one proves anything."""
+        """Close the connection that was open before the change: only a new one proves anything."""
         try:
             self._connection.reset()
         except (AnsibleError, AttributeError, NotImplementedError):
             self._connection.close()
 
     def _confirm(self, token: str, deadline: float) -> list[str] | None:
-        """Confirm over a new connection; None where none came about in time."""
+        """Confirm over a new connection; None where none could be opened in time."""
         while True:
             try:
                 self._new_connection()
@@ -244,21 +233,21 @@ class ActionModule(ActionBase):
                     return None
                 time.sleep(RETRY_PAUSE)
 
-    def _what_became_of(self, token: str, deadline: float, timeout: int) -> str:
-        """Ask the host, once its timer has run, and say it in words for the user."""
+    def _describe_unconfirmed(self, token: str, deadline: float, timeout: int) -> str:
+        """Read the status of the change from the host, once its timer has run, and return it as a message."""
         words = f"The new packet filter was not confirmed over a new connection within {timeout} seconds"
-        last = max(deadline, time.monotonic()) + LAST_WORD
+        last = max(deadline, time.monotonic()) + STATUS_SECONDS
         while time.monotonic() < last:
             try:
                 self._new_connection()
                 status = self._host("status", token=token)["status"]
                 if status["confirmed"]:
                     return (
-                        f"{words}, but the host has taken a confirmation whose answer was lost. The new rules are live."
+                        f"{words}, but the host received a confirmation whose answer was lost. The new rules are live."
                     )
                 if not status["pending"]:
                     return f"{words}: {status['reason']}."
             except AnsibleConnectionFailure:
                 pass
             time.sleep(RETRY_PAUSE)
-        return f"{words}, and the host cannot be reached. Its own timer puts the former rules back."
+        return f"{words}, and the host cannot be reached. Its own timer restores the previous rules."

@@ -83,7 +83,7 @@ from typing import Any, Callable
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
-    HostFacts,
+    PacketFilterFacts,
     compile_packet_filter,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
@@ -100,7 +100,7 @@ def _refuse(parameter: str, value: Any, accepted: str) -> AnsibleFilterError:
     return AnsibleFilterError(f"parameter {parameter} of filter {NAME}: {shown(value)} is not accepted; {accepted}")
 
 
-def _host_facts(controller: Any, ssh_port: Any, smtp_client_uids: Any) -> HostFacts:
+def _host_facts(controller: Any, ssh_port: Any, smtp_client_uids: Any) -> PacketFilterFacts:
     if controller is not None:
         try:
             parse_address(controller if isinstance(controller, str) else "")
@@ -109,7 +109,7 @@ def _host_facts(controller: Any, ssh_port: Any, smtp_client_uids: Any) -> HostFa
     if not isinstance(ssh_port, int) or isinstance(ssh_port, bool) or not 1 <= ssh_port <= 65535:
         raise _refuse("ssh_port", ssh_port, "write a port from 1 to 65535")
     if smtp_client_uids is None:
-        return HostFacts(controller, ssh_port, None)
+        return PacketFilterFacts(controller, ssh_port, None)
     uids: list[int] = []
     for uid in smtp_client_uids if isinstance(smtp_client_uids, (list, tuple)) else [smtp_client_uids]:
         if (
@@ -120,7 +120,7 @@ def _host_facts(controller: Any, ssh_port: Any, smtp_client_uids: Any) -> HostFa
         ):
             raise _refuse("smtp_client_uids", uid, "write a list of user ids, as [101]")
         uids.append(uid)
-    return HostFacts(controller, ssh_port, tuple(uids))
+    return PacketFilterFacts(controller, ssh_port, tuple(uids))
 
 
 def packet_filter_rules(

@@ -11,7 +11,7 @@ module: packet_filter_transaction
 short_description: The host's part of mailhost.hardening.packet_filter
 version_added: 1.0.0
 description:
-  - Inspects the host, proves a packet filter on its kernel, makes it live with the way back armed, and confirms it.
+  - Inspects the host, proves a packet filter on its kernel, makes it live with the rollback armed, and confirms it.
   - This module is called by the action M(mailhost.hardening.packet_filter), which makes the texts it
     loads. It is not meant for playbooks, and its options may change at any time.
 author:
@@ -22,13 +22,13 @@ options:
     type: str
     required: true
     choices:
-      inspect: Say what is on the host; changes nothing but a change that a killed run left unconfirmed.
+      inspect: Return the report of the host; rolls back a change that a killed run left unconfirmed.
       prove: Load the texts in a throw-away network namespace.
-      apply: Prove the texts and make them live; they are taken back unless they are confirmed in time.
+      apply: Prove the texts and make them live; they are rolled back unless they are confirmed in time.
       confirm: Make the pending change permanent.
-      status: Say what became of a change.
+      status: Return the status of a change.
   question:
-    description: For V(inspect), what is to be found out.
+    description: For V(inspect), what the report is to answer.
     type: dict
     default: {}
   change:
@@ -59,12 +59,12 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-facts:
-  description: What was found out.
+report:
+  description: What the host reports of itself.
   returned: when O(step) is V(inspect)
   type: dict
 status:
-  description: What became of a change.
+  description: Whether a change is pending or confirmed, and why it was rolled back.
   returned: when O(step) is V(status)
   type: dict
 notes:
@@ -74,84 +74,27 @@ notes:
   elements: str
 """
 
-import base64
-import os
-import zlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import host, loader, transaction
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import boot_is_ready
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.display import describe, shown_sets
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import Connection
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 
-def inspect(question: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    if os.geteuid() != 0:
-        raise host.ConflictError("the packet filter can be changed by root alone; set ansible_become: true")
-    transaction.settle(loader.ROOT, change=not check_mode)
-    rivals = host.find_rivals()
-    if rivals and not question["absent"]:
-        raise host.ConflictError(
-            f"{' and '.join(rivals)} is active on the host and would rewrite or overrule our rules; "
-            "disable it, or leave the packet filter to it"
-        )
-    backend = host.choose_backend(question["backend"])
-    lives = {family: loader.read_live(family, backend) for family in loader.FAMILIES}
-    host.refuse_strangers(lives)
-    found = transaction.installed()
-    sets = loader.live_sets(transaction.installed_sets() if found else loader.live_set_names())
-    members = {name: loader.members_digest(text) for name, text in sets.items()}
-    connection = host.ssh_connection()
-    uids, unknown = host.find_users(question["users"], question["candidates"])
-    facts: dict[str, Any] = {
-        "backend": backend,
-        "managed": any(live.managed for live in lives.values()),
-        "live_digest": loader.digest(lives, members),
-        "live": {family: describe(live.text(), live.jumps) for family, live in lives.items()},
-        "misplaced": host.misplaced(lives, question["jump_after"]),
-        "absent": transaction.is_absent(lives),
-        "connection": connection._asdict() if connection else None,
-        "uids": uids,
-        "unknown_users": unknown,
-        "owner_match": host.owner_match_works(backend) if uids else False,
-        "boot_ready": boot_is_ready(transaction.loader_source()),
-        "installed": None,
-        "in_use": None,
-    }
-    facts["live"]["sets"] = shown_sets(sets, members)
-    if found is not None:
-        facts["installed"] = found._asdict()
-    first = found is None and not facts["managed"]
-    if first or (question["scope"] == "host" and not host.closes_everything(lives)):
-        listeners, sessions = host.tcp_sockets(host.IN_USE)
-        udp = host.udp_listeners()
-        sockets = {"listeners": listeners, "sessions": sessions, "udp": udp}
-        facts["in_use"] = {name: host.as_plain(found) for name, found in sockets.items()}
-    facts["first"] = first
-    return facts
-
-
-def read_change(change: dict[str, Any]) -> transaction.Wanted:
-    texts = {name: zlib.decompress(base64.b64decode(text)).decode("ascii") for name, text in change["texts"].items()}
-    state = loader.State(change["backend"], tuple(change["jump_after"]), tuple(change["ports"]))
-    return transaction.Wanted(texts, state, change["absent"])
-
-
 def do_step(module: AnsibleModule) -> dict[str, Any]:
-    step, change, token = module.params["step"], module.params["change"], module.params["token"]
+    step, token = module.params["step"], module.params["token"]
     if step == "inspect":
-        return {"facts": inspect(module.params["question"], module.check_mode)}
+        question = host.Question(**module.params["question"])
+        return {"report": host.inspect(question, module.check_mode).to_dict()}
     if step == "confirm":
         return {"changed": True, "notes": transaction.confirm(token)}
     if step == "status":
         return {"status": transaction.status(token)}
-    connection = Connection(**change["connection"]) if change["connection"] else None
+    change = transaction.Change.from_dict(module.params["change"])
     if step == "prove" or module.check_mode:
-        return {"notes": transaction.prove_only(read_change(change), connection)}
-    return {"changed": True, "notes": transaction.apply(token, read_change(change), connection, change["timeout"])}
+        return {"notes": transaction.prove_only(change)}
+    return {"changed": True, "notes": transaction.apply(token, change)}
 
 
 def main() -> None:
@@ -163,7 +106,7 @@ def main() -> None:
             "token": {"type": "str", "default": "", "no_log": False},
         },
         supports_check_mode=True,
-        no_log=True,  # a block list of a million networks does not belong into syslog
+        no_log=True,  # a million blocked networks do not belong into syslog
     )
     # For the same reason the arguments do not travel back.
     short = {"module_args": {"step": module.params["step"]}}

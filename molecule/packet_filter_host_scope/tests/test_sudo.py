@@ -38,5 +38,5 @@ def test_a_change_is_confirmed(harden: Callable[..., int]) -> None:
 
 
 def test_without_root_nothing_is_tried(harden: Callable[..., int]) -> None:
-    with pytest.raises(LabError, match="the packet filter can be changed by root alone; set ansible_become: true"):
+    with pytest.raises(LabError, match="only root can change the packet filter; set ansible_become: true"):
         harden(ansible_user=USER)

@@ -138,7 +138,7 @@ def test_rules_that_cut_the_live_connection_are_refused(lab: Lab, harden: Harden
     on_disk = files(lab)
     run = harden(**cutting_policy("the cut"))
     assert run.rc != 0
-    assert f"refuse the controller, {CONTROLLER4}, at port 22" in run.message
+    assert f"the new rules would block SSH from the controller {CONTROLLER4} to port 22" in run.message
     assert "nothing was changed" in run.message
     assert not run.changed
     assert packet_filter(lab).all == before.all
@@ -153,12 +153,12 @@ def test_the_host_opens_itself_again(lab: Lab, before: PacketFilter) -> None:
     with when_pending(lab, is_live("the cut"), f"sh({LATE_BAN!r})") as moment, start_harden(**run) as running:
         moment.done()
         assert "open" not in ssh(lab)
-        until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
+        until("the previous rules are restored", lambda: not is_pending(lab), TIMEOUT + 5)
         assert ssh(lab) == ["open", "open"]
         done = running.wait()
     assert done.rc != 0
     assert f"not confirmed over a new connection within {TIMEOUT} seconds" in done.message
-    assert "the host has put back the former rules" in done.message
+    assert "the host has restored the previous rules" in done.message
     after = packet_filter(lab)
     assert after.managed == before.managed
     assert [line for line in after.foreign if "late" not in line] == before.foreign
@@ -177,7 +177,7 @@ def test_the_controller_is_killed_before_it_confirms(lab: Lab, harden: Harden, o
         running.kill()
     assert is_pending(lab), "the run was over before it could be killed"
     assert any("new policy" in line for line in packet_filter(lab).managed)
-    until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
+    until("the previous rules are restored", lambda: not is_pending(lab), TIMEOUT + 5)
     assert packet_filter(lab).all == older.all
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again
@@ -202,13 +202,13 @@ def test_the_network_goes_down_before_the_confirmation(lab: Lab, harden: Harden,
         moment.done()
         try:
             assert "open" not in ssh(lab)
-            until("the former rules are back", lambda: not is_pending(lab), TIMEOUT + 5)
+            until("the previous rules are restored", lambda: not is_pending(lab), TIMEOUT + 5)
             assert packet_filter(lab).managed == older.managed
         finally:
             lab.run("mailhost", ["sh", "-ec", NETWORK_DOWN.replace("-I", "-D")])
         done = running.wait()
     assert done.rc != 0
-    assert "the host has put back the former rules" in done.message
+    assert "the host has restored the previous rules" in done.message
     assert packet_filter(lab).managed == older.managed
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again
@@ -230,7 +230,7 @@ def test_the_hosts_part_is_killed(lab: Lab, harden: Harden, older: PacketFilter,
     assert done.message
     # Either the timer was armed, then it takes the change back, or nothing was live yet.
     if packet_filter(lab).managed != older.managed:
-        until("the former rules are back", lambda: packet_filter(lab).managed == older.managed, TIMEOUT + 5)
+        until("the previous rules are restored", lambda: packet_filter(lab).managed == older.managed, TIMEOUT + 5)
     assert packet_filter(lab).all == older.all
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again

@@ -32,7 +32,7 @@ _CLOSE_MAIL_PORTS = (
 
 
 def unit_text(python: str) -> str:
-    """Return the unit: sets and rules before any network comes up, behind programs that replace whole tables."""
+    """Return the unit: sets and rules before any network comes up, after programs that replace whole tables."""
     return f"""# Written by mailhost.hardening.packet_filter.
 [Unit]
 Description=Packet filter of the mail host (mailhost.hardening)
@@ -99,11 +99,9 @@ def disable_unit() -> None:
 
 
 def start_unit() -> list[str]:
-    """Bring the unit into the state ``active``, so that it is seen to work and can be stopped. Returns warnings."""
+    """Bring the unit into the state ``active``, so that it is known to work and can be stopped. Returns warnings."""
     if not systemd_runs():
-        return [
-            "systemd does not run on the host: load the packet filter at boot by " + f"python3 -I {LOADER_PATH} boot"
-        ]
+        return [f"systemd does not run on the host; load the packet filter at boot by: python3 -I {LOADER_PATH} boot"]
     try:
         loader.run(["systemctl", "start", UNIT])
     except loader.LoadError as error:

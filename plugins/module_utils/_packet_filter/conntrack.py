@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tells the kernel's connection tracking of sessions that were open before it was in use.
-
-Private to the collection: other collections must not import it.
+"""Register sessions with the kernel's connection tracking that were open before it was in use.
 
 Tracking begins with the first rule that needs it. A session that is older is
-then seen as a new connection without its SYN, and strict rules would end it.
+then seen as a new connection without its SYN, and strict rules would drop it.
 The messages are those of ctnetlink (linux/netfilter/nfnetlink_conntrack.h),
 as conntrack(8) sends them for ``-I``.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import socket
 import struct
 from collections.abc import Iterable
 from typing import NamedTuple
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import tcp_sockets
 
 NETLINK_NETFILTER = 12
 NEW_ENTRY = 1 << 8
@@ -43,17 +45,34 @@ class Session(NamedTuple):
     server_port: int
 
 
-def adopt(sessions: Iterable[Session]) -> int:
-    """Make the sessions known to connection tracking; returns how many the kernel did not take."""
-    refused = 0
+def track_open_sessions() -> list[str]:
+    """Register the host's open TCP sessions; returns what failed, as warnings."""
+    listeners, endpoints = tcp_sockets()
+    served = {listener.port for listener in listeners}
+    sessions = [
+        Session(found.remote, found.remote_port, found.address, found.port)
+        if found.port in served
+        else Session(found.address, found.port, found.remote, found.remote_port)
+        for found in endpoints
+    ]
+    try:
+        failed = _register(sessions)
+    except OSError as error:
+        return [f"the kernel does not let connection tracking be filled ({error}); open mail sessions will end"]
+    return [f"{failed} open sessions could not be added to connection tracking and will end"] if failed else []
+
+
+def _register(sessions: Iterable[Session]) -> int:
+    """Add sessions to connection tracking; returns how many the kernel rejected."""
+    failed = 0
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as channel:
         channel.settimeout(5)
         for number, session in enumerate(sessions, start=1):
             channel.sendto(_message(session, number), (0, 0))
             answer = channel.recv(8192)
             code = -struct.unpack_from("=i", answer, 16)[0]
-            refused += code not in (0, errno.EEXIST)
-    return refused
+            failed += code not in (0, errno.EEXIST)
+    return failed
 
 
 def _message(session: Session, number: int) -> bytes:

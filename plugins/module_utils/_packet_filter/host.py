@@ -2,10 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a mail host says of itself before its packet filter is changed.
+"""The report of a mail host before its packet filter is changed, and how a change differs from it.
 
-Private to the collection: other collections must not import it. Nothing here
-changes the host.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -15,104 +14,185 @@ import fnmatch
 import os
 import pwd
 import shutil
-import socket
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader, transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import boot_is_ready
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import (
-    Connection,
     NoNamespaceError,
     in_namespace,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import (
+    SocketsInUse,
+    SshConnection,
+    ssh_connection,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import NetworkError, parse_address
 
-ANCESTORS = 32
-"""Processes to look through for the SSH connection; a chain of sudo and shells has about six."""
+SHOWN_MEMBERS = 2000
+"""Members of a set up to which a diff shows them one by one; tens of thousands would take a diff minutes."""
 
 
 class ConflictError(ReportedError):
-    """The host is in a state in which a change would fight with something else."""
+    """The host is in a state in which a change would conflict with other software."""
 
 
-class Endpoint(NamedTuple):
-    """A TCP socket of the host: local and remote address and port; the remote port of a listener is 0."""
+class Question(NamedTuple):
+    """What a run has to know of the host.
 
-    address: str
-    port: int
-    remote: str
-    remote_port: int
-
-
-# The SSH connection
-
-
-def ssh_connection() -> Connection | None:
-    """Return the live SSH connection of this run, also through sudo, or None where there is none.
-
-    sudo takes SSH_CONNECTION out of the environment, so the processes that
-    started this one are asked for theirs. A daemon behind a proxy may say
-    ``UNKNOWN``; that is none.
+    ``backend``, ``jump_after``, ``scope``: as in the policy and the options of the role. ``absent``: whether the packet
+    filter is to be removed. ``users``: the users whose ids are needed; ``auto`` means those of the ``candidates`` that
+    the host has.
     """
-    process = os.getpid()
-    for _step in range(ANCESTORS):
-        found = _read_connection(_environment(process, b"SSH_CONNECTION="))
-        if found is not None:
-            return found
-        process = _parent(process)
-        if process <= 1:
-            break
-    return None
+
+    backend: str
+    jump_after: Sequence[str]
+    scope: str
+    absent: bool
+    users: Sequence[str | int] | str
+    candidates: Sequence[str]
 
 
-def _read_connection(value: str) -> Connection | None:
-    words = value.split()
-    if len(words) != 4 or not words[3].isdigit():
-        return None
-    controller, address = _plain(words[0]), _plain(words[2])
-    try:
-        parse_address(controller)
-        parse_address(address)
-    except NetworkError:
-        return None
-    return Connection(controller, address, int(words[3]))
+class HostReport(NamedTuple):
+    """What a host reports before its packet filter is changed.
+
+    ``shown``: the live state as a diff shows it, by the names of the texts. ``live``: its digest. ``absent``: whether
+    nothing managed is left on the host. ``first``: whether the packet filter was never activated. ``misplaced``:
+    warnings about the order of jumps. ``owner_match``: whether the kernel can limit a rule to users. ``in_use``: the
+    sockets, where the change may block more than the live rules do.
+    """
+
+    backend: str
+    absent: bool
+    first: bool
+    shown: Mapping[str, str]
+    live: str
+    misplaced: Sequence[str]
+    connection: SshConnection | None
+    uids: Sequence[int]
+    unknown_users: Sequence[str]
+    owner_match: bool
+    boot_ready: bool
+    installed: loader.State | None
+    in_use: SocketsInUse | None
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> HostReport:
+        """Read what ``to_dict`` returned, also after its way through JSON."""
+        connection, installed, in_use = raw["connection"], raw["installed"], raw["in_use"]
+        nested = {
+            "connection": SshConnection(**connection) if connection else None,
+            "installed": loader.State.from_dict(installed) if installed else None,
+            "in_use": SocketsInUse.from_dict(in_use) if in_use else None,
+        }
+        return cls(**{**raw, **nested})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, for the way to the controller."""
+        nested = {
+            "connection": self.connection._asdict() if self.connection else None,
+            "installed": self.installed._asdict() if self.installed else None,
+            "in_use": self.in_use.to_dict() if self.in_use else None,
+        }
+        return {**self._asdict(), **nested}
+
+    def differs(self, change: transaction.Change) -> bool:
+        """Whether the host is not in the state of a change yet."""
+        if change.absent:
+            return not self.absent
+        texts = loader.texts_digest(change.texts)
+        return not self.boot_ready or self.installed != change.state._replace(live=self.live, texts=texts)
+
+    def diff(self, change: transaction.Change) -> list[dict[str, str]]:
+        """Return Ansible diffs, one for each text that changes: what is live against what the policy makes."""
+        sets = {name: "\n".join(lines) for name, lines in loader.split_sets(change.texts["sets"]).items()}
+        after = {"sets": _show_sets(sets, {name: loader.members_digest(text) for name, text in sets.items()})}
+        for family in loader.FAMILIES:
+            text = change.texts[family]
+            jumps = {builtin: int(f":{chain} " in text) for builtin, chain in loader.JUMPS.items()}
+            after[family] = _show_chains(text, jumps)
+        return [
+            {
+                "before_header": f"{name} (live)",
+                "after_header": f"{name} (policy)",
+                "before": self.shown[name],
+                "after": text,
+            }
+            for name, text in after.items()
+            if self.shown[name] != text
+        ]
 
 
-def _environment(process: int, key: bytes) -> str:
-    try:
-        with open(f"/proc/{process}/environ", "rb") as file:
-            for item in file.read().split(b"\0"):
-                if item.startswith(key):
-                    return item[len(key) :].decode("ascii", "replace")
-    except OSError:
-        pass
-    return ""
+def inspect(question: Question, check_mode: bool) -> HostReport:
+    """Return the report of this host; rolls back a change that a killed run left unconfirmed, but not in check mode."""
+    if os.geteuid() != 0:
+        raise ConflictError("only root can change the packet filter; set ansible_become: true")
+    transaction.settle(loader.ROOT, change=not check_mode)
+    managers = [] if question.absent else active_firewall_managers()
+    if managers:
+        raise ConflictError(
+            f"{' and '.join(managers)} is active on the host and would rewrite or overrule the managed rules; "
+            "disable it, or leave the packet filter to it"
+        )
+    backend = choose_backend(question.backend)
+    lives = _both_families(backend)
+    check_unmanaged_jumps(lives)
+    installed = transaction.installed()
+    sets = loader.live_sets(transaction.installed_sets() if installed else loader.live_set_names())
+    members = {name: loader.members_digest(text) for name, text in sets.items()}
+    uids, unknown_users = find_users(question.users, question.candidates)
+    first = installed is None and not any(live.managed for live in lives.values())
+    widened = question.scope == "host" and not _has_host_scope(lives)
+    shown = {family: _show_chains(live.text(), live.jumps) for family, live in lives.items()}
+    return HostReport(
+        backend=backend,
+        absent=transaction.is_absent(lives),
+        first=first,
+        shown={**shown, "sets": _show_sets(sets, members)},
+        live=loader.digest(lives, members),
+        misplaced=misplaced(lives, question.jump_after),
+        connection=ssh_connection(),
+        uids=uids,
+        unknown_users=unknown_users,
+        owner_match=owner_match_works(backend) if uids else False,
+        boot_ready=boot_is_ready(transaction.loader_source()),
+        installed=installed,
+        in_use=SocketsInUse.read() if first or widened else None,
+    )
 
 
-def _parent(process: int) -> int:
-    try:
-        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
+# The live rules
 
 
-def _plain(address: str) -> str:
-    """Return an address without its zone, and IPv4 in its own spelling."""
-    bare = address.partition("%")[0]
-    return bare[7:] if bare.lower().startswith("::ffff:") and "." in bare else bare
+def _show_sets(texts: Mapping[str, str], digests: Mapping[str, str]) -> str:
+    """Return sets, given by their texts and the digests of their members, as a diff shows them.
+
+    That is member by member, or of a long set their number and digest.
+    """
+    lines = []
+    for name in sorted(texts):
+        members = sorted(line for line in texts[name].splitlines() if line.startswith("add "))
+        lines.append(f"# set {name}")
+        if len(members) > SHOWN_MEMBERS:
+            lines.append(f"# {len(members)} networks, digest {digests[name][:16]}")
+        else:
+            lines += members
+    return "".join(f"{line}\n" for line in lines)
 
 
-# iptables
+def _show_chains(text: str, jumps: Mapping[str, int]) -> str:
+    """Return a text of chains with its jumps, as iptables-save would show them."""
+    lines = text.splitlines()[:-1]
+    lines += [f"-A {builtin} -j {loader.JUMPS[builtin]}" for builtin, count in jumps.items() for _each in range(count)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def choose_backend(wish: str) -> str:
-    """Return ``nft`` or ``legacy``: the wish, else the one in use on the host. ConflictError where both hold our rules.
+    """Return ``nft`` or ``legacy``: the wish, else the one in use. ConflictError where both hold managed rules.
 
-    In use means: has our rules, else is the only one with rules of anybody,
-    else is what the command ``iptables`` stands for.
+    In use means: has managed rules, else is the only one with any rules, else
+    is what the command ``iptables`` stands for.
     """
     present = [
         backend
@@ -121,11 +201,11 @@ def choose_backend(wish: str) -> str:
     ]
     if not present:
         raise ConflictError("iptables is not installed on the host; install the package iptables")
-    lives = {backend: _both_families(backend) for backend in present}
+    lives = {backend: list(_both_families(backend).values()) for backend in present}
     managed = [backend for backend in present if any(live.managed for live in lives[backend])]
     if len(managed) == 2:
         raise ConflictError(
-            "both iptables-nft and iptables-legacy hold chains named MAILHOST-*, so it is unclear which decide; "
+            "both iptables-nft and iptables-legacy hold chains named MAILHOST-*, so it is unclear which are in force; "
             "delete those of one variant, or flush them, and run again"
         )
     if wish != "auto" and wish not in present:
@@ -134,19 +214,19 @@ def choose_backend(wish: str) -> str:
         )
     if wish != "auto" and managed and managed != [wish]:
         raise ConflictError(
-            f'packet_filter_backend: "{wish}" would leave our rules in iptables-{managed[0]}; '
+            f'packet_filter_backend: "{wish}" would leave managed rules in iptables-{managed[0]}; '
             "run once with packet_filter_state: absent and packet_filter_backend: auto"
         )
-    if wish != "auto" or managed:
-        return wish if wish != "auto" else managed[0]
-    return _in_use(present, lives)
+    if wish != "auto":
+        return wish
+    return managed[0] if managed else _in_use(present, lives)
 
 
-def _both_families(backend: str) -> list[loader.Live]:
-    return [loader.read_live(family, backend) for family in loader.FAMILIES]
+def _both_families(backend: str) -> dict[str, loader.Live]:
+    return {family: loader.read_live(family, backend) for family in loader.FAMILIES}
 
 
-def _in_use(present: Sequence[str], lives: Mapping[str, list[loader.Live]]) -> str:
+def _in_use(present: Sequence[str], lives: Mapping[str, Sequence[loader.Live]]) -> str:
     busy = [backend for backend in present if any(rules for live in lives[backend] for rules in live.builtin.values())]
     if len(busy) == 1:
         return busy[0]
@@ -155,31 +235,31 @@ def _in_use(present: Sequence[str], lives: Mapping[str, list[loader.Live]]) -> s
     return default if default in present else present[0]
 
 
-def find_rivals() -> list[str]:
-    """Return the names of active firewall managers that would rewrite or overrule our rules."""
-    rivals = []
+def active_firewall_managers() -> list[str]:
+    """Return the names of active firewall managers that would rewrite or overrule the managed rules."""
+    found = []
     if "ENABLED=yes" in loader.read_text("/etc/ufw", "ufw.conf").replace(" ", "").splitlines():
-        rivals.append("ufw")
+        found.append("ufw")
     if os.path.isdir("/run/systemd/system") and shutil.which("firewalld", path="/usr/sbin:/usr/bin"):
         with contextlib.suppress(loader.LoadError):
             loader.run(["systemctl", "is-active", "--quiet", "firewalld"])
-            rivals.append("firewalld")
-    return rivals
+            found.append("firewalld")
+    return found
 
 
 def owner_match_works(backend: str) -> bool:
-    """Whether the kernel takes a rule with the owner match; asked in a namespace of its own."""
-    rules = "*filter\n:MAILHOST-OUT - [0:0]\n-A MAILHOST-OUT -m owner --uid-owner 0 -j RETURN\nCOMMIT\n"
-    restore = loader.command("ipv4", backend, "restore")
+    """Whether the kernel accepts a rule with the owner match, tried in a namespace of its own."""
+    rules = loader.chains_text({loader.OUT: ["-m owner --uid-owner 0 -j RETURN"]})
+    restore = [loader.command("ipv4", backend, "restore"), "--noflush"]
 
     def attempt() -> None:
-        loader.run([restore, "--noflush"], rules)
+        loader.run(restore, rules)
 
     try:
         in_namespace(attempt)
     except NoNamespaceError:
         try:
-            loader.run([restore, "--test", "--noflush"], rules)
+            loader.run([*restore, "--test"], rules)
         except loader.LoadError:
             return False
     except loader.LoadError:
@@ -187,13 +267,13 @@ def owner_match_works(backend: str) -> bool:
     return True
 
 
-def closes_everything(lives: Mapping[str, loader.Live]) -> bool:
+def _has_host_scope(lives: Mapping[str, loader.Live]) -> bool:
     """Whether the live rules have the scope of the whole host already."""
     return any("-i lo -j ACCEPT" in live.chains.get(loader.IN, []) for live in lives.values())
 
 
 def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list[str]:
-    """Return one sentence for each chain in which foreign rules can overrule ours, or ours the bans of others."""
+    """Return a warning for each chain in which unmanaged rules can overrule managed ones, or these the bans."""
     found = []
     for family, live in lives.items():
         for builtin, chain in loader.JUMPS.items():
@@ -201,17 +281,17 @@ def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list
             if f"-j {chain}" not in rules:
                 continue
             at = rules.index(f"-j {chain}")
-            strangers = [rule for rule in rules[:at] if not _matches(rule, patterns)]
+            unmanaged = [rule for rule in rules[:at] if not _matches(rule, patterns)]
             bans = [rule for rule in rules[at:] if _matches(rule, patterns)]
-            if strangers:
+            if unmanaged:
                 found.append(
                     f"{family}: rules in {builtin} come before the jump to {chain} and can overrule it "
-                    f"({len(strangers)} found); move them behind it, or name their chains in packet_filter_jump_after"
+                    f"({len(unmanaged)} found); move them after it, or name their chains in packet_filter_jump_after"
                 )
             if bans:
                 found.append(
-                    f"{family}: jumps in {builtin} to chains of packet_filter_jump_after come behind the jump to "
-                    f"{chain} ({len(bans)} found), so they do not count for what a flow lets in"
+                    f"{family}: jumps in {builtin} to chains of packet_filter_jump_after come after the jump to "
+                    f"{chain} ({len(bans)} found), so they have no effect on what a flow accepts"
                 )
     return found
 
@@ -220,28 +300,23 @@ def _matches(rule: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(loader.target(rule), pattern) for pattern in patterns)
 
 
-def refuse_strangers(lives: Mapping[str, loader.Live]) -> None:
-    """Raise ConflictError where foreign rules jump into our chains: those would be lost, or keep ours from going."""
+def check_unmanaged_jumps(lives: Mapping[str, loader.Live]) -> None:
+    """Raise ConflictError where unmanaged rules jump into managed chains: they would be lost, or block a removal."""
     rules = [f"{family}: {rule}" for family, live in lives.items() for rule in live.unmanaged_jumps]
     if rules:
-        raise ConflictError("rules that are not ours jump into our chains; remove them:\n" + "\n".join(rules))
+        raise ConflictError("unmanaged rules jump into managed chains; remove them:\n" + "\n".join(rules))
 
 
-# Users, listeners, sessions
+# Users
 
 
 def find_users(wanted: Sequence[str | int] | str, candidates: Iterable[str]) -> tuple[list[int], list[str]]:
     """Return the ids of users and the names that the host does not know; ``auto`` means every known candidate."""
     if wanted == "auto":
         return sorted(uid for uid in map(_uid, candidates) if uid is not None), []
-    uids, unknown = [], []
-    for user in wanted:
-        uid = user if isinstance(user, int) else _uid(user)
-        if uid is None:
-            unknown.append(str(user))
-        else:
-            uids.append(uid)
-    return sorted(set(uids)), unknown
+    found = {user: user if isinstance(user, int) else _uid(user) for user in wanted}
+    uids = {uid for uid in found.values() if uid is not None}
+    return sorted(uids), [str(user) for user, uid in found.items() if uid is None]
 
 
 def _uid(name: str) -> int | None:
@@ -249,60 +324,3 @@ def _uid(name: str) -> int | None:
         return pwd.getpwnam(name).pw_uid
     except KeyError:
         return None
-
-
-_ESTABLISHED, _SYN_SENT, _TIME_WAIT, _CLOSE_WAIT, _LISTEN, _UNCONNECTED = "01", "02", "06", "08", "0A", "07"
-"""States in /proc/net/tcp and /proc/net/udp (linux/include/net/tcp_states.h)."""
-OPEN = (_ESTABLISHED, _CLOSE_WAIT)
-IN_USE = (*OPEN, _SYN_SENT, _TIME_WAIT)
-"""Sessions that are or just were in use: a poll that ended a minute ago is use as well."""
-
-
-def tcp_sockets(states: Sequence[str] = OPEN) -> tuple[list[Endpoint], list[Endpoint]]:
-    """Return the host's TCP listeners, and its connections in these states, without those on loopback (proc(5))."""
-    listeners: set[Endpoint] = set()
-    sessions: set[Endpoint] = set()
-    for endpoint, state in _sockets("tcp"):
-        if state == _LISTEN:
-            listeners.add(endpoint)
-        elif state in states:
-            sessions.add(endpoint)
-    return sorted(listeners), sorted(sessions)
-
-
-def udp_listeners() -> list[Endpoint]:
-    """Return the host's UDP sockets that take packets from anybody, without those on loopback."""
-    return sorted({endpoint for endpoint, state in _sockets("udp") if state == _UNCONNECTED and endpoint.port})
-
-
-def _sockets(protocol: str) -> Iterator[tuple[Endpoint, str]]:
-    for path in (f"/proc/net/{protocol}", f"/proc/net/{protocol}6"):
-        try:
-            with open(path, encoding="ascii") as file:
-                lines = file.read().splitlines()[1:]
-        except OSError:
-            continue
-        for line in lines:
-            words = line.split()
-            endpoint = Endpoint(*_endpoint(words[1]), *_endpoint(words[2]))
-            if not _is_loopback(endpoint.address):
-                yield endpoint, words[3]
-
-
-def _endpoint(text: str) -> tuple[str, int]:
-    address, _colon, port = text.partition(":")
-    packed = b"".join(
-        bytes.fromhex(address[at : at + 8])[:: -1 if sys.byteorder == "little" else 1]
-        for at in range(0, len(address), 8)
-    )
-    family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
-    return _plain(socket.inet_ntop(family, packed)), int(port, 16)
-
-
-def _is_loopback(address: str) -> bool:
-    return address == "::1" or address.startswith("127.")
-
-
-def as_plain(endpoints: Iterable[Endpoint]) -> list[dict[str, Any]]:
-    """Return sockets as plain dictionaries, for the way to the controller."""
-    return [endpoint._asdict() for endpoint in endpoints]

@@ -2,13 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Proof of a packet filter: it is really loaded, and the controller comes through, in a throw-away network namespace.
-
-Private to the collection: other collections must not import it.
+"""Proof of a packet filter in a throw-away network namespace: the kernel loads it, and the controller can connect.
 
 ``iptables-nft-restore --test`` accepts a jump to a chain that does not exist;
-the kernel does not. So the kernel is asked, in a namespace of its own where
-nothing listens and no packet arrives but ours.
+the kernel does not. So the rules are really loaded, in a namespace of their own
+where nothing listens and only packets of the proof arrive.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import select
 import signal
 import socket
 import time
-from typing import Callable, NamedTuple, NoReturn
+from typing import Callable, NoReturn
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import SshConnection
 
 CLONE_NEWNET = 0x40000000
 """unshare(2)."""
@@ -36,14 +37,6 @@ class NoNamespaceError(Exception):
     """The host does not allow a network namespace."""
 
 
-class Connection(NamedTuple):
-    """The live SSH connection: the controller's address, and ours with the port it came to."""
-
-    controller: str
-    address: str
-    port: int
-
-
 def unshare_network() -> None:
     """Move the calling process into a new network namespace."""
     libc = ctypes.CDLL(None, use_errno=True)
@@ -51,12 +44,12 @@ def unshare_network() -> None:
         raise NoNamespaceError(os.strerror(ctypes.get_errno()))
 
 
-def prove(directory: str, connection: Connection | None) -> list[str]:
+def prove(directory: str, connection: SshConnection | None) -> list[str]:
     """Load the state in a directory in a namespace and try the controller's connection there.
 
     Returns what could not be tried, one sentence each. Raises LoadError where the
-    kernel refuses the state or the state refuses the controller, and
-    NoNamespaceError where the host has no namespace for us.
+    kernel rejects the state or the state blocks the controller, and
+    NoNamespaceError where the host allows no namespace.
     """
 
     def attempt() -> list[str]:
@@ -69,8 +62,8 @@ def prove(directory: str, connection: Connection | None) -> list[str]:
 def in_namespace(work: Callable[[], list[str] | None]) -> list[str] | None:
     """Run work in a forked process with a network namespace of its own, and return what it returns.
 
-    Raises NoNamespaceError where the host has no namespace for us, and LoadError
-    for whatever else goes wrong. Process and namespace are gone afterwards.
+    Raises NoNamespaceError where the host allows no namespace, and LoadError for
+    every other failure. Process and namespace are gone afterwards.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -119,8 +112,8 @@ def _read_all(reader: int, seconds: float) -> str:
         data += chunk
 
 
-def _try_connection(connection: Connection) -> list[str]:
-    """Open a TCP connection from the controller's address to ours, between two namespaces."""
+def _try_connection(connection: SshConnection) -> list[str]:
+    """Open a TCP connection from the controller's address to the host's, between two namespaces."""
     if connection.controller == connection.address:
         return ["the controller is this host itself, so its connection was not tried"]
     if connection.controller.startswith("fe80:"):
@@ -146,16 +139,18 @@ def _try_connection(connection: Connection) -> list[str]:
         os.close(from_parent)
         _pid, status = os.waitpid(child, 0)
     if status != 0:
-        raise loader.LoadError(f"they refuse the controller, {connection.controller}, at port {connection.port}")
+        raise loader.LoadError(
+            f"the new rules would block SSH from the controller {connection.controller} to port {connection.port}"
+        )
     return []
 
 
-def _wire(child: int, family: int, connection: Connection) -> None:
-    """Lay a cable between our namespace and the child's, once the child has one."""
+def _wire(child: int, family: int, connection: SshConnection) -> None:
+    """Connect this namespace and the child's by a veth pair, once the child has one."""
     bits, version = ("128", "-6") if family == socket.AF_INET6 else ("32", "-4")
-    managed = os.readlink("/proc/self/ns/net")
+    own = os.readlink("/proc/self/ns/net")
     deadline = time.monotonic() + CONNECT_TIMEOUT
-    while os.readlink(f"/proc/{child}/ns/net") == managed:
+    while os.readlink(f"/proc/{child}/ns/net") == own:
         if time.monotonic() > deadline:
             raise loader.LoadError("a second network namespace did not come up")
         time.sleep(0.005)
@@ -166,11 +161,11 @@ def _wire(child: int, family: int, connection: Connection) -> None:
 
 
 def _no_dad(family: int) -> list[str]:
-    """An IPv6 address is usable at once where nobody else can have it."""
+    """Skip duplicate address detection, so that an IPv6 address is usable at once."""
     return ["nodad"] if family == socket.AF_INET6 else []
 
 
-def _be_controller(to_child: int, family: int, connection: Connection) -> NoReturn:
+def _be_controller(to_child: int, family: int, connection: SshConnection) -> NoReturn:
     code = 1
     try:
         unshare_network()

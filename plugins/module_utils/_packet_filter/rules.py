@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The packet filter of a mail host: a policy becomes chains, rules and sets.
-
-Private to the collection: other collections must not import it.
+"""Compile the packet filter of a mail host: a policy becomes chains, rules and sets.
 
 Chains, all in the filter table: ``MAILHOST-IN`` and ``MAILHOST-OUT`` are the
 ones that INPUT and OUTPUT jump to; they hand packets of mail ports to
 ``MAILHOST-IN-MAIL`` and ``MAILHOST-OUT-MAIL``. The flows are those of
 docs/reference/requirements.md#packet-filter; docs/packet-filter.md draws the chains.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -46,18 +46,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.service
 UNPRIVILEGED = "1024:65535"
 RESERVED_CLIENT_PORTS = range(512, 1024)
 """Ports that bindresvport(3) gives to clients such as NFS: no sign of a mail server."""
-
-
 SOURCES = 262144
 """Sources that a limit keeps apart. The kernel drops new connections of further ones while its table is full."""
 
 
-class HostFacts(NamedTuple):
+class PacketFilterFacts(NamedTuple):
     """What only the host knows.
 
-    ``controller`` and ``ssh_port``: the two ends of the live SSH connection,
-    or None and 22. ``smtp_client_uids``: who may connect to port 25, or None
-    for everybody.
+    ``controller`` and ``ssh_port``: the address and the port between which the
+    live SSH connection is, or None and 22. ``smtp_client_uids``: the users that
+    may connect to port 25, or None for all.
     """
 
     controller: str | None = None
@@ -73,7 +71,7 @@ class Ruleset(NamedTuple):
     ipv6: str
 
 
-def compile_packet_filter(policy: PacketFilterPolicy, facts: HostFacts = HostFacts()) -> Ruleset:  # noqa: B008 (immutable)
+def compile_packet_filter(policy: PacketFilterPolicy, facts: PacketFilterFacts = PacketFilterFacts()) -> Ruleset:  # noqa: B008 (immutable)
     """Return the finished text of a policy on a host."""
     tables = [_Compiler(version, policy, facts).table for version in (4, 6)]
     sets = "".join(found.restore_text() for table in tables for found in table.sets.values())
@@ -84,7 +82,7 @@ def mail_services(policy: PacketFilterPolicy, direction: str = "") -> list[Servi
     """Return the services that the mail chains decide about, by port: the catalogue, and ports declared beside it.
 
     With a direction, those that are closed in it unless declared. A port outside of the catalogue is a mail port only
-    in the direction in which it was declared: a server at port 443 says nothing of our own way to other servers' 443.
+    in the direction in which it was declared: a server at port 443 does not make client sessions to 443 mail.
     """
     found = {service.port: service for service in MAIL.values()}
     found.update((flow.service.port, flow.service) for flow in policy.flows if direction in ("", flow.direction))
@@ -94,7 +92,7 @@ def mail_services(policy: PacketFilterPolicy, direction: str = "") -> list[Servi
 class _Compiler:
     """Compiles the table of one family."""
 
-    def __init__(self, version: int, policy: PacketFilterPolicy, facts: HostFacts) -> None:
+    def __init__(self, version: int, policy: PacketFilterPolicy, facts: PacketFilterFacts) -> None:
         self.policy = policy
         self.facts = facts
         self.table = Table(version)
@@ -134,7 +132,7 @@ class _Compiler:
             self._established(IN)
             for flow in self.policy.host_flows:
                 self._flow_in(IN, flow)
-            self._refuse(IN, "", "other-in", "DROP")
+            self._deny(IN, "", "other-in", "DROP")
 
     def _outgoing(self) -> None:
         table = self.table
@@ -142,7 +140,7 @@ class _Compiler:
         table.chain(OUT_MAIL)
         table.add(OUT, "-o lo", "-j ACCEPT" if self.host_scope else "-j RETURN")
         if self.host_scope:
-            # Stateless, like its other half: the way back in must not depend on connection tracking.
+            # Stateless, like its other half: SSH to the host must not depend on connection tracking.
             for network in self._managers():
                 table.add(
                     OUT,
@@ -160,7 +158,7 @@ class _Compiler:
         if self.host_scope:
             for flow in self.policy.host_flows:
                 self._flow_out(OUT, flow)
-            self._refuse(OUT, "", "other-out", self._reject())
+            self._deny(OUT, "", "other-out", self._reject())
 
     # Mail: what the scope "mail" is about
 
@@ -169,13 +167,13 @@ class _Compiler:
         served = [service.port for service in self.served]
         self._blocked(IN_MAIL, list(multiport("dports", served)))
         if policy.egress_open:
-            self._hold_to_peers([flow for flow in policy.flows if flow.direction == CLIENT and flow.peers is not None])
+            self._only_peers_reply([flow for flow in policy.flows if flow.direction == CLIENT and flow.peers])
         if policy.generic_replies:
             table.add(IN_MAIL, self.state("ESTABLISHED"), "-j ACCEPT")
         for flow in policy.flows:
             self._flow_in(IN_MAIL, flow)
         # A reply on a connection that this host opened to some other service, from a local port that
-        # happens to be a mail port (NFS takes 993): not mail, so not ours to decide.
+        # happens to be a mail port (NFS uses 993): not mail, so the unmanaged rules decide.
         table.add(
             IN_MAIL,
             "-p tcp",
@@ -245,8 +243,8 @@ class _Compiler:
             packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
             self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
 
-    def _hold_to_peers(self, flows: Sequence[Flow]) -> None:
-        """Refuse what others than the peers answer, where nothing stops the outgoing half."""
+    def _only_peers_reply(self, flows: Sequence[Flow]) -> None:
+        """Accept replies of the peers and drop those of other addresses, where nothing limits the outgoing half."""
         for flow in flows:
             for address, in_set in self._peers(flow, "src"):
                 packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
@@ -254,7 +252,7 @@ class _Compiler:
                 self.table.add(IN_MAIL, *packet, established, *self._note(self._label(flow)), "-j ACCEPT")
         for service in dict.fromkeys(flow.service for flow in flows):
             replies = join(tcp(str(service.port)), "-m conntrack --ctdir REPLY")
-            self._refuse(IN_MAIL, replies, flow_name(service, CLIENT), "DROP")
+            self._deny(IN_MAIL, replies, flow_name(service, CLIENT), "DROP")
 
     def _owners(self, flow: Flow) -> list[str]:
         uids = self.facts.smtp_client_uids
@@ -269,7 +267,7 @@ class _Compiler:
         yield from self.table.each_peer("peers", side, self.table.own(flow.peers))
 
     def _rate_limit(self, flow: Flow) -> str:
-        """Return the match that holds while a source keeps to the limit; what is above it meets the refusal."""
+        """Return the match that holds while a source keeps to the limit; what exceeds it is denied by a later rule."""
         limit, burst = flow.new_connections_per_minute, self.policy.burst
         if not limit:
             return ""
@@ -318,11 +316,11 @@ class _Compiler:
             self._udp(chain, flow, incoming=False)
 
     def _udp(self, chain: str, flow: Flow, incoming: bool) -> None:
-        theirs, managed = flow.service.client_ports, str(flow.service.port)
+        client, server = flow.service.client_ports, str(flow.service.port)
         if flow.service.name == "dhcp" and self.table.version == 6:
-            theirs, managed = "546", "547"
+            client, server = "546", "547"
         opening = incoming == (flow.direction == SERVER)
-        packet = udp(theirs, managed) if opening else udp(managed, theirs)
+        packet = udp(client, server) if opening else udp(server, client)
         # Answers to a DHCP broadcast belong to no connection.
         states = "" if flow.service.name == "dhcp" else self.state("NEW,ESTABLISHED" if opening else "ESTABLISHED")
         for address, in_set in self._peers(flow, "src" if incoming else "dst"):
@@ -345,9 +343,9 @@ class _Compiler:
         networks = self.table.own(self.policy.blocked)
         for packet in packets:
             for address, in_set in self.table.each_peer("blocked", "src", networks):
-                self._refuse(chain, join(packet, in_set) if in_set else packet, "blocked", "DROP", address)
+                self._deny(chain, join(packet, in_set) if in_set else packet, "blocked", "DROP", address)
 
-    def _refuse(self, chain: str, packet: str, name: str, verdict: str, address: str = "") -> None:
+    def _deny(self, chain: str, packet: str, name: str, verdict: str, address: str = "") -> None:
         self._log(chain, join(address, packet), name)
         self.table.add(chain, address, packet, f"-j {verdict}")
 
@@ -357,7 +355,7 @@ class _Compiler:
             self.table.add(chain, packet, limit, f'-j LOG --log-prefix "{self.policy.log_prefix} {name}: "')
 
     def _reject(self) -> str:
-        """Local programs learn at once that the policy, not the network, stops them."""
+        """Return the target that lets local programs fail at once with a reason, not after a timeout."""
         return "REJECT --reject-with " + (
             "icmp-admin-prohibited" if self.table.version == 4 else "icmp6-adm-prohibited"
         )

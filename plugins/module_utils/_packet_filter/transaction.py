@@ -2,18 +2,19 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A change of the packet filter as one transaction: stage, prove, arm the way back, load, confirm.
-
-Private to the collection: other collections must not import it.
+"""A change of the packet filter as one transaction: stage, prove, arm the rollback, load, confirm.
 
 On disk: ``current`` is a link to the confirmed generation, ``pending.json`` names
 a change that is live but not confirmed, ``previous`` holds what was live before
 it. A kill at any point leaves either nothing changed, or a pending change that
-the timer takes back.
+the timer rolls back.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import glob
 import importlib
@@ -23,6 +24,7 @@ import shutil
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,14 +40,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     stop_unit,
     systemd_runs,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.conntrack import Session, adopt
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.host import tcp_sockets
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.conntrack import track_open_sessions
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import (
-    Connection,
     NoNamespaceError,
     prove,
     test_only,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import SshConnection
 
 TIMER = "mailhost-packet-filter-rollback"
 SETTLE_GRACE = 10
@@ -53,18 +54,40 @@ SETTLE_GRACE = 10
 
 
 class ProofError(loader.LoadError):
-    """The new rules were not loaded because the host's kernel, or the controller's connection, speaks against them."""
+    """The new rules were not loaded: the host's kernel rejects them, or they would block the controller."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(f"the new rules fail their proof on the host, nothing was changed: {cause}")
 
 
-class Wanted(NamedTuple):
-    """What is to go live: the three texts, what belongs to them, and whether our part is to leave the host."""
+class Change(NamedTuple):
+    """What is to go live: the three texts, what belongs to them, and whether the packet filter is to be removed.
+
+    ``connection``: the SSH connection that must stay possible. ``timeout``: seconds in which a new connection has to
+    confirm the change.
+    """
 
     texts: Mapping[str, str]
     state: loader.State
-    absent: bool = False
+    absent: bool
+    connection: SshConnection | None
+    timeout: int
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Change:
+        """Read what ``to_dict`` returned, also after its way through JSON."""
+        texts = {name: zlib.decompress(base64.b64decode(text)).decode("ascii") for name, text in raw["texts"].items()}
+        connection = SshConnection(**raw["connection"]) if raw["connection"] else None
+        return cls(texts, loader.State.from_dict(raw["state"]), raw["absent"], connection, raw["timeout"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data, for the way to the host; the texts are compressed."""
+        texts = {
+            name: base64.b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
+            for name, text in self.texts.items()
+        }
+        connection = self.connection._asdict() if self.connection else None
+        return {**self._asdict(), "texts": texts, "state": self.state._asdict(), "connection": connection}
 
 
 # The state on disk
@@ -97,7 +120,7 @@ def installed_sets(root: str = loader.ROOT) -> list[str]:
 
 
 def settle(root: str, change: bool) -> None:
-    """Wait for the pending change of another run; take back one that was abandoned, if we may change anything."""
+    """Wait for the pending change of another run; roll back an abandoned one, if ``change`` permits changes."""
     while True:
         pending = loader.read_pending(root)
         if pending is None:
@@ -107,17 +130,15 @@ def settle(root: str, change: bool) -> None:
             break
         time.sleep(0.2)
     if not change:
-        raise loader.LoadError(
-            "a change that nobody confirmed is still live; the next run outside of check mode takes it back"
-        )
+        raise loader.LoadError("an unconfirmed change is still live; the next run outside of check mode rolls it back")
     with loader.locked(root):
         pending = loader.read_pending(root)
         if pending is not None:
-            loader.roll_back(root, pending, "the run that made the change did not live to confirm it")
+            loader.roll_back(root, pending, "the run that made the change ended without confirming it")
 
 
 def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
-    """Whether nothing of ours is live, on disk, or comes back at boot."""
+    """Whether nothing managed is live, on disk, or loaded at boot."""
     return (
         not any(live.managed for live in lives.values())
         and not os.path.exists(root)
@@ -129,64 +150,62 @@ def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool
 # The steps
 
 
-def stage(wanted: Wanted, directory: str) -> None:
+def stage(texts: Mapping[str, str], state: loader.State, directory: str) -> None:
     """Write a state into a directory."""
-    for name, text in wanted.texts.items():
+    for name, text in texts.items():
         loader.write_file(os.path.join(directory, name), text)
-    wanted.state._replace(texts=loader.texts_digest(wanted.texts)).write(directory)
+    state._replace(texts=loader.texts_digest(texts)).write(directory)
 
 
-def prove_staged(directory: str, connection: Connection | None) -> list[str]:
+def prove_staged(directory: str, connection: SshConnection | None) -> list[str]:
     """Prove a staged state on the host; returns what could not be proven, one sentence each."""
     try:
         return prove(directory, connection)
     except NoNamespaceError as error:
         return [
-            f"the host allows no network namespace ({error}); iptables-restore --test had to do and misses some faults",
+            f"the host allows no network namespace ({error}); iptables-restore --test was used and misses some faults",
             *test_only(directory),
         ]
 
 
-def prove_only(wanted: Wanted, connection: Connection | None) -> list[str]:
-    """Prove a state without leaving a trace: what check mode does."""
+def prove_only(change: Change) -> list[str]:
+    """Prove a change without leaving a trace: what check mode does."""
     with tempfile.TemporaryDirectory(prefix="mailhost-packet-filter-") as directory:
-        stage(wanted, directory)
+        stage(change.texts, change.state, directory)
         try:
-            return prove_staged(directory, connection)
+            return prove_staged(directory, change.connection)
         except loader.LoadError as error:
             raise ProofError(error) from error
 
 
-def apply(
-    token: str, wanted: Wanted, connection: Connection | None, timeout: int, root: str = loader.ROOT
-) -> list[str]:
-    """Prove a state and make it live, with the way back armed. Returns what could not be proven.
+def apply(token: str, change: Change, root: str = loader.ROOT) -> list[str]:
+    """Prove a change and make it live, with the rollback armed. Returns what could not be proven.
 
-    ``token`` names the change for the one who is going to confirm it; ``timeout`` is in seconds.
+    ``token`` names the change for its confirmation.
     """
     first = not os.path.exists(root)
     os.makedirs(root, mode=0o700, exist_ok=True)
     try:
-        return _apply(token, wanted, connection, timeout, root)
+        return _apply(token, change, root)
     except ProofError:
         if first:
             _remove_files(root)
         raise
 
 
-def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: int, root: str) -> list[str]:
+def _apply(token: str, change: Change, root: str) -> list[str]:
     with loader.locked(root):
         if loader.read_pending(root) is not None:
             raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
         _sweep(root)
         generation = os.path.join(root, f"generation-{token}")
         os.mkdir(generation, mode=0o700)
-        stage(wanted, generation)
+        stage(change.texts, change.state, generation)
         known_sets = loader.live_set_names()
-        had_rules = any(loader.read_live(family, wanted.state.backend).managed for family in loader.FAMILIES)
-        new_sets = loader.begin_sets(wanted.texts["sets"])
+        had_rules = any(loader.read_live(family, change.state.backend).managed for family in loader.FAMILIES)
+        new_sets = loader.begin_sets(change.texts["sets"])
         try:
-            notes = prove_staged(generation, connection)
+            notes = prove_staged(generation, change.connection)
             loader.wait_for(new_sets)
         except loader.LoadError as error:
             loader.wait_for(new_sets)
@@ -197,60 +216,43 @@ def _apply(token: str, wanted: Wanted, connection: Connection | None, timeout: i
         pending: dict[str, Any] = {
             "token": token,
             "generation": os.path.basename(generation),
-            "timeout": timeout,
+            "timeout": change.timeout,
             "boot": boot,
-            "deadline": now + timeout,
-            "rebuild": _snapshot(root, wanted, known_sets),
-            "absent": wanted.absent,
+            "deadline": now + change.timeout,
+            "rebuild": _snapshot(root, change, known_sets),
+            "absent": change.absent,
         }
         _install_loader()
-        reload = None if wanted.absent else install_unit(python())
+        reload = None if change.absent else install_unit(python())
         loader.write_file(os.path.join(root, "pending.json"), json.dumps(pending) + "\n")
         try:
-            arm(token, timeout)
+            arm(token, change.timeout)
             if not had_rules:
-                notes += _adopt_sessions()
+                notes += track_open_sessions()
             loader.load(generation, pending["rebuild"])
             loader.wait_for(reload)
-            # Sets of the former state are still there until the change is confirmed.
-            live = loader.live_digest(wanted.state.backend, loader.split_sets(wanted.texts["sets"]))
+            # Sets of the previous state are still there until the change is confirmed.
+            live = loader.live_digest(change.state.backend, loader.split_sets(change.texts["sets"]))
             loader.State.read(generation)._replace(live=live).write(generation)
         except BaseException as error:
             # The timer stays armed until this has succeeded; it tries again.
             loader.roll_back(root, pending, f"loading failed: {error}")
             disarm()
-            raise loader.LoadError(f"loading failed, the former rules are back: {error}") from error
+            raise loader.LoadError(f"loading failed, the previous rules are restored: {error}") from error
     return notes
 
 
-def _adopt_sessions() -> list[str]:
-    """Have connection tracking know the sessions that are older than it; returns what went wrong, as a sentence."""
-    listeners, sockets = tcp_sockets()
-    served = {socket.port for socket in listeners}
-    sessions = [
-        Session(found.remote, found.remote_port, found.address, found.port)
-        if found.port in served
-        else Session(found.address, found.port, found.remote, found.remote_port)
-        for found in sockets
-    ]
-    try:
-        refused = adopt(sessions)
-    except OSError as error:
-        return [f"the kernel takes no sessions into its connection tracking ({error}); open mail sessions will end"]
-    return [f"{refused} open sessions could not be taken into connection tracking and will end"] if refused else []
-
-
-def _snapshot(root: str, wanted: Wanted, live_names: Sequence[str]) -> list[str]:
+def _snapshot(root: str, change: Change, live_names: Sequence[str]) -> list[str]:
     """Write what is live into ``previous``; returns the names of sets whose live members are not the wanted ones."""
-    backend = wanted.state.backend
+    backend = change.state.backend
     previous = os.path.join(root, "previous")
     shutil.rmtree(previous, ignore_errors=True)
     os.mkdir(previous, mode=0o700)
-    live_sets = {name: loader.run(["ipset", "save", name]) for name in live_names}
+    live_sets = loader.live_sets(live_names)
     texts = {family: loader.read_live(family, backend).text() for family in loader.FAMILIES}
     texts["sets"] = "".join(live_sets.values())
-    stage(Wanted(texts, wanted.state), previous)
-    new_sets = loader.split_sets(wanted.texts["sets"])
+    stage(texts, change.state, previous)
+    new_sets = loader.split_sets(change.texts["sets"])
     return [
         name
         for name, text in live_sets.items()
@@ -274,7 +276,7 @@ def _sweep(root: str) -> None:
 
 
 def arm(token: str, timeout: int) -> None:
-    """Start the host's own timer, which outlives this run, its connection and its user's session."""
+    """Start the rollback timer on the host, which outlives this run, its connection and its user's session."""
     program = [python(), "-I", LOADER_PATH]
     if systemd_runs():
         timer = [
@@ -303,7 +305,7 @@ def python() -> str:
 
 
 def confirm(token: str, root: str = loader.ROOT) -> list[str]:
-    """Make the pending change permanent; LoadError where it was taken back before. Returns warnings.
+    """Make the pending change permanent; LoadError where it was rolled back before. Returns warnings.
 
     May be repeated: a confirmation whose answer was lost is confirmed again.
     """
@@ -313,7 +315,7 @@ def confirm(token: str, root: str = loader.ROOT) -> list[str]:
             if _is_confirmed(token, root):
                 enable_unit()
                 return start_unit()
-            raise loader.LoadError(f"nothing to confirm: {why_taken_back(token, root)}")
+            raise loader.LoadError(f"nothing to confirm: {why_rolled_back(token, root)}")
         generation = os.path.join(root, pending["generation"])
         if pending["absent"]:
             disable_unit()
@@ -341,12 +343,12 @@ def _is_confirmed(token: str, root: str) -> bool:
 
 
 def status(token: str, root: str = loader.ROOT) -> dict[str, Any]:
-    """Return whether a change is pending or confirmed, and why it was taken back where it was."""
+    """Return whether a change is pending or confirmed, and why it was rolled back where it was."""
     pending = loader.read_pending(root)
     return {
         "pending": pending is not None and pending["token"] == token,
         "confirmed": _is_confirmed(token, root) or not os.path.exists(root),
-        "reason": why_taken_back(token, root),
+        "reason": why_rolled_back(token, root),
     }
 
 
@@ -355,16 +357,16 @@ def _remove_files(root: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(LOADER_PATH)
     for directory in (os.path.dirname(root), os.path.dirname(LOADER_PATH)):
-        with contextlib.suppress(OSError):  # somebody else may keep something there
+        with contextlib.suppress(OSError):  # other software may keep files there
             os.rmdir(directory)
 
 
-def why_taken_back(token: str, root: str = loader.ROOT) -> str:
-    """Return why a change is no longer pending, in words for the user."""
+def why_rolled_back(token: str, root: str = loader.ROOT) -> str:
+    """Return why a change is no longer pending, for a message."""
     try:
         noted = json.loads(loader.read_text(root, "rolled-back.json") or "{}")
     except ValueError:
         noted = {}
     if noted.get("token") == token:
-        return f"the host has put back the former rules ({noted['reason']})"
+        return f"the host has restored the previous rules ({noted['reason']})"
     return "the change is not known on the host"

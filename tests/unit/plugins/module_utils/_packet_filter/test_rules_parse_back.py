@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
-    HostFacts,
+    PacketFilterFacts,
     compile_packet_filter,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
@@ -36,7 +36,7 @@ PORTS = {
     "managesieve": 4190,
 }
 CHAINS = ["MAILHOST-IN", "MAILHOST-IN-MAIL", "MAILHOST-OUT", "MAILHOST-OUT-MAIL"]
-FACTS = HostFacts(None, 22, (101, 102))
+FACTS = PacketFilterFacts(None, 22, (101, 102))
 VALUED = {
     "-s", "-d", "-i", "-o", "-p", "-m", "-j", "--sport", "--dport", "--sports", "--dports", "--ports", "--ctstate",
     "--ctdir", "--state", "--comment", "--log-prefix", "--limit", "--reject-with", "--uid-owner", "--icmp-type",
@@ -245,7 +245,7 @@ def test_the_scope_host_opens_what_is_declared_and_management(
         "close_services": closed,
         "reply_rules": reply_rules,
     }
-    ruleset = compile_packet_filter(read_packet_filter_policy(options), HostFacts("192.0.2.99", 22, (101, 102)))
+    ruleset = compile_packet_filter(read_packet_filter_policy(options), PacketFilterFacts("192.0.2.99", 22, (101, 102)))
     sets = read_sets(ruleset.sets)
     for version, text in ((4, ruleset.ipv4), (6, ruleset.ipv6)):
         expected = expected_openings(services, version, users=True) + expected_openings(

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a first activation would cut, and the list that a user pastes."""
+"""What a first activation would block, and the list that a user pastes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.adoption import describe_cuts, find_cuts
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import HostFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import PacketFilterFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import Endpoint, SocketsInUse
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.undeclared import (
+    describe_undeclared,
+    find_undeclared,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_packet_filter_policy
 
 SMTP = [{"service": "smtp", "direction": "server"}, {"service": "smtp", "direction": "client"}]
 
 
-def listener(port: int, address: str = "0.0.0.0") -> dict[str, Any]:  # noqa: S104
-    return {"address": address, "port": port, "remote": "0.0.0.0", "remote_port": 0}  # noqa: S104
+def listener(port: int, address: str = "0.0.0.0") -> Endpoint:  # noqa: S104
+    return Endpoint(address, port, "0.0.0.0", 0)  # noqa: S104
 
 
-def session(port: int, remote: str, remote_port: int) -> dict[str, Any]:
-    return {"address": "192.0.2.1", "port": port, "remote": remote, "remote_port": remote_port}
+def session(port: int, remote: str, remote_port: int) -> Endpoint:
+    return Endpoint("192.0.2.1", port, remote, remote_port)
 
 
 def message(
@@ -34,12 +38,13 @@ def message(
     udp: Any = (),
     first: bool = True,
 ) -> str:
-    in_use = {"listeners": listeners, "sessions": sessions, "udp": udp}
-    cuts = find_cuts(read_packet_filter_policy(options), HostFacts("192.0.2.99", 22), in_use, first)
-    return describe_cuts(cuts, {"services": "mailhost_services"}, assumed) if cuts else ""
+    in_use = SocketsInUse.from_dict(SocketsInUse(listeners, sessions, udp).to_dict())
+    facts = PacketFilterFacts("192.0.2.99", 22)
+    found = find_undeclared(read_packet_filter_policy(options), facts, in_use, first)
+    return describe_undeclared(found, {"services": "mailhost_services"}, assumed) if found else ""
 
 
-def test_nothing_is_cut_where_all_is_declared() -> None:
+def test_declared_services_leave_nothing_to_report() -> None:
     listeners = [listener(25), listener(22), listener(80), listener(25, "::")]
     sessions = [
         session(25, "198.51.100.7", 40000),
@@ -49,7 +54,7 @@ def test_nothing_is_cut_where_all_is_declared() -> None:
     assert message({"services": SMTP}, listeners, sessions) == ""
 
 
-def test_listeners_and_sessions_become_a_list_to_paste() -> None:
+def test_undeclared_listeners_and_sessions_become_a_list_to_paste() -> None:
     sessions = [
         session(110, "198.51.100.7", 40000),
         session(41000, "2001:db8::8", 995),
@@ -58,8 +63,8 @@ def test_listeners_and_sessions_become_a_list_to_paste() -> None:
     ]
     text = message({"services": SMTP}, [listener(25), listener(110)], sessions)
     assert text.splitlines() == [
-        "The policy would cut what is in use on this host, and nobody declared it. Nothing was changed.",
-        "To keep it, add to mailhost_services:",
+        "The new rules would block what is in use on this host and not declared. Nothing was changed.",
+        "To keep it open, add to mailhost_services:",
         "  - {service: pop3, direction: server}",
         '  - {service: pop3s, direction: client, peers: [198.51.100.8, "2001:db8::8"]}',
         "To close it on purpose, add to packet_filter_close_services:",
@@ -68,7 +73,7 @@ def test_listeners_and_sessions_become_a_list_to_paste() -> None:
     ]
 
 
-def test_the_pasted_list_is_yaml_that_is_accepted_and_enough() -> None:
+def test_pasted_list_is_accepted_and_complete() -> None:
     listeners = [listener(25), listener(143), listener(4190)]
     sessions = [session(41000, "2001:db8::8", 110)]
     text = message({}, listeners, sessions, SMTP)
@@ -78,28 +83,28 @@ def test_the_pasted_list_is_yaml_that_is_accepted_and_enough() -> None:
     assert message({"services": services}, listeners, sessions) == ""
 
 
-def test_a_session_of_somebody_who_is_no_declared_peer_is_named() -> None:
+def test_session_with_an_undeclared_peer_is_reported() -> None:
     options = {"services": [{"service": "pop3", "direction": "server", "peers": ["10.0.0.0/8"]}]}
     sessions = [session(110, "10.1.1.1", 40000), session(110, "198.51.100.7", 40000)]
     assert "{service: pop3, direction: server, peers: [198.51.100.7]}" in message(options, [listener(110)], sessions)
 
 
-def test_closing_on_purpose_is_enough() -> None:
+def test_close_services_leaves_nothing_to_report() -> None:
     options = {"services": SMTP, "close_services": ["imap", 110]}
     sessions = [session(143, "198.51.100.7", 40000), session(41000, "198.51.100.8", 110)]
     assert message(options, [listener(143), listener(110)], sessions) == ""
 
 
-def test_an_open_egress_cuts_no_client_session() -> None:
+def test_open_egress_blocks_no_client_session() -> None:
     options = {"services": SMTP, "egress": "open"}
     assert message(options, [], [session(41000, "198.51.100.8", 110)]) == ""
 
 
-def test_the_scope_host_names_other_listeners_but_not_its_own_ssh() -> None:
+def test_scope_host_reports_other_listeners_but_not_its_own_ssh() -> None:
     options = {"services": SMTP, "scope": "host"}
     text = message(options, [listener(22), listener(80), listener(25), listener(8080)], [])
     assert text.splitlines()[1:4] == [
-        "To keep it, add to packet_filter_host_flows:",
+        "To keep it open, add to packet_filter_host_flows:",
         "  - {service: http, direction: server}",
         "  - {service: 8080, direction: server}",
     ]
@@ -109,14 +114,14 @@ def test_the_scope_host_names_other_listeners_but_not_its_own_ssh() -> None:
     )
 
 
-def test_the_scope_host_names_other_managers_and_udp_services() -> None:
+def test_scope_host_reports_other_managers_and_udp_services() -> None:
     sessions = [session(22, "198.51.100.9", 5000), session(22, "192.0.2.99", 5001)]
     options = {"services": SMTP, "scope": "host"}
     text = message(options, [listener(22)], sessions, udp=[listener(51820), listener(68)])
     assert text.splitlines()[1:] == [
-        "To keep it, add to packet_filter_host_flows:",
+        "To keep it open, add to packet_filter_host_flows:",
         "  - {service: 51820/udp, direction: server}",
-        "To keep it, add to packet_filter_management_networks:",
+        "To keep it open, add to packet_filter_management_networks:",
         "  - 198.51.100.9",
         "To close it on purpose, add to packet_filter_close_services:",
         "  - 51820/udp",
@@ -129,7 +134,7 @@ def test_the_scope_host_names_other_managers_and_udp_services() -> None:
     assert message(declared, [listener(22)], sessions, udp=[listener(51820)]) == ""
 
 
-def test_a_wider_scope_asks_again_but_not_about_mail() -> None:
+def test_widened_scope_reports_other_services_but_not_mail() -> None:
     listeners = [listener(143), listener(8080)]
     options = {"services": SMTP, "scope": "host"}
     text = message(options, listeners, [], first=False)
@@ -138,6 +143,6 @@ def test_a_wider_scope_asks_again_but_not_about_mail() -> None:
     assert message({**options, "close_services": [8080]}, listeners, [], first=False) == ""
 
 
-def test_a_server_at_a_web_port_leaves_the_way_to_the_web_alone() -> None:
+def test_server_at_a_web_port_does_not_make_client_sessions_mail() -> None:
     options = {"services": [*SMTP, {"service": 443, "direction": "server"}]}
     assert message(options, [listener(443)], [session(41000, "198.51.100.8", 443)]) == ""
