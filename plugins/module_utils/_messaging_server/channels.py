@@ -28,7 +28,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.tables import default_host
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import DISPATCHER, MailPolicy
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import STAGE_DISPATCHER, MailPolicy
 
 Setting = tuple[str, str, tuple[str, ...]]
 Block = tuple[str, str, str]
@@ -116,7 +116,7 @@ def build_options(policy: MailPolicy, settings: Settings, exists: bool, image: s
     service for port 25 where that is known.
     """
     options: list[Setting] = []
-    zones = tuple(f"{one.zone}." for one in policy.dnsbls_at(DISPATCHER))
+    zones = tuple(f"{one.zone}." for one in policy.dnsbls_at(STAGE_DISPATCHER))
     if zones:
         options.append((SMTP_SERVICE, ZONE_OPTION, zones))
     if settings.submission:

@@ -53,9 +53,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
-    CONNECT,
     DEFAULTS,
-    DISPATCHER,
+    STAGE_CONNECT,
+    STAGE_DISPATCHER,
     MailPolicy,
     read_mail_policy,
 )
@@ -197,7 +197,7 @@ class _Check:
     def dispatcher(self, policy: MailPolicy, settings: Settings) -> None:
         """Lists of the Dispatcher: few, without text, and only where PORT_ACCESS does not hide them."""
         path = self.path("dnsbls")
-        lists = policy.dnsbls_at(DISPATCHER)
+        lists = policy.dnsbls_at(STAGE_DISPATCHER)
         for number, one in enumerate(lists[MAX_ZONES:], MAX_ZONES + 1):
             self.problems.add(
                 f"{path}[{one.place}].stage",
@@ -209,7 +209,7 @@ class _Check:
                 self.problems.add(
                     f"{path}[{one.place}].text", "the dispatcher has its own text; leave it out, or write stage connect"
                 )
-        for one in policy.dnsbls_at(CONNECT) if lists else ():
+        for one in policy.dnsbls_at(STAGE_CONNECT) if lists else ():
             self.problems.add(
                 f"{path}[{one.place}].stage",
                 f"a list of stage connect is an entry of {PORT_ACCESS} that matches every stranger, and then "

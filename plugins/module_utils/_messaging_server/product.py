@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.banner import greets
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
     Runner,
@@ -52,7 +53,7 @@ DISPATCHER, IMTA, OPTIONS = "dispatcher.cnf", "imta.cnf", "option.dat"
 PARTS = (MAPPINGS, GENERAL, PORT_ACCESS, DISPATCHER, IMTA, OPTIONS)
 """What a change can be about; ``mappings`` stands for all tables but PORT_ACCESS."""
 
-LOOPBACK, SMTP_PORT = "127.0.0.1", 25
+SMTP_PORT = 25
 
 _OUTPUT = re.compile(r"^\s*Output string: ?(.*)$", re.IGNORECASE)
 _FLAGS = re.compile(r"^\s*Output flags:\s*\[(.*)\]\s*$", re.IGNORECASE)
@@ -182,7 +183,7 @@ class Product:
 
     def alive(self) -> bool:
         """Whether port 25 on the loopback gives a 220 banner."""
-        return greets(LOOPBACK, SMTP_PORT)
+        return greets(LOCALHOST, SMTP_PORT)
 
     def runs(self) -> bool | None:
         """Never certain: the vendor's documents name nothing that tells."""

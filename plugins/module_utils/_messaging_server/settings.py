@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the inventory says of Messaging Server alone: channels, release, entries of the user's own.
+
+"""Settings of Messaging Server alone: channels, release, entries of the user's own.
 
 Private to the collection: other collections must not import it.
 """
@@ -9,7 +10,6 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -32,8 +32,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
     Known,
     OptionReader,
-    as_number,
-    wrong_type,
 )
 
 Pair = tuple[str, str]
@@ -52,7 +50,7 @@ class Channels(NamedTuple):
 
 
 class Extra(NamedTuple):
-    """Entries of the user in an owned table: before ours, and after ours but before the last one for all the rest."""
+    """Entries of the user in a managed table: before and after the managed ones, always before a last one for all."""
 
     before: tuple[Pair, ...] = ()
     after: tuple[Pair, ...] = ()
@@ -112,7 +110,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         problems = Problems()
         problems.add("settings", f"{shown(options)} is not a dictionary; write the variables without messaging_server_")
         problems.raise_if_any()
-    reader = _Reader(options, names or {})
+    reader = _MessagingServerSettingsReader(options, names or {})
     reader.reject_unknown("settings")
     release = reader.choice("release")
     settings = Settings(
@@ -120,7 +118,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         submission=reader.boolean("submission"),
         sender_domain_check_form=reader.choice("sender_domain_check_form"),
         release=release,
-        general_database_from=reader.number("general_database_from"),
+        general_database_from=reader.integer("general_database_from"),
         dns_library=reader.library(),
         extra_entries=reader.extra_entries(release),
         unknown_entries=reader.choice("unknown_entries"),
@@ -130,20 +128,10 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
     return settings
 
 
-class _Reader(OptionReader):
-    """Reads one option after the other and keeps the problems."""
+class _MessagingServerSettingsReader(OptionReader):
+    """Reads the settings of Messaging Server."""
 
-    known = Known("messaging_server", DEFAULTS, _CHOICES)
-
-    def number(self, option: str) -> int:
-        value = self.value(option)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return int(value)
-        path = self.path(option)
-        self.problems.add(
-            path, wrong_type(path, value, "a whole number, 0 for never", as_number(value, 0, sys.maxsize))
-        )
-        return 0
+    known = Known("messaging_server", DEFAULTS, _CHOICES, {"general_database_from": (0, 2147483647)})
 
     def library(self) -> str:
         value = self.value("dns_library")
@@ -154,10 +142,7 @@ class _Reader(OptionReader):
         return str(DEFAULTS["dns_library"])
 
     def channels(self) -> Channels:
-        path, value = self.path("channels"), self.value("channels")
-        if not isinstance(value, Mapping):
-            self.problems.add(path, f"{shown(value)} is not a dictionary; write one, as {{internal: tcp_inside}}")
-            return Channels()
+        path, value = self.path("channels"), self.mapping("channels", "{internal: tcp_inside}")
         for key in value:
             if key not in Channels._fields:
                 accepted = ", ".join(Channels._fields)
@@ -179,10 +164,7 @@ class _Reader(OptionReader):
         return Channels(**found)
 
     def extra_entries(self, release: str) -> dict[str, Extra]:
-        path, value = self.path("extra_entries"), self.value("extra_entries")
-        if not isinstance(value, Mapping):
-            self.problems.add(path, f"{shown(value)} is not a dictionary; write one, as {_EXAMPLE}")
-            return {}
+        path, value = self.path("extra_entries"), self.mapping("extra_entries", _EXAMPLE)
         found: dict[str, Extra] = {}
         for table, places in value.items():
             where = f"{path}.{table}" if isinstance(table, str) and table in OWNED_TABLES else path
@@ -202,11 +184,8 @@ class _Reader(OptionReader):
 
     def entries(self, path: str, table: str, value: Any, release: str) -> tuple[Pair, ...]:
         accepted = "write [pattern, template] with quoted blanks, as ['tcp_local|*|l|*', '$Y']"
-        if not isinstance(value, (list, tuple)):
-            self.problems.add(path, f"{shown(value)} is not a list; {accepted} in a list")
-            return ()
         found: list[Pair] = []
-        for index, item in enumerate(value):
+        for index, item in enumerate(self.items(path, value, "[['tcp_local|*|l|*', '$Y']]")):
             where = f"{path}[{index}]"
             whole = isinstance(item, (list, tuple)) and len(item) == 2
             if not whole or not all(isinstance(part, str) for part in item):
@@ -230,7 +209,7 @@ class _Reader(OptionReader):
 
 
 def _loose(table: str, pattern: str, template: str) -> str:
-    """What makes an entry that accepts take more than it seems to; empty when it does not, or refuses."""
+    """Return what makes an entry accept more than it seems to; empty when it does not, or rejects."""
     if re.search(r"\$[NnFf]", template):
         return ""
     if table == INTERNAL_IP and pattern != "*" and not _ONE_NETWORK.fullmatch(pattern) and "${" not in template:
@@ -240,6 +219,6 @@ def _loose(table: str, pattern: str, template: str) -> str:
         table == ORIG_MAIL_ACCESS and len(fields) > 5 and fields[3] not in {"*", "%"} and not fields[3].startswith("$[")
     )
     if limited and any(field in {"*", "%"} for field in fields[1:3]):
-        # HELO and sender are text of strangers and may have bars in them, so such a star finds the address there.
-        return "takes an address from the text of the client; write TCP|$[0-9A-Fa-f.:]*|$D*| in front of it"
+        # HELO and sender are text of the client and may have bars in them, so such a star finds the address there.
+        return "takes an address from the text of the client; write TCP|$[0-9A-Fa-f.:]*|$D*| before it"
     return ""

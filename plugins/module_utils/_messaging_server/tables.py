@@ -33,13 +33,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
     CLIENT_IN_TEXT,
-    CONNECT,
-    DISPATCHER,
-    MAIL,
+    STAGE_CONNECT,
+    STAGE_DISPATCHER,
+    STAGE_MAIL,
     Dnsbl,
     MailPolicy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST, LOOPBACK, Network
 
 _ADDRESS, _PORT, _TYPE, _VISIBLE = "$[0-9A-Fa-f.:]*", "$D*", "$A*", "$[!-{}-~]*"
 """Classes without a bar: an address, a port, a submission type, visible text (see the top of this file)."""
@@ -60,8 +60,6 @@ INTERNAL_KEY, BLOCKED_KEY = "MAILHOST-INTERNAL", "MAILHOST-BLOCKED"
 """Keys of the general database."""
 
 BLOCKED = "$N" + quote("500 5.7.1 Access denied", "text")
-
-_LOOPBACK = (Network(4, 0x7F000001, 32), Network(6, 1, 128))
 
 
 class Row(NamedTuple):
@@ -98,7 +96,7 @@ def build_tables(sources: Sources) -> Tables:
     """All tables of a policy. Raises QuoteError for a channel's name that cannot stand in a pattern."""
     policy, extra = sources.policy, sources.settings.extra_entries
     rows: dict[str, list[Row]] = {}
-    if policy.blocked or policy.dnsbls_at(CONNECT) or policy.dnsbls_at(DISPATCHER) or PORT_ACCESS in extra:
+    if policy.blocked or policy.dnsbls_at(STAGE_CONNECT) or policy.dnsbls_at(STAGE_DISPATCHER) or PORT_ACCESS in extra:
         rows[PORT_ACCESS] = _port_access(sources)
     rows[INTERNAL_IP] = _internal_ip(sources)
     rows[ORIG_SEND_ACCESS] = _send_access(sources)
@@ -108,7 +106,7 @@ def build_tables(sources: Sources) -> Tables:
     general: dict[str, str] = {}
     for network in _in_database(sources, policy.internal):
         general[f"{INTERNAL_KEY}|{network.address}"] = "$Y"
-    if not policy.dnsbls_at(DISPATCHER):
+    if not policy.dnsbls_at(STAGE_DISPATCHER):
         for network in _in_database(sources, policy.blocked):
             general[f"{BLOCKED_KEY}|{network.address}"] = BLOCKED
     return Tables(rows, general)
@@ -145,7 +143,7 @@ def _in_table(sources: Sources, networks: Iterable[Network]) -> list[Network]:
 
 def _with_loopback(networks: Iterable[Network]) -> list[Network]:
     known = list(networks)
-    return known + [one for one in _LOOPBACK if one not in known]
+    return known + [one for one in LOOPBACK if one not in known]
 
 
 # INTERNAL_IP
@@ -158,9 +156,10 @@ def _internal_ip(sources: Sources) -> list[Row]:
         rows.append(Row("*", f"$C${{{INTERNAL_KEY}|$0}}$E", inside))
     networks = _with_loopback(_in_table(sources, sources.policy.internal))
     rows += [
-        # The vendor writes the loopback address as text (docs/reference/messaging-server-facts.md#internal-ip).
-        Row("127.0.0.1" if network == _LOOPBACK[0] else network_pattern(network), "$Y", inside)
+        Row(pattern, "$Y", inside)
         for network in networks
+        # The vendor writes the loopback address as text (docs/reference/messaging-server-facts.md#internal-ip).
+        for pattern in ([LOCALHOST] if network == LOOPBACK[0] else []) + [network_pattern(network)]
     ]
     return _framed(sources.settings, INTERNAL_IP, rows, [Row("*", "$N", inside)])
 
@@ -171,7 +170,7 @@ def _internal_ip(sources: Sources) -> list[Row]:
 def _port_access(sources: Sources) -> list[Row]:
     policy, settings = sources.policy, sources.settings
     exempt = [Row(_port_pattern(one), "$YEXTERNAL", "dnsbl_exempt_networks") for one in policy.exempt]
-    if policy.dnsbls_at(DISPATCHER):
+    if policy.dnsbls_at(STAGE_DISPATCHER):
         # The zones of the Dispatcher are looked at only when no entry matches
         # (docs/reference/messaging-server-facts.md#port-access): no entry here may
         # match a stranger, not even one that fails.
@@ -183,7 +182,7 @@ def _port_access(sources: Sources) -> list[Row]:
         rows.append(Row("TCP|*|*|*|*", f"$C${{{BLOCKED_KEY}|$2}}$E", "blocked_networks"))
     rows += [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in _in_table(sources, policy.blocked)]
     rows.append(Row("*|*|*|*|*", f"$C$|{INTERNAL_IP};$3|$Y$E", "internal_networks"))
-    lists = policy.dnsbls_at(CONNECT)
+    lists = policy.dnsbls_at(STAGE_CONNECT)
     if lists:
         rows += exempt
     for one in lists:
@@ -346,7 +345,7 @@ def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
 def _looked_up(sources: Sources) -> Iterator[Row]:
     policy, settings = sources.policy, sources.settings
     external = settings.channels.external
-    lists = policy.dnsbls_at(MAIL)
+    lists = policy.dnsbls_at(STAGE_MAIL)
     by_mapping = policy.sender_domain_check and settings.sender_domain_check_form == MAPPING
     if not lists and not by_mapping:
         return

@@ -41,7 +41,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
     PacketFilterPolicy,
     flow_name,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL, Service
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL_SERVICES, Service
 
 UNPRIVILEGED = "1024:65535"
 RESERVED_CLIENT_PORTS = range(512, 1024)
@@ -84,7 +84,7 @@ def mail_services(policy: PacketFilterPolicy, direction: str = "") -> list[Servi
     With a direction, those that are closed in it unless declared. A port outside of the catalogue is a mail port only
     in the direction in which it was declared: a server at port 443 does not make client sessions to 443 mail.
     """
-    found = {service.port: service for service in MAIL.values()}
+    found = {service.port: service for service in MAIL_SERVICES.values()}
     found.update((flow.service.port, flow.service) for flow in policy.flows if direction in ("", flow.direction))
     return [found[port] for port in sorted(found)]
 
@@ -256,7 +256,7 @@ class _Compiler:
 
     def _owners(self, flow: Flow) -> list[str]:
         uids = self.facts.smtp_client_uids
-        if flow.service.port != MAIL["smtp"].port or uids is None:
+        if flow.service.port != MAIL_SERVICES["smtp"].port or uids is None:
             return [""]
         return [f"-m owner --uid-owner {uid}" for uid in sorted(uids)]
 

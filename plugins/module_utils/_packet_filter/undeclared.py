@@ -23,7 +23,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
     SERVER,
     PacketFilterPolicy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import HOST, Service, find_service
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
+    HOST_SERVICES,
+    Service,
+    find_service,
+)
 
 
 class Undeclared(NamedTuple):
@@ -85,8 +89,10 @@ def _undeclared_mail(policy: PacketFilterPolicy, served: set[int], sessions: Ite
 def _undeclared_others(
     policy: PacketFilterPolicy, facts: PacketFilterFacts, served: set[int], in_use: SocketsInUse
 ) -> list[Undeclared]:
-    services = [find_service(port, HOST) for port in sorted(served - {facts.ssh_port})]
-    services += [find_service(f"{socket.port}/udp", HOST) for socket in in_use.udp if socket.port not in QUIET_UDP]
+    services = [find_service(port, HOST_SERVICES) for port in sorted(served - {facts.ssh_port})]
+    services += [
+        find_service(f"{socket.port}/udp", HOST_SERVICES) for socket in in_use.udp if socket.port not in QUIET_UDP
+    ]
     found = [
         Undeclared(service, SERVER, HOST_FLOWS)
         for service in dict.fromkeys(services)
@@ -95,7 +101,7 @@ def _undeclared_others(
     managers = {session.remote for session in in_use.sessions if session.port == facts.ssh_port} - {facts.controller}
     unnamed = sorted(address for address in managers if not _within(address, policy.management))
     if unnamed:
-        found.append(Undeclared(find_service(facts.ssh_port, HOST), SERVER, MANAGEMENT, tuple(unnamed)))
+        found.append(Undeclared(find_service(facts.ssh_port, HOST_SERVICES), SERVER, MANAGEMENT, tuple(unnamed)))
     return found
 
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import closed_list, shown_zone
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import ZONE
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    PRIVATE,
+    WIDE,
     Network,
     NetworkError,
     parse_networks,
@@ -24,49 +27,30 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.network
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import Known, OptionReader
 
-CONNECT, MAIL, DISPATCHER = "connect", "mail", "dispatcher"
-STAGES = (CONNECT, MAIL, DISPATCHER)
+STAGE_CONNECT, STAGE_MAIL, STAGE_DISPATCHER = "connect", "mail", "dispatcher"
+STAGES = (STAGE_CONNECT, STAGE_MAIL, STAGE_DISPATCHER)
+"""When a DNSBL is queried."""
+
 CLIENT_IN_TEXT = "{client}"
 """What stands for the address of the client in the text of a DNSBL."""
 
-#: Below these prefix lengths a network that is not private is taken for a mistake: all its hosts could relay.
-WIDE = {4: 16, 6: 32}
-_PRIVATE = (
-    Network(4, 10 << 24, 8),
-    Network(4, 0xAC100000, 12),
-    Network(4, 0xC0A80000, 16),
-    Network(6, 0xFC << 120, 7),
-)
 
-#: Prefixes whose addresses stand for IPv4 addresses of anybody (RFC 4291, section 2.5.5.2; RFC 6052).
 _TRANSLATED = (Network(6, 0xFFFF << 32, 96), Network(6, 0x64FF9B << 96, 96))
+"""Prefixes whose addresses stand for any IPv4 address (RFC 4291, section 2.5.5.2; RFC 6052)."""
 
-#: Answers of a block list (RFC 5782), and those of them that say that the question was wrong or refused.
 _ANSWERS = Network(4, 127 << 24, 8)
+"""Answers of a DNSBL (RFC 5782)."""
+
 _ERRORS = Network(4, 0x7FFFFF00, 24)
+"""Answers that say that the query was wrong or not permitted."""
 
-#: Free texts go through several languages, in which each of these characters means something.
 _TEXT = re.compile(r"[!#%-\[\]-{}](?:[ !#%-\[\]-{}]*[!#%-\[\]-{}])?")
-#: The same without what separates or ends the arguments of a routine, or splits a reply into lines.
-_LIST_TEXT = re.compile(r"[!#%-+\--Z\[^-{}](?:[ !#%-+\--Z\[^-{}]*[!#%-+\--Z\[^-{}])?")
+"""Free texts go through several languages, in which each of the other characters means something."""
+
+_DNSBL_TEXT = re.compile(r"[!#%-+\--Z\[^-{}](?:[ !#%-+\--Z\[^-{}]*[!#%-+\--Z\[^-{}])?")
+"""The same without what separates or ends the arguments of a routine, or splits a reply into lines."""
+
 TEXT_LENGTH = 200
-
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-#: Labels of zones may have underscores; with the reversed address in front the name must stay below 254 characters.
-_ZONE_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-
-
-class _Form(NamedTuple):
-    """A kind of name: how it is called, an example, its form, and how many characters it may have."""
-
-    what: str
-    example: str
-    form: re.Pattern[str]
-    longest: int
-
-
-_DOMAIN = _Form("a domain", "example.com", re.compile(rf"{_LABEL}(?:\.{_LABEL})+"), 253)
-_ZONE = _Form("a zone", "zen.example.org", re.compile(rf"{_ZONE_LABEL}(?:\.{_ZONE_LABEL})+"), 237)
 
 
 class RelayException(NamedTuple):
@@ -133,29 +117,26 @@ _EXCEPTION_KEYS = ("networks", "sender_domains", "recipient_domains")
 _LIST_KEYS = ("zone", "stage", "return_codes", "text")
 
 
-def read_mail_policy(options: Any, names: Mapping[str, str] | None = None) -> MailPolicy:
+def read_mail_policy(
+    options: Any, names: Mapping[str, str] | None = None, blocked_files: Mapping[str, Iterable[str]] | None = None
+) -> MailPolicy:
     """Return the validated policy for a dictionary of options, or raise PolicyError with every problem.
 
     ``options``: the keys of DEFAULTS, each of them optional. ``names``: the inventory variable to name in errors
-    for an option, by default ``mailhost_<option>``.
+    for an option, by default ``mailhost_<option>``. ``blocked_files``: the lines of each file of blocked networks, by
+    its path.
     """
     if not isinstance(options, Mapping):
         problems = Problems()
         problems.add("policy", f"{shown(options)} is not a dictionary; write the variables without mailhost_")
         problems.raise_if_any()
-    reader = _Reader(options, names or {})
+    reader = _MailPolicyReader(options, names or {})
     reader.reject_unknown("policy")
     policy = MailPolicy(
         domains=reader.domains(reader.path("domains"), reader.value("domains")),
-        internal=reader.inside(reader.path("internal_networks"), reader.value("internal_networks")),
-        blocked=tuple(
-            read_list(reader.problems, reader.path("blocked_networks"), reader.value("blocked_networks"), False)
-        ),
-        exempt=tuple(
-            read_list(
-                reader.problems, reader.path("dnsbl_exempt_networks"), reader.value("dnsbl_exempt_networks"), False
-            )
-        ),
+        internal=reader.internal_networks(reader.path("internal_networks"), reader.value("internal_networks")),
+        blocked=reader.blocked(blocked_files or {}),
+        exempt=reader.networks("dnsbl_exempt_networks"),
         relay_rejection=reader.text(reader.path("relay_rejection"), reader.value("relay_rejection"), _TEXT),
         relay_exceptions=reader.exceptions(),
         dnsbls=reader.dnsbls(),
@@ -166,24 +147,18 @@ def read_mail_policy(options: Any, names: Mapping[str, str] | None = None) -> Ma
     return policy
 
 
-class _Reader(OptionReader):
-    """Reads one option after the other and keeps the problems."""
+class _MailPolicyReader(OptionReader):
+    """Reads the options of a mail policy."""
 
     known = Known("mailhost", DEFAULTS, {})
-
-    def items(self, path: str, value: Any, example: str) -> Sequence[Any]:
-        if isinstance(value, (list, tuple)):
-            return value
-        self.problems.add(path, f"{shown(value)} is not a list; write a list, as {example}")
-        return ()
 
     def text(self, path: str, value: Any, allowed: re.Pattern[str]) -> str:
         if isinstance(value, str) and len(value) <= TEXT_LENGTH and allowed.fullmatch(value):
             return str(value)
-        refused = '$ | " \\ ~' if allowed is _TEXT else '$ | " \\ ~ , ]'
+        excluded = '$ | " \\ ~' if allowed is _TEXT else '$ | " \\ ~ , ]'
         self.problems.add(
             path,
-            f"{shown(value)} is not accepted; write 1 to {TEXT_LENGTH} printable ASCII characters without {refused} "
+            f"{shown(value)} is not accepted; write 1 to {TEXT_LENGTH} printable ASCII characters without {excluded} "
             "or blanks at the ends",
         )
         return ""
@@ -197,51 +172,27 @@ class _Reader(OptionReader):
                 self.problems.add(path, f"{shown(key)} is not a key of {what}; write one of {', '.join(keys)}")
         return item
 
-    def domains(self, path: str, value: Any) -> tuple[str, ...]:
-        found: list[str] = []
-        for index, item in enumerate(self.items(path, value, '["example.com"]')):
-            name = self.name(f"{path}[{index}]", item, _DOMAIN)
-            if name in found:
-                self.problems.add(
-                    f"{path}[{index}]", f"{shown(item)} repeats {path}[{found.index(name)}]; leave one of them out"
-                )
-            found.append(name)
-        return tuple(found)
-
-    def name(self, path: str, value: Any, kind: _Form) -> str:
-        """A domain name in lower case without final dot; a name that is wrong becomes empty, but for a double."""
-        name = value.lower() if isinstance(value, str) else ""
-        name = name[:-1] if name.endswith(".") else name
-        if isinstance(value, str) and not value.isascii():
-            self.problems.add(
-                path,
-                f"{shown(value)} is not ASCII; write {kind.what} as the DNS has it, with labels that begin with xn--",
-            )
-        elif not kind.form.fullmatch(name) or len(name) > kind.longest or name.rpartition(".")[2].isdigit():
-            self.problems.add(path, f'{shown(value)} is not {kind.what}; write a name as "{kind.example}"')
-        return name or f"{path} is wrong"
-
-    def inside(self, path: str, value: Any) -> tuple[Network, ...]:
-        """Networks whose hosts may relay, so that a network of strangers among them is a hole."""
+    def internal_networks(self, path: str, value: Any) -> tuple[Network, ...]:
+        """Networks whose hosts may relay, so that a network of external clients among them is a hole."""
         found = read_list(self.problems, path, value, False)
         for index, text in enumerate(value if isinstance(value, (list, tuple)) else ()):
             try:
                 networks = parse_networks(text)
             except NetworkError:
                 continue
-            self.check_inside(f"{path}[{index}]", text, networks)
+            self.check_internal(f"{path}[{index}]", text, networks)
         return tuple(found)
 
-    def check_inside(self, path: str, text: str, networks: Sequence[Network]) -> None:
+    def check_internal(self, path: str, text: str, networks: Sequence[Network]) -> None:
         for network in networks:
-            if any(_overlap(network, other) for other in _TRANSLATED):
+            if any(network.overlaps(other) for other in _TRANSLATED):
                 self.problems.add(
                     path,
                     f"{shown(text)} has addresses that stand for IPv4 addresses of anybody; "
                     "write the IPv4 networks that are meant",
                 )
                 return
-            private = any(network.version == own.version and _inside(network, own) for own in _PRIVATE)
+            private = any(own.contains(network) for own in PRIVATE)
             if 0 < network.prefix < WIDE[network.version] and not private:
                 self.problems.add(
                     path,
@@ -259,7 +210,7 @@ class _Reader(OptionReader):
             item = self.keys(path, value, _EXCEPTION_KEYS, "a relay exception", example[1:-1])
             if item is None:
                 continue
-            networks = self.inside(f"{path}.networks", item.get("networks"))
+            networks = self.internal_networks(f"{path}.networks", item.get("networks"))
             if isinstance(item.get("networks"), (list, tuple)) and not item["networks"]:
                 self.problems.add(f"{path}.networks", "is an empty list; name the networks that may relay")
             domains = [
@@ -290,7 +241,7 @@ class _Reader(OptionReader):
             item = self.keys(path, value, _LIST_KEYS, "a block list", example[1:-1])
             if item is None:
                 continue
-            zone = self.name(f"{path}.zone", item.get("zone"), _ZONE)
+            zone = self.name(f"{path}.zone", item.get("zone"), ZONE)
             if zone in zones:
                 self.problems.add(
                     f"{path}.zone", f"{shown(item['zone'])} repeats {zones[zone]}; ask each list at one stage"
@@ -299,12 +250,12 @@ class _Reader(OptionReader):
             closed = closed_list(zone)
             if closed:
                 self.problems.add(f"{path}.zone", f"{shown(item['zone'])} {closed}; remove it")
-            stage = item.get("stage", MAIL)
+            stage = item.get("stage", STAGE_MAIL)
             if not isinstance(stage, str) or stage not in STAGES:
                 self.problems.add(f"{path}.stage", f"{shown(stage)} is not accepted; write connect, mail or dispatcher")
-                stage = MAIL
+                stage = STAGE_MAIL
             codes = self.return_codes(f"{path}.return_codes", item.get("return_codes"))
-            text = "" if item.get("text") is None else self.text(f"{path}.text", item["text"], _LIST_TEXT)
+            text = "" if item.get("text") is None else self.text(f"{path}.text", item["text"], _DNSBL_TEXT)
             found.append(Dnsbl(zone, str(stage), codes, text, index))
         return tuple(found)
 
@@ -321,9 +272,9 @@ class _Reader(OptionReader):
                 networks = parse_networks(text)
             except NetworkError:
                 continue
-            if any(not _inside(network, _ANSWERS) for network in networks):
+            if any(not _ANSWERS.contains(network) for network in networks):
                 self.problems.add(f"{path}[{index}]", f"{shown(text)} is no answer of a block list; {accepted}")
-            elif any(_overlap(network, _ERRORS) for network in networks):
+            elif any(network.overlaps(_ERRORS) for network in networks):
                 self.problems.add(
                     f"{path}[{index}]",
                     f"{shown(text)} has answers in 127.255.255.0/24, which say that the question was refused; "
@@ -343,19 +294,11 @@ class _Reader(OptionReader):
             for one, other in _overlaps(networks, policy.blocked):
                 self.problems.add(path, f'"{one.short()}" overlaps "{other.short()}" of {blocked}; remove one of them')
         for one, other in _overlaps(policy.exempt, policy.blocked):
-            if _inside(one, other):
+            if other.contains(one):
                 self.problems.add(
                     self.path("dnsbl_exempt_networks"),
                     f'"{one.short()}" lies in "{other.short()}" of {blocked}; remove one of them',
                 )
-
-
-def _inside(network: Network, outer: Network) -> bool:
-    return network.version == outer.version and outer.value <= network.value and network.last <= outer.last
-
-
-def _overlap(one: Network, other: Network) -> bool:
-    return one.version == other.version and one.value <= other.last and other.value <= one.last
 
 
 def _overlaps(networks: Sequence[Network], others: Sequence[Network]) -> list[tuple[Network, Network]]:
@@ -364,5 +307,5 @@ def _overlaps(networks: Sequence[Network], others: Sequence[Network]) -> list[tu
     for network in networks:
         after = bisect_right(others, (network.version, network.value, 128))
         near = others[max(after - 1, 0) : after + 1]
-        found.extend([(network, other) for other in near if _overlap(network, other)][:1])
+        found.extend([(network, other) for other in near if network.overlaps(other)][:1])
     return found

@@ -4,16 +4,16 @@
 
 """Addresses, prefixes and ranges of both families, read strictly and fast.
 
-Private to the collection: other collections must not import it.
-
-A block list has up to a million entries, so a network is three integers and
+A file of blocked networks has up to a million entries, so a network is three integers and
 the platform's ``inet_pton`` does the reading; ``ipaddress`` is ten times slower.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, ReportedError, shown
@@ -50,6 +50,14 @@ class Network(NamedTuple):
         """The first address, in the canonical spelling (RFC 5952 for IPv6)."""
         return format_address(self.version, self.value)
 
+    def contains(self, other: Network) -> bool:
+        """Return whether the other network lies in this one. Not ``in``, which means an element of the tuple."""
+        return self.version == other.version and self.value <= other.value and other.last <= self.last
+
+    def overlaps(self, other: Network) -> bool:
+        """Return whether the networks have an address in common."""
+        return self.version == other.version and self.value <= other.last and other.value <= self.last
+
     def __str__(self) -> str:
         """Return ``address/prefix``, always with the prefix, as iptables-save prints it."""
         return f"{self.address}/{self.prefix}"
@@ -57,6 +65,24 @@ class Network(NamedTuple):
     def short(self) -> str:
         """Return the prefix, or the bare address of a single host, as ipset prints it."""
         return self.address if self.prefix == BITS[self.version] else str(self)
+
+
+LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
+"""Addresses of the host itself (RFC 1122, section 3.2.1.3; RFC 4291, section 2.5.3)."""
+
+PRIVATE = (
+    Network(4, 10 << 24, 8),
+    Network(4, 0xAC100000, 12),
+    Network(4, 0xC0A80000, 16),
+    Network(6, 0xFC << 120, 7),
+)
+"""Networks that are not routed on the Internet (RFC 1918; RFC 4193)."""
+
+WIDE = {4: 16, 6: 32}
+"""Prefix lengths below which an internal network that is not private is taken for a mistake."""
+
+LOCALHOST = "127.0.0.1"
+"""The address to connect to on the host itself."""
 
 
 def format_address(version: int, value: int) -> str:
@@ -68,7 +94,7 @@ def parse_address(text: str) -> tuple[int, int]:
     """Return ``(version, integer)`` of an address, or raise NetworkError.
 
     Zone indices, IPv4 with leading zeros or fewer than four parts, and IPv4 in
-    IPv6 spelling are refused: no packet filter would ever match the last one.
+    IPv6 spelling are errors: no packet filter would ever match the last one.
     """
     version = 6 if ":" in text else 4
     try:
@@ -152,17 +178,26 @@ def without_nested(networks: Iterable[tuple[int, int, int]]) -> list[Network]:
     return kept
 
 
-def read_list(problems: Problems, path: str, value: object, allow_any: bool = True) -> list[Network]:
+INTERNAL = "internal"
+"""What stands for the internal networks of the policy in a list of peers."""
+
+
+def read_list(
+    problems: Problems, path: str, value: object, allow_any: bool = True, internal: Sequence[Network] = ()
+) -> list[Network]:
     """Read an inventory list of networks; what is wrong goes to ``problems`` with its index.
 
-    ``allow_any`` says whether ``/0`` is acceptable. An entry that equals,
-    contains or lies in another one is a problem: one of the two is a mistake.
+    ``allow_any`` says whether ``/0`` is acceptable. ``internal``: the networks that the word INTERNAL stands for. An
+    entry that equals, contains or lies in another one is a problem: one of the two is a mistake.
     """
     if not isinstance(value, (list, tuple)):
         problems.add(path, f'{shown(value)} is not a list; write a list of networks, as ["192.0.2.0/24"]')
         return []
-    found: list[tuple[Network, int]] = []
+    found: list[tuple[Network, int, object]] = []
     for index, text in enumerate(value):
+        if internal and text == INTERNAL:
+            found.extend((network, index, network.short()) for network in internal)
+            continue
         try:
             networks = parse_networks(text)
         except NetworkError as error:
@@ -171,16 +206,15 @@ def read_list(problems: Problems, path: str, value: object, allow_any: bool = Tr
         if not allow_any and any(network.prefix == 0 for network in networks):
             problems.add(f"{path}[{index}]", f"{shown(text)} is every address; name the networks that are meant")
             continue
-        found.extend((network, index) for network in networks)
-    _report_overlaps(problems, path, value, found)
-    return sorted(network for network, _index in found)
+        found.extend((network, index, text) for network in networks)
+    _report_overlaps(problems, path, found)
+    return sorted(network for network, _index, _text in found)
 
 
-def _report_overlaps(problems: Problems, path: str, value: Iterable[object], found: list[tuple[Network, int]]) -> None:
-    texts = list(value)
+def _report_overlaps(problems: Problems, path: str, found: list[tuple[Network, int, object]]) -> None:
     reported = set()
-    outer, outer_index = Network(0, 0, 0), -1
-    for network, index in sorted(found, key=lambda item: (item[0], item[1])):
+    outer, outer_index, outer_text = Network(0, 0, 0), -1, None
+    for network, index, text in sorted(found, key=lambda item: item[:2]):
         if network.version == outer.version and network.value <= outer.last:
             pair = (index, outer_index)
             if pair not in reported:
@@ -188,15 +222,14 @@ def _report_overlaps(problems: Problems, path: str, value: Iterable[object], fou
                 word = "repeats" if network == outer else "lies in"
                 problems.add(
                     f"{path}[{index}]",
-                    f"{shown(texts[index])} {word} {shown(texts[outer_index])} ({path}[{outer_index}]); "
-                    "leave one of them out",
+                    f"{shown(text)} {word} {shown(outer_text)} ({path}[{outer_index}]); leave one of them out",
                 )
         else:
-            outer, outer_index = network, index
+            outer, outer_index, outer_text = network, index, text
 
 
 def read_file(problems: Problems, path: str, lines: Iterable[str]) -> list[Network]:
-    """Read a block list: one network a line, ``#`` and ``;`` begin comments, overlaps are merged.
+    """Read a file of blocked networks: one a line, ``#`` and ``;`` begin comments, overlaps are merged.
 
     Published lists overlap as a matter of course, so unlike in the inventory
     that is no mistake here.
@@ -223,7 +256,7 @@ def read_file(problems: Problems, path: str, lines: Iterable[str]) -> list[Netwo
 
 
 def _plain(text: str) -> tuple[int, int, int] | None:
-    """Read the commonest lines of a block list, an address or a prefix, in a third of the time; None for all others."""
+    """Read an address or a prefix, the commonest lines of a file, in a third of the time; None for all others."""
     address, slash, length = text.partition("/")
     version = 6 if ":" in address else 4
     bits = BITS[version]

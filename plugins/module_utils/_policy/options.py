@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Reading of the options of a role: one after the other, with every problem kept and named as the user wrote it.
+"""Reading of the options of a role, each problem named as the user wrote the option.
 
 Private to the collection: other collections must not import it.
 """
@@ -10,10 +10,18 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import DOMAIN, NameForm
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    Network,
+    read_file,
+    read_list,
+    without_nested,
+)
 
 
 def either(choices: Sequence[str]) -> str:
@@ -46,11 +54,12 @@ def as_number(value: object, low: int, high: int) -> str:
 
 
 class Known(NamedTuple):
-    """The options there are: what their variables begin with, their defaults, and the choices of some."""
+    """The options there are: what their variables begin with, their defaults, the choices and the bounds of some."""
 
     prefix: str
     defaults: Mapping[str, Any]
     choices: Mapping[str, Sequence[str]]
+    ranges: Mapping[str, tuple[int, int]] = MappingProxyType({})
 
 
 class OptionReader:
@@ -93,3 +102,64 @@ class OptionReader:
             path = self.path(option)
             self.problems.add(path, wrong_type(path, value, "true or false", as_boolean(value)))
         return bool(value)
+
+    def integer(self, option: str, path: str = "", value: Any = None) -> int:
+        """A whole number in the option's bounds; ``path`` and ``value`` where it stands within another option."""
+        low, high = self.known.ranges[option]
+        path, value = (path, value) if path else (self.path(option), self.value(option))
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return int(value)
+        self.problems.add(
+            path, wrong_type(path, value, f"a whole number from {low} to {high}", as_number(value, low, high))
+        )
+        return low
+
+    def items(self, path: str, value: Any, example: str) -> Sequence[Any]:
+        """The elements of a list; a string is none."""
+        if isinstance(value, (list, tuple)):
+            return value
+        self.problems.add(path, f"{shown(value)} is not a list; write a list, as {example}")
+        return ()
+
+    def mapping(self, option: str, example: str) -> Mapping[Any, Any]:
+        """A dictionary."""
+        value = self.value(option)
+        if isinstance(value, Mapping):
+            return value
+        self.problems.add(self.path(option), f"{shown(value)} is not a dictionary; write one, as {example}")
+        return {}
+
+    def networks(self, option: str, *, allow_any: bool = False) -> tuple[Network, ...]:
+        """Networks, sorted; ``allow_any`` says whether /0 is one."""
+        return tuple(read_list(self.problems, self.path(option), self.value(option), allow_any))
+
+    def blocked(self, files: Mapping[str, Iterable[str]]) -> tuple[Network, ...]:
+        """The option ``blocked_networks`` and the lines of files, by path, in which networks may overlap."""
+        given = self.networks("blocked_networks")
+        read = [network for path, lines in files.items() for network in read_file(self.problems, path, lines)]
+        return tuple(without_nested([*given, *read])) if read else given
+
+    def domains(self, path: str, value: Any) -> tuple[str, ...]:
+        """Domains in lower case without final dot."""
+        found: list[str] = []
+        for index, item in enumerate(self.items(path, value, '["example.com"]')):
+            name = self.name(f"{path}[{index}]", item, DOMAIN)
+            if name in found:
+                self.problems.add(
+                    f"{path}[{index}]", f"{shown(item)} repeats {path}[{found.index(name)}]; leave one of them out"
+                )
+            found.append(name)
+        return tuple(found)
+
+    def name(self, path: str, value: Any, kind: NameForm) -> str:
+        """A name in lower case without final dot; a wrong one becomes a text that equals no other."""
+        name = value.lower() if isinstance(value, str) else ""
+        name = name[:-1] if name.endswith(".") else name
+        if isinstance(value, str) and not value.isascii():
+            self.problems.add(
+                path,
+                f"{shown(value)} is not ASCII; write {kind.what} as the DNS has it, with labels that begin with xn--",
+            )
+        elif not kind.form.fullmatch(name) or len(name) > kind.longest or name.rpartition(".")[2].isdigit():
+            self.problems.add(path, f'{shown(value)} is not {kind.what}; write a name as "{kind.example}"')
+        return name or f"{path} is wrong"

@@ -4,34 +4,33 @@
 
 """The policy of a mail host: inventory values in, validated and typed values out.
 
-Private to the collection: other collections must not import it. Every problem
-of an inventory is found in one pass and raised as one PolicyError.
+Every problem of an inventory is found in one pass and raised as one PolicyError.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    INTERNAL,
     Network,
-    read_file,
     read_list,
     without_nested,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
     Known,
     OptionReader,
-    as_number,
     either,
-    wrong_type,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
-    EVERY,
-    HOST,
-    MAIL,
+    ALL_SERVICES,
+    HOST_SERVICES,
+    MAIL_SERVICES,
     Service,
     UnknownServiceError,
     find_service,
@@ -119,31 +118,11 @@ _RANGES = {
 _FLOW_KEYS = ("service", "direction", "peers", "comment", "new_connections_per_minute")
 
 
-class _Reader(OptionReader):
-    """Reads one option after the other and keeps the problems."""
+class _PacketFilterReader(OptionReader):
+    """Reads the options of a packet filter policy. ``internal``: the networks that INTERNAL stands for in peers."""
 
-    known = Known("packet_filter", DEFAULTS, _CHOICES)
-
-    def number(self, option: str, path: str | None = None, value: Any = None) -> int:
-        if path is None:
-            path, value = self.path(option), self.value(option)
-        low, high = _RANGES[option]
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            self.problems.add(
-                path, wrong_type(path, value, f"a whole number from {low} to {high}", as_number(value, low, high))
-            )
-            return low
-        return int(value)
-
-    def networks(self, option: str, allow_any: bool) -> list[Network]:
-        return read_list(self.problems, self.path(option), self.value(option), allow_any)
-
-    def items(self, option: str, example: str) -> Sequence[Any]:
-        value = self.value(option)
-        if isinstance(value, (list, tuple)):
-            return value
-        self.problems.add(self.path(option), f"{shown(value)} is not a list; write a list, as {example}")
-        return ()
+    known = Known("packet_filter", DEFAULTS, _CHOICES, _RANGES)
+    internal: tuple[Network, ...] = ()
 
     def log_prefix(self) -> str:
         value = self.value("log_prefix")
@@ -180,9 +159,9 @@ class _Reader(OptionReader):
 
     def services(self, option: str) -> list[Service]:
         found: list[Service] = []
-        for index, value in enumerate(self.items(option, '["imap"]')):
+        for index, value in enumerate(self.items(self.path(option), self.value(option), '["imap"]')):
             try:
-                found.append(find_service(value, EVERY))
+                found.append(find_service(value, ALL_SERVICES))
             except UnknownServiceError as error:
                 self.problems.add(f"{self.path(option)}[{index}]", str(error))
         return found
@@ -190,7 +169,8 @@ class _Reader(OptionReader):
     def flows(self, option: str, catalogue: dict[str, Service], per_minute: int) -> list[Flow]:
         flows: list[Flow] = []
         indices: list[int] = []
-        for index, item in enumerate(self.items(option, "[{service: smtp, direction: server}]")):
+        example = "[{service: smtp, direction: server}]"
+        for index, item in enumerate(self.items(self.path(option), self.value(option), example)):
             flow = self._flow(f"{self.path(option)}[{index}]", item, catalogue, per_minute)
             if flow is None:
                 continue
@@ -236,14 +216,29 @@ class _Reader(OptionReader):
             return None
 
     def _peers(self, path: str, item: Mapping[str, Any]) -> tuple[Network, ...] | None:
-        value = item.get("peers")
+        value, path = item.get("peers"), f"{path}.peers"
         if value is None:
             return None
-        if isinstance(value, (list, tuple)) and not value:
-            self.problems.add(
-                f"{path}.peers", "is an empty list; name the peers, or leave the key out to allow any address"
-            )
-        return tuple(read_list(self.problems, f"{path}.peers", value))
+        if isinstance(value, str):
+            if value != INTERNAL:
+                self.problems.add(
+                    path,
+                    f'{shown(value)} is not a list; write a list of networks, as ["192.0.2.0/24"], or "{INTERNAL}"',
+                )
+                return ()
+            value = [value]
+        if isinstance(value, (list, tuple)):
+            if not value:
+                self.problems.add(path, "is an empty list; name the peers, or leave the key out to allow any address")
+            if INTERNAL in value and not self.internal:
+                variable = self.path("internal_networks")
+                # Networks that are wrong are reported there.
+                if not self.value("internal_networks"):
+                    self.problems.add(
+                        path, f'"{INTERNAL}" is given, but {variable} is empty; list the internal networks there'
+                    )
+                value = [one for one in value if one != INTERNAL]
+        return tuple(read_list(self.problems, path, value, internal=self.internal))
 
     def _comment(self, path: str, value: Any) -> str:
         if value is None:
@@ -269,7 +264,7 @@ class _Reader(OptionReader):
         if item.get("direction") == CLIENT:
             self.problems.add(path, "limits connections from outside; leave it out of a client flow")
             return 0
-        return self.number("new_connections_per_minute", path, value)
+        return self.integer("new_connections_per_minute", path, value)
 
 
 def _overlap(one: tuple[Network, ...] | None, other: tuple[Network, ...] | None) -> bool:
@@ -287,7 +282,7 @@ def read_packet_filter_policy(
 
     ``options``: the keys of DEFAULTS, each of them optional. ``names``: the inventory
     variable to name in errors for an option, by default ``packet_filter_<option>``.
-    ``blocked_files``: the lines of each block list file, by its path.
+    ``blocked_files``: the lines of each file of blocked networks, by its path.
     """
     if not isinstance(options, Mapping):
         problems = Problems()
@@ -296,27 +291,23 @@ def read_packet_filter_policy(
             f"{shown(options)} is not a dictionary; write the options of the role packet_filter without their prefix",
         )
         problems.raise_if_any()
-    reader = _Reader(options, names or {})
+    reader = _PacketFilterReader(options, names or {})
     reader.reject_unknown("policy")
-    per_minute = reader.number("new_connections_per_minute")
-    blocked = reader.networks("blocked_networks", allow_any=False)
-    from_files = [
-        network for path, lines in (blocked_files or {}).items() for network in read_file(reader.problems, path, lines)
-    ]
-    reader.networks("internal_networks", allow_any=False)
+    per_minute = reader.integer("new_connections_per_minute")
+    reader.internal = reader.networks("internal_networks")
     policy = PacketFilterPolicy(
         scope=reader.choice("scope"),
-        flows=tuple(reader.flows("services", MAIL, per_minute)),
-        host_flows=tuple(reader.flows("host_flows", HOST, per_minute)),
+        flows=tuple(reader.flows("services", MAIL_SERVICES, per_minute)),
+        host_flows=tuple(reader.flows("host_flows", HOST_SERVICES, per_minute)),
         closed=tuple(reader.services("close_services")),
-        blocked=tuple(without_nested(blocked + from_files) if from_files else blocked),
-        management=tuple(reader.networks("management_networks", allow_any=True)),
+        blocked=reader.blocked(blocked_files or {}),
+        management=reader.networks("management_networks", allow_any=True),
         generic_replies=reader.choice("reply_rules") == "generic",
         egress_open=reader.choice("egress") == "open",
         state_match=reader.choice("state_match"),
         smtp_client_users=reader.users(),
-        burst=reader.number("new_connections_burst"),
-        log_per_minute=reader.number("log_denied_per_minute") if reader.boolean("log_denied") else 0,
+        burst=reader.integer("new_connections_burst"),
+        log_per_minute=reader.integer("log_denied_per_minute") if reader.boolean("log_denied") else 0,
         log_prefix=reader.log_prefix(),
     )
     _check_contradictions(reader, policy)
@@ -324,9 +315,9 @@ def read_packet_filter_policy(
     return policy
 
 
-def _check_contradictions(reader: _Reader, policy: PacketFilterPolicy) -> None:
+def _check_contradictions(reader: _PacketFilterReader, policy: PacketFilterPolicy) -> None:
     declared = {(flow.service.port, flow.direction) for flow in policy.flows}
-    catalogue = {service.port for service in MAIL.values()}
+    catalogue = {service.port for service in MAIL_SERVICES.values()}
     for index, flow in enumerate(policy.host_flows):
         port = flow.service.port
         if "tcp" in flow.service.protocols and (port in catalogue or (port, flow.direction) in declared):

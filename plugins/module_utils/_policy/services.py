@@ -32,7 +32,7 @@ class UnknownServiceError(ReportedError):
     """A value that is neither in the catalogue nor a port, with the accepted form."""
 
 
-MAIL: dict[str, Service] = {
+MAIL_SERVICES: dict[str, Service] = {
     service.name: service
     for service in (
         Service("smtp", 25),  # RFC 5321
@@ -47,7 +47,7 @@ MAIL: dict[str, Service] = {
 }
 """Mail services: what the scope ``mail`` decides about."""
 
-HOST: dict[str, Service] = {
+HOST_SERVICES: dict[str, Service] = {
     service.name: service
     for service in (
         Service("ssh", 22),
@@ -60,7 +60,7 @@ HOST: dict[str, Service] = {
 }
 """What a host needs beside mail, for the scope ``host``."""
 
-EVERY: dict[str, Service] = {**MAIL, **HOST}
+ALL_SERVICES: dict[str, Service] = {**MAIL_SERVICES, **HOST_SERVICES}
 
 
 def find_service(value: object, catalogue: dict[str, Service]) -> Service:
@@ -73,11 +73,11 @@ def find_service(value: object, catalogue: dict[str, Service]) -> Service:
         return catalogue[value]
     if isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,4}", value) and int(value) <= 65535:
         raise UnknownServiceError(f"{shown(value)} is text; write {value} without quotes")
-    udp = catalogue is not MAIL and isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,4}/udp", value)
+    udp = catalogue is not MAIL_SERVICES and isinstance(value, str) and re.fullmatch(r"[1-9][0-9]{0,4}/udp", value)
     port = int(str(value)[:-4]) if udp else value if isinstance(value, int) and not isinstance(value, bool) else None
     if port is None or not 1 <= port <= 65535:
         names = ", ".join(sorted(catalogue))
-        further = ', or a UDP port as "51820/udp"' if catalogue is not MAIL else ""
+        further = ', or a UDP port as "51820/udp"' if catalogue is not MAIL_SERVICES else ""
         raise UnknownServiceError(
             f"{shown(value)} is not a service; write one of {names}, or a TCP port from 1 to 65535{further}"
         )

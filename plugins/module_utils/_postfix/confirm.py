@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST, parse_address
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
     EXTERNAL_SENDER,
     relay_forms,
@@ -42,12 +42,11 @@ ASKED = (
     "spoofed local sender",
 )
 """Forms that are asked, of those that the private Postfix was asked: after ten refusals Postfix makes a client wait."""
-LOOPBACK = "127.0.0.1"
 FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
 
 
 def ask_live(
-    policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOOPBACK,), *, milters: bool = False
+    policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOCALHOST,), *, milters: bool = False
 ) -> None:
     """Raise StepError where the live Postfix relays for a stranger, has AUTH where it must not be, or cannot take mail.
 

@@ -12,7 +12,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    LOOPBACK,
+    parse_address,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
     Claimed,
     ends,
@@ -39,8 +42,6 @@ SAMPLE = 12
 
 #: Domains of a list that mail is sent to.
 DOMAINS = 6
-
-LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
 
 
 class Case(NamedTuple):

@@ -18,13 +18,16 @@ from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy, read_mail_policy
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    LOOPBACK,
+    parse_address,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     SERVER,
     Flow,
     read_packet_filter_policy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL_SERVICES
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ask_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
@@ -65,9 +68,6 @@ SMTP, SUBMISSION, SUBMISSIONS = 25, 587, 465
 #: some seconds is asked to the end, one that hangs is not waited for.
 ALL = 15
 
-#: Loopback: the asking host is the mail host, and its own mail may go anywhere.
-_LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
-
 #: Characters of a line of the report.
 WIDTH = 74
 
@@ -105,7 +105,11 @@ def read_wanted(options: Mapping[str, Any]) -> Wanted:
     try:
         if options["services"]:
             flows = read_packet_filter_policy(
-                {"services": options["services"]}, {"services": "mailhost_services"}
+                {
+                    "services": options["services"],
+                    "internal_networks": options["policy"].get("internal_networks", []),
+                },
+                {"services": "mailhost_services", "internal_networks": "mailhost_internal_networks"},
             ).flows
     except PolicyError as error:
         problems += error.problems
@@ -125,7 +129,7 @@ def read_wanted(options: Mapping[str, Any]) -> Wanted:
     if not 0.05 <= options["timeout"] <= 300:
         problems.append(f"mailhost_verify_timeout: {options['timeout']:g} is not accepted; write seconds from 1 to 300")
     if problems or policy is None:
-        raise PolicyError(problems)
+        raise PolicyError(list(dict.fromkeys(problems)))
     return Wanted(addresses, policy, flows, tuple(options["skip"]), options["timeout"])
 
 
@@ -215,7 +219,7 @@ def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
         for port in (SMTP, SUBMISSION, SUBMISSIONS)
     }
     declared = _declared(wanted.flows, who)
-    ports = sorted({service.port for service in MAIL.values()} | set(declared or ()))
+    ports = sorted({service.port for service in MAIL_SERVICES.values()} | set(declared or ()))
     note = _inside(asker, address, wanted.policy)
     with ThreadPoolExecutor(len(ports)) as pool:
         looked = {port: pool.submit(look, door, patience, words=port == SMTP) for port, door in doors.items()}
@@ -266,7 +270,7 @@ def _inside(asker: str, address: str, policy: MailPolicy) -> str:
     """Why an asking host is no stranger, or empty."""
     who = parse_address(asker)
     told = "says nothing about strangers; name a host outside in mailhost_verify_from"
-    if asker == address or who in Claimed(_LOOPBACK):
+    if asker == address or who in Claimed(LOOPBACK):
         return f"asked from the mail host itself: {told}"
     if who in Claimed(policy.internal):
         return f"asked from inside ({asker} is in mailhost_internal_networks): {told}"

@@ -42,6 +42,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import BLANKS, Finding
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.zones import zone_findings
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    LOOPBACK,
+    PRIVATE,
+    WIDE,
+    Network,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,10 +63,6 @@ docs/reference/messaging-server-facts.md#lengths."""
 
 LIMITS_TEXT = "5.x and 6 2005Q4 take 252 characters; 6.3 takes 256 in a pattern and 1024 in a template"
 
-WIDE_BITS = {4: 16, 6: 32}
-"""Networks with fewer bits than this count as wide, unless they are private."""
-
-_PRIVATE = ((4, 10 << 24, 8), (4, 0xAC100000, 12), (4, 0xC0A80000, 16), (6, 0xFC << 120, 7))
 
 _CODE = re.compile(r"[45][0-9][0-9]( |-|$)")
 _FIELDS = re.compile(r"\$.|\|", re.DOTALL)
@@ -249,7 +251,7 @@ def _networks(looked: Looked, pattern: Pattern, ops: tuple[Op, ...]) -> Iterator
         message = f'the pattern "{pattern.text}" takes every host for an internal one: an open relay'
         yield Finding(_line(looked), "wide-network", message, "Name the internal networks.")
     for item in pattern.items:
-        if isinstance(item, Address) and item.bits < WIDE_BITS[item.version] and not _private(item):
+        if isinstance(item, Address) and item.bits < WIDE[item.version] and not _is_own(item):
             message = f'"{pattern.text}" is a network of /{item.bits}; all its hosts may relay'
             yield Finding(_line(looked), "wide-network", message, "Name only the networks that are yours.")
         elif isinstance(item, Address) and _host_bits(pattern.text, item):
@@ -263,12 +265,9 @@ def _networks(looked: Looked, pattern: Pattern, ops: tuple[Op, ...]) -> Iterator
             return
 
 
-def _private(item: Address) -> bool:
-    width = 128 if item.version == 6 else 32
-    return any(
-        version == item.version and bits <= item.bits and item.network >> (width - bits) == network >> (width - bits)
-        for version, network, bits in _PRIVATE
-    )
+def _is_own(item: Address) -> bool:
+    """Whether no external client can have such an address."""
+    return any(own.contains(Network(item.version, item.network, item.bits)) for own in (*PRIVATE, *LOOPBACK))
 
 
 def _host_bits(text: str, item: Address) -> bool:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
-    MAIL,
+    MAIL_SERVICES,
     UnknownServiceError,
     find_service,
 )
 
-_SUBMISSION = (MAIL["submission"], MAIL["submissions"])
+_SUBMISSION = (MAIL_SERVICES["submission"], MAIL_SERVICES["submissions"])
 
 
 def closed_submission(services: object, path: str) -> list[str]:
@@ -40,6 +40,6 @@ def _serves_submission(item: object) -> bool:
     if not isinstance(item, Mapping) or item.get("direction") != "server":
         return False
     try:
-        return find_service(item.get("service"), MAIL) in _SUBMISSION
+        return find_service(item.get("service"), MAIL_SERVICES) in _SUBMISSION
     except UnknownServiceError:
         return False

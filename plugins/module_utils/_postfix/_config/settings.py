@@ -1,24 +1,24 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the inventory says of Postfix alone: submission, checks, limits, entries of the user's own.
 
-Private to this collection.
+"""Settings of Postfix alone: submission, checks, limits, entries of the user's own.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import LABEL
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, read_list
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
     Known,
     OptionReader,
-    as_number,
-    wrong_type,
 )
 
 LOCAL, VIRTUAL, RELAY, UNMANAGED = "local", "virtual", "relay", "unmanaged"
@@ -30,24 +30,23 @@ STOP, REPLACE, SKIP = "stop", "replace", "skip"
 
 PREGREET, PIPELINING, NON_SMTP_COMMAND, BARE_NEWLINE = "pregreet", "pipelining", "non_smtp_command", "bare_newline"
 TESTS = (PREGREET, PIPELINING, NON_SMTP_COMMAND, BARE_NEWLINE)
-"""Tests of postscreen; all but the first want the client to come again, as they end behind the server's greeting."""
+"""Tests of postscreen; all but the first make the client try again, as they end after the server's banner."""
 
-#: Lists of restrictions that a user may add to, each behind ours.
 STAGES = ("client", "helo", "sender", "recipient", "data", "end_of_data")
+"""Lists of restrictions that a user may add to, each after the managed ones."""
 
-#: Begins the names of our own parameters, which nobody else may use.
 PREFIX = "mailhost_"
+"""Begins the names of managed parameters, which no other parameter may have."""
 
-
-#: What the whole installation is built on: a reload does not change it, or ends Postfix, or leaves its queue behind.
 INSTALLATION = (
     *("command_directory", "config_directory", "daemon_directory", "data_directory", "mail_owner", "queue_directory"),
     *("inet_interfaces", "inet_protocols", "master_service_disable", "setgid_group"),
 )
+"""What the whole installation is built on: a reload does not change it, or ends Postfix, or loses its queue."""
 
 
 class Limits(NamedTuple):
-    """What one client may do that is not inside: in a minute, or at the same time. 0 is without limit."""
+    """Limits of one external client: in a minute, or at the same time. 0 is without limit."""
 
     connections_per_minute: int
     concurrent_connections: int
@@ -60,7 +59,7 @@ class Settings(NamedTuple):
     """How the policy is written for this installation.
 
     ``sender_logins``: the logins that own an address, beside the one of the same name. ``dnsbl_weights``: points of a
-    block list by zone; one without counts for as much as it takes to be refused. ``indexed_map_from``: the number of
+    DNSBL by zone; one without counts as much as the threshold. ``indexed_map_from``: the number of
     blocked single addresses from which they go into an indexed map. ``unknown_entries``: what becomes of restrictions,
     networks and domains of main.cf that the inventory does not have.
     """
@@ -134,16 +133,14 @@ _MAX = 2147483647
 _RANGES = {
     **dict.fromkeys(Limits._fields, (0, 1000000)),
     "dnsbl_threshold": (1, 1000),
+    "dnsbl_weights": (-1000, 1000),
     "message_size_limit": (10240, _MAX),
     # RFC 5321, section 4.5.3.1.8: a server must take 100 recipients.
     "recipient_limit": (100, 100000),
     "indexed_map_from": (1, _MAX),
 }
-_WEIGHTS = (-1000, 1000)
 
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
-_SENDER = re.compile(rf"[A-Za-z0-9._+=-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
+_SENDER = re.compile(rf"[A-Za-z0-9._+=-]{{1,64}}@{LABEL}(?:\.{LABEL})+")
 # A login becomes part of the right side of a map, where blanks and commas separate and dollar signs mean something.
 _LOGIN = re.compile(r"[A-Za-z0-9._+=@-]{1,128}")
 _FILE = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
@@ -163,7 +160,7 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         problems = Problems()
         problems.add("settings", f"{shown(options)} is not a dictionary; write the variables without postfix_")
         problems.raise_if_any()
-    reader = _Reader(options, names or {})
+    reader = _PostfixSettingsReader(options, names or {})
     reader.reject_unknown("settings")
     settings = Settings(
         domain_class=reader.choice("domain_class"),
@@ -174,21 +171,19 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         tls_certificate=reader.file("tls_certificate"),
         tls_key=reader.file("tls_key"),
         helo_check=reader.choice("helo_check"),
-        sender_domain_exceptions=reader.domains("sender_domain_exceptions"),
+        sender_domain_exceptions=reader.domains(
+            reader.path("sender_domain_exceptions"), reader.value("sender_domain_exceptions")
+        ),
         postscreen=reader.choice("postscreen"),
         postscreen_tests=reader.tests(),
-        dnsbl_threshold=reader.number("dnsbl_threshold"),
+        dnsbl_threshold=reader.integer("dnsbl_threshold"),
         dnsbl_weights=reader.weights(),
         bare_newline=reader.choice("bare_newline"),
-        bare_newline_exclusions=tuple(
-            read_list(
-                reader.problems, reader.path("bare_newline_exclusions"), reader.value("bare_newline_exclusions"), False
-            )
-        ),
-        limits=Limits(*(reader.number(name) for name in Limits._fields)),
-        message_size_limit=reader.number("message_size_limit"),
-        recipient_limit=reader.number("recipient_limit"),
-        indexed_map_from=reader.number("indexed_map_from"),
+        bare_newline_exclusions=reader.networks("bare_newline_exclusions"),
+        limits=Limits(*(reader.integer(name) for name in Limits._fields)),
+        message_size_limit=reader.integer("message_size_limit"),
+        recipient_limit=reader.integer("recipient_limit"),
+        indexed_map_from=reader.integer("indexed_map_from"),
         extra_restrictions=reader.extra_restrictions(),
         extra_settings=reader.extra_settings(),
         unknown_entries=reader.choice("unknown_entries"),
@@ -199,20 +194,10 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
     return settings
 
 
-class _Reader(OptionReader):
-    """Reads one option after the other and keeps the problems."""
+class _PostfixSettingsReader(OptionReader):
+    """Reads the settings of Postfix."""
 
-    known = Known("postfix", DEFAULTS, _CHOICES)
-
-    def number(self, option: str, where: str = "", value: Any = None) -> int:
-        path, value = (where, value) if where else (self.path(option), self.value(option))
-        low, high = _WEIGHTS if where else _RANGES[option]
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            return int(value)
-        self.problems.add(
-            path, wrong_type(path, value, f"a whole number from {low} to {high}", as_number(value, low, high))
-        )
-        return high
+    known = Known("postfix", DEFAULTS, _CHOICES, _RANGES)
 
     def text(self, option: str, form: re.Pattern[str], what: str, example: str) -> str:
         value = self.value(option)
@@ -226,28 +211,6 @@ class _Reader(OptionReader):
         if value == "":
             return ""
         return self.text(option, _FILE, "the path of a file", "/etc/ssl/private/mail.pem")
-
-    def items(self, path: str, value: Any, example: str) -> Sequence[Any]:
-        if isinstance(value, (list, tuple)):
-            return value
-        self.problems.add(path, f"{shown(value)} is not a list; write a list, as {example}")
-        return ()
-
-    def pairs(self, option: str, example: str) -> list[tuple[Any, Any]]:
-        value = self.value(option)
-        if isinstance(value, Mapping):
-            return list(value.items())
-        self.problems.add(self.path(option), f"{shown(value)} is not a dictionary; write one, as {example}")
-        return []
-
-    def domains(self, option: str) -> tuple[str, ...]:
-        path, found = self.path(option), []
-        for index, item in enumerate(self.items(path, self.value(option), '["example.com"]')):
-            if isinstance(item, str) and _DOMAIN.fullmatch(item.lower()) and len(item) <= 253:
-                found.append(item.lower())
-            else:
-                self.problems.add(f"{path}[{index}]", f'{shown(item)} is not a domain; write a name as "example.com"')
-        return tuple(found)
 
     def tests(self) -> tuple[str, ...]:
         path, found = self.path("postscreen_tests"), []
@@ -263,13 +226,13 @@ class _Reader(OptionReader):
     def weights(self) -> dict[str, int]:
         path = self.path("dnsbl_weights")
         return {
-            str(zone).lower().rstrip("."): self.number("dnsbl_weights", f"{path}[{shown(zone)}]", weight)
-            for zone, weight in self.pairs("dnsbl_weights", "{zen.example.org: 2}")
+            str(zone).lower().rstrip("."): self.integer("dnsbl_weights", f"{path}[{shown(zone)}]", weight)
+            for zone, weight in self.mapping("dnsbl_weights", "{zen.example.org: 2}").items()
         }
 
     def sender_logins(self) -> dict[str, tuple[str, ...]]:
         path, found = self.path("sender_logins"), {}
-        for sender, logins in self.pairs("sender_logins", "{info@example.com: [ann, bob]}"):
+        for sender, logins in self.mapping("sender_logins", "{info@example.com: [ann, bob]}").items():
             where = f"{path}[{shown(sender)}]"
             if not isinstance(sender, str) or not _SENDER.fullmatch(sender.lower()):
                 self.problems.add(where, 'is not an address; write one as "info@example.com"')
@@ -287,7 +250,7 @@ class _Reader(OptionReader):
     def extra_restrictions(self) -> dict[str, tuple[str, ...]]:
         path, found = self.path("extra_restrictions"), {}
         example = "{recipient: ['check_policy_service unix:private/greylist']}"
-        for stage, items in self.pairs("extra_restrictions", example):
+        for stage, items in self.mapping("extra_restrictions", example).items():
             if stage not in STAGES:
                 accepted = ", ".join(STAGES)
                 self.problems.add(path, f"{shown(stage)} is no stage with restrictions; write one of {accepted}")
@@ -305,13 +268,13 @@ class _Reader(OptionReader):
 
     def extra_settings(self) -> dict[str, str]:
         path, found = self.path("extra_settings"), {}
-        for name, value in self.pairs("extra_settings", "{biff: 'no'}"):
+        for name, value in self.mapping("extra_settings", "{biff: 'no'}").items():
             where = f"{path}[{shown(name)}]"
             if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
                 self.problems.add(where, "is not the name of a parameter; write one as biff")
                 continue
             if name.startswith(PREFIX):
-                self.problems.add(where, f"begins with {PREFIX}, as our own parameters do; write another name")
+                self.problems.add(where, f"begins with {PREFIX}, as managed parameters do; write another name")
             if name in INSTALLATION:
                 self.problems.add(
                     where,

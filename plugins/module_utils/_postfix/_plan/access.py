@@ -13,12 +13,12 @@ from collections.abc import Iterable
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
     CLIENT_IN_TEXT,
-    MAIL,
+    STAGE_MAIL,
     Dnsbl,
     MailPolicy,
     RelayException,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import BITS, Network
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import BITS, LOOPBACK, Network
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import split_words
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import (
@@ -43,7 +43,6 @@ ALWAYS_REACHABLE = ("postmaster", "abuse")
 #: Goes on to the next restriction; permit would end the list, and with it what the user has put behind ours.
 GO_ON, PERMIT, REJECT = "DUNNO", "OK", "REJECT"
 
-_LOOPBACK = (Network(4, 127 << 24, 8), Network(6, 1, 128))
 _EVERYBODY = (Network(4, 0, 0), Network(6, 0, 0))
 
 
@@ -59,7 +58,7 @@ class Access:
         self.own: dict[str, str] = {}
         """Our own parameters, which no installed program knows: restriction classes and what master.cf refers to."""
         self.blocked = self._blocked()
-        self.connect_lists = [one for one in policy.dnsbls if one.stage != MAIL]
+        self.connect_lists = [one for one in policy.dnsbls if one.stage != STAGE_MAIL]
         needed = bool(self.connect_lists or self.blocked)
         self.postscreen = needed or facts.postscreen or settings.postscreen == ALWAYS
 
@@ -91,7 +90,7 @@ class Access:
 def build_access(access: Access) -> dict[str, str]:
     """Parameters of main.cf for port 25."""
     policy, settings = access.policy, access.settings
-    inside = [*_LOOPBACK, *(one for one in policy.internal if not _in_loopback(one))]
+    inside = [*LOOPBACK, *(one for one in policy.internal if not _in_loopback(one))]
     friends = _friends(access)
     main = {
         "mynetworks": access.maps.cidr("internal.cidr", inside, PERMIT),
@@ -126,7 +125,7 @@ def _joined(*parts: Iterable[str]) -> str:
 
 
 def _in_loopback(network: Network) -> bool:
-    return any(one.version == network.version and one.value <= network.value <= one.last for one in _LOOPBACK)
+    return any(one.contains(network) for one in LOOPBACK)
 
 
 def _helo(check: str) -> list[str]:
@@ -184,7 +183,7 @@ def _friend(access: Access, index: int, exception: RelayException) -> str:
 
 def _look_ups(access: Access) -> list[str]:
     """Block lists of stage mail, but not about exempt clients and not before a postmaster."""
-    lists = access.policy.dnsbls_at(MAIL)
+    lists = access.policy.dnsbls_at(STAGE_MAIL)
     if not lists:
         return []
     entries = [f"reject_rbl_client {entry}" for one in lists for entry in _patterns(one)]
@@ -203,7 +202,7 @@ def _replies(access: Access) -> dict[str, str]:
     Newer versions look for it under the zone, older ones under the zone with its pattern. What is found under neither
     must not show a zone, as it may hold a key.
     """
-    lists = access.policy.dnsbls_at(MAIL)
+    lists = access.policy.dnsbls_at(STAGE_MAIL)
     if not lists:
         return {}
     rows = [(key, list_reply(one)) for one in lists for key in (one.zone, *_patterns(one))]

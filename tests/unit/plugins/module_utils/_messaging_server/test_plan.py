@@ -195,7 +195,7 @@ RELAY: list[tuple[str, dict[str, Any], bool]] = [
         for address, inside in [
             ("192.0.2.79", False), ("192.0.2.80", True), ("192.0.2.95", True), ("192.0.2.96", True),
             ("192.0.2.99", True), ("192.0.2.100", False), ("10.0.255.255", False), ("10.1.0.0", True),
-            ("10.1.255.255", True), ("10.2.0.0", False), ("127.0.0.1", True), ("127.0.0.2", False), ("::1", True),
+            ("10.1.255.255", True), ("10.2.0.0", False), ("127.0.0.1", True), ("127.0.0.2", True), ("128.0.0.0", False), ("::1", True),
             ("::2", False), ("2001:db8:0:ffff:ffff:ffff:ffff:ffff", False), ("2001:db8:1::", True),
             ("2001:db8:1:ffff:ffff:ffff:ffff:ffff", True), ("2001:db8:2::", False),
         ]

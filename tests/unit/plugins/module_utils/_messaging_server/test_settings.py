@@ -80,11 +80,11 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         {"general_database_from": -1},
-        "messaging_server_general_database_from: -1 is not accepted; write a whole number, 0 for never",
+        "messaging_server_general_database_from: -1 is not accepted; write a whole number from 0 to 2147483647",
     ),
     (
         {"general_database_from": "5"},
-        'messaging_server_general_database_from: "5" is text; write a whole number, 0 for never'
+        'messaging_server_general_database_from: "5" is text; write a whole number from 0 to 2147483647'
         "; -e name=value and INI inventories give text, -e '{\"messaging_server_general_database_from\": 5}' does not",
     ),
     ({"dns_library": "a b"}, f'messaging_server_dns_library: "a b" is no library; {LIBRARY}'),
@@ -104,7 +104,7 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         {"extra_entries": {"INTERNAL_IP": {"after": "x"}}},
-        f'{EXTRA}.INTERNAL_IP.after: "x" is not a list; {ENTRY} in a list',
+        f"{EXTRA}.INTERNAL_IP.after: \"x\" is not a list; write a list, as [['tcp_local|*|l|*', '$Y']]",
     ),
     (extra("ab"), f'{EXTRA}.INTERNAL_IP.before[0]: "ab" is not an entry; {ENTRY}'),
     (extra(["a"]), f"{EXTRA}.INTERNAL_IP.before[0]: a list is not an entry; {ENTRY}"),

@@ -307,7 +307,7 @@ def test_services() -> None:
             "ORIG_MAIL_ACCESS",
             ["TCP|*|*|192.0.2.99|*|*|*|*|*|*|*", "$Y$E"],
             '"TCP|*|*|192.0.2.99|*|*|*|*|*|*|*" takes an address from the text of the client; '
-            "write TCP|$[0-9A-Fa-f.:]*|$D*| in front of it",
+            "write TCP|$[0-9A-Fa-f.:]*|$D*| before it",
         ),
     ],
 )

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL_SERVICES
 
 SAVED = """\
 *filter
@@ -256,4 +256,4 @@ def test_closing_tries_every_variant_and_each_family_by_itself(monkeypatch: pyte
 
 
 def test_mail_ports_of_the_loader_are_those_of_the_service_catalogue() -> None:
-    assert tuple(sorted(service.port for service in MAIL.values())) == loader.MAIL_PORTS
+    assert tuple(sorted(service.port for service in MAIL_SERVICES.values())) == loader.MAIL_PORTS

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    LOOPBACK,
     NetworkError,
     parse_networks,
     read_file,
@@ -163,3 +164,25 @@ def test_a_block_list_takes_no_line_that_the_inventory_would_not(line: str) -> N
     assert read_file(problems, "blocked.txt", [line]) == []
     assert len(problems.found) == 1
     assert problems.found[0].startswith("blocked.txt:1: ")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "contains", "overlaps"),
+    [
+        ("192.0.2.0/24", "192.0.2.0/24", True, True),
+        ("192.0.2.0/24", "192.0.2.255", True, True),
+        ("192.0.2.0/24", "192.0.3.0", False, False),
+        ("192.0.2.0/25", "192.0.2.0/24", False, True),
+        ("0.0.0.0/0", "::1", False, False),
+        ("::/0", "2001:db8::/32", True, True),
+    ],
+)
+def test_networks_contain_and_overlap_within_a_family(one: str, other: str, contains: bool, overlaps: bool) -> None:
+    first, second = parse_networks(one)[0], parse_networks(other)[0]
+    assert (first.contains(second), first.overlaps(second)) == (contains, overlaps)
+    assert second.overlaps(first) is overlaps
+
+
+@pytest.mark.parametrize("address", ["127.0.0.0", "127.255.255.255", "::1"])
+def test_loopback_is_the_whole_network_of_both_families(address: str) -> None:
+    assert any(network.contains(parse_networks(address)[0]) for network in LOOPBACK)

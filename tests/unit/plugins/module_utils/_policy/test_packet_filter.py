@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import compile_packet_filter
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import SHOWN, PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import read_packet_filter_policy
 
@@ -31,6 +32,7 @@ PREFIX = "write 1 to 11 letters, digits, dots, hyphens or underscores"
 DIRECTION = 'write "server" or "client"'
 USERS = 'write "auto", "any" or a list of user names and ids, as ["postfix"]'
 USER = "write a user name or an id from 0 to 4294967294"
+EMPTY = "but mailhost_internal_networks is empty; list the internal networks there"
 KEYS = "write one of service, direction, peers, comment, new_connections_per_minute"
 
 
@@ -82,7 +84,24 @@ REFUSED: list[tuple[Any, str]] = [
     (flow(peer=["10.0.0.1"]), f'packet_filter_services[0]: "peer" is not a key of a flow; {KEYS}'),
     (flow(**{"-j ACCEPT": 1}), f'packet_filter_services[0]: "-j ACCEPT" is not a key of a flow; {KEYS}'),
     # Peers
-    (flow(peers="10.0.0.0/8"), 'packet_filter_services[0].peers: "10.0.0.0/8" is not a list; write a list of networks, as ["192.0.2.0/24"]'),
+    (flow(peers="10.0.0.0/8"), 'packet_filter_services[0].peers: "10.0.0.0/8" is not a list; write a list of networks, as ["192.0.2.0/24"], or "internal"'),
+    (flow(peers="internal"), f'packet_filter_services[0].peers: "internal" is given, {EMPTY}'),
+    (flow(peers=["192.0.2.7", "internal"]), f'packet_filter_services[0].peers: "internal" is given, {EMPTY}'),
+    (flow(peers="internal") | {"internal_networks": []}, f'packet_filter_services[0].peers: "internal" is given, {EMPTY}'),
+    (host_flow(peers="internal"), f'packet_filter_host_flows[0].peers: "internal" is given, {EMPTY}'),
+    (
+        flow(peers=["internal", "192.0.2.7"]) | {"internal_networks": ["192.0.2.0/24"]},
+        'packet_filter_services[0].peers[1]: "192.0.2.7" lies in "192.0.2.0/24" (packet_filter_services[0].peers[0]); leave one of them out',
+    ),
+    (
+        flow(peers=["internal", "192.0.2.0/24"]) | {"internal_networks": ["192.0.2.8/29"]},
+        'packet_filter_services[0].peers[0]: "192.0.2.8/29" lies in "192.0.2.0/24" (packet_filter_services[0].peers[1]); leave one of them out',
+    ),
+    (
+        flow(peers=["internal", "internal"]) | {"internal_networks": ["192.0.2.8/29"]},
+        'packet_filter_services[0].peers[1]: "192.0.2.8/29" repeats "192.0.2.8/29" (packet_filter_services[0].peers[0]); leave one of them out',
+    ),
+    (flow(peers="internal") | {"internal_networks": ["x"]}, f'mailhost_internal_networks[0]: "x" is not an address; {NETWORKS}'),
     (flow(peers=[]), "packet_filter_services[0].peers: is an empty list; name the peers, or leave the key out to allow any address"),
     (flow(peers=["10.0.0.5/8"]), 'packet_filter_services[0].peers[0]: "10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"'),
     (flow(peers=[10]), f"packet_filter_services[0].peers[0]: 10 is not a string; {NETWORKS}"),
@@ -218,3 +237,31 @@ def test_a_flood_of_problems_is_counted() -> None:
 def test_any_address_may_be_the_peer_of_a_client_flow() -> None:
     policy = read_packet_filter_policy(flow(direction="client", peers=["0.0.0.0/0", "::/0"]))
     assert [str(peer) for peer in policy.flows[0].peers or ()] == ["0.0.0.0/0", "::/0"]
+
+
+INTERNAL = ["192.0.2.0/24", "198.51.100.80-198.51.100.99", "2001:db8:7::/48"]
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [("internal", INTERNAL), (["internal"], INTERNAL), (["203.0.113.7", "internal"], ["203.0.113.7", *INTERNAL])],
+)
+@pytest.mark.parametrize("option", ["services", "host_flows"])
+def test_internal_peers_give_the_rules_of_the_written_networks(option: str, word: Any, written: list[str]) -> None:
+    service = "imaps" if option == "services" else "https"
+
+    def rules(peers: Any) -> Any:
+        policy = read_packet_filter_policy(
+            {
+                "scope": "host",
+                "management_networks": ["203.0.113.1"],
+                "internal_networks": INTERNAL,
+                option: [
+                    {"service": service, "direction": "server", "peers": peers},
+                    {"service": service, "direction": "client", "peers": peers},
+                ],
+            }
+        )
+        return compile_packet_filter(policy)
+
+    assert rules(word) == rules(written)

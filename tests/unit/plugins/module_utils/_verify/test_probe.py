@@ -47,7 +47,7 @@ def servers(stubs: dict[int, Stub]) -> Iterator[None]:
     with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         ports = {port: stack.enter_context(listening(stub)) for port, stub in stubs.items()}
         patch.setattr(smtp, "connect", redirect(ports))
-        patch.setattr(outside, "_LOOPBACK", ())
+        patch.setattr(outside, "LOOPBACK", ())
         yield
 
 
@@ -279,6 +279,19 @@ def test_the_host_itself_is_no_stranger() -> None:
         "asked from the mail host itself: says nothing about strangers; name a host outside in mailhost_verify_from",
         "no SMTP port answers",
     ]
+
+
+def test_flows_for_internal_clients_are_expected_from_internal_networks_only() -> None:
+    services = [*DECLARED[:1], {"service": "submission", "direction": "server", "peers": "internal"}]
+    policy = {"domains": ["example.org"], "internal_networks": ["192.0.2.0/24"]}
+    read = outside.read_wanted(
+        {"addresses": [ADDRESS], "policy": policy, "services": services, "skip": [], "timeout": 5}
+    )
+    assert [str(peer) for peer in read.flows[1].peers or ()] == ["192.0.2.0/24"]
+    with pytest.raises(
+        PolicyError, match=r'^mailhost_services\[1\]\.peers: "internal" is given, but mailhost_internal_'
+    ):
+        outside.read_wanted({"addresses": [ADDRESS], "policy": {}, "services": services, "skip": [], "timeout": 5})
 
 
 def test_ports_are_judged_for_who_asks() -> None:

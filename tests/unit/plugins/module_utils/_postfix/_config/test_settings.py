@@ -66,7 +66,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({"extra_restrictions": {"helo": ["a { b, c } d, e"]}}, f'postfix_extra_restrictions.helo[0]: "a {{ b, c }} d, e" is not one restriction; {ONE}'),
     ({"extra_restrictions": {"helo": ["a { b } }"]}}, f'postfix_extra_restrictions.helo[0]: "a {{ b }} }}" is not one restriction; {ONE}'),
     ({"extra_settings": {"a b": "c"}}, 'postfix_extra_settings["a b"]: is not the name of a parameter; write one as biff'),
-    ({"extra_settings": {"mailhost_x": "c"}}, 'postfix_extra_settings["mailhost_x"]: begins with mailhost_, as our own parameters do; write another name'),
+    ({"extra_settings": {"mailhost_x": "c"}}, 'postfix_extra_settings["mailhost_x"]: begins with mailhost_, as managed parameters do; write another name'),
     ({"extra_settings": {"biff": "no\nmynetworks = static:all"}}, f'postfix_extra_settings["biff"]: "no\\nmynetworks = static:all" is not a value; {VALUE}'),
     (
         {"extra_settings": {"inet_interfaces": "loopback-only"}},
