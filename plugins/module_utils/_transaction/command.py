@@ -28,6 +28,8 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local
 """What every tool runs with, whoever called this program."""
 TOOL_SECONDS = 300
 """After that a tool hangs: compiling a mapping file of some thousand entries takes seconds."""
+CALL_SECONDS = 60
+"""The same for a tool that changes nothing; an index of a million entries takes some."""
 END_SECONDS = 10
 """How long to wait for killed processes to be gone."""
 SHOWN_HEAD, SHOWN_TAIL = 2000, 6000
@@ -54,45 +56,55 @@ def run_tool(
     """Run a command without input and return what it printed; StepError unless it returns 0 in time.
 
     Of a long output the middle is left out, unless ``whole``.
-
-    The output goes to a file, not a pipe: services that a tool starts keep it open.
     """
+    with _scratch() as output:
+        code = _run(step, command, (output, output), register, seconds)
+        text = _read(output, whole=whole and not code)
+    if code:
+        raise StepError(step, f"{text.rstrip()}\n(exit status {code})" if text.strip() else f"exit status {code}")
+    return text
+
+
+def call(step: str, command: Sequence[str], seconds: float = CALL_SECONDS) -> tuple[int, str, str]:
+    """Run a command without input; returns its status and what it wrote to both outputs. Raises StepError."""
+    with _scratch() as output, _scratch() as errors:
+        code = _run(step, command, (output, errors), "", seconds)
+        return code, _read(output, whole=True), _read(errors, whole=True)
+
+
+def _run(step: str, command: Sequence[str], outputs: tuple[IO[bytes], IO[bytes]], register: str, seconds: float) -> int:
+    """Run a command; returns its status. Outputs are files, not pipes: services that a tool starts keep them open."""
 
     def announce() -> None:
         with contextlib.suppress(OSError):
             _write_register(register, f"{os.getpid()} {_started(os.getpid())}")
 
-    with _scratch() as output:
-        try:
-            # The watchdog runs tools as well, and has no AnsibleModule whose run_command could be used.
-            tool = subprocess.Popen(  # noqa: S603 (a list, no shell) # pylint: disable=ansible-bad-function,subprocess-popen-preexec-fn
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=ENVIRONMENT,
-                cwd="/",
-                start_new_session=True,
-                preexec_fn=announce if register else None,  # noqa: PLW1509 (no threads here)
-            )
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise StepError(step, f"{command[0]} cannot be run: {error}") from error
-        try:
-            code = tool.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            _end_session(tool.pid)
-            tool.wait()
-            raise StepError(step, f"{_read(output)}\nno end after {seconds:g} seconds") from None
-        except BaseException:
-            _end_session(tool.pid)
-            raise
-        finally:
-            if register:
-                clear_register(register)
-        text = _read(output, whole=whole and not code)
-    if code:
-        raise StepError(step, f"{text.rstrip()}\n(exit status {code})" if text.strip() else f"exit status {code}")
-    return text
+    try:
+        # The watchdog runs tools as well, and has no AnsibleModule whose run_command could be used.
+        tool = subprocess.Popen(  # noqa: S603 (a list, no shell) # pylint: disable=ansible-bad-function,subprocess-popen-preexec-fn
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=outputs[0],
+            stderr=outputs[1],
+            env=ENVIRONMENT,
+            cwd="/",
+            start_new_session=True,
+            preexec_fn=announce if register else None,  # noqa: PLW1509 (no threads here)
+        )
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise StepError(step, f"{command[0]} cannot be run: {error}") from error
+    try:
+        return tool.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        _end_session(tool.pid)
+        tool.wait()
+        raise StepError(step, f"{_read(outputs[1])}\n{command[0]}: no end after {seconds:g} seconds") from None
+    except BaseException:
+        _end_session(tool.pid)
+        raise
+    finally:
+        if register:
+            clear_register(register)
 
 
 def clear_register(register: str) -> None:
@@ -134,26 +146,26 @@ def _members(session: int) -> list[int]:
         with contextlib.suppress(OSError):
             os.killpg(session, signal.SIGKILL)
         return []
-    found = []
-    for name in os.listdir("/proc"):
-        words = _stat(int(name)) if name.isdigit() else []
-        if len(words) > 3 and words[0] not in "ZX" and words[3] == str(session):
-            found.append(int(name))
-    return found
+    fields = {int(name): process_fields(int(name)) for name in os.listdir("/proc") if name.isdigit()}
+    return [process for process, words in fields.items() if len(words) > 3 and words[3] == str(session)]
 
 
 def _started(process: int) -> str:
-    words = _stat(process)
+    words = process_fields(process)
     return words[19] if len(words) > 19 else ""
 
 
-def _stat(process: int) -> list[str]:
-    """Return the fields of /proc/PID/stat behind the name: state, parent, group, session, ... (proc(5))."""
+def process_fields(process: int) -> list[str]:
+    """Return the fields of /proc/PID/stat behind the name: state, parent, group, session, ...; nothing for a dead one.
+
+    Source: proc(5).
+    """
     try:
         with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
-            return file.read().rpartition(")")[2].split()
+            words = file.read().rpartition(")")[2].split()
     except OSError:
         return []
+    return [] if words[:1] in (["Z"], ["X"]) else words
 
 
 def _write_register(register: str, text: str) -> None:

@@ -22,8 +22,7 @@ from typing import TypeVar
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import QUEUE_FOLDERS
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import end_processes, processes
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import call
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
 
 #: The name of the step in errors.
 CANARY = "canary"

@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import END_SECONDS
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import END_SECONDS, process_fields
 
 #: Private folders lie here: in memory, and nobody but root can write beside them.
 PARENT = "/run"
@@ -98,7 +98,7 @@ def end_processes(folder: str) -> None:
                 with contextlib.suppress(OSError):
                     os.kill(process, number)
             found = processes(folder)
-        left = [process for process in ended if _stat(process)]
+        left = [process for process in ended if process_fields(process)]
         if not left or time.monotonic() > end:
             return
         time.sleep(0.01)
@@ -109,7 +109,7 @@ def processes(folder: str) -> list[int]:
     parents = {}
     found = []
     for name in os.listdir("/proc"):
-        words = _stat(int(name)) if name.isdigit() else []
+        words = process_fields(int(name)) if name.isdigit() else []
         if len(words) > 1:
             parents[int(name)] = int(words[1])
             with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
@@ -119,13 +119,3 @@ def processes(folder: str) -> list[int]:
     for process in found:
         found += [child for child, parent in parents.items() if parent == process and child not in found]
     return found
-
-
-def _stat(process: int) -> list[str]:
-    """The fields of /proc/PID/stat behind the name (proc(5)), none for who is gone."""
-    try:
-        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
-            words = file.read().rpartition(")")[2].split()
-    except OSError:
-        return []
-    return [] if words[:1] in (["Z"], ["X"]) else words

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -33,14 +32,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     MapFile,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import ENVIRONMENT, StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import decode, encode
 
 #: The name of the step in errors.
 CHECK = "postfix check"
-
-#: Seconds for one call of a tool; an index of a million entries takes some.
-TOOL_SECONDS = 60
 
 #: Postfix waits up to two seconds for files that were just written, so they get a time in the past.
 PAST = 60
@@ -185,25 +181,6 @@ def ask_staged(main: str, names: Sequence[str]) -> dict[str, str]:
         _write(f"{place}/master.cf", "")
         set_past(place)
         return ask_postconf(place, names)
-
-
-def call(step: str, command: Sequence[str], seconds: float = TOOL_SECONDS) -> tuple[int, str, str]:
-    """Run a tool without input; returns its status and what it wrote to both outputs. Raises StepError."""
-    try:
-        done = subprocess.run(  # noqa: S603 (a list, no shell) # pylint: disable=ansible-bad-function
-            list(command),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=seconds,
-            env=ENVIRONMENT,
-            cwd="/",
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise StepError(step, f"{command[0]}: no end after {seconds:g} seconds") from None
-    except (OSError, ValueError) as error:
-        raise StepError(step, f"{command[0]} cannot be run: {error}") from error
-    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 
 def _write(path: str, text: str) -> None:

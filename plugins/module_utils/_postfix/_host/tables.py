@@ -13,8 +13,7 @@ import re
 from collections.abc import Mapping
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import call
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
 
 #: Types of tables that are a file, or that a file describes.
 _TYPES = "btree|cdb|cidr|dbm|hash|ldap|lmdb|memcache|mongodb|mysql|pcre|pgsql|regexp|sdbm|sqlite|texthash"
