@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +19,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._messaging_server._evaluator.mapping_oracle import (
     naive_match,
+)
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._messaging_server._evaluator.steps import (
+    at_most,
 )
 
 MATCHES = [
@@ -147,20 +148,19 @@ def test_any_text_gives_a_result(pieces: list[str], text: str) -> None:
 
 @pytest.mark.parametrize("star", ["*a", "$_*a", "$A*", "$[a-z]*a", "*%", "$@*a"])
 @pytest.mark.parametrize("end", ["", "b"])
-def test_twenty_stars_do_not_explode(star: str, end: str) -> None:
+def test_match_of_twenty_stars_takes_few_steps(star: str, end: str) -> None:
     pattern = compile_pattern(star * 20 + end)
-    begin = time.perf_counter()
-    match(pattern, Subject("a" * 1000))
-    assert time.perf_counter() - begin < 0.05
+    with at_most(10_000):
+        match(pattern, Subject("a" * 1000))
 
 
-def test_costly_back_matches_are_refused() -> None:
+def test_match_stops_costly_back_matches() -> None:
     pattern = compile_pattern("*" * 5 + "b" + "$0*$1*$2*$3*$4*b")
     with pytest.raises(TooCostlyError) as caught:
         match(pattern, Subject("a" * 60 + "b" + "a" * 59 + "cb"))
     assert str(caught.value) == "back matches that need more than 50000 steps on this text"
 
 
-def test_long_texts_are_refused() -> None:
+def test_subject_rejects_a_text_that_is_too_long() -> None:
     with pytest.raises(TooCostlyError, match="a text of 16385 characters; at most 16384 can be matched"):
         Subject("a" * (MAX_TEXT + 1))
