@@ -14,24 +14,24 @@ short_description: Brings the packet filter of a mail host into the state of a p
 version_added: 1.0.0
 description:
   - Compiles the policy into rules for IPv4 and IPv6 and into sets, has the host's own kernel prove them in a
-    throw-away network namespace, makes them live with
-    a timer armed on the host that takes them back, and confirms them over a new connection.
+    throw-away network namespace, makes them live with a timer armed on the host that rolls them back, and confirms
+    them over a new connection.
   - Touches the chains C(MAILHOST-*), one jump to each from C(INPUT) and C(OUTPUT), and the sets C(mailhost-*), and
     nothing else of the packet filter.
-  - The first activation stops, with a list to paste into the inventory, where the policy would cut what is in use
-    and nobody declared.
+  - The first activation stops, with a list to paste into the inventory, where the new rules would block what is in
+    use on the host and not declared.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 options:
   state:
-    description: Whether our part is on the host. V(absent) removes chains, sets, boot unit and files.
+    description: Whether the packet filter is on the host. V(absent) removes chains, sets, boot unit and files.
     type: str
     choices: [present, absent]
     default: present
   policy:
     description:
       - The options of the filter P(mailhost.hardening.packet_filter_rules#filter), each of them optional.
-      - Every problem of the policy is reported at once, before the host is asked for anything.
+      - Every problem of the policy is reported at once, before the host is contacted.
     type: dict
     default: {}
   blocked_network_files:
@@ -39,21 +39,21 @@ options:
     type: raw
     default: []
   backend:
-    description: The iptables variant; V(auto) takes the one in use on the host.
+    description: The iptables variant; V(auto) uses the one in use on the host.
     type: str
     choices: [auto, nft, legacy]
     default: auto
   jump_after:
-    description: Patterns (shell wildcards) of foreign chains whose jumps stay in front of ours.
+    description: Patterns (shell wildcards) of unmanaged chains whose jumps stay before the managed ones.
     type: list
     elements: str
     default: ["f2b-*"]
   confirm_timeout:
-    description: Seconds, 5 to 600, after which the host takes an unconfirmed change back.
+    description: Seconds, 5 to 600, after which the host rolls back an unconfirmed change.
     type: int
     default: 30
   check_controller:
-    description: Whether rules that would refuse the live SSH connection are refused before they go live.
+    description: Whether rules that would block the live SSH connection are an error before they go live.
     type: bool
     default: true
 requirements:
@@ -88,7 +88,7 @@ EXAMPLES = r"""
         - {service: smtp, direction: client}
         - {service: pop3, direction: server, peers: [192.168.1.0/24]}
 
-- name: Take our part off the host
+- name: Remove the packet filter from the host
   mailhost.hardening.packet_filter:
     state: absent
 """

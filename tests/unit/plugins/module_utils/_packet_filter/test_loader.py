@@ -41,13 +41,13 @@ COMMIT
 """
 
 
-def test_only_our_chains_and_plain_jumps_are_ours() -> None:
+def test_parse_save_finds_managed_chains_and_plain_jumps_only() -> None:
     live = loader.parse_save(SAVED)
     assert live.chains == {"MAILHOST-IN": ["-i lo -j RETURN"], "MAILHOST-IN-MAIL": []}
     assert live.jumps == {"INPUT": 2, "OUTPUT": 1}
 
 
-def test_a_change_names_no_policy_and_no_foreign_chain() -> None:
+def test_transaction_names_no_policy_and_no_unmanaged_chain() -> None:
     text = loader.transaction(WANTED, loader.parse_save(SAVED), ["f2b-*"])
     assert text.splitlines() == [
         "*filter",
@@ -63,7 +63,7 @@ def test_a_change_names_no_policy_and_no_foreign_chain() -> None:
     ]
 
 
-def test_nothing_wanted_takes_everything_of_ours_away() -> None:
+def test_transaction_to_nothing_removes_all_managed_chains_and_jumps() -> None:
     text = loader.transaction("", loader.parse_save(SAVED), [])
     assert text.splitlines() == [
         "*filter",
@@ -90,32 +90,32 @@ def test_nothing_wanted_takes_everything_of_ours_away() -> None:
         (["-m comment --comment -j -j ACCEPT"], 1),
     ],
 )
-def test_our_jump_comes_behind_the_bans(rules: list[str], place: int) -> None:
+def test_jump_position_is_after_the_leading_bans(rules: list[str], place: int) -> None:
     assert loader.jump_position(rules, ["f2b-*"]) == place
 
 
-def test_members_are_compared_whatever_their_order() -> None:
+def test_members_digest_ignores_order_and_options() -> None:
     one = "create a hash:net family inet\nadd a 10.0.0.0/8\nadd a 192.0.2.1\n"
     other = "create a hash:net family inet bucketsize 12 initval 0x1\nadd a 192.0.2.1\nadd a 10.0.0.0/8\n"
     assert loader.members_digest(one) == loader.members_digest(other)
     assert loader.members_digest(one) != loader.members_digest(one + "add a 192.0.2.2\n")
 
 
-def test_a_command_that_fails_says_what_it_said() -> None:
+def test_run_of_a_failing_command_reports_code_and_message() -> None:
     with pytest.raises(loader.LoadError, match=r"^sh -c echo no >&2; exit 3 returned 3: no$"):
         loader.run(["sh", "-c", "echo no >&2; exit 3"])
 
 
-def test_warnings_are_no_errors() -> None:
+def test_run_ignores_warnings_on_stderr() -> None:
     assert loader.run(["sh", "-c", "echo '# Warning' >&2; echo fine"]) == "fine\n"
 
 
-def test_an_unknown_command_line_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_main_with_unknown_command_prints_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert loader.main(["flush"]) == 2
     assert capsys.readouterr().err.startswith("usage: boot | unload")
 
 
-def test_foreign_rules_that_use_our_chains_are_seen() -> None:
+def test_parse_save_finds_unmanaged_jumps_into_managed_chains() -> None:
     live = loader.parse_save(
         "-A FORWARD -j MAILHOST-IN\n-A INPUT -s 10.0.0.1/32 -j MAILHOST-OUT\n-A x -j MAILHOST-VIP\n"
     )
@@ -133,11 +133,11 @@ def test_foreign_rules_that_use_our_chains_are_seen() -> None:
         ("xmailhost-peers4-0123456789", False),
     ],
 )
-def test_a_set_is_ours_by_its_whole_name(name: str, managed: bool) -> None:
+def test_set_name_matches_managed_sets_only(name: str, managed: bool) -> None:
     assert bool(loader.SET_NAME.fullmatch(name)) is managed
 
 
-def test_a_table_that_iptables_cannot_read_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_live_of_native_nftables_rules_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "run", lambda *_words: "# Table `filter' is incompatible, use 'nft' tool.\n")
     with pytest.raises(
         loader.LoadError, match=r"^the filter table of ipv4 holds native nftables rules that iptables cannot"
@@ -152,7 +152,7 @@ def write_state(directory: Path, texts: dict[str, str], digest: str | None = Non
 
 
 @pytest.mark.parametrize("damage", ["ipv4", "ipv6", "sets", "state.json"])
-def test_a_damaged_state_is_not_loaded(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_load_of_a_damaged_state_changes_nothing(tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loader, "run", lambda *_words: pytest.fail("nothing may be loaded"))
     write_state(tmp_path, {"sets": "create x hash:net\n", "ipv4": WANTED, "ipv6": WANTED})
     (tmp_path / damage).write_text("")
@@ -163,7 +163,7 @@ def test_a_damaged_state_is_not_loaded(tmp_path: Path, damage: str, monkeypatch:
         loader.load(str(tmp_path))
 
 
-def test_the_lock_is_no_condition_at_boot(tmp_path: Path) -> None:
+def test_lock_is_optional_at_boot_and_exclusive_else(tmp_path: Path) -> None:
     with loader.locked_if_possible(str(tmp_path / "not there")):
         pass
     with (
@@ -174,7 +174,7 @@ def test_the_lock_is_no_condition_at_boot(tmp_path: Path) -> None:
         pass
 
 
-def test_a_rollback_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollback_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pending = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "timeout": 5}
     (tmp_path / "pending.json").write_text(json.dumps(pending))
     tries = []
@@ -190,7 +190,7 @@ def test_a_rollback_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytes
     assert len(tries) == 3
 
 
-def test_a_pending_file_of_nobody_is_none(tmp_path: Path) -> None:
+def test_read_pending_ignores_other_content(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"token": "x"}'):
         (tmp_path / "pending.json").write_text(text)
         assert loader.read_pending(str(tmp_path)) is None
@@ -198,7 +198,7 @@ def test_a_pending_file_of_nobody_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture
 def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """A change that is live, over a former state that had nothing; the kernel is not asked."""
+    """A change that is live, over an empty previous state; the kernel is not used."""
     found = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "generation": "generation-t", "rebuild": []}
     (tmp_path / "pending.json").write_text(json.dumps(found))
     for name in ("previous", "generation-t"):
@@ -210,7 +210,7 @@ def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return found
 
 
-def test_a_full_disk_does_not_keep_a_change_that_was_taken_back(
+def test_roll_back_on_a_full_disk_drops_the_change(
     tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_words: object) -> None:
@@ -221,7 +221,7 @@ def test_a_full_disk_does_not_keep_a_change_that_was_taken_back(
     assert loader.read_pending(str(tmp_path)) is None
 
 
-def test_rules_that_did_not_go_keep_the_change_pending_and_close_the_ports(
+def test_roll_back_keeps_the_change_and_closes_mail_ports_when_rules_cannot_be_removed(
     tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = []
@@ -233,14 +233,14 @@ def test_rules_that_did_not_go_keep_the_change_pending_and_close_the_ports(
     assert loader.read_pending(str(tmp_path)) == pending
 
 
-def test_a_confirmation_killed_half_way_counts(tmp_path: Path, pending: dict[str, Any]) -> None:
+def test_roll_back_keeps_a_confirmation_killed_after_its_decisive_step(tmp_path: Path, pending: dict[str, Any]) -> None:
     (tmp_path / "current").symlink_to("generation-t")
     loader.roll_back(str(tmp_path), pending, "no confirmation came")
     assert (tmp_path / "generation-t").is_dir()
     assert loader.read_pending(str(tmp_path)) is None
 
 
-def test_closing_tries_every_variant_and_each_family_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_close_mail_ports_tries_every_variant_in_each_family(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
     def load_rules(family: str, text: str, state: loader.State) -> None:

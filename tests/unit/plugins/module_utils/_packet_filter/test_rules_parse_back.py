@@ -5,7 +5,7 @@
 """No input makes a rule that the policy did not ask for: every text parses back to exactly the declared flows.
 
 The reader of rules in this file knows iptables-save's grammar and nothing of
-the compiler. It refuses every word it does not know.
+the compiler. A word that it does not know is a failure.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import SET_NAME, split_sets
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
     PacketFilterFacts,
+    Ruleset,
     compile_packet_filter,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
@@ -48,7 +50,7 @@ TARGETS = {"ACCEPT", "DROP", "REJECT", "RETURN", "LOG", "MAILHOST-IN-MAIL", "MAI
 
 
 class Opening(NamedTuple):
-    """What lets a new connection pass: the chain, the server's port, the other side, and the user who may."""
+    """What accepts a new connection: the chain, the server's port, the other side, and the user that may open it."""
 
     chain: str
     port: int
@@ -92,7 +94,7 @@ def read_sets(text: str) -> dict[str, set[str]]:
 
 
 def openings(text: str, sets: dict[str, set[str]]) -> list[Opening]:
-    """Return everything in a text that lets a new connection pass, and check the rest of it."""
+    """Return everything in a text that accepts a new connection, and check the rest of it."""
     lines = text.splitlines()
     assert lines[0] == "*filter"
     assert lines[-1] == "COMMIT"
@@ -132,7 +134,7 @@ HOST_PORTS = {"ssh": 22, "http": 80, "https": 443}
 
 
 def passes_in_host_scope(rule: dict[str, list[str]]) -> bool:
-    """Say whether this is one of the few accepts of the scope host that are no TCP flow; anything like it must be exact."""
+    """Whether this is one of the few accepts of the scope host that are no TCP flow; anything like it must be exact."""
     if rule.get("-i", rule.get("-o")) == ["lo"] or rule.get("-p", [""])[0] in ("icmp", "ipv6-icmp", "udp"):
         return True
     if rule.get("--comment") != ["management"]:
@@ -152,7 +154,7 @@ def with_length(peer: str) -> str:
 
 
 def expected_openings(services: list[dict[str, Any]], version: int, users: bool, mail: bool = True) -> list[Opening]:
-    """Say, from the declared flows alone, what may open a connection."""
+    """Return what may open a connection, from the declared flows alone."""
     found = []
     for flow in services:
         port = {**PORTS, **HOST_PORTS}.get(flow["service"], flow["service"])
@@ -161,8 +163,8 @@ def expected_openings(services: list[dict[str, Any]], version: int, users: bool,
         peers = flow.get("peers")
         own = ["any"] if peers is None else [with_length(p) for p in peers if (":" in p) == (version == 6)]
         own = ["any" if peer in ("0.0.0.0/0", "::/0") else peer for peer in own]
-        who = ["101", "102"] if users and chain == "MAILHOST-OUT-MAIL" and port == 25 else [""]
-        found += [Opening(chain, port, peer, user) for peer in own for user in who]
+        owners = ["101", "102"] if users and chain == "MAILHOST-OUT-MAIL" and port == 25 else [""]
+        found += [Opening(chain, port, peer, user) for peer in own for user in owners]
     return found
 
 
@@ -200,7 +202,7 @@ declared = st.lists(flows, max_size=8, unique_by=lambda flow: (flow["service"], 
     st.integers(0, 200),
     st.lists(st.integers(0, 250).map(lambda n: f"198.18.{n}.0/24"), max_size=60, unique=True),
 )
-def test_a_text_parses_back_to_the_declared_flows(
+def test_rules_parse_back_to_the_declared_flows(
     services: list[dict[str, Any]], state_match: str, reply_rules: str, per_minute: int, blocked: list[str]
 ) -> None:
     options = {
@@ -234,7 +236,7 @@ host_flows = st.lists(
 
 @settings(max_examples=100)
 @given(declared, host_flows, st.sampled_from(["strict", "generic"]), st.sampled_from([["imap"], [80, "dns"], []]))
-def test_the_scope_host_opens_what_is_declared_and_management(
+def test_scope_host_opens_declared_flows_and_management_only(
     services: list[dict[str, Any]], others: list[dict[str, Any]], reply_rules: str, closed: list[Any]
 ) -> None:
     options = {
@@ -307,7 +309,7 @@ half_right = st.fixed_dictionaries(
         ),
     )
 )
-def test_any_input_is_refused_or_means_what_it_says(options: Any) -> None:
+def test_any_input_is_an_error_or_opens_what_it_declares(options: Any) -> None:
     try:
         policy = read_packet_filter_policy(options)
     except PolicyError as error:
@@ -323,7 +325,7 @@ def test_any_input_is_refused_or_means_what_it_says(options: Any) -> None:
         assert sorted(openings(text, sets)) == sorted(expected_openings(given_services, version, users=True))
 
 
-def test_the_reader_notices_a_rule_too_many() -> None:
+def test_openings_fails_for_an_extra_rule() -> None:
     text = compile_packet_filter(read_packet_filter_policy({}), FACTS).ipv4
     extra = text.replace("COMMIT", "-A MAILHOST-IN-MAIL -p tcp -m tcp --dport 25 -j ACCEPT\nCOMMIT")
     with pytest.raises(AssertionError):
@@ -337,16 +339,18 @@ def test_generic_replies_and_open_egress_leave_no_rule_for_output() -> None:
     assert "MAILHOST-OUT" not in ruleset.ipv4 + ruleset.ipv6
 
 
-def test_more_than_fifty_peers_become_one_rule() -> None:
-    def rules(count: int) -> int:
+def test_more_than_fifty_peers_become_one_rule_with_a_managed_set() -> None:
+    def compiled(count: int) -> Ruleset:
         peers = [f"10.0.{n}.0/24" for n in range(count)]
         options = {"services": [{"service": "imap", "direction": "server", "peers": peers}]}
-        return compile_packet_filter(read_packet_filter_policy(options)).ipv4.count("imap server")
+        return compile_packet_filter(read_packet_filter_policy(options))
 
-    assert (rules(50), rules(51), rules(200)) == (150, 3, 3)
+    assert [compiled(count).ipv4.count("imap server") for count in (50, 51, 200)] == [150, 3, 3]
+    assert compiled(50).sets == ""
+    assert [bool(SET_NAME.fullmatch(name)) for name in split_sets(compiled(51).sets)] == [True]
 
 
-def test_a_limit_stands_in_the_rule_that_lets_in_and_nowhere_else() -> None:
+def test_rate_limit_is_in_the_accepting_rule_only() -> None:
     options = {"services": [{"service": "smtp", "direction": "server", "new_connections_per_minute": 60}]}
     ruleset = compile_packet_filter(read_packet_filter_policy(options), FACTS)
     limited = [line for line in ruleset.ipv4.splitlines() if "hashlimit" in line]
@@ -358,7 +362,7 @@ def test_a_limit_stands_in_the_rule_that_lets_in_and_nowhere_else() -> None:
     assert len(names) == 2
 
 
-def test_an_open_egress_with_generic_replies_still_holds_to_the_peers() -> None:
+def test_open_egress_with_generic_replies_accepts_replies_of_peers_only() -> None:
     flows = [
         {"service": "pop3", "direction": "client", "peers": ["192.0.2.1"]},
         {"service": "pop3", "direction": "client", "peers": ["192.0.2.9"]},
@@ -367,11 +371,11 @@ def test_an_open_egress_with_generic_replies_still_holds_to_the_peers() -> None:
     for scope in ("mail", "host"):
         lines = compile_packet_filter(read_packet_filter_policy({**options, "scope": scope}), FACTS).ipv4.splitlines()
         peers = [n for n, line in enumerate(lines) if "--sport 110" in line and "192.0.2." in line and "ACCEPT" in line]
-        refusal = next(n for n, line in enumerate(lines) if "--sport 110" in line and line.endswith("-j DROP"))
+        drop = next(n for n, line in enumerate(lines) if "--sport 110" in line and line.endswith("-j DROP"))
         generic = next(
             n
             for n, line in enumerate(lines)
             if line.startswith("-A MAILHOST-IN-MAIL -m conntrack --ctstate ESTABLISHED")
         )
         assert len(peers) == 2
-        assert max(peers) < refusal < generic
+        assert max(peers) < drop < generic
