@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from mailhost_lab.mail.messaging_server import CONFIG
 from mailhost_lab.mail.messaging_server import STATE as STANDIN
-from mailhost_lab.runs.plays import start_harden
-from mailhost_lab.runs.role_runs import playbook
+from mailhost_lab.runs.plays import MESSAGING_SERVER, start_harden
 from mailhost_lab.scenarios.messaging_server_adopt import POLICY as SITE
-from mailhost_lab.scenarios.messaging_server_adopt import ROLE, STATE, Site, run
+from mailhost_lab.scenarios.messaging_server_adopt import STATE, Site, run
 from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
@@ -62,10 +61,10 @@ def test_one_run_at_a_time(site: Site) -> None:
     def holders() -> int:
         return int(site.messaging.run("sh", "-c", HOLDERS).stdout)
 
-    with playbook(ROLE), start_harden(**POLICY) as first:
+    with start_harden(playbook=MESSAGING_SERVER, **POLICY) as first:
         until("cnbuild hangs", lambda: "cnbuild" in [call.line for call in site.messaging.calls()])
         alone = holders()
-        with start_harden(**POLICY) as second:
+        with start_harden(playbook=MESSAGING_SERVER, **POLICY) as second:
             until("the second run asks for the lock", lambda: holders() > alone)
             during = site.look()
             hanging = json.loads(site.messaging.run("sh", "-c", COMPILER).stdout)["pid"]

@@ -12,6 +12,7 @@ import yaml
 from mailhost_lab.mail import resolver
 from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
 from mailhost_lab.runs import plays
+from mailhost_lab.scenarios.dnsbl import looked_up_fixture, verdicts_fixture
 from mailhost_lab.scenarios.messaging_server_dnsbl import KEYED
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
 HERE = Path(__file__).parent
+
+verdicts = verdicts_fixture()
+looked_up = looked_up_fixture("messaging")
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +33,9 @@ def base() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def role(harden: Callable[..., plays.Run], base: dict[str, Any]) -> Iterator[Callable[..., plays.Run]]:
+def role(base: dict[str, Any]) -> Callable[..., plays.Run]:
     """Return what runs the role with the scenario's policy and other values."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plays, "PLAYBOOK", str(HERE.parent / "mail_server_alone.yml"))
-        yield lambda **values: harden(**{"mailhost_hosts": "messaging_hosts", **base, **values})
+    return lambda **values: plays.harden(playbook=plays.MESSAGING_SERVER, **(base | values))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -91,31 +93,6 @@ def talk(lab: Lab, messaging: Messaging) -> Callable[..., list[Talk]]:
     def run(*dialogues: Dialogue) -> list[Talk]:
         messaging.clear()
         return hold(lab, dialogues)
-
-    return run
-
-
-@pytest.fixture
-def verdicts(talk: Callable[..., list[Talk]]) -> Callable[..., dict[str, str]]:
-    """Return what holds dialogues by name and returns their verdicts."""
-
-    def run(dialogues: dict[str, Dialogue]) -> dict[str, str]:
-        return {name: one.verdict for name, one in zip(dialogues, talk(*dialogues.values()))}
-
-    return run
-
-
-@pytest.fixture
-def looked_up(messaging: Messaging) -> Callable[[], list[tuple[str, str, str]]]:
-    """Return what tells the questions to block lists: type, client's address, zone; sorted, each as often as asked."""
-
-    def run() -> list[tuple[str, str, str]]:
-        names = [(kind, name.split(".")) for kind, name in messaging.queries()]
-        return sorted(
-            (kind, ".".join(reversed(labels[:4])), ".".join(labels[4:]))
-            for kind, labels in names
-            if len(labels) > 4 and all(map(str.isdigit, labels[:4]))
-        )
 
     return run
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mailhost_lab.scenarios import dnsbl
 from mailhost_lab.scenarios.messaging_server_dnsbl import KEY, KEYED, KEYED_LISTS, KEYED_POLICY, letter
 
 if TYPE_CHECKING:
@@ -32,20 +33,9 @@ FAULTS = {
 }
 
 
-def problems(after: str, lists: list[dict[str, str]]) -> set[str]:
-    """Return what is said of the lists that fail."""
-    return {
-        f'mailhost_dnsbls[{number}].zone: "{one["zone"]}" cannot be used: {FAULTS[one["zone"]]}; {after}'
-        for number, one in enumerate(lists)
-        if one["zone"] in FAULTS
-    }
-
-
-def failing(*without: str) -> list[dict[str, str]]:
+def failing(*without: str) -> list[dict[str, Any]]:
     """Return the lists that are in use and then those that fail, at two stages."""
-    connect = {"dead.dnsbl.example", "limit.dnsbl.example"}
-    zones = [zone for zone in FAULTS if zone not in without]
-    return [*KEYED_LISTS, *({"zone": zone, "stage": "connect" if zone in connect else "mail"} for zone in zones)]
+    return [*KEYED_LISTS, *dnsbl.failing(FAULTS, without)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,7 +53,7 @@ def test_lists_that_fail_stop_the_run(refused: Callable[..., str]) -> None:
     )
     shown = f'mailhost_dnsbls[{len(lists)}].zone: "lists.example" cannot be used: {NO_ENTRY}; {hint}'
     said = {line.strip(" -") for line in message.splitlines() if "cannot be used" in line}
-    assert said == {*problems(hint, lists), shown}
+    assert said == {*dnsbl.problems(FAULTS, hint, lists), shown}
     assert KEY not in message
 
 
@@ -76,7 +66,7 @@ def test_lists_that_fail_are_left_out_with_a_warning(
     for done in runs:
         assert done.rc == 0, str(done)
         (result,) = [one["result"] for one in done.results if "warnings" in one["result"]]
-        assert set(result["warnings"]) == problems("it is left out", lists)
+        assert set(result["warnings"]) == dnsbl.problems(FAULTS, "it is left out", lists)
         assert " ".join(done.stdout.split()).count("cannot be used") == len(FAULTS) - 1
     assert [done.changed for done in runs] == [True, False]
     used = messaging.read("mappings") + messaging.read("dispatcher.cnf")

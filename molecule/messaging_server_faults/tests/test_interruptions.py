@@ -11,8 +11,7 @@ from mailhost_lab.containers import lifecycle
 from mailhost_lab.mail.messaging_server import CONFIG, IMAGE
 from mailhost_lab.runs import plays
 from mailhost_lab.runs.mishaps import full_disk, kill_holders
-from mailhost_lab.runs.role_runs import playbook
-from mailhost_lab.scenarios.messaging_server_faults import COMMON, NEW, OLD, PLAYBOOK, RESTORED, STATE, UNTOUCHED
+from mailhost_lab.scenarios.messaging_server_faults import COMMON, NEW, OLD, RESTORED, STATE, UNTOUCHED
 
 if TYPE_CHECKING:
     from mailhost_lab.scenarios.messaging_server_faults import Host
@@ -45,16 +44,15 @@ def wait_for_the_lock(host: Host) -> None:
 
 def test_the_controller_is_killed(host: Host) -> None:
     host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
-    with playbook(PLAYBOOK):
-        with plays.start_harden(**COMMON, **NEW.variables) as running:
-            tool = host.wait_for_hang()
-            running.kill()
-        # The host's part is alone. Its tool comes to an end, by somebody's hand rather than after five minutes.
-        host.messaging.run("kill", "-9", str(tool))
-        wait_for_the_lock(host)
-        host.assert_in_force(OLD)
-        assert not host.left()
-        again = plays.harden(**COMMON, **NEW.variables)
+    with plays.start_harden(playbook=plays.MESSAGING_SERVER, **COMMON, **NEW.variables) as running:
+        tool = host.wait_for_hang()
+        running.kill()
+    # The host's part is alone. Its tool comes to an end, by somebody's hand rather than after five minutes.
+    host.messaging.run("kill", "-9", str(tool))
+    wait_for_the_lock(host)
+    host.assert_in_force(OLD)
+    assert not host.left()
+    again = plays.harden(playbook=plays.MESSAGING_SERVER, **COMMON, **NEW.variables)
     assert (again.rc, again.changed) == (0, True), again
     host.assert_in_force(NEW)
 

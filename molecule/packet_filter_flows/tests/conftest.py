@@ -1,44 +1,17 @@
-"""Servers for every port that the tests knock at, so that a port is never closed for want of a listener."""
+"""Servers for every port that the tests probe, and runs with what differs from the scenario's policy."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from mailhost_lab.packets import endpoints
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mailhost_lab.packets.probes import Lab
-
-POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
+from mailhost_lab.scenarios.setup import harden_fixture, listeners_fixture
 
 # Postfix and dovecot listen on the other mail ports of the mail host and of remote.
 LISTENERS = {
-    "mailhost": (465, 587, 2525, 2526, 4190, 8080),
-    "remote": (465, 587, 2525, 4190, 8080),
-    "internal": (110, 4190),
+    "mailhost": [f"tcp:{port}" for port in (465, 587, 2525, 2526, 4190, 8080)],
+    "remote": [f"tcp:{port}" for port in (465, 587, 2525, 4190, 8080)],
+    "internal": ["tcp:110", "tcp:4190"],
 }
 
-
-@pytest.fixture(scope="session", autouse=True)
-def _listeners(lab: Lab) -> Iterator[None]:
-    with ExitStack() as stack:
-        for host, ports in LISTENERS.items():
-            stack.enter_context(endpoints.listening(lab, host, *(f"tcp:{port}" for port in ports)))
-        yield
-
-
-@pytest.fixture(scope="module")
-def harden() -> Iterator[Callable[..., int]]:
-    """Run the role again with what differs from the scenario's policy; afterwards the policy is back."""
-
-    def run(**variables: Any) -> int:
-        return endpoints.harden(POLICY, **variables)
-
-    yield run
-    run()
+listening = listeners_fixture(LISTENERS)
+harden = harden_fixture(Path(__file__).parents[1])

@@ -1,41 +1,15 @@
-"""Servers for every port that the tests knock at, so that a port is never closed for want of a listener."""
+"""Servers for every port that the tests probe, and runs with what differs from the scenario's policy."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import pytest
+from mailhost_lab.scenarios.setup import harden_fixture, listeners_fixture
 
-from mailhost_lab.packets import endpoints
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from mailhost_lab.packets.probes import Lab
-
-POLICY = Path(__file__).parents[1] / "inventory" / "policy.yml"
 LISTENERS = {
-    "mailhost": ("tcp:80", "tcp:587", "tcp:2525", "tcp:8080", "udp:53", "udp:5353"),
-    "remote": ("tcp:53", "tcp:80", "tcp:443", "tcp:587", "tcp:8080", "udp:53", "udp:123", "udp:5353"),
+    "mailhost": ["tcp:80", "tcp:587", "tcp:2525", "tcp:8080", "udp:53", "udp:5353"],
+    "remote": ["tcp:53", "tcp:80", "tcp:443", "tcp:587", "tcp:8080", "udp:53", "udp:123", "udp:5353"],
 }
 
-
-@pytest.fixture(scope="session", autouse=True)
-def _listeners(lab: Lab) -> Iterator[None]:
-    with ExitStack() as stack:
-        for host, ports in LISTENERS.items():
-            stack.enter_context(endpoints.listening(lab, host, *ports))
-        yield
-
-
-@pytest.fixture(scope="module")
-def harden() -> Iterator[Callable[..., int]]:
-    """Run the role again with what differs from the scenario's policy; afterwards the policy is back."""
-
-    def run(**variables: Any) -> int:
-        return endpoints.harden(POLICY, **variables)
-
-    yield run
-    run()
+listening = listeners_fixture(LISTENERS)
+harden = harden_fixture(Path(__file__).parents[1])

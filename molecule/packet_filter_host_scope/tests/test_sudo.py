@@ -27,16 +27,16 @@ def _user(lab: Lab) -> None:
     lab.run("mailhost", ["sh", "-ec", MAKE_USER])
 
 
-def test_the_same_policy_is_no_change(harden: Callable[..., int]) -> None:
-    assert harden(ansible_user=USER, ansible_become=True) == 0
+def test_the_same_policy_is_no_change(harden: Callable[..., bool]) -> None:
+    assert not harden(ansible_user=USER, ansible_become=True)
 
 
-def test_a_change_is_confirmed(harden: Callable[..., int]) -> None:
+def test_a_change_is_confirmed(harden: Callable[..., bool]) -> None:
     others = ["198.51.100.24/29", "2001:db8:100:0:c::/80"]
-    assert harden(ansible_user=USER, ansible_become=True, packet_filter_management_networks=others) == 1
-    assert harden(packet_filter_management_networks=others) == 0
+    assert harden(ansible_user=USER, ansible_become=True, packet_filter_management_networks=others)
+    assert not harden(packet_filter_management_networks=others)
 
 
-def test_without_root_nothing_is_tried(harden: Callable[..., int]) -> None:
+def test_without_root_nothing_is_tried(harden: Callable[..., bool]) -> None:
     with pytest.raises(LabError, match="only root can change the packet filter; set ansible_become: true"):
         harden(ansible_user=USER)

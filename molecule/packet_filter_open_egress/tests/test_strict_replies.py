@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _strict(harden: Callable[..., int]) -> None:
+def _strict(harden: Callable[..., bool]) -> None:
     harden(packet_filter_reply_rules="strict")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from mailhost_lab.mail import resolver
 from mailhost_lab.paths import PROJECT
 from mailhost_lab.runs import plays
+from mailhost_lab.scenarios.setup import policy_of
 
 if TYPE_CHECKING:
     from mailhost_lab.mail.postfix import Postfix
@@ -32,15 +32,8 @@ Answer = tuple[str, int, str]
 @pytest.fixture(scope="session")
 def role() -> Callable[..., plays.Run]:
     """Return what runs the role with a policy."""
-    inventory = yaml.safe_load((HERE.parent / "inventory/policy.yml").read_text())
-    common = dict(inventory["postfix_hosts"]["vars"])
-
-    def run(**values: Any) -> plays.Run:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plays, "PLAYBOOK", str(HERE.parent / "role.yml"))
-            return plays.harden(**(common | values))
-
-    return run
+    common = policy_of(HERE.parent)
+    return lambda **values: plays.harden(playbook=plays.POSTFIX, **(common | values))
 
 
 @pytest.fixture(scope="session")

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
 from mailhost_lab.mail.dialogues import Dialogue, Talk, hold
-from mailhost_lab.packets import endpoints
 from mailhost_lab.runs import plays
+from mailhost_lab.scenarios.dnsbl import looked_up_fixture, verdicts_fixture
 from mailhost_lab.scenarios.postfix_dnsbl import ADDED, KEY
+from mailhost_lab.scenarios.setup import addresses_fixture, policy_fixture
 
 if TYPE_CHECKING:
     from mailhost_lab.mail.postfix import Postfix
     from mailhost_lab.packets.probes import Lab
 
-HERE = Path(__file__).parent
 
-
-@pytest.fixture(scope="session", autouse=True)
-def _addresses(lab: Lab) -> Iterator[None]:
-    with endpoints.addresses(lab, "external", *ADDED):
-        yield
-
-
-@pytest.fixture(scope="session")
-def policy() -> dict[str, Any]:
-    """Return the scenario's policy, with which the first run was made."""
-    inventory = yaml.safe_load((HERE.parent / "inventory/policy.yml").read_text())
-    return dict(inventory["postfix_hosts"]["vars"])
+addresses = addresses_fixture(*ADDED)
+policy = policy_fixture(Path(__file__).parents[1])
+verdicts = verdicts_fixture()
+looked_up = looked_up_fixture("postfix")
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +30,7 @@ def role(policy: dict[str, Any]) -> Callable[..., plays.Run]:
     """Return what runs the role with the scenario's policy and other values."""
 
     def run(**values: Any) -> plays.Run:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plays, "PLAYBOOK", str(HERE.parent / "role.yml"))
-            done = plays.harden(**(policy | values))
+        done = plays.harden(playbook=plays.POSTFIX, **(policy | values))
         # What a pipeline keeps of a run: its output, its diffs.
         assert KEY not in done.stdout.lower()
         assert KEY not in str(done.results).lower()
@@ -77,36 +65,3 @@ def talk(lab: Lab, postfix: Postfix) -> Callable[..., list[Talk]]:
         return talks
 
     return run
-
-
-@pytest.fixture
-def verdicts(talk: Callable[..., list[Talk]]) -> Callable[..., dict[str, str]]:
-    """Return what holds dialogues by name and returns their verdicts."""
-
-    def run(dialogues: dict[str, Dialogue]) -> dict[str, str]:
-        return {name: one.verdict for name, one in zip(dialogues, talk(*dialogues.values()))}
-
-    return run
-
-
-@pytest.fixture
-def looked_up(postfix: Postfix) -> Callable[[], list[tuple[str, str, str]]]:
-    """Return what tells the questions to block lists: type, client's address, zone; sorted, each as often as asked."""
-
-    def run() -> list[tuple[str, str, str]]:
-        return sorted(found for kind, name in postfix.queries() if (found := question(kind, name)))
-
-    return run
-
-
-def question(kind: str, name: str) -> tuple[str, str, str] | None:
-    """A question to a block list, or None where it is another."""
-    labels = name.lower().split(".")
-    if labels[-1] == "arpa":
-        return None
-    if len(labels) > 32 and all(len(one) == 1 for one in labels[:32]):
-        digits = "".join(reversed(labels[:32]))
-        return kind, str(ipaddress.IPv6Address(int(digits, 16))), ".".join(labels[32:])
-    if len(labels) > 4 and all(one.isdigit() for one in labels[:4]):
-        return kind, ".".join(reversed(labels[:4])), ".".join(labels[4:])
-    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mailhost_lab.scenarios import dnsbl
 from mailhost_lab.scenarios.postfix_dnsbl import KEY, KEYED, letter
 
 if TYPE_CHECKING:
@@ -32,26 +33,9 @@ USED = [
 ]
 
 
-def problems(after: str, lists: list[dict[str, Any]]) -> set[str]:
-    """Return what is said of the lists that fail."""
-    return {
-        f'mailhost_dnsbls[{number}].zone: "{one["zone"]}" cannot be used: {FAULTS[one["zone"]]}; {after}'
-        for number, one in enumerate(lists)
-        if one["zone"] in FAULTS
-    }
-
-
 def failing(*without: str) -> list[dict[str, Any]]:
-    """Return the lists that are to be used and those that fail, at both stages."""
-    connect = {"dead.dnsbl.example", "limit.dnsbl.example"}
-    return [
-        *USED,
-        *(
-            {"zone": zone, "stage": "connect" if zone in connect else "mail", "return_codes": ["127.0.0.2"]}
-            for zone in FAULTS
-            if zone not in without
-        ),
-    ]
+    """Return the lists that are in use and then those that fail, at two stages."""
+    return [*USED, *dnsbl.failing(FAULTS, without, return_codes=["127.0.0.2"])]
 
 
 def test_lists_that_fail_stop_the_run(role: Callable[..., Run], postfix: Postfix) -> None:
@@ -66,7 +50,7 @@ def test_lists_that_fail_stop_the_run(role: Callable[..., Run], postfix: Postfix
     )
     shown = f'mailhost_dnsbls[{len(lists)}].zone: "keyed.dnsbl.example" cannot be used: {NO_ANSWER}; {hint}'
     said = {line.strip(" -") for line in done.message.splitlines() if "cannot be used" in line}
-    assert said == {*problems(hint, lists), shown}
+    assert said == {*dnsbl.problems(FAULTS, hint, lists), shown}
     assert KEY not in done.message
 
 
@@ -80,7 +64,7 @@ def test_lists_that_fail_are_left_out_with_a_warning(
     for done in runs:
         assert done.rc == 0, str(done)
         (result,) = [one["result"] for one in done.results if "warnings" in one["result"]]
-        assert set(result["warnings"]) == problems("it is left out", lists)
+        assert set(result["warnings"]) == dnsbl.problems(FAULTS, "it is left out", lists)
     assert [done.changed for done in runs] == [True, False]
     used = postfix.read("main.cf")
     assert "codes.dnsbl.example=" in used

@@ -7,19 +7,18 @@ import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 
 from mailhost_lab.addresses import find_host
 from mailhost_lab.runs import plays
+from mailhost_lab.scenarios.setup import policy_of
 
 if TYPE_CHECKING:
     from mailhost_lab.mail.postfix import Postfix
     from mailhost_lab.packets.probes import Lab
 
-SCENARIO = Path(__file__).parents[1]
 SECONDS = 60
 """For one load."""
 
@@ -30,17 +29,8 @@ Load = Callable[..., AbstractContextManager["Sending"]]
 @pytest.fixture(scope="session")
 def start_role() -> Callable[..., AbstractContextManager[plays.Running]]:
     """Return what starts the role with the scenario's policy and other values."""
-    inventory = yaml.safe_load((SCENARIO / "inventory/policy.yml").read_text())
-    policy = dict(inventory["postfix_hosts"]["vars"])
-
-    @contextmanager
-    def run(**values: Any) -> Iterator[plays.Running]:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plays, "PLAYBOOK", str(SCENARIO / "role.yml"))
-            with plays.start_harden(**(policy | values)) as running:
-                yield running
-
-    return run
+    policy = policy_of(Path(__file__).parents[1])
+    return lambda **values: plays.start_harden(playbook=plays.POSTFIX, **(policy | values))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,20 +1,16 @@
-"""What tests do in the lab beside probing: listen, hold sessions open, add addresses, run the role again."""
+"""What tests do in the lab beside probing: listen, hold sessions open, add addresses."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
 import select
 import subprocess
-import sys
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from mailhost_lab.addresses import find_host
 from mailhost_lab.containers.engine import LabError
-from mailhost_lab.paths import INVENTORY, PROJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -150,29 +146,3 @@ def _each_address(lab: Lab, host: str, action: str, added: Sequence[str]) -> Non
 def ask_udp(lab: Lab, src: str, questions: Sequence[tuple[str, int, int]]) -> list[str]:
     """Send datagrams (address, port, source port or 0) and return for each whether an answer came."""
     return list(json.loads(lab.run(src, ["python3", "-c", ASK, json.dumps(questions)]).stdout))
-
-
-def harden(policy: Path, **variables: Any) -> int:
-    """Run the playbook as users do, with a scenario's policy and what differs from it; return the count of changes.
-
-    A failure and a warning are errors.
-    """
-    programs = PROJECT / ".venv" / "bin"
-    environment = {
-        **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
-        "ANSIBLE_CONFIG": str(PROJECT / "molecule" / "_lab" / "ansible.cfg"),
-        "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / ".venv" / "collections"),
-        "ANSIBLE_HOME": str(PROJECT / ".cache" / "ansible"),
-        "ANSIBLE_NOCOLOR": "1",
-        "MOLECULE_PROJECT_DIRECTORY": str(PROJECT),
-    }
-    play = ["ansible-playbook", "-i", str(INVENTORY), "-i", str(policy), "-e", json.dumps(variables)]
-    strict = [sys.executable, str(PROJECT / "scripts" / "strict"), "--", *play, "mailhost.hardening.harden"]
-    done = subprocess.run(strict, env=environment, capture_output=True, text=True, timeout=180, check=False)
-    if done.returncode != 0:
-        raise LabError(f"the role failed or warned:\n{done.stdout}{done.stderr}")
-    found = re.search(r"^mailhost\s.* changed=(\d+)", done.stdout, re.MULTILINE)
-    if not found:
-        raise LabError(f"the role did nothing:\n{done.stdout}{done.stderr}")
-    return int(found.group(1))

@@ -20,7 +20,9 @@ from mailhost_lab.paths import INVENTORY, LAB, PROJECT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PLAYBOOK = "mailhost.hardening.harden"
+HARDEN = "mailhost.hardening.harden"
+MESSAGING_SERVER, POSTFIX = (str(LAB / f"playbooks/role_{name}.yml") for name in ("messaging_server", "postfix"))
+"""Playbooks with the role of a mail server alone: the packet filter stays as it is."""
 
 
 @dataclass
@@ -37,6 +39,11 @@ class Run:
     def changed(self) -> bool:
         """Whether any task changed the host, or in check mode would have."""
         return any(line["result"].get("changed") for line in self.results)
+
+    @property
+    def warned(self) -> bool:
+        """Whether Ansible warned of anything."""
+        return "[WARNING]" in self.stdout
 
     @property
     def message(self) -> str:
@@ -59,7 +66,9 @@ class Run:
 class Running:
     """A run that is under way; use `start_harden`, which ends it with its block."""
 
-    def __init__(self, variables: dict[str, Any], check: bool, folder: Path) -> None:
+    def __init__(
+        self, playbook: str, variables: dict[str, Any], check: bool, environment: dict[str, str], folder: Path
+    ) -> None:
         values, self.results, self.output = folder / "vars.json", folder / "results", folder / "output"
         values.write_text(json.dumps(variables))
         self.started = time.monotonic()
@@ -67,14 +76,14 @@ class Running:
             self.process = subprocess.Popen(
                 [
                     str(Path(sys.executable).with_name("ansible-playbook")),
-                    PLAYBOOK,
+                    playbook,
                     *("--inventory", str(INVENTORY), "--diff", "--extra-vars", f"@{values}"),
                     *(["--check"] if check else []),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(self.results),
+                env={**_environment(self.results), **environment},
                 cwd=PROJECT,
                 start_new_session=True,  # no terminal, at which SSH would ask
             )
@@ -91,7 +100,7 @@ class Running:
                 os.kill(number, signal.SIGKILL)
         self.process.wait(timeout=10)
 
-    def wait(self, timeout: float = 120) -> Run:
+    def wait(self, timeout: float = 360) -> Run:
         """Wait for the end of the run and return what came of it."""
         try:
             rc = self.process.wait(timeout=timeout)
@@ -125,15 +134,18 @@ def _environment(results: Path) -> dict[str, str]:
         "ANSIBLE_CALLBACKS_ENABLED": "lab_results",
         "ANSIBLE_NOCOLOR": "1",
         "LAB_RESULTS": str(results),
+        "MOLECULE_PROJECT_DIRECTORY": str(PROJECT),
     }
     return {**kept, **own}
 
 
 @contextlib.contextmanager
-def start_harden(*, check: bool = False, **variables: Any) -> Iterator[Running]:
+def start_harden(
+    *, playbook: str = HARDEN, check: bool = False, environment: dict[str, str] | None = None, **variables: Any
+) -> Iterator[Running]:
     """Start a run with these variables; it is killed if the block ends before it does."""
     with tempfile.TemporaryDirectory(prefix="mailhost-lab-") as folder:
-        running = Running(variables, check, Path(folder))
+        running = Running(playbook, variables, check, environment or {}, Path(folder))
         try:
             yield running
         finally:
@@ -141,7 +153,7 @@ def start_harden(*, check: bool = False, **variables: Any) -> Iterator[Running]:
                 running.kill()
 
 
-def harden(*, check: bool = False, timeout: float = 120, **variables: Any) -> Run:
-    """Run the playbook with these variables and return what came of it, also where it failed."""
-    with start_harden(check=check, **variables) as running:
+def harden(*, timeout: float = 360, **options: Any) -> Run:
+    """Run the playbook as `start_harden` does and return what came of it, also where it failed."""
+    with start_harden(**options) as running:
         return running.wait(timeout)

@@ -1,28 +1,14 @@
-"""Runs of another playbook than the one for everything, and what their tasks said."""
+"""Read what the tasks of a run returned."""
 
 from __future__ import annotations
 
 import itertools
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import yaml
 
-from mailhost_lab.runs import plays
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextmanager
-def playbook(name: str, **environment: str) -> Iterator[None]:
-    """Have the lab run another playbook, with these variables of Ansible in its environment."""
-    former = plays._environment
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plays, "PLAYBOOK", name)
-        patch.setattr(plays, "_environment", lambda results: {**former(results), **environment})
-        yield
+    from mailhost_lab.runs import plays
 
 
 def result(done: plays.Run) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mailhost_lab.runs import plays
-from mailhost_lab.runs.role_runs import playbook
 
 if TYPE_CHECKING:
     from mailhost_lab.addresses import Host
@@ -32,8 +31,7 @@ def verify(host: Host, variables: dict[str, Any], **more: Any) -> tuple[plays.Ru
         "mailhost_verify_addresses": outer(host),
         "mailhost_verify_timeout": WAIT,
     }
-    with playbook("mailhost.hardening.verify"):
-        run = plays.harden(timeout=SECONDS, **{**variables, **own, **more})
+    run = plays.harden(playbook="mailhost.hardening.verify", timeout=SECONDS, **{**variables, **own, **more})
     points = next(line["result"]["points"] for line in run.results if "points" in line["result"])
     assert not run.changed
     return run, {(one["address"], one["point"]): (one["verdict"], one["told"]) for one in points}

@@ -14,7 +14,6 @@ from mailhost_lab.mail.messaging_server import CONFIG, IMAGE
 from mailhost_lab.paths import LAB
 from mailhost_lab.runs import plays
 from mailhost_lab.runs.on_disk import Snapshot, look
-from mailhost_lab.runs.role_runs import playbook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from mailhost_lab.mail.messaging_server import Messaging
 
 SCENARIO = LAB.parent / "messaging_server_adopt"
-ROLE = str(SCENARIO / "role.yml")
 ROLLBACK = "mailhost.hardening.rollback"
 STATE = "/var/lib/mailhost-hardening"
 ELSEWHERE = "/srv/mail/mappings.site"
@@ -175,10 +173,9 @@ BLOCKED = {**AFTER, **dict.fromkeys(("relay", "partner", "to us", "press"), "500
 # Runs
 
 
-def run(name: str = ROLE, *, check: bool = False, **variables: Any) -> plays.Run:
+def run(name: str = plays.MESSAGING_SERVER, *, check: bool = False, **variables: Any) -> plays.Run:
     """Run the role alone, or the playbook of that name, with the site's policy and these variables."""
-    with playbook(name):
-        return plays.harden(check=check, **{**POLICY, **variables})
+    return plays.harden(playbook=name, check=check, **{**POLICY, **variables})
 
 
 # The files, read by other means than the role's

@@ -15,7 +15,6 @@ from mailhost_lab.mail.dialogues import Dialogue, hold
 from mailhost_lab.mail.messaging_server import CONFIG, IMAGE
 from mailhost_lab.mail.messaging_server import STATE as STANDIN
 from mailhost_lab.runs import plays
-from mailhost_lab.runs.role_runs import playbook
 from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 STATE = "/var/lib/mailhost-hardening/messaging-server"
 RESTORED = "the previous files and what is built from them are live again, and the service was activated with them"
 UNTOUCHED = "nothing was changed"
-PLAYBOOK = "molecule/messaging_server_faults/role.yml"
 
 COMMON: dict[str, Any] = {
     "mailhost_mail_server": "messaging_server",
@@ -131,8 +129,8 @@ class Host:
 
     def learn(self) -> None:
         """Run the old policy from the controller, and keep what was sent to the host, with each policy in its place."""
-        with playbook(PLAYBOOK, ANSIBLE_KEEP_REMOTE_FILES="1"):
-            done = plays.harden(**COMMON, **OLD.variables)
+        keep = {"ANSIBLE_KEEP_REMOTE_FILES": "1"}
+        done = plays.harden(playbook=plays.MESSAGING_SERVER, environment=keep, **COMMON, **OLD.variables)
         assert done.rc == 0, done
         for path in self.messaging.run("sh", "-c", "ls /root/.ansible/tmp/*/AnsiballZ_*transaction.py").stdout.split():
             sent = self.messaging.read(path)

@@ -13,13 +13,11 @@ from mailhost_lab.mail.postfix import ANN, CONFIG, STATE
 from mailhost_lab.paths import LAB
 from mailhost_lab.runs import plays
 from mailhost_lab.runs.on_disk import Snapshot, look
-from mailhost_lab.runs.role_runs import playbook
 
 if TYPE_CHECKING:
     from mailhost_lab.mail.postfix import Postfix
 
 SCENARIO = LAB.parent / "postfix_adopt"
-ROLE = str(SCENARIO / "role.yml")
 ROLLBACK = "mailhost.hardening.rollback"
 ELSEWHERE = "/srv/mail/main.cf.site"
 """Where the symbolic link leads that the site has in the place of its main.cf."""
@@ -154,7 +152,6 @@ AFTER = {
 }
 
 
-def run(name: str = ROLE, *, check: bool = False, **variables: Any) -> plays.Run:
+def run(name: str = plays.POSTFIX, *, check: bool = False, **variables: Any) -> plays.Run:
     """Run the role alone, or the playbook of that name, with the site's policy and these variables."""
-    with playbook(name):
-        return plays.harden(check=check, **{**POLICY, **variables})
+    return plays.harden(playbook=name, check=check, **{**POLICY, **variables})
