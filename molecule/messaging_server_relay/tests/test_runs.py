@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from mailhost_lab.addresses import EXTERNAL, INTERNAL, MESSAGING
-from mailhost_lab.mail.dialogues import Dialogue, hold
+from mailhost_lab.scenarios.messaging_server_relay import BLOCKED, RELAY
+from mailhost_lab.scenarios.relay import ELSEWHERE, EXTERNAL_SENDER, LOCAL, TEXT, verdicts
 
 if TYPE_CHECKING:
     from mailhost_lab.mail.messaging_server import Messaging
@@ -17,30 +17,10 @@ if TYPE_CHECKING:
 
 Apply = Callable[..., "Run"]
 
-TEXT = "Relaying is not for you, see https://mail.example/relay"
-BLOCKED = "500 5.7.1 Access denied"
-ELSEWHERE, US = "bob@remote.example", "post@mail.example"
 NO_RELAY = f"550 5.7.1 {TEXT}: {ELSEWHERE}"
 
 # Calls that leave the image and the running server alone.
 HARMLESS = ("test", "version", "cnbuild -noimage_file")
-
-
-def says(src: str, rcpt_to: str, *, family: int = 4, **more: Any) -> Dialogue:
-    """What a host says to the server, up to its recipient."""
-    server = MESSAGING.address("internal" if src == INTERNAL.name else "external", family)
-    return Dialogue(src, server, **{"mail_from": "eve@stranger.example", "rcpt_to": (rcpt_to,), **more})
-
-
-def friend(family: int = 4) -> Dialogue:
-    """What the friend may."""
-    source = "198.51.100.21" if family == 4 else "2001:db8:100::21"
-    return says(EXTERNAL.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
-
-
-def ends(lab: Lab, *dialogues: Dialogue) -> list[str]:
-    """How dialogues end."""
-    return [talk.verdict for talk in hold(lab, dialogues)]
 
 
 @pytest.fixture
@@ -82,7 +62,7 @@ def test_a_policy_test_that_fails_stops_the_run(lab: Lab, stopped: Apply, policy
     # The trace has the probe and the entry that decided.
     assert f"tcp_local|sales@agency.example|tcp_local|{ELSEWHERE}" in done.message
     assert "ORIG_SEND_ACCESS" in done.message
-    assert ends(lab, says(EXTERNAL.name, ELSEWHERE)) == [NO_RELAY]
+    assert verdicts(lab, RELAY.external(4, ELSEWHERE)) == [NO_RELAY]
 
 
 def test_an_entry_that_opens_the_relay_stops_the_run(lab: Lab, stopped: Apply) -> None:
@@ -94,7 +74,7 @@ def test_an_entry_that_opens_the_relay_stops_the_run(lab: Lab, stopped: Apply) -
     assert re.search("stranger [0-9.]+: plain: relayed to channel tcp_local; the policy says: ", done.message)
     # The trace has the entry to blame.
     assert entry[0] in done.message
-    assert ends(lab, says(EXTERNAL.name, ELSEWHERE)) == [NO_RELAY]
+    assert verdicts(lab, RELAY.external(4, ELSEWHERE)) == [NO_RELAY]
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +91,9 @@ def test_a_long_list_goes_to_the_general_database(
         mailhost_internal_networks=[*internal, "198.51.100.84", "2001:db8:200::84"],
         messaging_server_blocked_networks=[*blocked, "198.51.100.4"],
         mailhost_policy_tests=[
-            {"client": internal[-1], "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "accept"},
-            {"client": "192.0.2.2", "mail_from": US, "rcpt_to": ELSEWHERE, "expect": "reject"},
-            {"client": blocked[-1], "mail_from": US, "rcpt_to": US, "expect": "reject"},
+            {"client": internal[-1], "mail_from": LOCAL, "rcpt_to": ELSEWHERE, "expect": "accept"},
+            {"client": "192.0.2.2", "mail_from": LOCAL, "rcpt_to": ELSEWHERE, "expect": "reject"},
+            {"client": blocked[-1], "mail_from": LOCAL, "rcpt_to": LOCAL, "expect": "reject"},
         ],
     )
     assert (done.rc, done.changed) == (0, True), done
@@ -124,15 +104,15 @@ def test_a_long_list_goes_to_the_general_database(
         assert sum(word.endswith(f"|{address}") for word in own) == 1
     for start in ("192.0.2.", "203.0.113.", "198.51.100.84", "198.51.100.4"):
         assert start not in mappings
-    assert ends(
+    assert verdicts(
         lab,
-        says(INTERNAL.name, ELSEWHERE),
-        says(INTERNAL.name, ELSEWHERE, family=6),
-        says(EXTERNAL.name, US, source="198.51.100.4"),
+        RELAY.says(4, "internal", EXTERNAL_SENDER, ELSEWHERE),
+        RELAY.says(6, "internal", EXTERNAL_SENDER, ELSEWHERE),
+        RELAY.external(4, LOCAL, source="198.51.100.4"),
         # What the lists have no more.
-        says(EXTERNAL.name, ELSEWHERE, source="198.51.100.13"),
-        says(EXTERNAL.name, US, source="198.51.100.7"),
-        says(EXTERNAL.name, US, source="2001:db8:100::40", family=6),
+        RELAY.external(4, ELSEWHERE, source="198.51.100.13"),
+        RELAY.external(4, LOCAL, source="198.51.100.7"),
+        RELAY.external(6, LOCAL, source="2001:db8:100::40"),
     ) == ["accepted", "accepted", BLOCKED, NO_RELAY, "accepted", "accepted"]
 
 
@@ -140,10 +120,10 @@ def test_what_leaves_the_inventory_leaves_the_server(
     lab: Lab, messaging: Messaging, apply: Apply, policy: dict[str, Any], first: dict[str, str]
 ) -> None:
     asked = [
-        *(says(INTERNAL.name, ELSEWHERE, family=family) for family in (4, 6)),
-        *(friend(family) for family in (4, 6)),
-        says(EXTERNAL.name, US, source="198.51.100.4"),
-        says(EXTERNAL.name, US, source="2001:db8:100::40", family=6),
+        *(RELAY.says(family, "internal", EXTERNAL_SENDER, ELSEWHERE) for family in (4, 6)),
+        *(RELAY.excepted(family) for family in (4, 6)),
+        RELAY.external(4, LOCAL, source="198.51.100.4"),
+        RELAY.external(6, LOCAL, source="2001:db8:100::40"),
     ]
     kept = [one for one in policy["mailhost_internal_networks"] if one != "198.51.100.64/26"]
     done = apply(
@@ -154,7 +134,7 @@ def test_what_leaves_the_inventory_leaves_the_server(
     )
     assert (done.rc, done.changed) == (0, True), done
     to_partner = f"550 5.7.1 {TEXT}: pat@partner.example"
-    assert ends(lab, *asked) == [NO_RELAY, "accepted", to_partner, to_partner, "accepted", "accepted"]
+    assert verdicts(lab, *asked) == [NO_RELAY, "accepted", to_partner, to_partner, "accepted", "accepted"]
     left = messaging.read("mappings")
     for gone in ("198.51.100.64", "198.51.100.4", "2001:db8:100::40", "friend.example", "ORIG_MAIL_ACCESS"):
         assert gone not in left
@@ -163,4 +143,4 @@ def test_what_leaves_the_inventory_leaves_the_server(
     back = apply()
     assert (back.rc, back.changed) == (0, True), back
     assert {name: messaging.read(name) for name in first} == first
-    assert ends(lab, *asked) == ["accepted"] * 4 + [BLOCKED] * 2
+    assert verdicts(lab, *asked) == ["accepted"] * 4 + [BLOCKED] * 2

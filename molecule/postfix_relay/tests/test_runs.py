@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Callable
 
-from mailhost_lab.addresses import EXTERNAL, INTERNAL, POSTFIX
-from mailhost_lab.mail.dialogues import Dialogue, hold
+from mailhost_lab.scenarios.postfix_relay import RELAY
+from mailhost_lab.scenarios.relay import ELSEWHERE, EXTERNAL_SENDER, LOCAL, TEXT, verdicts
 
 if TYPE_CHECKING:
     from mailhost_lab.mail.postfix import Postfix
@@ -14,27 +14,8 @@ if TYPE_CHECKING:
 
 Apply = Callable[..., "Run"]
 
-TEXT = "Relaying is not for you, see https://mail.example/relay"
-ELSEWHERE, US = "bob@remote.example", "post@mail.example"
 NO_RELAY = f"550 5.7.1 <{ELSEWHERE}>: Recipient address rejected: {TEXT}"
 UNAVAILABLE = "521 5.3.2 Service currently unavailable"
-
-
-def says(src: str, rcpt_to: str, *, family: int = 4, **more: Any) -> Dialogue:
-    """What a host says to the server, up to its recipient."""
-    server = POSTFIX.address("internal" if src == INTERNAL.name else "external", family)
-    return Dialogue(src, server, **{"mail_from": "eve@stranger.example", "rcpt_to": (rcpt_to,), **more})
-
-
-def friend(family: int = 4) -> Dialogue:
-    """What the friend may."""
-    source = "198.51.100.21" if family == 4 else "2001:db8:100::21"
-    return says(EXTERNAL.name, "pat@partner.example", family=family, source=source, mail_from="fred@friend.example")
-
-
-def ends(lab: Lab, *dialogues: Dialogue) -> list[str]:
-    """How dialogues end."""
-    return [talk.verdict for talk in hold(lab, dialogues)]
 
 
 def texts(postfix: Postfix) -> dict[str, str]:
@@ -77,7 +58,7 @@ def test_a_policy_test_that_fails_stops_the_run(
     assert "Another text" in done.message
     assert done.message.count("mailhost_policy_tests[") == 1, "those that pass are named too"
     assert postfix.state() == before
-    assert ends(lab, says(EXTERNAL.name, ELSEWHERE)) == [NO_RELAY]
+    assert verdicts(lab, RELAY.external(4, ELSEWHERE)) == [NO_RELAY]
 
 
 def test_what_leaves_the_inventory_leaves_the_server(
@@ -85,13 +66,13 @@ def test_what_leaves_the_inventory_leaves_the_server(
 ) -> None:
     first, state = texts(postfix), postfix.state()
     asked = [
-        *(says(INTERNAL.name, ELSEWHERE, family=family) for family in (4, 6)),
-        *(friend(family) for family in (4, 6)),
-        says(EXTERNAL.name, US, source="198.51.100.24"),
-        says(EXTERNAL.name, US, source="2001:db8:100::c0", family=6),
+        *(RELAY.says(family, "internal", EXTERNAL_SENDER, ELSEWHERE) for family in (4, 6)),
+        *(RELAY.excepted(family) for family in (4, 6)),
+        RELAY.external(4, LOCAL, source="198.51.100.24"),
+        RELAY.external(6, LOCAL, source="2001:db8:100::c0"),
     ]
     before = ["accepted"] * 4 + [UNAVAILABLE] * 2
-    assert ends(lab, *asked) == before
+    assert verdicts(lab, *asked) == before
     kept = [one for one in policy["mailhost_internal_networks"] if one != "198.51.100.64/26"]
     less: dict[str, Any] = {
         "mailhost_internal_networks": kept,
@@ -102,11 +83,11 @@ def test_what_leaves_the_inventory_leaves_the_server(
     foreseen = apply(check=True, **less)
     assert (foreseen.rc, foreseen.changed) == (0, True), foreseen
     assert postfix.state() == state
-    assert ends(lab, *asked) == before
+    assert verdicts(lab, *asked) == before
     done = apply(**less)
     assert (done.rc, done.changed, done.diff) == (0, True, foreseen.diff), done
     to_partner = NO_RELAY.replace(ELSEWHERE, "pat@partner.example")
-    assert ends(lab, *asked) == [NO_RELAY, "accepted", to_partner, to_partner, "accepted", "accepted"]
+    assert verdicts(lab, *asked) == [NO_RELAY, "accepted", to_partner, to_partner, "accepted", "accepted"]
     for name, text in texts(postfix).items():
         for gone in ("198.51.100.64", "198.51.100.24/", "2001:db8:100::c0", "friend"):
             assert gone not in text, f"{gone} is still in {name}"
@@ -114,4 +95,4 @@ def test_what_leaves_the_inventory_leaves_the_server(
     back = apply()
     assert (back.rc, back.changed) == (0, True), back
     assert texts(postfix) == first
-    assert ends(lab, *asked) == before
+    assert verdicts(lab, *asked) == before
