@@ -24,6 +24,9 @@ SECTION = re.compile(r"\b[Ss]ections? \d")
 ELSEWHERE = re.compile(r"\bRFC \d+|\b[a-z_.-]+\(\d\)")
 """What has sections of its own: an RFC, a page of the manual."""
 
+INLINE_PATH = re.compile(r"`((?:plugins|roles|playbooks|tests|scripts)/[\w./-]*\w|_\w+/[\w/]*\w\.py)`")
+"""A path in the text of a page; the packages of plugins/module_utils need no more than their own name."""
+
 LINK = re.compile(r"\]\((?![a-z]+:)([^()\s#]*)(#[^()\s]+)?\)")
 ANCHOR = re.compile(r"<a id=\"([^\"]+)\"></a>")
 HEADING = re.compile(r"#{1,6} +(.+?)(?: +#*)?")
@@ -111,6 +114,16 @@ def test_links_resolve(page: str) -> None:
         what = "" if is_folder and not anchor else missing(name, anchor.removeprefix("#"))
         if what:
             wrong.append(f"{target}{anchor}: {what}")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_paths_in_the_text_exist(page: str) -> None:
+    wrong = []
+    for path in INLINE_PATH.findall(prose(page)):
+        name = f"plugins/module_utils/{path}" if path.startswith("_") else path
+        if name not in tracked() and not any(one.startswith(f"{name}/") for one in tracked()):
+            wrong.append(path)
     assert wrong == []
 
 
