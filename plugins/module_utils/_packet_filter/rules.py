@@ -121,7 +121,8 @@ class _Compiler:
         table.chain(IN_MAIL)
         table.add(IN, "-i lo", "-j ACCEPT" if self.host_scope else "-j RETURN")
         if self.host_scope:
-            self._management()
+            for network in self._managers():
+                self._accept(IN, f"-s {network}", tcp("", str(self.facts.ssh_port)), note="management")
         self._icmp(IN)
         if self.host_scope:
             self._blocked(IN, [self.state("INVALID,NEW")])
@@ -131,7 +132,7 @@ class _Compiler:
         if self.host_scope:
             self._established(IN)
             for flow in self.policy.host_flows:
-                self._flow_in(IN, flow)
+                self._flow(IN, flow, incoming=True)
             self._deny(IN, "", "other-in", "DROP")
 
     def _outgoing(self) -> None:
@@ -142,13 +143,8 @@ class _Compiler:
         if self.host_scope:
             # Stateless, like its other half: SSH to the host must not depend on connection tracking.
             for network in self._managers():
-                table.add(
-                    OUT,
-                    f"-d {network}",
-                    tcp(str(self.facts.ssh_port), "", f"! {SYN}"),
-                    *self._note("management"),
-                    "-j ACCEPT",
-                )
+                packet = tcp(str(self.facts.ssh_port), "", f"! {SYN}")
+                self._accept(OUT, f"-d {network}", packet, note="management")
         self._icmp(OUT)
         if self.host_scope:
             self._established(OUT)
@@ -157,7 +153,7 @@ class _Compiler:
         self._mail_out()
         if self.host_scope:
             for flow in self.policy.host_flows:
-                self._flow_out(OUT, flow)
+                self._flow(OUT, flow, incoming=False)
             self._deny(OUT, "", "other-out", self._reject())
 
     # Mail: what the scope "mail" is about
@@ -171,7 +167,7 @@ class _Compiler:
         if policy.generic_replies:
             table.add(IN_MAIL, self.state("ESTABLISHED"), "-j ACCEPT")
         for flow in policy.flows:
-            self._flow_in(IN_MAIL, flow)
+            self._flow(IN_MAIL, flow, incoming=True)
         # A reply on a connection that this host opened to some other service, from a local port that
         # happens to be a mail port (NFS uses 993): not mail, so the unmanaged rules decide.
         table.add(
@@ -200,7 +196,7 @@ class _Compiler:
         if policy.generic_replies:
             table.add(OUT_MAIL, self.state("ESTABLISHED"), "-j ACCEPT")
         for flow in policy.flows:
-            self._flow_out(OUT_MAIL, flow)
+            self._flow(OUT_MAIL, flow, incoming=False)
         table.add(OUT_MAIL, "-p tcp", "-m conntrack --ctstate ESTABLISHED --ctdir REPLY", "-j RETURN")
         for service in self.used:
             self._log(OUT_MAIL, tcp("", str(service.port)), flow_name(service, CLIENT))
@@ -209,54 +205,56 @@ class _Compiler:
 
     # The halves of a flow (docs/reference/requirements.md#packet-filter)
 
-    def _server(self, chain: str, flow: Flow) -> None:
-        port = str(flow.service.port)
-        for address, in_set in self._peers(flow, "src"):
-            # The limit comes last, so that it counts nothing but what the rule would let in.
-            new = (address, tcp(UNPRIVILEGED, port, SYN), in_set, self.state("NEW"), self._rate_limit(flow))
-            self.table.add(chain, *new, *self._note(self._label(flow)), "-j ACCEPT")
-            if not self.policy.generic_replies:
-                established = (address, tcp(UNPRIVILEGED, port), in_set, self.state("ESTABLISHED"))
-                self.table.add(chain, *established, *self._note(self._label(flow)), "-j ACCEPT")
+    def _flow(self, chain: str, flow: Flow, incoming: bool) -> None:
+        """Add the rules of the half of a flow that a chain sees, those of its incoming or its outgoing packets."""
+        opening = incoming == (flow.direction == SERVER)
+        side = "src" if incoming else "dst"
+        if "tcp" in flow.service.protocols:
+            (self._opening if opening else self._replies)(chain, flow, side)
+        if "udp" in flow.service.protocols:
+            self._udp(chain, flow, side, opening)
 
-    def _server_replies(self, chain: str, flow: Flow) -> None:
-        if self.policy.generic_replies:
-            return
-        for address, in_set in self._peers(flow, "dst"):
-            packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
-            self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
-
-    def _client(self, chain: str, flow: Flow) -> None:
+    def _opening(self, chain: str, flow: Flow, side: str) -> None:
         port = str(flow.service.port)
-        for address, in_set in self._peers(flow, "dst"):
+        for address, in_set in self._peers(flow, side):
             for owner in self._owners(flow):
-                new = (address, tcp(UNPRIVILEGED, port, SYN), in_set, owner, self.state("NEW"))
-                self.table.add(chain, *new, *self._note(self._label(flow)), "-j ACCEPT")
+                # The limit comes last, so that it counts only what the rule would accept.
+                new = (address, tcp(UNPRIVILEGED, port, SYN), in_set, owner, self.state("NEW"), self._rate_limit(flow))
+                self._accept(chain, *new, note=self._label(flow))
             if not self.policy.generic_replies:
                 established = (address, tcp(UNPRIVILEGED, port), in_set, self.state("ESTABLISHED"))
-                self.table.add(chain, *established, *self._note(self._label(flow)), "-j ACCEPT")
+                self._accept(chain, *established, note=self._label(flow))
 
-    def _client_replies(self, chain: str, flow: Flow) -> None:
-        if self.policy.generic_replies:
-            return
-        for address, in_set in self._peers(flow, "src"):
-            packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
-            self.table.add(chain, *packet, self.state("ESTABLISHED"), *self._note(self._label(flow)), "-j ACCEPT")
+    def _replies(self, chain: str, flow: Flow, side: str) -> None:
+        if not self.policy.generic_replies:
+            self._accept_replies(chain, flow, side, self.state("ESTABLISHED"))
+
+    def _accept_replies(self, chain: str, flow: Flow, side: str, state: str) -> None:
+        for address, in_set in self._peers(flow, side):
+            packet = tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}")
+            self._accept(chain, address, packet, in_set, state, note=self._label(flow))
+
+    def _udp(self, chain: str, flow: Flow, side: str, opening: bool) -> None:
+        client, server = flow.service.client_ports, str(flow.service.port)
+        if flow.service.name == "dhcp" and self.table.version == 6:
+            client, server = "546", "547"
+        packet = udp(client, server) if opening else udp(server, client)
+        # Answers to a DHCP broadcast belong to no connection.
+        states = "" if flow.service.name == "dhcp" else self.state("NEW,ESTABLISHED" if opening else "ESTABLISHED")
+        for address, in_set in self._peers(flow, side):
+            self._accept(chain, address, packet, in_set, states, note=self._label(flow))
 
     def _only_peers_reply(self, flows: Sequence[Flow]) -> None:
         """Accept replies of the peers and drop those of other addresses, where nothing limits the outgoing half."""
         for flow in flows:
-            for address, in_set in self._peers(flow, "src"):
-                packet = (address, tcp(str(flow.service.port), UNPRIVILEGED, f"! {SYN}"), in_set)
-                established = "-m conntrack --ctstate ESTABLISHED --ctdir REPLY"
-                self.table.add(IN_MAIL, *packet, established, *self._note(self._label(flow)), "-j ACCEPT")
+            self._accept_replies(IN_MAIL, flow, "src", "-m conntrack --ctstate ESTABLISHED --ctdir REPLY")
         for service in dict.fromkeys(flow.service for flow in flows):
             replies = join(tcp(str(service.port)), "-m conntrack --ctdir REPLY")
             self._deny(IN_MAIL, replies, flow_name(service, CLIENT), "DROP")
 
     def _owners(self, flow: Flow) -> list[str]:
         uids = self.facts.smtp_client_uids
-        if flow.service.port != MAIL_SERVICES["smtp"].port or uids is None:
+        if flow.direction == SERVER or flow.service.port != MAIL_SERVICES["smtp"].port or uids is None:
             return [""]
         return [f"-m owner --uid-owner {uid}" for uid in sorted(uids)]
 
@@ -291,40 +289,11 @@ class _Compiler:
             networks.append(Network(version, value, BITS[version]))
         return sorted(set(self.table.own(networks)))
 
-    def _management(self) -> None:
-        for network in self._managers():
-            self.table.add(
-                IN, f"-s {network}", tcp("", str(self.facts.ssh_port)), *self._note("management"), "-j ACCEPT"
-            )
-
     def _established(self, chain: str) -> None:
         if self.policy.generic_replies:
             self.table.add(chain, self.state("RELATED,ESTABLISHED"), "-j ACCEPT")
         elif self.policy.egress_open:
             self.table.add(chain, "-m conntrack --ctstate RELATED,ESTABLISHED --ctdir REPLY", "-j ACCEPT")
-
-    def _flow_in(self, chain: str, flow: Flow) -> None:
-        if "tcp" in flow.service.protocols:
-            (self._server if flow.direction == SERVER else self._client_replies)(chain, flow)
-        if "udp" in flow.service.protocols:
-            self._udp(chain, flow, incoming=True)
-
-    def _flow_out(self, chain: str, flow: Flow) -> None:
-        if "tcp" in flow.service.protocols:
-            (self._client if flow.direction == CLIENT else self._server_replies)(chain, flow)
-        if "udp" in flow.service.protocols:
-            self._udp(chain, flow, incoming=False)
-
-    def _udp(self, chain: str, flow: Flow, incoming: bool) -> None:
-        client, server = flow.service.client_ports, str(flow.service.port)
-        if flow.service.name == "dhcp" and self.table.version == 6:
-            client, server = "546", "547"
-        opening = incoming == (flow.direction == SERVER)
-        packet = udp(client, server) if opening else udp(server, client)
-        # Answers to a DHCP broadcast belong to no connection.
-        states = "" if flow.service.name == "dhcp" else self.state("NEW,ESTABLISHED" if opening else "ESTABLISHED")
-        for address, in_set in self._peers(flow, "src" if incoming else "dst"):
-            self.table.add(chain, address, packet, in_set, states, *self._note(self._label(flow)), "-j ACCEPT")
 
     # What all chains share
 
@@ -336,8 +305,9 @@ class _Compiler:
         if self.table.version == 4:
             self.table.add(chain, "-p icmp -m icmp --icmp-type 8", "-j ACCEPT")
             return
-        for kind, limit in _ICMPV6:
-            self.table.add(chain, "-p ipv6-icmp -m icmp6", f"--icmpv6-type {kind}", limit, "-j ACCEPT")
+        for kind in _ICMPV6:
+            hops = "-m hl --hl-eq 255" if kind in _ONE_HOP else ""
+            self.table.add(chain, "-p ipv6-icmp -m icmp6", f"--icmpv6-type {kind}", hops, "-j ACCEPT")
 
     def _blocked(self, chain: str, packets: Sequence[str]) -> None:
         networks = self.table.own(self.policy.blocked)
@@ -364,34 +334,11 @@ class _Compiler:
     def _label(flow: Flow) -> str:
         return flow.comment or f"{flow.service.name} {flow.direction}"
 
-    @staticmethod
-    def _note(text: str) -> tuple[str, ...]:
-        return (f"-m comment --comment {quote(text)}",)
+    def _accept(self, chain: str, *packet: str, note: str) -> None:
+        self.table.add(chain, *packet, f"-m comment --comment {quote(note)}", "-j ACCEPT")
 
 
-_HOPS = "-m hl --hl-eq 255"
-_ICMPV6: tuple[tuple[str, str], ...] = (
-    # RFC 4890, sections 4.4.1 and 4.4.2: what a host must not lose. Neighbour discovery never
-    # crosses a router, so its hop limit is still 255.
-    ("1", ""),
-    ("2", ""),
-    ("3", ""),
-    ("4", ""),
-    ("128", ""),
-    ("129", ""),
-    ("130", ""),
-    ("131", ""),
-    ("132", ""),
-    ("133", _HOPS),
-    ("134", _HOPS),
-    ("135", _HOPS),
-    ("136", _HOPS),
-    ("141", _HOPS),
-    ("142", _HOPS),
-    ("143", ""),
-    ("148", _HOPS),
-    ("149", _HOPS),
-    ("151", ""),
-    ("152", ""),
-    ("153", ""),
-)
+_ICMPV6 = (1, 2, 3, 4, 128, 129, 130, 131, 132, 133, 134, 135, 136, 141, 142, 143, 148, 149, 151, 152, 153)
+"""Types that a host must not lose (RFC 4890, sections 4.4.1 and 4.4.2)."""
+_ONE_HOP = (133, 134, 135, 136, 141, 142, 148, 149)
+"""Those that never cross a router (neighbour discovery), so that their hop limit is still 255."""
