@@ -19,17 +19,15 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.general import set_keys
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_blocks import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_edit import (
     add_channel,
+    clear_keyword,
     default_words,
+    ensure_rule,
     remove_channel,
     remove_rule,
     restore_defaults,
     set_default,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_edit import (
-    clear_keyword,
-    ensure_rule,
     set_keyword,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (

@@ -19,10 +19,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Fault,
     LogicalLine,
     content,
+    ended,
     fold,
     is_blank,
     line_ending,
     logical_lines,
+    written,
 )
 
 MAX_ZONES = 5
@@ -108,7 +110,7 @@ def parse_dispatcher(text: str, file: str = "dispatcher.cnf") -> DispatcherFile:
 
 def print_dispatcher(parsed: DispatcherFile) -> str:
     """The text it was read from, byte for byte."""
-    return "".join(piece for line in parsed.lines for piece in line.raw)
+    return written(parsed.lines)
 
 
 def set_option(text: str, service: str, name: str, values: list[str]) -> str:
@@ -138,7 +140,7 @@ def remove_section(text: str, service: str) -> str:
     if own is None or any(fold(option.service) == fold(service) for option in parsed.options):
         return text
     first = own - 1 if own and is_blank(content(parsed.lines[own - 1].raw[0])) else own
-    return "".join(piece for n, line in enumerate(parsed.lines) if not first <= n <= own for piece in line.raw)
+    return written(line for number, line in enumerate(parsed.lines) if not first <= number <= own)
 
 
 def _section_lines(parsed: DispatcherFile) -> list[tuple[str, int]]:
@@ -167,12 +169,10 @@ def _with_option(text: str, parsed: DispatcherFile, service: str, name: str, val
         if line.number not in dropped:
             result.append(line.raw[0])
         if line.number == anchor and added:
-            if result and content(result[-1]) == result[-1]:
-                result[-1] += ending
-            result.extend(added)
+            result[-1:] = [ended(result[-1], ending), *added]
     if not anchor and added:
-        if result and content(result[-1]) == result[-1]:
-            result[-1] += ending
+        if result:
+            result[-1] = ended(result[-1], ending)
         if result and not is_blank(content(result[-1])):
             result.append(ending)
         result.extend([f"[SERVICE={service}]{ending}", *added])

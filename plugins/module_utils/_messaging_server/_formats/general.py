@@ -17,10 +17,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     INCLUDE,
     EditError,
     LogicalLine,
-    content,
+    ended,
     is_blank,
     line_ending,
     logical_lines,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def parse_general(text: str, file: str = "general.txt") -> GeneralText:
 
 def print_general(parsed: GeneralText) -> str:
     """The text it was read from, byte for byte."""
-    return "".join(piece for line in parsed.lines for piece in line.raw)
+    return written(parsed.lines)
 
 
 def set_keys(text: str, prefix: str, wanted: Mapping[str, str]) -> str:
@@ -80,6 +81,6 @@ def set_keys(text: str, prefix: str, wanted: Mapping[str, str]) -> str:
         elif key in missing:
             new = missing.pop(key)
             result.append("".join(line.raw) if value.strip(BLANKS) == new else f"{key}  {new}{ending}")
-    if missing and result and content(result[-1]) == result[-1]:
-        result[-1] += ending
+    if missing and result:
+        result[-1] = ended(result[-1], ending)
     return "".join([*result, *(f"{key}  {value}{ending}" for key, value in missing.items())])

@@ -26,12 +26,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     COMMENT,
     INCLUDE,
     Fault,
-    Includes,
+    LineReader,
     LogicalLine,
     MtaTextError,
     fold,
     is_blank,
     logical_lines,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Channel(NamedTuple):
         return speaks and not any(self.has(keyword) for keyword in STORE)
 
 
-class Node(NamedTuple):
+class ImtaNode(NamedTuple):
     """A logical line and its role: comment, blank, include, rule, channel, host, defaults or stray.
 
     ``channel`` is the index of the channel it belongs to, -1 for none. ``own`` is false for lines of included files.
@@ -94,7 +95,7 @@ class ImtaFile(NamedTuple):
     ``by_name`` and ``by_host`` find channels by folded name and host name; the first one counts.
     """
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[ImtaNode, ...]
     rules: tuple[Rule, ...]
     channels: tuple[Channel, ...]
     defaults: tuple[LogicalLine, ...]
@@ -124,8 +125,8 @@ def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | 
     A text whose first line cannot be a rewrite rule (neither ``$`` nor ``@`` in its second word) is taken as a
     fragment that has channel blocks only.
     """
-    reader = _Reader(includes or {}, in_rules=_begins_with_rules(text))
-    reader.read(text, file, ())
+    reader = _ImtaReader(includes or {}, in_rules=_begins_with_rules(text))
+    reader.read(text, file)
     reader.close_block()
     by_name: dict[str, Channel] = {}
     by_host: dict[str, Channel] = {}
@@ -139,7 +140,7 @@ def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | 
         tuple(reader.channels),
         tuple(reader.default_lines),
         tuple(reader.faults),
-        tuple(reader.includes.missing),
+        tuple(reader.missing),
         by_name,
         by_host,
     )
@@ -147,7 +148,7 @@ def parse_imta(text: str, file: str = "imta.cnf", includes: Mapping[str, str] | 
 
 def print_imta(parsed: ImtaFile) -> str:
     """The text the file was read from, byte for byte."""
-    return "".join(piece for node in parsed.nodes if node.own for piece in node.line.raw)
+    return written(node.line for node in parsed.nodes if node.own)
 
 
 def _begins_with_rules(text: str) -> bool:
@@ -160,17 +161,16 @@ def _begins_with_rules(text: str) -> bool:
     return True
 
 
-class _Reader:
+class _ImtaReader(LineReader):
     """The state of reading: in the rules, or which lines of a block have come."""
 
     def __init__(self, includes: Mapping[str, str], *, in_rules: bool) -> None:
-        self.includes = Includes(includes)
+        super().__init__(includes)
         self.in_rules = in_rules
-        self.nodes: list[Node] = []
+        self.nodes: list[ImtaNode] = []
         self.rules: list[Rule] = []
         self.channels: list[Channel] = []
         self.default_lines: list[LogicalLine] = []
-        self.faults: list[Fault] = []
         self.defaults: tuple[Keyword, ...] = ()
         self.names: dict[str, int] = {}
         self.block = ""  # "", "channel" or "defaults"
@@ -179,108 +179,79 @@ class _Reader:
         self.keywords: tuple[Keyword, ...] = ()
         self.hosts: list[str] = []
 
-    def read(self, text: str, file: str, chain: tuple[str, ...]) -> None:
-        own = not chain
-        for line in logical_lines(text, file):
-            first = line.text[:1]
-            if is_blank(line.text):
-                self._blank(line, own)
-            elif first == COMMENT:
-                self._add(line, "comment", own)
-            elif first == INCLUDE:
-                self._include(line, own, (*chain, file))
-            elif self.in_rules:
-                self._rule(line, own)
-            else:
-                self._block_line(line, own)
+    def add(self, line: LogicalLine, kind: str) -> None:
+        self.nodes.append(ImtaNode(line, kind, len(self.channels) if self.block == "channel" else -1, self.own))
 
-    def _add(self, line: LogicalLine, kind: str, own: bool) -> None:
-        self.nodes.append(Node(line, kind, len(self.channels) if self.block == "channel" else -1, own))
-
-    def _fault(self, code: str, error: MtaTextError) -> None:
-        self.faults.append(Fault(code, error))
-
-    def _blank(self, line: LogicalLine, own: bool) -> None:
+    def blank(self, line: LogicalLine) -> None:
         self.in_rules = False
         self.close_block()
-        self._add(line, "blank", own)
+        self.add(line, "blank")
 
-    def _include(self, line: LogicalLine, own: bool, chain: tuple[str, ...]) -> None:
-        self._add(line, "include", own)
-        found = self.includes.open(line, chain)
-        if isinstance(found, Fault):
-            self.faults.append(found)
-        elif found is not None:
-            self.read(found[1], found[0], chain)
+    def line(self, line: LogicalLine) -> None:
+        if self.in_rules:
+            self._rule(line)
+        else:
+            self._block_line(line)
 
-    def _rule(self, line: LogicalLine, own: bool) -> None:
+    def _rule(self, line: LogicalLine) -> None:
         text = line.text
         if text[0] in BLANKS:
-            self._add(line, "stray", own)
-            self._fault("indented-rule", line.error(0, "an indented line among the rules", "a pattern in column 1"))
+            self.add(line, "stray")
+            self.fault("indented-rule", line, 0, "an indented line among the rules", "a pattern in column 1")
             return
         pattern = text.split(" ", 1)[0].split("\t", 1)[0]
         rest = text[len(pattern) :]
         template_at = len(pattern) + len(rest) - len(rest.lstrip(BLANKS))
         template = text[template_at:].rstrip(BLANKS)
-        self._add(line, "rule", own)
-        if not template:
-            self._fault(
-                "no-template", line.error(len(text), f'the pattern "{pattern}" alone', "a blank and a template")
-            )
-            return
-        self.rules.append(Rule(line, pattern, template, template_at))
+        self.add(line, "rule")
+        if template:
+            self.rules.append(Rule(line, pattern, template, template_at))
+        else:
+            self.fault("no-template", line, len(text), f'the pattern "{pattern}" alone', "a blank and a template")
 
-    def _block_line(self, line: LogicalLine, own: bool) -> None:
+    def _block_line(self, line: LogicalLine) -> None:
         try:
             words = words_of(line)
         except MtaTextError as e:
-            self._add(line, "stray", own)
-            self._fault("open-quote", e)
+            self.add(line, "stray")
+            self.faults.append(Fault("open-quote", e))
             return
         first = fold(words[0].text)
         if self.block != "channel" and first in {"defaults", "nodefaults"}:
             self.block = "defaults"
             self.defaults = keywords_of(words[1:]) if first == "defaults" else ()
             self.default_lines.append(line)
-            self._add(line, "defaults", own)
+            self.add(line, "defaults")
         elif self.block == "defaults":
-            self._add(line, "stray", own)
-            self._fault("no-blank-after-defaults", line.error(0, "a line right behind defaults", "a blank line"))
+            self.add(line, "stray")
+            self.fault("no-blank-after-defaults", line, 0, "a line right behind defaults", "a blank line")
         elif not self.block:
             self.block, self.head, self.name = "channel", line, words[0].text
             self.keywords, self.hosts = keywords_of(words[1:]), []
-            self._add(line, "channel", own)
+            self.add(line, "channel")
             self._check_name(line, words[0].text)
         else:
             self.hosts.extend(word.text for word in words)
-            self._add(line, "host", own)
+            self.add(line, "host")
 
     def _check_name(self, line: LogicalLine, name: str) -> None:
         if "$" in line.text and "@" in line.text and (name[0] in "[." or "." in name):
-            self._fault(
-                "rule-among-channels", line.error(0, f'"{name}" begins a channel block', "rules before any blank line")
-            )
+            found = f'"{name}" begins a channel block'
+            self.fault("rule-among-channels", line, 0, found, "rules before any blank line")
         elif len(name) > MAX_CHANNEL_NAME:
             found = f'the channel name "{name[:40]}" has {len(name)} characters'
-            self._fault("long-channel-name", line.error(0, found, f"at most {MAX_CHANNEL_NAME}"))
+            self.fault("long-channel-name", line, 0, found, f"at most {MAX_CHANNEL_NAME}")
         elif fold(name) in self.names:
             found = f'channel "{name}" was already defined in line {self.names[fold(name)]}'
-            self._fault("duplicate-channel", line.error(0, found, "each name once"))
+            self.fault("duplicate-channel", line, 0, found, "each name once")
         self.names.setdefault(fold(name), line.number)
 
     def close_block(self) -> None:
-        """A blank line or the end of the file ends a block."""
+        """End a block, at a blank line or the end of the file."""
         if self.block == "channel" and self.head is not None:
-            name = self.name
             if not self.hosts:
-                self._fault(
-                    "no-official-host",
-                    self.head.error(
-                        len(self.head.text),
-                        f'channel "{name}" without a host name',
-                        "its official host name in a line of its own",
-                    ),
-                )
-            self.channels.append(Channel(self.head, name, self.keywords, tuple(self.hosts), self.defaults))
+                found = f'channel "{self.name}" without a host name'
+                expected = "its official host name in a line of its own"
+                self.fault("no-official-host", self.head, len(self.head.text), found, expected)
+            self.channels.append(Channel(self.head, self.name, self.keywords, tuple(self.hosts), self.defaults))
         self.block, self.head = "", None

@@ -18,14 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
     BLANKS,
-    COMMENT,
-    INCLUDE,
     Fault,
-    Includes,
+    LineReader,
     LogicalLine,
-    MtaTextError,
-    is_blank,
-    logical_lines,
+    written,
 )
 
 if TYPE_CHECKING:
@@ -56,7 +52,7 @@ class Table(NamedTuple):
     entries: tuple[Entry, ...]
 
 
-class Node(NamedTuple):
+class MappingNode(NamedTuple):
     """A logical line and its role: comment, blank, include, name, entry or stray.
 
     ``table`` is the index of the table it belongs to, -1 for none. ``own`` is false for lines of included files.
@@ -65,14 +61,13 @@ class Node(NamedTuple):
     line: LogicalLine
     kind: str
     table: int
-    entry: Entry | None
     own: bool
 
 
 class MappingFile(NamedTuple):
     """A mapping file that was read. ``missing`` names the includes whose text was not given."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[MappingNode, ...]
     tables: tuple[Table, ...]
     faults: tuple[Fault, ...]
     missing: tuple[str, ...]
@@ -96,15 +91,15 @@ def parse_mappings(text: str, file: str = "mappings", includes: Mapping[str, str
 
 @lru_cache(maxsize=4)
 def _parse(text: str, file: str, includes: tuple[tuple[str, str], ...]) -> MappingFile:
-    reader = _Reader(dict(includes))
-    reader.read(text, file, ())
+    reader = _MappingReader(dict(includes))
+    reader.read(text, file)
     tables = tuple(Table(name, line, tuple(entries)) for (name, line), entries in zip(reader.names, reader.entries))
-    return MappingFile(tuple(reader.nodes), tables, tuple(reader.faults), tuple(reader.includes.missing))
+    return MappingFile(tuple(reader.nodes), tables, tuple(reader.faults), tuple(reader.missing))
 
 
 def print_mappings(parsed: MappingFile) -> str:
     """The text the file was read from, byte for byte."""
-    return "".join(piece for node in parsed.nodes if node.own for piece in node.line.raw)
+    return written(node.line for node in parsed.nodes if node.own)
 
 
 def read_entry(line: LogicalLine) -> Entry:
@@ -123,65 +118,42 @@ def _field_end(text: str, start: int) -> int:
     return found.end() if found else start
 
 
-class _Reader:
+class _MappingReader(LineReader):
     """The state of reading: which table is open and how far it has come."""
 
     def __init__(self, includes: Mapping[str, str]) -> None:
-        self.includes = Includes(includes)
-        self.nodes: list[Node] = []
+        super().__init__(includes)
+        self.nodes: list[MappingNode] = []
         self.names: list[tuple[str, LogicalLine]] = []
         self.entries: list[list[Entry]] = []
-        self.faults: list[Fault] = []
         self.seen: dict[str, LogicalLine] = {}
         # outside: no table yet; named: right behind a name; open: entries may come; closed: a second blank line came,
-        # which ends a table, also behind a comment or in front of its first entry:
+        # which ends a table, also behind a comment or before its first entry:
         # docs/reference/messaging-server-facts.md#mapping-tables.
         self.state = "outside"
         self.column_one = ""
 
-    def read(self, text: str, file: str, chain: tuple[str, ...]) -> None:
-        own = not chain
-        for line in logical_lines(text, file):
-            first = line.text[:1]
-            if is_blank(line.text):
-                self._blank(line, own)
-            elif first == COMMENT:
-                self._add(line, "comment", own)
-            elif first == INCLUDE:
-                self._include(line, own, (*chain, file))
-            elif first in BLANKS:
-                self._entry(line, own)
-            else:
-                self._name(line, own)
-
-    def _add(self, line: LogicalLine, kind: str, own: bool, entry: Entry | None = None) -> None:
+    def add(self, line: LogicalLine, kind: str) -> None:
         table = len(self.names) - 1 if self.state in {"named", "open"} else -1
-        self.nodes.append(Node(line, kind, table, entry, own))
+        self.nodes.append(MappingNode(line, kind, table, self.own))
 
-    def _fault(self, code: str, error: MtaTextError) -> None:
-        self.faults.append(Fault(code, error))
-
-    def _blank(self, line: LogicalLine, own: bool) -> None:
+    def blank(self, line: LogicalLine) -> None:
         if self.state == "named":
             self.state = "open"
-            self._add(line, "blank", own)
-            return
-        if self.state == "open":
+        elif self.state == "open":
             self.state = "closed"
-        self._add(line, "blank", own)
+        self.add(line, "blank")
 
-    def _include(self, line: LogicalLine, own: bool, chain: tuple[str, ...]) -> None:
-        self._add(line, "include", own)
-        found = self.includes.open(line, chain)
-        if isinstance(found, Fault):
-            self.faults.append(found)
-        elif found is not None:
-            self.read(found[1], found[0], chain)
+    def line(self, line: LogicalLine) -> None:
+        if line.text[0] in BLANKS:
+            self._entry(line)
+        else:
+            self._name(line)
 
-    def _entry(self, line: LogicalLine, own: bool) -> None:
+    def _entry(self, line: LogicalLine) -> None:
         entry = read_entry(line)
         if self.state in {"outside", "closed"}:
-            self._add(line, "stray", own, entry)
+            self.add(line, "stray")
             if self.state == "closed":
                 found = f"a blank line ends table {self.names[-1][0]}, so this entry belongs to no table"
                 expected = "no blank line between the entries of a table"
@@ -189,69 +161,47 @@ class _Reader:
                 found, expected = f'no table is open behind "{self.column_one}"', "a table name in column 1 before it"
             else:
                 found, expected = "an entry before any table", "a table name in column 1 before it"
-            self._fault("orphaned-entry", line.error(entry.pattern_at, found, expected))
+            self.fault("orphaned-entry", line, entry.pattern_at, found, expected)
             return
         if self.state == "named":
-            self._fault(
-                "no-blank-after-name",
-                line.error(
-                    entry.pattern_at,
-                    f"an entry right behind the name of table {self.names[-1][0]}",
-                    "a blank line after the table name",
-                ),
-            )
+            found = f"an entry right behind the name of table {self.names[-1][0]}"
+            self.fault("no-blank-after-name", line, entry.pattern_at, found, "a blank line after the table name")
             self.state = "open"
-        self._add(line, "entry", own, entry)
+        self.add(line, "entry")
         if not entry.template:
-            self._fault(
-                "no-template",
-                line.error(
-                    len(line.text.rstrip(BLANKS)),
-                    f'the pattern "{entry.pattern}" stands alone',
-                    "a blank and a template",
-                ),
-            )
+            end, found = len(line.text.rstrip(BLANKS)), f'the pattern "{entry.pattern}" stands alone'
+            self.fault("no-template", line, end, found, "a blank and a template")
             return
         self.entries[-1].append(entry)
 
-    def _name(self, line: LogicalLine, own: bool) -> None:
+    def _name(self, line: LogicalLine) -> None:
         name = line.text.rstrip(BLANKS)
         if not (name[0].isascii() and name[0].isalpha()):
-            self._stray_name(
-                line, own, f'"{name[:40]}" in column 1', "a table name (a letter first), or blanks before an entry"
-            )
+            expected = "a table name (a letter first), or blanks before an entry"
+            self._stray_name(line, f'"{name[:40]}" in column 1', expected)
             return
-        gap = next((offset for offset, char in enumerate(name) if char in BLANKS), -1)
-        if gap >= 0:
-            self._stray_name(
-                line, own, f'"{name[:40]}" in column 1 is taken as a table name', "no blank in it; entries are indented"
-            )
+        if any(char in BLANKS for char in name):
+            found = f'"{name[:40]}" in column 1 is taken as a table name'
+            self._stray_name(line, found, "no blank in it; entries are indented")
             return
         if self.state == "open" and self.entries[-1]:
-            self._fault(
-                "no-blank-before-name",
-                line.error(0, f'the table name "{name}" right behind an entry', "a blank line before a table name"),
-            )
+            found = f'the table name "{name}" right behind an entry'
+            self.fault("no-blank-before-name", line, 0, found, "a blank line before a table name")
         elif self.state == "named":
-            self._fault(
-                "no-blank-after-name",
-                line.error(0, f'"{name}" right behind the table name', "a blank line after the table name"),
-            )
-        key = name.upper()
-        if key in self.seen:
-            self._fault(
-                "duplicate-table",
-                line.error(0, f'table "{name}" was already defined in line {self.seen[key].number}', "each name once"),
-            )
-        self.seen.setdefault(key, line)
+            found = f'"{name}" right behind the table name'
+            self.fault("no-blank-after-name", line, 0, found, "a blank line after the table name")
+        first = self.seen.setdefault(name.upper(), line)
+        if first is not line:
+            found = f'table "{name}" was already defined in line {first.number}'
+            self.fault("duplicate-table", line, 0, found, "each name once")
         self.names.append((name, line))
         self.entries.append([])
         self.state = "named"
-        self._add(line, "name", own)
+        self.add(line, "name")
 
-    def _stray_name(self, line: LogicalLine, own: bool, found: str, expected: str) -> None:
+    def _stray_name(self, line: LogicalLine, found: str, expected: str) -> None:
         """Something in column 1 that cannot be a name ends the table before it, as a name would."""
         self.state = "outside"
         self.column_one = line.text.rstrip(BLANKS)[:40]
-        self._add(line, "stray", own)
-        self._fault("entry-in-column-one", line.error(0, found, expected))
+        self.add(line, "stray")
+        self.fault("entry-in-column-one", line, 0, found, expected)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
     MappingFile,
-    Node,
+    MappingNode,
     parse_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import (
@@ -24,12 +24,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
     EditError,
     content,
+    ended,
     ends_in_continuation,
     line_ending,
+    written,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     Pairs = Sequence[tuple[str, str]]
 
@@ -57,21 +59,21 @@ def set_table(
     ending = line_ending(text)
     if not entries:
         raise EditError(f"table {name}: no entries; remove the table instead")
-    written = [(lines or {}).get(pair) or format_entry(*pair, release, ending) for pair in entries]
+    new_lines = [(lines or {}).get(pair) or format_entry(*pair, release, ending) for pair in entries]
     index = _index(parsed, name)
     if index is None:
-        return _checked(text, _append(text, [f"{name}{ending}", ending, *written], ending), name, entries)
+        return _checked(text, _append(text, [f"{name}{ending}", ending, *new_lines], ending), name, entries)
     if _pairs(parsed, index) == list(entries):
         return text
     raws = [["".join(node.line.raw)] for node in parsed.nodes]
     own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
     if own:
-        _exchange(raws, own, _differences(_pairs(parsed, index), list(entries)), written, ending)
+        _exchange(raws, own, _differences(_pairs(parsed, index), list(entries)), new_lines, ending)
     else:
         last = max(number for number, node in enumerate(parsed.nodes) if node.table == index)
         head = "".join(raws[last])
         gap = [] if parsed.nodes[last].kind != "name" else [ending]
-        raws[last] = [head if content(head) != head else head + ending, *gap, *written]
+        raws[last] = [ended(head, ending), *gap, *new_lines]
     return _checked(text, _joined(raws), name, entries)
 
 
@@ -90,7 +92,7 @@ def _exchange(
             raws[own[first]][:0] = new
         else:
             head = "".join(raws[own[-1]])
-            raws[own[-1]] = [head if content(head) != head else head + ending, *new]
+            raws[own[-1]] = [ended(head, ending), *new]
     if missing_end and own[-1] == len(raws) - 1:
         tail = next(pieces for pieces in reversed(raws) if pieces)
         tail[-1] = content(tail[-1])
@@ -167,7 +169,7 @@ def insert_entries(  # noqa: PLR0913 - the place is said in words
         raws[own[place]][:0] = lines
     else:
         head = raws[own[-1]][0]
-        raws[own[-1]] = [head if content(head) != head else head + ending, *lines]
+        raws[own[-1]] = [ended(head, ending), *lines]
     result = [*present[:place], *new, *present[place:]]
     return _checked(text, _joined(raws), name, result)
 
@@ -193,11 +195,12 @@ def place_notes(text: str, name: str, notes: Notes) -> str:
     for count, note in reversed(notes):
         pieces.insert(count, note)
     first = parsed.nodes.index(body[0])
-    before, after = _written(parsed.nodes[:first]), _written(parsed.nodes[first + len(body) :])
-    return _checked(text, before + "".join(pieces) + after, name, _pairs(parsed, body[0].table))
+    before, after = parsed.nodes[:first], parsed.nodes[first + len(body) :]
+    pieces = [written(node.line for node in before), *pieces, written(node.line for node in after)]
+    return _checked(text, "".join(pieces), name, _pairs(parsed, body[0].table))
 
 
-def _body(parsed: MappingFile, name: str) -> list[Node]:
+def _body(parsed: MappingFile, name: str) -> list[MappingNode]:
     """The entries of a table and the comments among them; none where a line that ends the file has no end itself."""
     index = _index(parsed, name)
     own = [node for node in parsed.nodes if index is not None and node.table == index]
@@ -205,10 +208,6 @@ def _body(parsed: MappingFile, name: str) -> list[Node]:
     body = own[start:]
     sound = all(node.kind in {"entry", "comment"} and node.line.raw[-1].endswith("\n") for node in body)
     return body if sound else []
-
-
-def _written(nodes: Iterable[Node]) -> str:
-    return "".join(piece for node in nodes for piece in node.line.raw)
 
 
 def _index(parsed: MappingFile, name: str) -> int | None:
@@ -226,10 +225,8 @@ def _joined(raws: list[list[str]]) -> str:
 def _append(text: str, lines: list[str], ending: str) -> str:
     if not text:
         return "".join(lines)
-    if content(text) == text:
-        text += ending
-    # Always a blank line of our own, which goes with the table again.
-    return text + ending + "".join(lines)
+    # Always a blank line, which is removed with the table again.
+    return ended(text, ending) + ending + "".join(lines)
 
 
 def _checked(before: str, after: str, name: str, entries: Pairs | None) -> str:

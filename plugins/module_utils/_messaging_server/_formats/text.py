@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 COMMENT = "!"
 INCLUDE = "<"
@@ -111,6 +111,16 @@ def content(raw: str) -> str:
     return raw[:-1] if raw.endswith("\n") else raw
 
 
+def ended(raw: str, ending: str) -> str:
+    """A piece of a file with the ending that its last line may lack."""
+    return raw if content(raw) != raw else raw + ending
+
+
+def written(lines: Iterable[LogicalLine]) -> str:
+    """The text that lines were read from, byte for byte."""
+    return "".join(piece for line in lines for piece in line.raw)
+
+
 def physical_lines(text: str) -> list[str]:
     """Cut at LF only: other characters that Unicode calls line ends are data in these files."""
     lines = [line + "\n" for line in text.split("\n")]
@@ -156,36 +166,67 @@ def ends_in_continuation(line: LogicalLine) -> bool:
     return len(line.raw) > 1 and line.raw[-1] == ""
 
 
-class Includes:
-    """Texts of included files by the name behind ``<``, and the bounds of following them.
+class LineReader:
+    """Reads a file line by line, and the files that it includes in the place of their include lines.
 
-    ``missing`` collects the names whose text was not given.
+    ``includes``: texts of included files by the name behind ``<``; ``missing`` collects the names without a text.
+    ``own`` is false while the lines of an included file are read.
     """
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
-        self._size = 0
+    def __init__(self, includes: Mapping[str, str]) -> None:
+        self.faults: list[Fault] = []
         self.missing: list[str] = []
+        self.own = True
+        self._texts = includes
+        self._included = 0
 
-    def open(self, line: LogicalLine, chain: tuple[str, ...]) -> tuple[str, str] | Fault | None:
-        """Name and text of the file an include line names, None without its text, or what is wrong with the line.
+    def read(self, text: str, file: str, chain: tuple[str, ...] = ()) -> None:
+        """Read a text; ``chain`` are the files that include it, the outermost first."""
+        for line in logical_lines(text, file):
+            self.own = not chain
+            first = line.text[:1]
+            if is_blank(line.text):
+                self.blank(line)
+            elif first == COMMENT:
+                self.add(line, "comment")
+            elif first == INCLUDE:
+                self.add(line, "include")
+                self._include(line, (*chain, file))
+            else:
+                self.line(line)
 
-        ``chain`` are the files that are being read, the outermost first.
-        """
+    def add(self, line: LogicalLine, kind: str) -> None:
+        """Keep a line with its role."""
+        raise NotImplementedError
+
+    def blank(self, line: LogicalLine) -> None:
+        """Take a blank line."""
+        raise NotImplementedError
+
+    def line(self, line: LogicalLine) -> None:
+        """Take a line that is neither blank nor a comment nor an include."""
+        raise NotImplementedError
+
+    def fault(self, code: str, line: LogicalLine, offset: int, found: str, expected: str) -> None:
+        """Note a breach of the grammar at the character at ``offset``."""
+        self.faults.append(Fault(code, line.error(offset, found, expected)))
+
+    def _include(self, line: LogicalLine, chain: tuple[str, ...]) -> None:
         name = line.text[1:].strip(BLANKS)
         if not name:
-            return Fault("include-name", line.error(1, "an include without a file", "the full path of a file"))
-        if name in chain or len(chain) > MAX_INCLUDE_DEPTH:
+            self.fault("include-name", line, 1, "an include without a file", "the full path of a file")
+        elif name in chain or len(chain) > MAX_INCLUDE_DEPTH:
             expected = f"at most {MAX_INCLUDE_DEPTH} includes inside each other"
-            return Fault("include-loop", line.error(1, f'"{name}" is included again', expected))
-        if name not in self._texts:
+            self.fault("include-loop", line, 1, f'"{name}" is included again', expected)
+        elif name not in self._texts:
             self.missing.append(name)
-            return None
-        self._size += len(self._texts[name]) + INCLUDE_COST
-        if self._size > MAX_INCLUDED:
-            expected = f"at most {MAX_INCLUDED} characters through includes"
-            return Fault("include-size", line.error(1, f'"{name}" makes it too much', expected))
-        return name, self._texts[name]
+        else:
+            self._included += len(self._texts[name]) + INCLUDE_COST
+            if self._included <= MAX_INCLUDED:
+                self.read(self._texts[name], name, chain)
+            else:
+                expected = f"at most {MAX_INCLUDED} characters through includes"
+                self.fault("include-size", line, 1, f'"{name}" makes it too much', expected)
 
 
 def is_blank(text: str) -> bool:

@@ -50,8 +50,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     catches_all,
     entry_findings,
     fields_of,
+    shadowed,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_order import shadowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,6 +14,12 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
+    Subject,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_table import (
+    CompiledTable,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
     reading_order,
 )
@@ -50,11 +56,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.network
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
         Entry,
         Table,
+    )
+    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
+        Pattern,
     )
 
 MAX_FIELD = 252
@@ -276,3 +285,45 @@ def _host_bits(text: str, item: Address) -> bool:
     if written is None or item.bits in {32, 128}:
         return False
     return int(ipaddress.ip_address(written.group(1))) != item.network
+
+
+MAX_GENERAL = 200
+"""How many general entries of a table are compared with those below them; it keeps the lint linear."""
+
+_ANYTHING = "\x01"
+"""Stands for whatever a wildcard or an address takes. A pattern of literals and stars that matches with it in their
+place has a star there, and so matches every text."""
+
+
+def shadowed(table: Table, entries: Sequence[Looked]) -> dict[int, int]:
+    """Numbers of entries that no probe reaches, each with the line of the entry above that takes all its probes."""
+    general = [looked for looked in entries if _is_general(looked)][:MAX_GENERAL]
+    if not general:
+        return {}
+    index = CompiledTable(table._replace(entries=tuple(looked.entry for looked in general)))
+    found: dict[int, int] = {}
+    for looked in entries:
+        if looked.pattern is None or looked.number <= general[0].number:
+            continue
+        subject = Subject(_sample(looked.pattern))
+        hit = index.find(subject, index.candidates(subject), 0)
+        if hit is not None and general[hit[0]].number < looked.number:
+            found[looked.number] = general[hit[0]].entry.line.number
+    return found
+
+
+def _is_general(looked: Looked) -> bool:
+    """Whether it has literals and stars only, at least one star, and the table is left here in any case."""
+    pattern = looked.pattern
+    return (
+        pattern is not None
+        and pattern.plain is not None
+        and len(pattern.plain) > 1
+        and _ANYTHING not in looked.entry.pattern
+        and looked.ops is not None
+        and always_ends(looked.ops)
+    )
+
+
+def _sample(pattern: Pattern) -> str:
+    return "".join(item.text if isinstance(item, Literal) else _ANYTHING for item in pattern.items)

@@ -22,16 +22,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     parse_imta,
     print_imta,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_blocks import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_edit import (
+    ImtaEditError,
     add_channel,
+    clear_keyword,
+    ensure_rule,
     remove_channel,
     remove_rule,
     set_default,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_edit import (
-    ImtaEditError,
-    clear_keyword,
-    ensure_rule,
     set_keyword,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
