@@ -85,56 +85,40 @@ NETWORKS = {
     )
 }
 
+
+def _port(network: str, last4: int, last6: int) -> Port:
+    """Return the leg with these last parts of its addresses."""
+    number = {"external": 100, "internal": 200}[network]
+    return Port(network, f"198.51.100.{last4}", f"2001:db8:{number}::{last6}", f"02:00:c6:33:64:{last4:02}")
+
+
+def _legs(last: int) -> tuple[Port, Port]:
+    """Return the two legs of a host that has the same number in both networks."""
+    return _port("external", last, last), _port("internal", last + 64, last)
+
+
 HOSTS = {
     host.name: host
     for host in (
-        Host(
-            "mailhost",
-            "mail.example",
-            (
-                Port("external", "198.51.100.10", "2001:db8:100::10", "02:00:c6:33:64:10"),
-                Port("internal", "198.51.100.74", "2001:db8:200::10", "02:00:c6:33:64:74"),
-            ),
-            mail=True,
-            group="mailhosts",
-        ),
+        Host("mailhost", "mail.example", _legs(10), mail=True, group="mailhosts"),
         Host(
             "messaging",
             "messaging.example",
-            (
-                Port("external", "198.51.100.11", "2001:db8:100::11", "02:00:c6:33:64:11"),
-                Port("internal", "198.51.100.75", "2001:db8:200::11", "02:00:c6:33:64:75"),
-            ),
+            _legs(11),
             mail=False,
             group="messaging_hosts",
             folders=("resolver", "standin"),
         ),
         Host(
-            "postfix",
-            "postfix.example",
-            (
-                Port("external", "198.51.100.12", "2001:db8:100::12", "02:00:c6:33:64:12"),
-                Port("internal", "198.51.100.76", "2001:db8:200::12", "02:00:c6:33:64:76"),
-            ),
-            mail=True,
-            group="postfix_hosts",
-            folders=("resolver", "mailboxes"),
+            "postfix", "postfix.example", _legs(12), mail=True, group="postfix_hosts", folders=("resolver", "mailboxes")
         ),
         Host(
-            "gateway",
-            "gateway.example",
-            (
-                Port("external", "198.51.100.9", "2001:db8:100::9", "02:00:c6:33:64:09"),
-                Port("internal", "198.51.100.73", "2001:db8:200::9", "02:00:c6:33:64:73"),
-            ),
-            mail=True,
-            group="gateway_hosts",
-            folders=("resolver", "mailboxes"),
+            "gateway", "gateway.example", _legs(9), mail=True, group="gateway_hosts", folders=("resolver", "mailboxes")
         ),
         Host(
             "external",
             "external.example",
-            (Port("external", "198.51.100.20", "2001:db8:100::20", "02:00:c6:33:64:20"),),
+            (_port("external", 20, 20),),
             mail=False,
             extra4=("198.51.100.21",),
             extra6=("2001:db8:100::21",),
@@ -142,16 +126,11 @@ HOSTS = {
         Host(
             "remote",
             "remote.example",
-            (Port("external", "198.51.100.30", "2001:db8:100::30", "02:00:c6:33:64:30"),),
+            (_port("external", 30, 30),),
             mail=True,
             domains=("remote.example", "partner.example"),
         ),
-        Host(
-            "internal",
-            "internal.example",
-            (Port("internal", "198.51.100.84", "2001:db8:200::84", "02:00:c6:33:64:84"),),
-            mail=False,
-        ),
+        Host("internal", "internal.example", (_port("internal", 84, 84),), mail=False),
     )
 }
 

@@ -1,4 +1,4 @@
-"""Wait for what a host does by itself."""
+"""Wait for what a host does by itself: poll, with a bound that a slow machine keeps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def until(what: str, true: Callable[[], object], seconds: float = 60) -> None:
+def until(what: str, true: Callable[[], object], seconds: float = 180) -> None:
     """Wait until something is true, or fail with the words for it."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import Config
 
 UNIT = "messaging-standin.service"
-REPLY_SECONDS = 30
+REPLY_SECONDS = 90
 
 
 class UsageError(Exception):

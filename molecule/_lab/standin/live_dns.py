@@ -8,8 +8,8 @@ from __future__ import annotations
 import dns.exception
 import dns.resolver
 
-TRY_SECONDS = 0.5
-SECONDS = 1.0
+TRY_SECONDS = 1.5
+SECONDS = 3.0
 """After this long without an answer, and a second try, there is none."""
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EDIT = "! a line that somebody wrote in the meantime\n"
 MAPPINGS, IMTA = f"{CONFIG}/mappings", f"{CONFIG}/imta.cnf"
 
+# The server never answers, so this is the time that the test takes.
 SHORT_PATIENCE = """
 import json, sys
 sys.path.insert(0, "/opt/messaging-standin")
@@ -39,7 +40,7 @@ def start_on_host(host: Host) -> None:
 
 def wait_for_the_lock(host: Host) -> None:
     """Wait until neither a run nor a watchdog is there."""
-    host.messaging.run("flock", "--timeout", "30", f"{STATE}/lock", "true")
+    host.messaging.run("flock", "--timeout", "90", f"{STATE}/lock", "true")
 
 
 def test_the_controller_is_killed(host: Host) -> None:

@@ -25,9 +25,9 @@ CLOSE = {"packet_filter_close_services": ["imap", "imaps", "pop3", "pop3s"]}
 POP3_CLIENT = """
 import os, pathlib, socket, sys, time
 server, name = sys.argv[1:]
-with socket.create_connection((server, 110), 10) as session:
+with socket.create_connection((server, 110), 60) as session:
     pathlib.Path(name, "greeting").write_bytes(session.recv(500))
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 360
     while not os.path.exists(f"{name}/go") and time.monotonic() < deadline:
         time.sleep(0.02)
     session.sendall(b"CAPA\\r\\n")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CONNECT = """
 import os, socket, sys
 with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET) as client:
-    client.settimeout(2)
+    client.settimeout(20)
     try:
         client.connect((sys.argv[1], int(sys.argv[2])))
     except socket.timeout:
@@ -39,10 +39,10 @@ def checksum(data):
     total = (total >> 16) + (total & 0xffff)
     return ~(total + (total >> 16)) & 0xffff
 wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(3))
-with socket.create_connection((target, 25), 5, (sys.argv[3], 0)) as session:
+with socket.create_connection((target, 25), 60, (sys.argv[3], 0)) as session:
     session.recv(200)
-    ours, sport = session.getsockname()[:2]
-    addresses = socket.inet_pton(family, ours) + socket.inet_pton(family, target)
+    own, sport = session.getsockname()[:2]
+    addresses = socket.inet_pton(family, own) + socket.inet_pton(family, target)
     acknowledged = []
     while select.select([wire], [], [], 0.2)[0]:
         packet = wire.recv(2000)

@@ -39,7 +39,7 @@ def test_neighbours_are_found_again(lab: Lab) -> None:
 CONNECT = """
 import socket, sys
 with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET) as client:
-    client.settimeout(2)
+    client.settimeout(20)
     try:
         client.connect((sys.argv[1], 443))
     except socket.timeout:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Harden = Callable[..., Run]
 
-TIMEOUT = 5
+TIMEOUT = 15
 """Seconds in which the runs of these tests have to be confirmed."""
 
 CLOSED = ["imap", "imaps", "pop3", "pop3s"]
@@ -153,7 +153,7 @@ def test_the_host_opens_itself_again(lab: Lab, before: PacketFilter) -> None:
     with when_pending(lab, is_live("the cut"), f"sh({LATE_BAN!r})") as moment, start_harden(**run) as running:
         moment.done()
         assert "open" not in ssh(lab)
-        until("the previous rules are restored", lambda: not is_pending(lab), TIMEOUT + 5)
+        until("the previous rules are restored", lambda: not is_pending(lab))
         assert ssh(lab) == ["open", "open"]
         done = running.wait()
     assert done.rc != 0
@@ -177,7 +177,7 @@ def test_the_controller_is_killed_before_it_confirms(lab: Lab, harden: Harden, o
         running.kill()
     assert is_pending(lab), "the run was over before it could be killed"
     assert any("new policy" in line for line in packet_filter(lab).managed)
-    until("the previous rules are restored", lambda: not is_pending(lab), TIMEOUT + 5)
+    until("the previous rules are restored", lambda: not is_pending(lab))
     assert packet_filter(lab).all == older.all
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again
@@ -202,7 +202,7 @@ def test_the_network_goes_down_before_the_confirmation(lab: Lab, harden: Harden,
         moment.done()
         try:
             assert "open" not in ssh(lab)
-            until("the previous rules are restored", lambda: not is_pending(lab), TIMEOUT + 5)
+            until("the previous rules are restored", lambda: not is_pending(lab))
             assert packet_filter(lab).managed == older.managed
         finally:
             lab.run("mailhost", ["sh", "-ec", NETWORK_DOWN.replace("-I", "-D")])
@@ -230,7 +230,7 @@ def test_the_hosts_part_is_killed(lab: Lab, harden: Harden, older: PacketFilter,
     assert done.message
     # Either the timer was armed, then it takes the change back, or nothing was live yet.
     if packet_filter(lab).managed != older.managed:
-        until("the previous rules are restored", lambda: packet_filter(lab).managed == older.managed, TIMEOUT + 5)
+        until("the previous rules are restored", lambda: packet_filter(lab).managed == older.managed)
     assert packet_filter(lab).all == older.all
     again = harden(**policy("new policy"))
     assert (again.rc, again.changed) == (0, True), again

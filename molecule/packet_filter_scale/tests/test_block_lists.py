@@ -70,7 +70,7 @@ def test_a_hundred_thousand_networks(
 
 def test_a_million_networks(lab: Lab, harden: Callable[..., Run], tmp_path: Path, blocked: tuple[str, str]) -> None:
     files = block_list(tmp_path / "list", 1_000_000, *blocked)
-    run = harden(timeout=300, packet_filter_close_services=CLOSED, packet_filter_blocked_network_files=files)
+    run = harden(timeout=900, packet_filter_close_services=CLOSED, packet_filter_blocked_network_files=files)
     assert run.rc == 0, str(run)
     assert verdicts(lab, blocked) == ["filtered", "filtered", "open", "open"]
     assert harden(packet_filter_close_services=CLOSED).changed

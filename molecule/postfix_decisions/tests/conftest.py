@@ -71,7 +71,7 @@ def ask(postfix: Postfix, _code: None) -> Callable[[Sequence[dict[str, Any]]], l
 
     def run(sessions: Sequence[dict[str, Any]]) -> list[Answer]:
         job = json.dumps({"told": TOLD, "sessions": sessions})
-        done = postfix.lab.run(postfix.host.name, ["python3", "-c", agent, PLACE], data=job, timeout=100)
+        done = postfix.lab.run(postfix.host.name, ["python3", "-c", agent, PLACE], data=job, timeout=300)
         return [(one[0], one[1], one[2]) for one in json.loads(done.stdout)]
 
     return run

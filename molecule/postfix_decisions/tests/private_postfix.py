@@ -37,7 +37,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
 
 LIVE = "/etc/postfix"
 ADDRESS = "127.0.0.1"
-SECONDS = 80
+SECONDS = 240
 END = "smtpd_end_of_data_restrictions"
 """No message gets further than its recipients."""
 

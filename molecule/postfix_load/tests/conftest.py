@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailhost_lab.mail.postfix import Postfix
     from mailhost_lab.packets.probes import Lab
 
-SECONDS = 60
+SECONDS = 180
 """For one load."""
 
 GO_ON = "/run/lab-load"

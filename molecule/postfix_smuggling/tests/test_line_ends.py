@@ -143,7 +143,7 @@ def test_excluded_clients_may_end_lines_with_lf_alone(lab: Lab, postfix: Postfix
         ("DATA\n", 1),
         ("Subject: toner\n\nis low\n.\n", 1),
     )
-    sessions = [Raw(EXTERNAL.name, server, pieces, source=source, timeout=1.5) for source in (excluded, None)]
+    sessions = [Raw(EXTERNAL.name, server, pieces, source=source, timeout=5) for source in (excluded, None)]
     taken, waiting = send(lab, sessions)
     assert taken[-1].startswith("250 2.0.0 Ok: queued as")
     assert waiting[-2:] == ["354 End data with <CR><LF>.<CR><LF>", "none"], "LF.LF ended the message of a stranger"

@@ -33,7 +33,7 @@ def _key(name: str) -> Path:
         KEYS.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"mailhost-lab {name}", "-f", str(path)]
         try:
-            subprocess.run(command, stdin=subprocess.DEVNULL, timeout=20, check=True)
+            subprocess.run(command, stdin=subprocess.DEVNULL, timeout=60, check=True)
         except FileNotFoundError:
             raise LabError("ssh-keygen is missing; install the OpenSSH client") from None
     return path
@@ -107,7 +107,7 @@ def close_connections(host: Host | None = None) -> None:
     """End the shared SSH connections with a host, or all; they would hang on a host that was made anew."""
     for socket in sorted(path for path in socket_folder(host).rglob("*") if path.is_socket()):
         command = ["ssh", "-F", "/dev/null", "-o", f"ControlPath={socket}", "-O", "exit", "lab"]
-        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False)
         socket.unlink(missing_ok=True)
 
 

@@ -33,7 +33,7 @@ class Engine:
     def run(
         self,
         *arguments: str,
-        timeout: float = 120,
+        timeout: float = 360,
         check: bool = True,
         data: bytes | None = None,
         stdin: IO[Any] | None = None,
@@ -94,6 +94,6 @@ def find_engine() -> Engine:
         if shutil.which(name):
             engine = Engine(name)
             # Docker's client is often installed without a daemon: only an answer counts.
-            if engine.run("ps", check=False, timeout=60).returncode == 0:
+            if engine.run("ps", check=False, timeout=180).returncode == 0:
                 return engine
     raise LabError("no working container engine (podman or docker); `scripts/lab-engine` helps")

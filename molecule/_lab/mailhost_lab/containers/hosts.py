@@ -24,9 +24,9 @@ CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SYS_ADMIN", "AUDIT_WRITE")
 COLLECTED = Path("/var/mail/collected")
 """Where a host with `domains` keeps their mail, a Maildir."""
 
-START_SECONDS = 60
+START_SECONDS = 180
 READY = """
-state=$(timeout 30 systemctl is-system-running --wait 2>/dev/null) || true
+state=$(timeout 90 systemctl is-system-running --wait 2>/dev/null) || true
 [ "$state" = running ] || { echo "${state:-starting}"; exit 1; }
 [ -z "$(ip -6 address show tentative)" ] || { echo addresses are tentative; exit 1; }
 [ -n "$(ss -Hltn sport = :22)" ] || { echo sshd does not listen; exit 1; }

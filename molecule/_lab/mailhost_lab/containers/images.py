@@ -27,7 +27,7 @@ HELPERS = "python3-scapy swaks python3-aiosmtpd python3-dnspython"
 SETUP = LAB / "image_setup.sh"
 PRESEED = "postfix postfix/main_mailer_type select Internet Site\npostfix postfix/mailname string mail.example\n"
 UNNEEDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
-BUILD_SECONDS = 900
+BUILD_SECONDS = 2700
 
 
 def packages(release: str) -> list[str]:

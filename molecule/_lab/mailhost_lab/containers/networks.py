@@ -14,7 +14,7 @@ from mailhost_lab.containers.engine import LABEL, Engine, LabError
 def ip_json(*arguments: str) -> list[dict[str, Any]]:
     """Return what iproute2 on this host says; nothing where iproute2 is missing (Docker on a Mac, say)."""
     try:
-        done = subprocess.run(["ip", "-j", *arguments], capture_output=True, text=True, timeout=10, check=False)
+        done = subprocess.run(["ip", "-j", *arguments], capture_output=True, text=True, timeout=30, check=False)
     except FileNotFoundError:
         return []
     return json.loads(done.stdout) if done.returncode == 0 and done.stdout.strip() else []
@@ -53,7 +53,7 @@ def steady_bridges(engine: Engine) -> None:
         bridge = shown.stdout.strip()
         if any(link["address"] != network.mac for link in ip_json("link", "show", "dev", bridge)):
             command = ["ip", "link", "set", "dev", bridge, "address", network.mac]
-            subprocess.run(command, capture_output=True, timeout=10, check=False)
+            subprocess.run(command, capture_output=True, timeout=30, check=False)
 
 
 def has_former_networks(engine: Engine) -> bool:

@@ -55,7 +55,7 @@ def harden() -> bool:
     print(f"   $ ansible-playbook {shown_paths} {PLAYBOOK}\n", flush=True)
     environment = {**os.environ, **({"ANSIBLE_FORCE_COLOR": "1"} if COLOURS else {"ANSIBLE_NOCOLOR": "1"})}
     strict = [sys.executable, str(PROJECT / "scripts" / "strict"), "--allow", EXPECTED, "--", *map(str, command)]
-    return subprocess.run(strict, env=environment, timeout=300, check=False).returncode == 0
+    return subprocess.run(strict, env=environment, timeout=900, check=False).returncode == 0
 
 
 def failed_run() -> str:
@@ -67,7 +67,7 @@ def failed_run() -> str:
         enabled = {"ANSIBLE_CALLBACKS_ENABLED": "lab_results", "ANSIBLE_CALLBACK_PLUGINS": str(LAB / "callbacks")}
         environment = {**os.environ, **enabled, "LAB_RESULTS": str(results)}
         subprocess.run(
-            [*map(str, words)], env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=300, check=False
+            [*map(str, words)], env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=900, check=False
         )
         lines = [json.loads(line) for line in results.read_text().splitlines()]
     return "\n".join(str(line["result"].get("msg", "")) for line in lines if line["outcome"] != "ok")

@@ -21,7 +21,7 @@ WORKERS = 32
 
 def refuse_way_out(address: str) -> None:
     """Stop unless a packet to the address stays in the lab: on this host or on a network it has a leg in."""
-    shown = subprocess.run(["ip", "-j", "route", "get", address], capture_output=True, timeout=10, check=False)
+    shown = subprocess.run(["ip", "-j", "route", "get", address], capture_output=True, timeout=30, check=False)
     routes = json.loads(shown.stdout) if shown.returncode == 0 and shown.stdout.strip() else []
     if not routes or any("gateway" in route for route in routes):
         raise SystemExit(f"{address} is not reached within the lab")

@@ -40,7 +40,7 @@ class Dialogue:
     mail_options: str = ""
     rcpt_to: tuple[str, ...] = ()
     message: str | None = None
-    timeout: float = 20
+    timeout: float = 60
 
 
 class Step(NamedTuple):
@@ -99,7 +99,7 @@ def hold(lab: Lab, dialogues: Sequence[Dialogue]) -> list[Talk]:
     def ask(host: str) -> None:
         numbers = by_host[host]
         jobs = json.dumps([asdict(dialogues[number]) for number in numbers])
-        limit = 60 + max(dialogues[number].timeout for number in numbers) * 2
+        limit = 180 + max(dialogues[number].timeout for number in numbers) * 2
         answer = lab.run(host, ["python3", "-c", AGENT.read_text()], data=jobs, timeout=limit)
         for number, steps in zip(numbers, json.loads(answer.stdout)):
             talks[number] = Talk(dialogues[number], tuple(Step(*step) for step in steps))

@@ -83,7 +83,7 @@ class Postfix:
         shown = self.lab.run(host or self.host.name, ["postqueue", "-j"]).stdout
         return [json.loads(line) for line in shown.splitlines()]
 
-    def drain(self, seconds: float = 20) -> None:
+    def drain(self, seconds: float = 180) -> None:
         """Wait until the queue is empty here, and then at `remote`."""
         for host in (self.host.name, REMOTE.name):
             try:

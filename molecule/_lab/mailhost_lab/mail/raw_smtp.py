@@ -30,8 +30,8 @@ class Raw:
     starttls: bool = False
     tls: bool = False
     early: str = ""
-    quiet: float = 0.3
-    timeout: float = 10
+    quiet: float = 1
+    timeout: float = 30
 
 
 def send(lab: Lab, sessions: Sequence[Raw]) -> list[list[str]]:
@@ -47,7 +47,7 @@ def send(lab: Lab, sessions: Sequence[Raw]) -> list[list[str]]:
     def ask(host: str) -> None:
         numbers = by_host[host]
         jobs = json.dumps([asdict(sessions[number]) for number in numbers])
-        shown = lab.run(host, ["python3", "-c", AGENT], data=jobs, timeout=120).stdout
+        shown = lab.run(host, ["python3", "-c", AGENT], data=jobs, timeout=600).stdout
         replies.update(zip(numbers, json.loads(shown)))
 
     with ThreadPoolExecutor(max_workers=max(len(by_host), 1)) as pool:

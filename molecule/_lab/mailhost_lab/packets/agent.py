@@ -23,6 +23,7 @@ from typing import Any
 LAB = [ipaddress.ip_network(text) for text in ("198.51.100.0/24", "2001:db8::/32", "127.0.0.0/8", "::1/128")]
 FLAGS = {"F": 1, "S": 2, "R": 4, "P": 8, "A": 16, "U": 32}
 ETH_P_ALL = 3
+NOTE_SECONDS = 30
 IPV6_HDRINCL = 36
 
 Job = dict[str, Any]
@@ -47,11 +48,15 @@ class Wire(threading.Thread):
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self.seen: dict[tuple[str, int, str, int], list[str]] = {}
         """Verdicts by (our address, our port, their address, their port)."""
+        self.drained = 0.0
+        """When all that had arrived was noted."""
         self.running = True
 
     def run(self) -> None:
         while self.running:
-            if not select.select([self.socket], [], [], 0.05)[0]:
+            if not select.select([self.socket], [], [], 0)[0]:
+                self.drained = time.monotonic()
+                select.select([self.socket], [], [], 0.05)
                 continue
             packet, address = self.socket.recvfrom(65535)
             if address[2] == socket.PACKET_OUTGOING:
@@ -149,11 +154,12 @@ def craft(job: Job, wire: Wire) -> str | None:
 def first_of(wire: Wire, key: tuple[str, int, str, int], timeout: float) -> str | None:
     """Wait for the first packet that belongs to a connection."""
     deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
+    # On a busy machine the packet may have arrived in time and not be noted yet.
+    while wire.drained < deadline and time.monotonic() < deadline + NOTE_SECONDS:
         if key in wire.seen:
             return wire.seen[key][0]
         time.sleep(0.005)
-    return None
+    return wire.seen.get(key, [None])[0]
 
 
 # Real connections.
@@ -186,7 +192,7 @@ def connect(job: Job, wire: Wire) -> str:
         except OSError as error:
             verdict = judge(error.errno or 0, wire, (*managed, dst, job["dport"]) if managed else None)
         if verdict == "open" and job.get("greeting"):
-            ready = select.select([probe], [], [], 5)[0]
+            ready = select.select([probe], [], [], 15)[0]
             with contextlib.suppress(OSError):
                 return "open" if ready and probe.recv(200) else "silent"
             return "silent"
@@ -199,7 +205,7 @@ def judge(number: int, wire: Wire, key: tuple[str, int, str, int] | None) -> str
         return "open"
     name = os.strerror(number)
     seen = wire.seen.get(key, []) if key else []
-    deadline = time.monotonic() + 0.2
+    deadline = time.monotonic() + 3
     while key and not seen and time.monotonic() < deadline:
         time.sleep(0.005)
         seen = wire.seen.get(key, [])

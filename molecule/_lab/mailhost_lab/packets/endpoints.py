@@ -44,18 +44,20 @@ sys.stdin.read()
 
 ASK = """
 import json, socket, sys
-verdicts = []
-for target, port, source in json.loads(sys.argv[1]):
+from concurrent.futures import ThreadPoolExecutor
+def verdict(question):
+    target, port, source = question
     with socket.socket(socket.AF_INET6 if ":" in target else socket.AF_INET, socket.SOCK_DGRAM) as asker:
-        asker.settimeout(1)
+        asker.settimeout(3)
         try:
             asker.bind(("", source))
             asker.connect((target, port))
             asker.send(b"?")
-            verdicts.append("open" if asker.recv(100) == b"here ?" else "other")
+            return "open" if asker.recv(100) == b"here ?" else "other"
         except OSError:
-            verdicts.append("refused")
-json.dump(verdicts, sys.stdout)
+            return "blocked"
+with ThreadPoolExecutor(16) as pool:
+    json.dump(list(pool.map(verdict, json.loads(sys.argv[1]))), sys.stdout)
 """
 
 
@@ -69,7 +71,7 @@ class Session:
         self.input: IO[bytes] = process.stdin
         self.output: IO[bytes] = process.stdout
 
-    def heard(self, timeout: float = 5) -> str:
+    def heard(self, timeout: float = 15) -> str:
         """Return what the other side says next, or nothing if it stays silent."""
         if not select.select([self.output], [], [], timeout)[0]:
             return ""
@@ -103,7 +105,7 @@ def listening(lab: Lab, host: str, *ports: str) -> Iterator[None]:
     """Have somebody listen while the block runs: `listening(lab, "remote", "tcp:2525", "udp:53")`."""
     with _started(lab, host, ["python3", "-c", SERVER, *ports]) as process:
         assert process.stdout is not None
-        if not select.select([process.stdout], [], [], 20)[0] or not process.stdout.readline():
+        if not select.select([process.stdout], [], [], 60)[0] or not process.stdout.readline():
             raise LabError(f"nobody listens on {host}, ports {' '.join(ports)}")
         yield
 

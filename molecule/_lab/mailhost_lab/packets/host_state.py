@@ -249,14 +249,14 @@ class Watch:
             self.process.kill()
             raise LabError(f"no {word!r} within {seconds:g} s: {self.process.communicate()[1]}") from None
 
-    def done(self, seconds: float = 30) -> None:
+    def done(self, seconds: float = 90) -> None:
         """Wait until the moment has come and the action is done."""
         self.expect("done", seconds)
 
 
 @contextmanager
 def when_pending(
-    lab: Lab, signs: Sequence[tuple[str, str]] = (), action: str = "", seconds: float = 30
+    lab: Lab, signs: Sequence[tuple[str, str]] = (), action: str = "", seconds: float = 90
 ) -> Iterator[Watch]:
     """Do something on the mail host as soon as a change awaits its confirmation.
 
@@ -269,7 +269,7 @@ def when_pending(
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True) as process:
         watch = Watch(process)
         try:
-            watch.expect("watching", 10)
+            watch.expect("watching", 30)
             yield watch
         finally:
             process.kill()

@@ -29,7 +29,7 @@ class Probe:
     """A real TCP connection from a host of the lab to an address and port.
 
     The verdict is `open` (handshake done), `closed` (reset), `rejected` (ICMP error) or `filtered` (no answer within
-    `timeout`). With `greeting` the server's first words must arrive as well, else the verdict is `silent`.
+    `timeout`; a kernel answers at once, so that this does not depend on the load of the machine). With `greeting` the server's first words must arrive as well, else the verdict is `silent`.
     """
 
     src: str
@@ -79,7 +79,7 @@ class Lab:
         self.hosts = HOSTS
 
     def run(
-        self, host: str, command: Sequence[str], *, check: bool = True, timeout: float = 60, data: str | None = None
+        self, host: str, command: Sequence[str], *, check: bool = True, timeout: float = 180, data: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command on a host through the engine, which no packet filter can get in the way of."""
         container = find_host(host).container
@@ -120,7 +120,7 @@ class Lab:
 
         def ask(host: str, numbers: list[int]) -> list[str | None]:
             jobs = [_job(probes[number], ports[number]) for number in numbers]
-            limit = 30 + sum(probes[number].timeout + 5 for number in numbers)
+            limit = 90 + sum(probes[number].timeout + 15 for number in numbers)
             answer = self.run(host, ["python3", "-c", AGENT.read_text()], data=json.dumps(jobs), timeout=limit)
             return list(json.loads(answer.stdout))
 
@@ -146,7 +146,7 @@ class Lab:
             try:
                 heard = ""
                 while "listening on" not in heard:
-                    heard += said.get(timeout=10)
+                    heard += said.get(timeout=30)
                 yield shown
             except Empty:
                 raise LabError(f"tcpdump on {host} does not capture: {heard}") from None
@@ -190,7 +190,7 @@ def _finish(process: subprocess.Popen[str]) -> str:
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()
-    killer = threading.Timer(10, process.kill)
+    killer = threading.Timer(30, process.kill)
     killer.start()
     try:
         return process.stdout.read()

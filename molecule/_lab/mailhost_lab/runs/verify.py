@@ -9,7 +9,7 @@ from mailhost_lab.runs import plays
 if TYPE_CHECKING:
     from mailhost_lab.addresses import Host
 
-SECONDS = 400
+SECONDS = 1200
 """For a run: so long at most it waits for the answers of two addresses, and then its report says which were missing."""
 WAIT = 10
 """Seconds for one answer; postscreen takes six for its greeting."""

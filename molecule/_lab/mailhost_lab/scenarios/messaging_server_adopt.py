@@ -125,7 +125,7 @@ def as_shipped(path: Path) -> bytes:
 def _mail(source: str, rcpt_to: str) -> Dialogue:
     if source == "internal":
         return Dialogue(
-            "internal", MESSAGING.address("internal", 4), mail_from="clerk@mail.example", rcpt_to=(rcpt_to,), timeout=10
+            "internal", MESSAGING.address("internal", 4), mail_from="clerk@mail.example", rcpt_to=(rcpt_to,)
         )
     address = {"stranger": "198.51.100.21", "listed": "198.51.100.20"}[source]
     return Dialogue(
@@ -134,7 +134,6 @@ def _mail(source: str, rcpt_to: str) -> Dialogue:
         source=address,
         mail_from="a@stranger.example",
         rcpt_to=(rcpt_to,),
-        timeout=10,
     )
 
 
@@ -146,7 +145,7 @@ MAILS = {
     "press": _mail("stranger", "press-old@mail.example"),
     "closed": _mail("internal", "all@gone.mail.example"),
     "outward": _mail("internal", "victim@remote.example"),
-    "submission": Dialogue("internal", MESSAGING.address("internal", 4), dport=587, timeout=10),
+    "submission": Dialogue("internal", MESSAGING.address("internal", 4), dport=587),
 }
 
 BEFORE = {

@@ -93,11 +93,11 @@ HANG = f"until grep -hw hang {STANDIN}/calls 2> /dev/null; do :; done"
 """Ends when a call hangs, with what it noted."""
 
 RUN = f"""
-if [ -n "$0" ]; then timeout 20 sh -c '{HANG}' > /dev/null && sh -c "$0" & fi
+if [ -n "$0" ]; then timeout 60 sh -c '{HANG}' > /dev/null && sh -c "$0" & fi
 python3 "$@"
 code=$?
 # Held by the run and by its watchdog.
-flock --timeout 30 {STATE}/lock true || exit 99
+flock --timeout 90 {STATE}/lock true || exit 99
 exit $code
 """
 
@@ -192,7 +192,7 @@ class Host:
 
     def wait_for_hang(self) -> int:
         """Wait until a call hangs, as it was told, and return its process."""
-        return int(json.loads(self.messaging.run("timeout", "20", "sh", "-c", HANG).stdout.splitlines()[-1])["pid"])
+        return int(json.loads(self.messaging.run("timeout", "60", "sh", "-c", HANG).stdout.splitlines()[-1])["pid"])
 
 
 def with_policy(sent: str, policy: Policy) -> str:

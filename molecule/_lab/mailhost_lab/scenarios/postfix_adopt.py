@@ -120,7 +120,7 @@ def mail(source: str, rcpt_to: str, mail_from: str = "", **more: Any) -> Dialogu
     """A mail from an internal or external client to an address."""
     sender = mail_from or ("clerk@mail.example" if source == "internal" else "a@remote.example")
     address = POSTFIX.address(source, 4)
-    return Dialogue(source, address, mail_from=sender, rcpt_to=(rcpt_to,), timeout=10, **more)
+    return Dialogue(source, address, mail_from=sender, rcpt_to=(rcpt_to,), **more)
 
 
 LOGIN: dict[str, Any] = {"dport": 465, "tls": True, "login": ANN}
@@ -133,7 +133,7 @@ MAILS = {
     "outward": mail("internal", "victim@remote.example"),
     "login": mail("internal", "victim@remote.example", ANN[0], **LOGIN),
     "login, another sender": mail("internal", "victim@remote.example", "bob@mail.example", **LOGIN),
-    "submission": Dialogue("internal", POSTFIX.address("internal", 4), dport=587, timeout=10),
+    "submission": Dialogue("internal", POSTFIX.address("internal", 4), dport=587),
 }
 
 BEFORE = {

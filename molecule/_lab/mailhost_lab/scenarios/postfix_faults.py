@@ -113,7 +113,7 @@ import json, sys
 sys.path.insert(0, "{CODE}")
 from {MODULES.replace("/", ".")}._transaction import transaction
 from {MODULES.replace("/", ".")}._postfix import change
-transaction.ALIVE_SECONDS = 10
+transaction.ALIVE_SECONDS = 30
 try:
     print(json.dumps(change.change(json.loads(sys.argv[1]), False)))
 except transaction.StepError as error:
@@ -125,7 +125,7 @@ except transaction.StepError as error:
 WATCHED = f"""
 python3 -c "$0" "$1"
 code=$?
-flock --timeout 30 {STATE}/lock true || exit 99
+flock --timeout 90 {STATE}/lock true || exit 99
 exit $code
 """
 
