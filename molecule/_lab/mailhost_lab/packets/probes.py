@@ -29,7 +29,8 @@ class Probe:
     """A real TCP connection from a host of the lab to an address and port.
 
     The verdict is `open` (handshake done), `closed` (reset), `rejected` (ICMP error) or `filtered` (no answer within
-    `timeout`; a kernel answers at once, so that this does not depend on the load of the machine). With `greeting` the server's first words must arrive as well, else the verdict is `silent`.
+    `timeout`; a kernel answers at once, also on a busy machine). With `greeting` the server's banner must arrive as
+    well, else the verdict is `silent`.
     """
 
     src: str
