@@ -123,18 +123,15 @@ def _try_connection(connection: SshConnection) -> list[str]:
     child = os.fork()
     if child == 0:
         os.close(from_parent)
-        _be_controller(to_child, family, connection)
+        _be_controller(to_child, connection)
     os.close(to_child)
     try:
-        _wire(child, family, connection)
+        _connect_namespaces(child, connection)
     except loader.LoadError as error:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         return [f"the controller's connection could not be tried: {error}"]
-    with socket.socket(family, socket.SOCK_STREAM) as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((connection.address, connection.port))
-        server.listen(1)
+    with socket.create_server((connection.address, connection.port), family=family, backlog=1):
         os.write(from_parent, b"go")
         os.close(from_parent)
         _pid, status = os.waitpid(child, 0)
@@ -145,9 +142,8 @@ def _try_connection(connection: SshConnection) -> list[str]:
     return []
 
 
-def _wire(child: int, family: int, connection: SshConnection) -> None:
+def _connect_namespaces(child: int, connection: SshConnection) -> None:
     """Connect this namespace and the child's by a veth pair, once the child has one."""
-    bits, version = ("128", "-6") if family == socket.AF_INET6 else ("32", "-4")
     own = os.readlink("/proc/self/ns/net")
     deadline = time.monotonic() + CONNECT_TIMEOUT
     while os.readlink(f"/proc/{child}/ns/net") == own:
@@ -155,30 +151,26 @@ def _wire(child: int, family: int, connection: SshConnection) -> None:
             raise loader.LoadError("a second network namespace did not come up")
         time.sleep(0.005)
     loader.run(["ip", "link", "add", "proof0", "type", "veth", "peer", "name", "proof1", "netns", str(child)])
-    loader.run(["ip", version, "address", "add", f"{connection.address}/{bits}", "dev", "proof0", *_no_dad(family)])
-    loader.run(["ip", "link", "set", "proof0", "up"])
-    loader.run(["ip", version, "route", "add", f"{connection.controller}/{bits}", "dev", "proof0"])
+    _configure("proof0", connection.address, connection.controller)
 
 
-def _no_dad(family: int) -> list[str]:
-    """Skip duplicate address detection, so that an IPv6 address is usable at once."""
-    return ["nodad"] if family == socket.AF_INET6 else []
+def _configure(device: str, address: str, peer: str) -> None:
+    """Give a device an address, and a route to its peer."""
+    # Without duplicate address detection an IPv6 address is usable at once.
+    version, bits, flags = ("-6", "128", ["nodad"]) if ":" in address else ("-4", "32", [])
+    loader.run(["ip", version, "address", "add", f"{address}/{bits}", "dev", device, *flags])
+    loader.run(["ip", "link", "set", device, "up"])
+    loader.run(["ip", version, "route", "add", f"{peer}/{bits}", "dev", device])
 
 
-def _be_controller(to_child: int, family: int, connection: SshConnection) -> NoReturn:
+def _be_controller(to_child: int, connection: SshConnection) -> NoReturn:
     code = 1
     try:
         unshare_network()
         if os.read(to_child, 2) == b"go":
-            bits, version = ("128", "-6") if family == socket.AF_INET6 else ("32", "-4")
-            loader.run(
-                ["ip", version, "address", "add", f"{connection.controller}/{bits}", "dev", "proof1", *_no_dad(family)]
-            )
-            loader.run(["ip", "link", "set", "proof1", "up"])
-            loader.run(["ip", version, "route", "add", f"{connection.address}/{bits}", "dev", "proof1"])
-            with socket.create_connection(
-                (connection.address, connection.port), CONNECT_TIMEOUT, source_address=(connection.controller, 0)
-            ):
+            _configure("proof1", connection.controller, connection.address)
+            server, source = (connection.address, connection.port), (connection.controller, 0)
+            with socket.create_connection(server, CONNECT_TIMEOUT, source_address=source):
                 code = 0
     except (OSError, NoNamespaceError, loader.LoadError):
         code = 1
