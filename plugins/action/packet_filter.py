@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
-from ansible.plugins.action import ActionBase
-from ansible.utils.display import Display
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.host import HostReport, Question
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import State
@@ -27,7 +25,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     describe_undeclared,
     find_undeclared,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     CLIENT,
     DEFAULTS,
@@ -35,22 +33,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
     PacketFilterPolicy,
     read_packet_filter_policy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import misspelt
-
-display = Display()
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import BLOCKED_FILES
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._policy_action import PolicyAction
 
 HOST_MODULE = "mailhost.hardening.packet_filter_transaction"
-FILES = "blocked_network_files"
-SHARED = {
-    "services": "mailhost_services",
-    "blocked_networks": "mailhost_blocked_networks",
-    "internal_networks": "mailhost_internal_networks",
-    FILES: "mailhost_blocked_network_files",
-}
 OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "policy": {"type": "dict", "default": {}},
-    FILES: {"type": "raw", "default": []},
+    BLOCKED_FILES: {"type": "raw", "default": []},
     "backend": {"type": "str", "choices": ["auto", "nft", "legacy"], "default": "auto"},
     "jump_after": {"type": "list", "elements": "str", "default": ["f2b-*"]},
     "confirm_timeout": {"type": "int", "default": 30},
@@ -70,16 +60,14 @@ def _limited_users(policy: PacketFilterPolicy) -> Sequence[str | int] | str:
     return policy.smtp_client_users if limited else ()
 
 
-class ActionModule(ActionBase):
+class ActionModule(PolicyAction):
     """Compiles a policy, has the host prove and load it, and confirms it over a new connection."""
 
-    _requires_connection = True
+    role = "packet_filter"
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
-        self.vars: dict[str, Any] = task_vars or {}
-        for note in misspelt(self.vars, "packet_filter", VARIABLES):
-            display.warning(note)
+        self.take_variables(task_vars, VARIABLES)
         _result, self.args = self.validate_argument_spec(argument_spec=OPTIONS)  # type: ignore[no-untyped-call]
         timeout = self.args["confirm_timeout"]
         if not 5 <= timeout <= 600:
@@ -115,43 +103,19 @@ class ActionModule(ActionBase):
     # What is wanted
 
     def _policy(self, options: dict[str, Any]) -> PacketFilterPolicy:
-        paths = self.args[FILES]
-        if not isinstance(paths, (list, tuple)) or not all(isinstance(path, str) for path in paths):
-            raise AnsibleActionFail(
-                f"{self._name_of_files()}: {shown(paths)} is not accepted; write a list of files on the controller"
-            )
-        files = {path: self._lines(path) for path in paths}
+        names = self._names()
+        files = self.blocked_lines(self.args[BLOCKED_FILES], names[BLOCKED_FILES])
         try:
-            return read_packet_filter_policy(options, self._names(), files)
+            return read_packet_filter_policy(options, names, files)
         except PolicyError as error:
             raise AnsibleActionFail(str(error)) from None
 
     def _names(self) -> dict[str, str]:
-        """Name each option as the user wrote it: in the inventory, or as an option of this action."""
-        if "packet_filter_services" not in self.vars:
-            return {**{option: f"policy.{option}" for option in DEFAULTS}, FILES: FILES}
-        return {
-            option: shared
-            for option, shared in SHARED.items()
-            if shared in self.vars and shared in str(self.vars.get(f"packet_filter_{option}", shared))
-        }
-
-    def _name_of_files(self) -> str:
-        return self._names().get(FILES, f"packet_filter_{FILES}")
-
-    def _lines(self, path: str) -> list[str]:
-        try:
-            found = self._find_needle("files", path)  # type: ignore[no-untyped-call]
-            with open(found, encoding="ascii") as file:
-                return file.read().splitlines()
-        except UnicodeDecodeError:
-            raise AnsibleActionFail(
-                f"{self._name_of_files()}: {path} has characters outside of ASCII; write one network a line"
-            ) from None
-        except (AnsibleError, OSError):
-            raise AnsibleActionFail(
-                f"{self._name_of_files()}: {shown(path)} is no file on the controller that can be read"
-            ) from None
+        names = self.named(policy=DEFAULTS)
+        if self.called_by(self.role):
+            # The role has no variable of its own for them.
+            names["internal_networks"] = "mailhost_internal_networks"
+        return names
 
     def _ruleset(self, policy: PacketFilterPolicy, report: HostReport, limited: bool, warnings: list[str]) -> Ruleset:
         live = report.connection
@@ -169,9 +133,9 @@ class ActionModule(ActionBase):
 
     def _describe(self, undeclared: list[Undeclared]) -> str:
         names = self._names()
-        if "services" not in names and SHARED["services"] in str(self.vars.get("packet_filter_services")):
+        if self.called_by(self.role) and names["services"] not in self.vars:
             # The inventory declares no flows yet.
-            return describe_undeclared(undeclared, {**names, "services": SHARED["services"]}, DEFAULTS["services"])
+            return describe_undeclared(undeclared, {**names, "services": "mailhost_services"}, DEFAULTS["services"])
         return describe_undeclared(undeclared, names)
 
     def _uids(self, report: HostReport, warnings: list[str]) -> tuple[int, ...] | None:

@@ -8,6 +8,9 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
+    DEFAULTS as PACKET_FILTER_DEFAULTS,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.reach import closed_submission
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import DEFAULTS
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
@@ -26,20 +29,20 @@ class ActionModule(MailServerAction):
         args = self._task.args
         submission = (args.get("settings") or {}).get("submission", DEFAULTS["submission"])
         if args.get("state", "present") == "present" and submission is True and not result.get("failed"):
-            told = self._closed_submission()
-            if told:
-                result["warnings"] = [*(result.get("warnings") or []), *told]
+            notes = self._closed_submission()
+            if notes:
+                result["warnings"] = [*(result.get("warnings") or []), *notes]
         return result
 
     def _closed_submission(self) -> list[str]:
-        """Ask the variables of the packet filter, where the inventory or the play has them."""
-        own, shared = "packet_filter_services", "mailhost_services"
-        raw = self.vars.get(own, self.vars.get(shared))
-        if raw is None or self.vars.get("packet_filter_state", "present") != "present":
+        """Warn by the variables of the packet filter, where the inventory or the play has it."""
+        role = "packet_filter"
+        name = self.variable("services", role)
+        in_play = {role, f"mailhost.hardening.{role}"} & set(self.vars.get("ansible_play_role_names", ()))
+        if self.vars.get("packet_filter_state", "present") != "present" or not (name in self.vars or in_play):
             return []
         try:
-            services = self._templar.template(raw)
+            services = self._templar.template(self.vars.get(name, PACKET_FILTER_DEFAULTS["services"]))
         except AnsibleError:
             return []
-        name = own if own in self.vars and shared not in str(raw) else shared
-        return closed_submission(services, name)
+        return closed_submission(services, name if name in self.vars else "mailhost_services")

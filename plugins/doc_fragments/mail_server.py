@@ -19,6 +19,12 @@ options:
     type: str
     choices: [present, absent, previous]
     default: present
+  blocked_network_files:
+    description:
+      - List of files on the controller with one blocked address, prefix or range a line, beside C(blocked_networks) of
+        the policy. Overlaps are merged. Relative paths are looked up as M(ansible.builtin.copy) does.
+    type: raw
+    default: []
   policy_tests:
     description: List of sessions (C(client), C(authenticated), C(mail_from), C(rcpt_to), C(expect), C(port),
       C(comment)) with their expected end.

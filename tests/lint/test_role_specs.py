@@ -1,38 +1,137 @@
-"""What a role's specification says and what its defaults do must agree: the specification's defaults set nothing."""
+"""The lists of a role's options agree: task, defaults, specification, what the code reads, and its defaults and choices."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
 
-ROLES = sorted(path for path in (Path(__file__).parents[2] / "roles").iterdir() if path.is_dir())
+from ansible_collections.mailhost.hardening.plugins.action import packet_filter as packet_filter_action
+from ansible_collections.mailhost.hardening.plugins.action.messaging_server import ActionModule as MessagingServer
+from ansible_collections.mailhost.hardening.plugins.action.postfix import ActionModule as Postfix
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import settings as messaging_server
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail, packet_filter
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import SHARED_BY_ROLES
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config import settings as postfix
+
+ROOT = Path(__file__).parents[2]
+ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
+OWN = re.compile(r"{{ (\w+) }}")
+SHARED = re.compile(
+    r"{{ lookup\('ansible.builtin.vars', '(\w+)', default=\s*"
+    r"lookup\('ansible.builtin.vars', 'mailhost_(\w+)', default=\s*(.*)\)\) }}"
+)
+TYPES = {bool: "bool", int: "int", str: "str", list: "list", dict: "dict"}
 
 
-def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text()) if path.exists() else {}
+class Code(NamedTuple):
+    """What the code reads for a role: options with their defaults, and the choices of some."""
+
+    defaults: dict[str, Any]
+    choices: dict[str, tuple[str, ...]]
 
 
-def options_of(role: Path) -> dict[str, Any]:
-    return dict(load(role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"])
+def code_of(role: str) -> Code:
+    if role == "packet_filter":
+        options: Mapping[str, Any] = {
+            name: option for name, option in packet_filter_action.OPTIONS.items() if name != "policy"
+        }
+        parts = [packet_filter.DEFAULTS]
+        choices = [packet_filter._CHOICES]
+    else:
+        action, module = (Postfix, postfix) if role == "postfix" else (MessagingServer, messaging_server)
+        shared = {"policy_tests": {"default": []}, "blocked_network_files": {"default": []}}
+        state = {"state": {"default": "present", "choices": ["present", "absent"]}}
+        options = {**action.options, **shared, **state}
+        parts, choices = [mail.DEFAULTS, module.DEFAULTS], [module._CHOICES]
+    defaults = {name: option["default"] for name, option in options.items()}
+    listed = {name: tuple(option["choices"]) for name, option in options.items() if "choices" in option}
+    for part in parts:
+        defaults.update(part)
+    for one in choices:
+        listed.update(one)
+    return Code(defaults, listed)
 
 
-@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
-def test_every_option_has_a_default_and_every_default_an_option(role: Path) -> None:
-    options = options_of(role)
-    optional = {name for name, option in options.items() if not option.get("required")}
-    assert optional == set(load(role / "defaults" / "main.yml") or {})
+def load(role: str, path: str) -> Any:
+    return yaml.safe_load((ROOT / "roles" / role / path).read_text())
 
 
-@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
-def test_documented_defaults_are_the_real_ones(role: Path) -> None:
-    defaults = load(role / "defaults" / "main.yml") or {}
-    documented = {name: option["default"] for name, option in options_of(role).items() if "default" in option}
-    assert documented == {name: defaults[name] for name in documented}
+def options_of(role: str) -> dict[str, Any]:
+    found: dict[str, Any] = load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    return {name.removeprefix(f"{role}_"): option for name, option in found.items()}
 
 
-@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
-def test_names_begin_with_the_role(role: Path) -> None:
-    assert [name for name in options_of(role) if not name.startswith(f"{role.name}_")] == []
+def task_of(role: str) -> dict[str, str]:
+    """Return the expression for each option of the role's only task."""
+    (task,) = load(role, "tasks/main.yml")
+    arguments = dict(task[f"mailhost.hardening.{role}"])
+    return {**arguments.pop("policy"), **arguments.pop("settings", {}), **arguments}
+
+
+def values_of(role: str) -> dict[str, Any]:
+    """Return what each option is where the inventory says nothing."""
+    defaults, found = load(role, "defaults/main.yml"), {}
+    for option, expression in task_of(role).items():
+        own, shared = OWN.fullmatch(expression), SHARED.fullmatch(expression)
+        if own:
+            assert own[1] == f"{role}_{option}"
+            found[option] = defaults[own[1]]
+        elif shared:
+            assert shared.groups()[:2] == (f"{role}_{option}", option)
+            found[option] = yaml.safe_load(shared[3])
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_names_begin_with_the_role(role: str) -> None:
+    names = [
+        *load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"],
+        *load(role, "defaults/main.yml"),
+    ]
+    assert [name for name in names if not name.startswith(f"{role}_")] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_task_passes_every_option_that_the_code_reads(role: str) -> None:
+    assert set(task_of(role)) == set(code_of(role).defaults)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_options_without_variables_have_the_defaults_of_the_code(role: str) -> None:
+    # The packet filter reads the internal networks of the inventory alone.
+    expected = {
+        name: value
+        for name, value in code_of(role).defaults.items()
+        if (role, name) != ("packet_filter", "internal_networks")
+    }
+    assert values_of(role) == expected
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_options_that_roles_share_have_no_default_in_the_role(role: str) -> None:
+    """A default of the role would hide who has set the variable, and so which one an error names."""
+    defaults = {name.removeprefix(f"{role}_") for name in load(role, "defaults/main.yml")}
+    assert defaults == set(values_of(role)) - set(SHARED_BY_ROLES)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_specification_has_options_defaults_choices_and_types_of_the_code(role: str) -> None:
+    code, spec, values = code_of(role), options_of(role), values_of(role)
+    assert set(spec) == set(values)
+    for name, option in spec.items():
+        assert option.get("default", values[name]) == values[name], name
+        assert ("default" in option) is (name not in SHARED_BY_ROLES), name
+        assert tuple(option.get("choices", ())) == code.choices.get(name, ()), name
+        assert option["type"] in (TYPES[type(values[name])], "raw"), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_specification_of_shared_options_names_the_shared_variable(role: str) -> None:
+    for name, option in options_of(role).items():
+        text = " ".join([option["description"]] if isinstance(option["description"], str) else option["description"])
+        assert (f"Default, the value of C(mailhost_{name}), else" in text) is (name in SHARED_BY_ROLES), name

@@ -8,7 +8,7 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
@@ -125,15 +125,21 @@ def plan_of_dictionaries(policy: Any, settings: Any, hosts: Any = None, *, submi
     return compile_plan(*found, facts, FILTER_NAMES)
 
 
-def read_wanted(policy: Any, settings: Any, names: Mapping[str, str] | None = None) -> tuple[MailPolicy, Settings]:
+def read_wanted(
+    policy: Any,
+    settings: Any,
+    names: Mapping[str, str] | None = None,
+    blocked_files: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[MailPolicy, Settings]:
     """The validated policy and settings, or PolicyError with every problem of both and of the two together.
 
-    ``names``: the inventory variable to name in errors, by option of either.
+    ``names``: the inventory variable to name in errors, by option of either. ``blocked_files``: the lines of each
+    file of blocked networks.
     """
     problems = Problems()
     found_policy, found_settings = None, None
     try:
-        found_policy = read_mail_policy(policy, names)
+        found_policy = read_mail_policy(policy, names, blocked_files)
     except PolicyError as error:
         problems.found.extend(error.problems)
     try:

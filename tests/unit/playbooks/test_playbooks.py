@@ -31,6 +31,7 @@ MAIL = [
     "mailhost_dnsbl_exempt_networks",
     "mailhost_sender_domain_check",
     "mailhost_policy_tests",
+    "mailhost_blocked_network_files",
 ]
 READ = {
     "packet_filter": [
@@ -145,6 +146,62 @@ def test_hosts_are_chosen_as_everywhere(tmp_path: Path, options: list[str], reac
     printed = run(tmp_path, "mailhost.hardening.harden", {"one": {}, "two": {}}, *options)
     assert set(ends(printed)) == reached, printed
     assert "PLAY RECAP" in printed
+
+
+def test_a_variable_that_a_shared_one_reads_is_not_taken_for_a_misspelt_one(tmp_path: Path) -> None:
+    variables = {
+        "mailhost_domain": "a.example",
+        "mailhost_domains": ["{{ mailhost_domain }}"],
+        "mailhost_service": "smtp",
+        "mailhost_services": [{"service": "{{ mailhost_service }}", "direction": "server"}],
+    }
+    assert "WARNING" not in run(tmp_path, "postfix", {"one": variables})
+
+
+@pytest.mark.parametrize("role", ["postfix", "messaging_server"])
+def test_mail_servers_take_the_files_of_blocked_networks(tmp_path: Path, role: str) -> None:
+    for name, text in {
+        "good.txt": "192.0.2.0/25\n192.0.2.7 # within\n",
+        "bad.txt": "x\n",
+        "own.txt": "10.1.0.0/16\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+    files = "mailhost_blocked_network_files"
+    hosts: dict[str, dict[str, Any]] = {
+        "good": {files: ["good.txt"], "mailhost_blocked_networks": ["198.51.100.7"]},
+        "bad": {files: ["bad.txt"]},
+        "missing": {files: ["missing.txt"]},
+        "text": {files: "good.txt"},
+        "own": {f"{role}_blocked_network_files": "bad.txt", files: ["good.txt"]},
+        "internal": {files: ["own.txt"], "mailhost_internal_networks": ["10.1.2.0/24"]},
+    }
+    end = ends(run(tmp_path, role, hosts))
+    assert "UNREACHABLE" in end["good"]
+    assert r"bad.txt:1: \"x\" is not an address; write an address" in end["bad"]
+    assert rf'{files}: \"missing.txt\" is no file on the controller that can be read"' in end["missing"]
+    accepted = r"is not accepted; write a list of files on the controller"
+    assert rf'"msg": "{files}: \"good.txt\" {accepted}"' in end["text"]
+    assert rf'"msg": "{role}_blocked_network_files: \"bad.txt\" {accepted}"' in end["own"]
+    assert r"mailhost_internal_networks: \"10.1.2.0/24\" overlaps \"10.1.0.0/16\" of " in end["internal"]
+
+
+@pytest.mark.parametrize("role", ["postfix", "packet_filter"])
+def test_a_problem_names_the_variable_that_the_user_set(tmp_path: Path, role: str) -> None:
+    option = "domains" if role == "postfix" else "services"
+    shared, own = f"mailhost_{option}", f"{role}_{option}"
+    hosts = {"shared": {shared: "x"}, "own": {own: "x"}, "both": {own: "x", shared: ["y"]}}
+    hosts["templated"] = {own: f"{{{{ {shared} }}}}", shared: "x"}
+    end = ends(run(tmp_path, role, hosts))
+    for host, name in (("shared", shared), ("own", own), ("both", own), ("templated", own)):
+        assert rf'"msg": "{name}: \"x\" is not a list; write a list, as ' in end[host]
+
+
+def test_a_task_of_its_own_names_the_options_of_the_module(tmp_path: Path) -> None:
+    tasks = [{"mailhost.hardening.postfix": {"policy": {"domains": "x"}}}]
+    play = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
+    (tmp_path / "own.yml").write_text(json.dumps(play))
+    printed = run(tmp_path, str(tmp_path / "own.yml"), {"one": {"postfix_domains": [], "mailhost_domains": []}})
+    assert r'"msg": "policy.domains: \"x\" is not a list; write a list, as ' in ends(printed)["one"]
 
 
 def test_files_of_networks_are_named_as_the_inventory_does(tmp_path: Path) -> None:

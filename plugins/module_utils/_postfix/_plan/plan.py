@@ -10,7 +10,7 @@ Free texts stand in lookup tables alone, where a line is an entry; main.cf and m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
@@ -57,15 +57,21 @@ class Plan(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_wanted(policy: Any, settings: Any, names: Mapping[str, str] | None = None) -> tuple[MailPolicy, Settings]:
+def read_wanted(
+    policy: Any,
+    settings: Any,
+    names: Mapping[str, str] | None = None,
+    blocked_files: Mapping[str, Iterable[str]] | None = None,
+) -> tuple[MailPolicy, Settings]:
     """The validated policy and settings, or PolicyError with every problem of both and of the two together.
 
-    ``names``: the inventory variable to name in errors, by option of either.
+    ``names``: the inventory variable to name in errors, by option of either. ``blocked_files``: the lines of each
+    file of blocked networks.
     """
     problems = Problems()
     found_policy, found_settings = None, None
     try:
-        found_policy = read_mail_policy(policy, names)
+        found_policy = read_mail_policy(policy, names, blocked_files)
     except PolicyError as error:
         problems.found.extend(error.problems)
     try:
