@@ -37,14 +37,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     evaluate,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
-    PARTS,
     RECORD,
     STATE,
+    TEXT_FILES,
     Live,
     read_live,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
-    GENERAL,
+    GENERAL_TXT,
     MAPPINGS,
     Product,
     activations,
@@ -52,7 +52,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import dump_record
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import (
-    Wanted,
+    WantedFiles,
     absent,
     present,
     require_includes,
@@ -70,7 +70,7 @@ _MAY_REFUSE = re.compile(r"\$[NnFf\[{]")
 """A template of PORT_ACCESS that may refuse a connection."""
 
 
-class MessagingServerRun(Run[Live, Wanted]):
+class MessagingServerRun(Run[Live, WantedFiles]):
     """A run for Messaging Server; ``arguments`` are those of the module."""
 
     state = STATE
@@ -85,19 +85,19 @@ class MessagingServerRun(Run[Live, Wanted]):
         require_includes(live)
         return live
 
-    def want(self, live: Live) -> Wanted:
+    def want(self, live: Live) -> WantedFiles:
         """Compose the files that the policy asks for."""
         return absent(live) if self.arguments["state"] == "absent" else present(self.arguments, live)
 
-    def changes(self, live: Live, wanted: Wanted) -> list[Change]:
+    def changes(self, live: Live, wanted: WantedFiles) -> list[Change]:
         """Return the files that differ."""
         return _changes(self.product, live, wanted.composed)
 
-    def digest(self, live: Live, wanted: Wanted) -> str:
+    def digest(self, live: Live, wanted: WantedFiles) -> str:
         """Return a digest of what is evaluated."""
         return digest_of(wanted, live)
 
-    def prove(self, live: Live, wanted: Wanted, changes: Sequence[Change], *, proven: bool) -> Proof:
+    def prove(self, live: Live, wanted: WantedFiles, changes: Sequence[Change], *, proven: bool) -> Proof:
         """Evaluate the wanted files, and have the product's own tool read them."""
         evaluated = 0 if proven else evaluate(wanted, live)
         before, after, warnings = live.texts, wanted.composed.texts, list(wanted.warnings)
@@ -113,8 +113,10 @@ class MessagingServerRun(Run[Live, Wanted]):
 
     def details(self, changes: Sequence[Change]) -> Mapping[str, Any]:
         """Return the parts of the product that the changes are about."""
-        before = Texts(**{field: decode(read_file(self.product.files[part]) or b"") for field, part in PARTS.items()})
-        fields = {os.path.realpath(self.product.files[part]): field for field, part in PARTS.items()}
+        before = Texts(
+            **{field: decode(read_file(self.product.files[part]) or b"") for field, part in TEXT_FILES.items()}
+        )
+        fields = {os.path.realpath(self.product.files[part]): field for field, part in TEXT_FILES.items()}
         places = [(fields.get(os.path.realpath(one.path)), one.after) for one in changes]
         after = before._replace(**{field: decode(content or b"") for field, content in places if field})
         return {"parts": sorted(_parts(before, after))}
@@ -123,7 +125,7 @@ class MessagingServerRun(Run[Live, Wanted]):
         """Return the commands of imsimta."""
         return [f"imsimta {' '.join(words)}" for words in activations(details["parts"])]
 
-    def record(self, wanted: Wanted) -> bytes | None:
+    def record(self, wanted: WantedFiles) -> bytes | None:
         """Return the record of what is managed."""
         return None if wanted.composed.record.empty else dump_record(wanted.composed.record)
 
@@ -133,7 +135,7 @@ class MessagingServerRun(Run[Live, Wanted]):
 
 def _changes(product: Product, live: Live, composed: Composed) -> list[Change]:
     changes = []
-    for field, part in PARTS.items():
+    for field, part in TEXT_FILES.items():
         before, after = getattr(live.texts, field), getattr(composed.texts, field)
         if before == after:
             continue
@@ -151,8 +153,8 @@ def _parts(before: Texts, after: Texts) -> set[str]:
     INTERNAL_IP counts as PORT_ACCESS where that table asks it and may refuse somebody, and so does the general database
     where one of these tables asks it: the Dispatcher has copies of its own.
     """
-    parts = {part for field, part in PARTS.items() if getattr(before, field) != getattr(after, field)}
-    if not parts & {MAPPINGS, GENERAL}:
+    parts = {part for field, part in TEXT_FILES.items() if getattr(before, field) != getattr(after, field)}
+    if not parts & {MAPPINGS, GENERAL_TXT}:
         return parts
     tables = [parse_mappings(text).tables for text in (before.mappings, after.mappings)]
     old, new = [{t.name.upper(): [(e.pattern, e.template) for e in t.entries] for t in found} for found in tables]
@@ -163,7 +165,7 @@ def _parts(before: Texts, after: Texts) -> set[str]:
     if refuses and any(INTERNAL_IP in template.upper() for template in templates):
         asked.add(INTERNAL_IP)
         templates += [template for _pattern, template in new.get(INTERNAL_IP, [])]
-    if changed & asked or (GENERAL in parts and any("${" in template for template in templates)):
+    if changed & asked or (GENERAL_TXT in parts and any("${" in template for template in templates)):
         parts.add(PORT_ACCESS)
     return parts - {MAPPINGS} if changed <= {PORT_ACCESS} else parts
 

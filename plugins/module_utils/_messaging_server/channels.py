@@ -22,7 +22,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import INTERNAL_IP
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    KEYWORD,
+    BY_KEYWORD,
     Pair,
     Settings,
 )
@@ -31,7 +31,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import STAGE_DISPATCHER, MailPolicy
 
 Setting = tuple[str, str, tuple[str, ...]]
-Block = tuple[str, str, str]
+ChannelBlock = tuple[str, str, str]
 
 ALL_CHANNELS = "defaults"
 """Where a keyword stands for all channels that have none of its own."""
@@ -70,7 +70,7 @@ def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...
         (channels.external, "maysaslserver", ()),
         (channels.external, "saslswitchchannel", (channels.authenticated,)),
     ]
-    if policy.sender_domain_check and settings.sender_domain_check_form == KEYWORD:
+    if policy.sender_domain_check and settings.sender_domain_check_form == BY_KEYWORD:
         keywords.append((channels.external, "mailfromdnsverify", ()))
     keywords.append((channels.internal, "allowswitchchannel", ()))
     closed = [channels.authenticated] + ([channels.submission] if settings.submission else [])
@@ -79,7 +79,7 @@ def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...
     return tuple(keywords)
 
 
-def build_blocks(settings: Settings, hosts: Mapping[str, str]) -> tuple[Block, ...]:
+def build_blocks(settings: Settings, hosts: Mapping[str, str]) -> tuple[ChannelBlock, ...]:
     """Blocks for the channels that are missing, with the installer's keywords.
 
     Source: docs/reference/messaging-server-facts.md#default-channels.

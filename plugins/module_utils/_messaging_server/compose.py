@@ -74,7 +74,7 @@ class Texts(NamedTuple):
     general: str
 
 
-class Unknown(NamedTuple):
+class UnknownEntry(NamedTuple):
     """An entry of an owned table that neither the inventory nor an earlier run of ours knows."""
 
     table: str
@@ -88,7 +88,7 @@ class Composed(NamedTuple):
 
     texts: Texts
     record: Record
-    unknown: tuple[Unknown, ...]
+    unknown: tuple[UnknownEntry, ...]
 
 
 def compose(live: Texts, plan: Plan, record: Record) -> Composed:
@@ -105,7 +105,7 @@ def compose(live: Texts, plan: Plan, record: Record) -> Composed:
     return Composed(texts, Record(tables, keywords, defaults, rules, channels, options), tuple(unknown))
 
 
-def describe_unknown(unknown: Iterable[Unknown]) -> str:
+def describe_unknown(unknown: Iterable[UnknownEntry]) -> str:
     """The entries in the form in which they can be put into the inventory."""
     lines = ["messaging_server_extra_entries:"]
     at: tuple[str, str] = ("", "")
@@ -130,9 +130,9 @@ def _lines_of(text: str, table: str) -> dict[Pair, str] | None:
     return None
 
 
-def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, OwnedTable], list[Unknown]]:
+def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, OwnedTable], list[UnknownEntry]]:
     owned: dict[str, OwnedTable] = {}
-    unknown: list[Unknown] = []
+    unknown: list[UnknownEntry] = []
     for table, known in record.tables.items():
         if table not in plan.tables:
             text = _give_back(text, table, known)
@@ -148,12 +148,12 @@ def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Own
     return text, owned, unknown
 
 
-def _unknown(table: str, live: tuple[Pair, ...], wanted: Iterable[Pair], managed: Iterable[Pair]) -> list[Unknown]:
+def _unknown(table: str, live: tuple[Pair, ...], wanted: Iterable[Pair], managed: Iterable[Pair]) -> list[UnknownEntry]:
     """What is neither wanted nor ours; it stands before ours, or after the first one of ours."""
     known = {*wanted, *managed}
     first = next((number for number, pair in enumerate(live) if pair in known), len(live))
     found = [(number, pair) for number, pair in enumerate(live) if pair not in known]
-    return [Unknown(table, "before" if number < first else "after", *pair) for number, pair in found]
+    return [UnknownEntry(table, "before" if number < first else "after", *pair) for number, pair in found]
 
 
 def _give_back(text: str, table: str, known: OwnedTable) -> str:

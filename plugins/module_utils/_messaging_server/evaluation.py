@@ -30,7 +30,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
     Channels,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import Wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import WantedFiles
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
@@ -41,7 +41,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
 )
 
 
-def evaluate(wanted: Wanted, live: Live) -> int:
+def evaluate(wanted: WantedFiles, live: Live) -> int:
     """Evaluate the wanted texts; returns the number of sessions."""
     if wanted.settings is None:
         return 0
@@ -62,7 +62,7 @@ def evaluate(wanted: Wanted, live: Live) -> int:
     return count
 
 
-def digest_of(wanted: Wanted, live: Live) -> str:
+def digest_of(wanted: WantedFiles, live: Live) -> str:
     """Return a digest of all that an evaluation depends on, nothing where there is nothing to evaluate."""
     if wanted.settings is None:
         return ""
@@ -70,7 +70,7 @@ def digest_of(wanted: Wanted, live: Live) -> str:
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
-def ask_product(product: Product, live: Live, wanted: Wanted, channels: Channels) -> None:
+def ask_product(product: Product, live: Live, wanted: WantedFiles, channels: Channels) -> None:
     """Have the product's own tool read the staged mapping file; what it says must be what was evaluated."""
     live_file = product.files[MAPPINGS]
     with tempfile.TemporaryDirectory(prefix="mailhost-hardening-") as folder:

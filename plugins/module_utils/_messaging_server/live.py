@@ -19,11 +19,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import Texts
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
-    DISPATCHER,
-    GENERAL,
-    IMTA,
+    DISPATCHER_CNF,
+    GENERAL_TXT,
+    IMTA_CNF,
     MAPPINGS,
-    OPTIONS,
+    OPTION_DAT,
     Product,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import (
@@ -40,7 +40,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
 STATE = "/var/lib/mailhost-hardening/messaging-server"
 RECORD = f"{STATE}/record.json"
 
-PARTS = {"imta_cnf": IMTA, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER, "general": GENERAL}
+TEXT_FILES = {"imta_cnf": IMTA_CNF, "mappings": MAPPINGS, "dispatcher_cnf": DISPATCHER_CNF, "general": GENERAL_TXT}
 """The file of the product for each text."""
 
 TEXT_DATABASES = "USE_TEXT_DATABASES"
@@ -70,10 +70,10 @@ class Live(NamedTuple):
 
 def read_live(product: Product) -> Live:
     """Read what is on the host. Raises StepError, OSError."""
-    found = {field: read_file(product.files[part]) for field, part in PARTS.items()}
+    found = {field: read_file(product.files[part]) for field, part in TEXT_FILES.items()}
     for field in ("imta_cnf", "mappings", "dispatcher_cnf"):
         if found[field] is None:
-            raise StepError("read", f"{product.files[PARTS[field]]} does not exist")
+            raise StepError("read", f"{product.files[TEXT_FILES[field]]} does not exist")
     texts = Texts(**{field: decode(content or b"") for field, content in found.items()})
     try:
         record = load_record(read_file(RECORD))
@@ -83,7 +83,7 @@ def read_live(product: Product) -> Live:
         texts,
         found["general"] is not None,
         _includes(texts, product),
-        _options(decode(read_file(product.files[OPTIONS]) or b"")),
+        _options(decode(read_file(product.files[OPTION_DAT]) or b"")),
         record,
     )
 

@@ -31,7 +31,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.channels import (
-    Block,
+    ChannelBlock,
     Setting,
     build_blocks,
     build_keywords,
@@ -96,7 +96,7 @@ class Plan(NamedTuple):
     """
 
     tables: dict[str, tuple[Pair, ...]]
-    blocks: tuple[Block, ...]
+    blocks: tuple[ChannelBlock, ...]
     keywords: tuple[Setting, ...]
     rules: tuple[Pair, ...]
     options: tuple[Setting, ...]

@@ -48,9 +48,9 @@ IMAGE_PLACES = ("imta/lib/config_data", "lib/config_data", "config/advanced/conf
 """Where releases keep the compiled configuration that no option of the tailor file names."""
 MAX_INDIRECTIONS = 8
 
-MAPPINGS, GENERAL = "mappings", "general.txt"
-DISPATCHER, IMTA, OPTIONS = "dispatcher.cnf", "imta.cnf", "option.dat"
-PARTS = (MAPPINGS, GENERAL, PORT_ACCESS, DISPATCHER, IMTA, OPTIONS)
+MAPPINGS, GENERAL_TXT = "mappings", "general.txt"
+DISPATCHER_CNF, IMTA_CNF, OPTION_DAT = "dispatcher.cnf", "imta.cnf", "option.dat"
+PARTS = (MAPPINGS, GENERAL_TXT, PORT_ACCESS, DISPATCHER_CNF, IMTA_CNF, OPTION_DAT)
 """What a change can be about; ``mappings`` stands for all tables but PORT_ACCESS."""
 
 SMTP_PORT = 25
@@ -85,10 +85,10 @@ class Product:
         self.root, self.imsimta, self.tailor = root, imsimta, dict(tailor)
         self.files = {
             MAPPINGS: self._place("IMTA_MAPPING_FILE"),
-            IMTA: self._place("IMTA_CONFIG_FILE"),
-            DISPATCHER: self._place("IMTA_DISPATCHER_CONFIG"),
-            OPTIONS: self._place("IMTA_OPTION_FILE"),
-            GENERAL: os.path.join(self._place("IMTA_TABLE"), "general.txt"),
+            IMTA_CNF: self._place("IMTA_CONFIG_FILE"),
+            DISPATCHER_CNF: self._place("IMTA_DISPATCHER_CONFIG"),
+            OPTION_DAT: self._place("IMTA_OPTION_FILE"),
+            GENERAL_TXT: os.path.join(self._place("IMTA_TABLE"), "general.txt"),
         }
         self.images = self._find_images()
 
@@ -199,11 +199,11 @@ def activations(parts: Iterable[str]) -> list[tuple[str, ...]]:
     if known - set(PARTS):
         raise ValueError(f"unknown parts: {', '.join(sorted(known - set(PARTS)))}")
     commands: list[tuple[str, ...]] = []
-    if known & {MAPPINGS, GENERAL}:
+    if known & {MAPPINGS, GENERAL_TXT}:
         commands.append(("reload",))
-    if known & {PORT_ACCESS, DISPATCHER}:
+    if known & {PORT_ACCESS, DISPATCHER_CNF}:
         commands.append(("restart", "dispatcher"))
-    elif known & {IMTA, OPTIONS}:
+    elif known & {IMTA_CNF, OPTION_DAT}:
         commands.append(("restart", "smtp"))
     return commands
 
@@ -267,7 +267,8 @@ def discover(root: str = "") -> Product:
         )
     _refuse_unified(root)
     product = Product(root, imsimta, read_tailor(root))
-    missing = [product.files[part] for part in (MAPPINGS, IMTA, DISPATCHER) if not os.path.isfile(product.files[part])]
+    edited = [product.files[part] for part in (MAPPINGS, IMTA_CNF, DISPATCHER_CNF)]
+    missing = [path for path in edited if not os.path.isfile(path)]
     if missing:
         raise StepError("discover", f"messaging_server_root: {shown(root)}: no file {', '.join(missing)}")
     return product

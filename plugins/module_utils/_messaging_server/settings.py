@@ -36,7 +36,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options
 
 Pair = tuple[str, str]
 
-KEYWORD, MAPPING = "keyword", "mapping"
+BY_KEYWORD, BY_MAPPING = "keyword", "mapping"
 
 
 class Channels(NamedTuple):
@@ -77,7 +77,7 @@ class Settings(NamedTuple):
 DEFAULTS: dict[str, Any] = {
     "channels": {},
     "submission": True,
-    "sender_domain_check_form": KEYWORD,
+    "sender_domain_check_form": BY_KEYWORD,
     "release": "6-2005q4",
     "general_database_from": 100,
     "dns_library": "IMTA_LIB:dns_verify.so",
@@ -88,7 +88,7 @@ DEFAULTS: dict[str, Any] = {
 """Options of the settings and their defaults; the mapping form of the sender check finds address records only."""
 
 _CHOICES = {
-    "sender_domain_check_form": (KEYWORD, MAPPING),
+    "sender_domain_check_form": (BY_KEYWORD, BY_MAPPING),
     "release": tuple(LIMITS),
     "unknown_entries": ("stop", "replace"),
     "unusable_dnsbls": ("stop", "skip"),

@@ -27,7 +27,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    MAPPING,
+    BY_MAPPING,
     Extra,
     Settings,
 )
@@ -346,7 +346,7 @@ def _looked_up(sources: Sources) -> Iterator[Row]:
     policy, settings = sources.policy, sources.settings
     external = settings.channels.external
     lists = policy.dnsbls_at(STAGE_MAIL)
-    by_mapping = policy.sender_domain_check and settings.sender_domain_check_form == MAPPING
+    by_mapping = policy.sender_domain_check and settings.sender_domain_check_form == BY_MAPPING
     if not lists and not by_mapping:
         return
     anyone = f"{_CLIENT}|SMTP{_VISIBLE}|{_TYPE}|{external}|{_VISIBLE}|{_VISIBLE}"

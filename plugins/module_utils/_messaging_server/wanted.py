@@ -75,7 +75,7 @@ NO_PLAN = Plan({}, (), (), (), (), {})
 """What is left when our part is to leave."""
 
 
-class Wanted(NamedTuple):
+class WantedFiles(NamedTuple):
     """What a run aims at. Without settings our part is to leave, and there are no cases."""
 
     composed: Composed
@@ -85,12 +85,12 @@ class Wanted(NamedTuple):
     warnings: tuple[str, ...]
 
 
-def absent(live: Live) -> Wanted:
+def absent(live: Live) -> WantedFiles:
     """Return the files without what is managed."""
-    return Wanted(compose(live.texts, NO_PLAN, live.record), (), None, NO_PLAN.accepted_findings(), ())
+    return WantedFiles(compose(live.texts, NO_PLAN, live.record), (), None, NO_PLAN.accepted_findings(), ())
 
 
-def present(arguments: Mapping[str, Any], live: Live) -> Wanted:
+def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
     """Return the files that the policy asks for; a StepError where it cannot be had."""
     if live.options.get(ACCESS_ORCPT):
         raise StepError(
@@ -125,7 +125,7 @@ def present(arguments: Mapping[str, Any], live: Live) -> Wanted:
         policy_cases(policy, server),
         cases_of_tests(tests, policy.domains),
     )
-    return Wanted(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
+    return WantedFiles(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
 
 
 def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) -> None:

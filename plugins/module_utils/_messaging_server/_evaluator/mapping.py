@@ -38,11 +38,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Chance,
     Control,
     Database,
+    ExternalLookUp,
     Flag,
     FlagTest,
     Note,
     Op,
-    Outside,
     Saved,
     SubTable,
     TemplateError,
@@ -365,10 +365,10 @@ class _Run:
                 raise _EntryFailedError(f'routine {op.routine} fails for "{argument}"')
             self.step('Routine {} returns "{}" for "{}".', op.routine, returned, argument)
             self._insert(state, returned, f"text returned by {op.routine}: ", depth)
-        elif isinstance(op, Outside):
+        elif isinstance(op, ExternalLookUp):
             self._outside(state, op, depth)
 
-    def _outside(self, state: _State, op: Outside, depth: int) -> None:
+    def _outside(self, state: _State, op: ExternalLookUp, depth: int) -> None:
         argument = self._argument(state, op.argument, depth)
         answer = self.around.outside(op.kind, argument)
         if answer is None and op.kind == "sequence":

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
     MAX_CHANNEL_NAME,
-    SMTP,
-    STORE,
+    SMTP_KEYWORDS,
+    STORE_KEYWORDS,
     Keyword,
     group_of,
     keywords_of,
@@ -73,8 +73,8 @@ class Channel(NamedTuple):
 
     def leaves(self) -> bool:
         """Whether mail for this channel leaves the host for a server that may send it on."""
-        speaks = any(self.has(keyword) for keyword in SMTP) or fold(self.name).startswith("tcp_")
-        return speaks and not any(self.has(keyword) for keyword in STORE)
+        speaks = any(self.has(keyword) for keyword in SMTP_KEYWORDS) or fold(self.name).startswith("tcp_")
+        return speaks and not any(self.has(keyword) for keyword in STORE_KEYWORDS)
 
 
 class ImtaNode(NamedTuple):

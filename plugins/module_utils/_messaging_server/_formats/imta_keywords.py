@@ -79,10 +79,10 @@ docs/reference/messaging-server-facts.md#switching."""
 
 MAX_CHANNEL_NAME = 32
 
-SMTP = ("smtp", "smtp_cr", "smtp_crlf", "smtp_crorlf", "smtp_lf")
+SMTP_KEYWORDS = ("smtp", "smtp_cr", "smtp_crlf", "smtp_crorlf", "smtp_lf")
 """Keywords of a channel that speaks SMTP, and of one that hands mail to a message store, which sends nothing on."""
 
-STORE = ("lmtp",)
+STORE_KEYWORDS = ("lmtp",)
 
 
 class Word(NamedTuple):

@@ -141,7 +141,7 @@ def compile_pattern(text: str) -> Pattern:
     """Read a pattern. Raises PatternError with the offset of what cannot be read."""
     if len(text) > MAX_PATTERN:
         raise PatternError(MAX_PATTERN, f"a pattern of {len(text)} characters", f"at most {MAX_PATTERN}")
-    reader = _Reader(text)
+    reader = _PatternReader(text)
     reader.read()
     items = tuple(reader.items)
     return Pattern(
@@ -166,7 +166,7 @@ def _plain(items: tuple[Item, ...]) -> tuple[str, ...] | None:
     return tuple(segments)
 
 
-class _Reader:
+class _PatternReader:
     """Reads a pattern from left to right; ``pending`` are modifiers that wait for their wildcard."""
 
     def __init__(self, text: str) -> None:

@@ -97,7 +97,7 @@ class Callout(NamedTuple):
     argument: tuple[Op, ...]
 
 
-class Outside(NamedTuple):
+class ExternalLookUp(NamedTuple):
     """A look-up nobody can answer here: ``ldap_url``, ``domain_attribute`` or ``sequence``."""
 
     kind: str
@@ -110,20 +110,20 @@ class Note(NamedTuple):
     text: str
 
 
-Op = Union[Text, Saved, Case, Control, Flag, FlagTest, Chance, SubTable, Database, Callout, Outside, Note]
+Op = Union[Text, Saved, Case, Control, Flag, FlagTest, Chance, SubTable, Database, Callout, ExternalLookUp, Note]
 
 
 @lru_cache(maxsize=65536)
 def compile_template(text: str) -> tuple[Op, ...]:
     """Read a template. Raises TemplateError with the offset of what cannot be read."""
-    return tuple(_Reader(text, 0).read())
+    return tuple(_TemplateReader(text, 0).read())
 
 
 def walk_ops(ops: tuple[Op, ...]) -> list[Op]:
     """All operations from left to right, those in arguments in front of the operation they belong to."""
     found: list[Op] = []
     for op in ops:
-        if isinstance(op, (SubTable, Callout, Outside)):
+        if isinstance(op, (SubTable, Callout, ExternalLookUp)):
             found.extend(walk_ops(op.argument))
         elif isinstance(op, Database):
             found.extend(walk_ops(op.key))
@@ -136,12 +136,12 @@ def is_fallible(op: Op) -> bool:
 
     Source: docs/reference/messaging-server-facts.md#template-failure, rule 3.
     """
-    if isinstance(op, Outside):
+    if isinstance(op, ExternalLookUp):
         return op.kind != "sequence"
     return isinstance(op, (FlagTest, Chance, SubTable, Database, Callout))
 
 
-class _Reader:
+class _TemplateReader:
     """Reads a template from left to right. ``base`` is the offset of ``text`` in the whole template."""
 
     def __init__(self, text: str, base: int) -> None:
@@ -237,7 +237,7 @@ class _Reader:
         raise self._error(start, f'"{opener}" is not closed', f'"{closer}" before the template ends')
 
     def _inner(self, text: str, at: int) -> tuple[Op, ...]:
-        return tuple(_Reader(text, self.base + at).read())
+        return tuple(_TemplateReader(text, self.base + at).read())
 
     def _bracket(self, start: int, char: str) -> None:
         if char == "|":
@@ -258,13 +258,13 @@ class _Reader:
             self._op(Callout(parts[0], parts[1], self._inner(argument, at + len(body) - len(argument))))
         elif char == "]":
             body, at = self._until("[", start, "$]")
-            self._op(Outside("ldap_url", self._inner(body, at)))
+            self._op(ExternalLookUp("ldap_url", self._inner(body, at)))
         elif char == "}":
             body, at = self._until("{", start, "$}")
-            self._op(Outside("domain_attribute", self._inner(body, at)))
+            self._op(ExternalLookUp("domain_attribute", self._inner(body, at)))
         elif char == "#":
             body, at = self._until("#", start, "$#")
-            self._op(Outside("sequence", self._inner(body, at)))
+            self._op(ExternalLookUp("sequence", self._inner(body, at)))
         else:
             body, _at = self._until(".", start, "$.")
             self._op(Note(f'"$.{body}." (text for temporary look-up errors) has no effect here'))

@@ -60,15 +60,6 @@ class MtaTextError(ReportedError):
         self.expected = expected
 
 
-class Finding(NamedTuple):
-    """One remark of a lint: where, which rule, what is wrong and what to do."""
-
-    line: int
-    code: str
-    message: str
-    hint: str
-
-
 class Fault(NamedTuple):
     """A breach of the grammar: a stable code and the error that says where and what."""
 

@@ -29,25 +29,21 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     is_fallible,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import Finding, fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
+    Finding,
+    fault_findings,
+    zone_findings,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
     catches_all,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.zones import zone_findings
 
 
 def lint_dispatcher(text: str, mappings: str = "") -> list[Finding]:
     """Findings of a dispatcher.cnf, by line; the mapping file tells whether its zones are ever looked at."""
     parsed = parse_dispatcher(text)
-    findings = [
-        Finding(
-            fault.error.line,
-            fault.code,
-            f"{fault.error.found}; expected {fault.error.expected}",
-            "Write one option in a line; comments have ! in column 1.",
-        )
-        for fault in parsed.faults
-    ]
+    findings = fault_findings(parsed.faults, {}, "Write one option in a line; comments have ! in column 1.")
     counts: dict[str, int] = {}
     zones = [option for option in parsed.options if fold(option.name) == fold(ZONE_OPTION)]
     inert = bool(zones) and _port_access_catches_all(mappings)

@@ -24,7 +24,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     NUMBER_LISTS,
     QUOTED_LISTS,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import Finding, fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
+    Finding,
+    fault_findings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,15 +94,7 @@ _FAULT_HINTS = {
 def lint_imta(text: str) -> list[Finding]:
     """Findings of an imta.cnf, by line."""
     parsed = parse_imta(text)
-    findings = [
-        Finding(
-            fault.error.line,
-            fault.code,
-            f"{fault.error.found}; expected {fault.error.expected}",
-            _FAULT_HINTS.get(fault.code, "Correct the line."),
-        )
-        for fault in parsed.faults
-    ]
+    findings = fault_findings(parsed.faults, _FAULT_HINTS)
     findings.extend(_switch_defaults(parsed))
     findings.extend(_hosts(parsed))
     findings.extend(_internal_rule(parsed))

@@ -39,13 +39,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     field_of,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    Finding,
     MtaTextError,
     ends_in_continuation,
     fold,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
+    Finding,
+    fault_findings,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
-    Looked,
+    ReadEntry,
     always_ends,
     catches_all,
     entry_findings,
@@ -86,11 +89,7 @@ def lint_mappings(
     be internal. ``channels`` are the names of the channels; with them, fields that name another are found.
     """
     parsed = parse_mappings(text)
-    findings = [
-        Finding(fault.error.line, fault.code, f"{fault.error.found}; expected {fault.error.expected}", hint)
-        for fault in parsed.faults
-        for hint in [_FAULT_HINTS.get(fault.code, "Correct the line.")]
-    ]
+    findings = fault_findings(parsed.faults, _FAULT_HINTS)
     findings.extend(_lines(parsed))
     for table in parsed.tables:
         findings.extend(_table(table))
@@ -111,7 +110,7 @@ def _lines(parsed: MappingFile) -> Iterator[Finding]:
             yield Finding(line.number, "continuation-at-end", message, "Remove the backslash.")
 
 
-def _look(entry: Entry, number: int, last: bool) -> tuple[Looked, list[Finding]]:
+def _look(entry: Entry, number: int, last: bool) -> tuple[ReadEntry, list[Finding]]:
     """Read pattern and template of an entry; what cannot be read is a finding."""
     findings: list[Finding] = []
     pattern = ops = None
@@ -125,7 +124,7 @@ def _look(entry: Entry, number: int, last: bool) -> tuple[Looked, list[Finding]]
     except TemplateError as e:
         line, column = entry.line.position(entry.template_at + e.offset)
         findings.append(Finding(line, "template", f"column {column}: {e}", "Correct the template."))
-    return Looked(entry, number, last, pattern, ops), findings
+    return ReadEntry(entry, number, last, pattern, ops), findings
 
 
 def _table(table: Table) -> Iterator[Finding]:
@@ -137,7 +136,7 @@ def _table(table: Table) -> Iterator[Finding]:
         message = f"table {table.name} has {count} entries, which are scanned one by one"
         hint = f"Above about {LARGE_TABLE} entries move the data to the general database."
         yield Finding(table.line.number, "large-table", message, hint)
-    entries: list[Looked] = []
+    entries: list[ReadEntry] = []
     caught = -1
     for number, entry in enumerate(table.entries):
         looked, findings = _look(entry, number, number == count - 1)

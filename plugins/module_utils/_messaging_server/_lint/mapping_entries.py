@@ -46,8 +46,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     SENDER,
     field_of,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import BLANKS, Finding
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.zones import zone_findings
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import BLANKS
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
+    Finding,
+    zone_findings,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
     LOOPBACK,
     PRIVATE,
@@ -77,7 +80,7 @@ _CODE = re.compile(r"[45][0-9][0-9]( |-|$)")
 _FIELDS = re.compile(r"\$.|\|", re.DOTALL)
 
 
-class Looked(NamedTuple):
+class ReadEntry(NamedTuple):
     """An entry with what was read from it; pattern or operations are None when they could not be read."""
 
     entry: Entry
@@ -120,7 +123,7 @@ def always_ends(ops: tuple[Op, ...]) -> bool:
     return control not in {"C", "L", "R"}
 
 
-def entry_findings(table: Table, looked: Looked) -> Iterator[Finding]:
+def entry_findings(table: Table, looked: ReadEntry) -> Iterator[Finding]:
     """All remarks on one entry."""
     yield from _text_behind(looked)
     yield from _lengths(looked)
@@ -133,11 +136,11 @@ def entry_findings(table: Table, looked: Looked) -> Iterator[Finding]:
         yield from _networks(looked, looked.pattern, looked.ops)
 
 
-def _line(looked: Looked) -> int:
+def _line(looked: ReadEntry) -> int:
     return looked.entry.line.number
 
 
-def _text_behind(looked: Looked) -> Iterator[Finding]:
+def _text_behind(looked: ReadEntry) -> Iterator[Finding]:
     entry = looked.entry
     if not entry.rest:
         return
@@ -160,7 +163,7 @@ def _text_behind(looked: Looked) -> Iterator[Finding]:
         yield Finding(line, "unquoted-blank", message, 'Write "$ " for a blank, and break lines without blanks.')
 
 
-def _lengths(looked: Looked) -> Iterator[Finding]:
+def _lengths(looked: ReadEntry) -> Iterator[Finding]:
     for code, what, text in (
         ("long-pattern", "pattern", looked.entry.pattern),
         ("long-template", "template", looked.entry.template),
@@ -169,7 +172,7 @@ def _lengths(looked: Looked) -> Iterator[Finding]:
             yield Finding(_line(looked), code, f"a {what} of {len(text)} characters", f"Shorten it: {LIMITS_TEXT}.")
 
 
-def _fields(table: Table, looked: Looked) -> Iterator[Finding]:
+def _fields(table: Table, looked: ReadEntry) -> Iterator[Finding]:
     fields = fields_of(looked.entry.pattern)
     application = field_of(table.name, APPLICATION)
     if application is not None and len(fields) > application and fields[application].upper() == "SMTP":
@@ -186,7 +189,7 @@ def _fields(table: Table, looked: Looked) -> Iterator[Finding]:
             yield Finding(_line(looked), "null-sender", message, 'Write "*" for the sender; wildcard numbers change.')
 
 
-def _order(looked: Looked, ops: tuple[Op, ...]) -> Iterator[Finding]:
+def _order(looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Finding]:
     control, flags = "", ""
     for op in ops:
         if isinstance(op, Control):
@@ -209,7 +212,7 @@ def _order(looked: Looked, ops: tuple[Op, ...]) -> Iterator[Finding]:
                 return
 
 
-def _callouts(looked: Looked, ops: tuple[Op, ...]) -> Iterator[Finding]:
+def _callouts(looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Finding]:
     for index, op in enumerate(ops):
         if not isinstance(op, Callout):
             continue
@@ -233,7 +236,7 @@ def _callouts(looked: Looked, ops: tuple[Op, ...]) -> Iterator[Finding]:
             yield from zone_findings(_line(looked), parts[1], with_dot=True)
 
 
-def _texts(table: Table, looked: Looked, ops: tuple[Op, ...]) -> Iterator[Finding]:
+def _texts(table: Table, looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Finding]:
     flags = {op.letter for op in ops if isinstance(op, Flag)}
     if not flags & {"N", "F"}:
         return
@@ -253,7 +256,7 @@ def _texts(table: Table, looked: Looked, ops: tuple[Op, ...]) -> Iterator[Findin
         yield Finding(_line(looked), "no-smtp-code", message, 'Begin it with a code, for example "$N500$ 5.7.1$ ...".')
 
 
-def _networks(looked: Looked, pattern: Pattern, ops: tuple[Op, ...]) -> Iterator[Finding]:
+def _networks(looked: ReadEntry, pattern: Pattern, ops: tuple[Op, ...]) -> Iterator[Finding]:
     if not any(isinstance(op, Flag) and op.letter == "Y" for op in walk_ops(ops)):
         return
     if pattern.items and all(isinstance(item, Wildcard) for item in pattern.items):
@@ -295,7 +298,7 @@ _ANYTHING = "\x01"
 place has a star there, and so matches every text."""
 
 
-def shadowed(table: Table, entries: Sequence[Looked]) -> dict[int, int]:
+def shadowed(table: Table, entries: Sequence[ReadEntry]) -> dict[int, int]:
     """Numbers of entries that no probe reaches, each with the line of the entry above that takes all its probes."""
     general = [looked for looked in entries if _is_general(looked)][:MAX_GENERAL]
     if not general:
@@ -312,7 +315,7 @@ def shadowed(table: Table, entries: Sequence[Looked]) -> dict[int, int]:
     return found
 
 
-def _is_general(looked: Looked) -> bool:
+def _is_general(looked: ReadEntry) -> bool:
     """Whether it has literals and stars only, at least one star, and the table is left here in any case."""
     pattern = looked.pattern
     return (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import (
     Composed,
     Texts,
-    Unknown,
+    UnknownEntry,
     compose,
     describe_unknown,
 )
@@ -155,7 +155,7 @@ def test_an_entry_that_somebody_adds_is_named_with_its_place(place: str, line: s
     added = first.texts.mappings.replace(line, f'{line}  $(10.9.0.0/16)  $NNo$ "mail"\n')
     assert added != first.texts.mappings
     second = present(first.texts._replace(mappings=added), first.record, POLICY)
-    assert second.unknown == (Unknown("INTERNAL_IP", place, "$(10.9.0.0/16)", '$NNo$ "mail"'),)
+    assert second.unknown == (UnknownEntry("INTERNAL_IP", place, "$(10.9.0.0/16)", '$NNo$ "mail"'),)
     assert describe_unknown(second.unknown) == (
         f'messaging_server_extra_entries:\n  INTERNAL_IP:\n    {place}:\n      - ["$(10.9.0.0/16)", "$NNo$ \\"mail\\""]'
     )

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Findings about the zone of a DNSBL in a configuration line.
+"""Findings of the lints: their shape, and those that more than one file has.
 
 Private to the collection: other collections must not import it.
 """
@@ -10,11 +10,35 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import Finding
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import Fault
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import closed_list
 
 _ZONE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
+
+
+class Finding(NamedTuple):
+    """A finding of a lint: where, which rule, what is wrong and what to do."""
+
+    line: int
+    code: str
+    message: str
+    hint: str
+
+
+def fault_findings(faults: Iterable[Fault], hints: Mapping[str, str], hint: str = "Correct the line.") -> list[Finding]:
+    """Return a finding for each breach of the grammar; ``hints`` by code, ``hint`` for the other codes."""
+    return [
+        Finding(
+            fault.error.line,
+            fault.code,
+            f"{fault.error.found}; expected {fault.error.expected}",
+            hints.get(fault.code, hint),
+        )
+        for fault in faults
+    ]
 
 
 def zone_findings(line: int, zone: str, *, with_dot: bool) -> list[Finding]:
