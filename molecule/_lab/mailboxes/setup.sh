@@ -23,7 +23,7 @@ for user in ann bob; do
   useradd --create-home --shell /usr/sbin/nologin "$user"
   printf '%s@mail.example:{PLAIN}correct horse\n' "$user" >> /etc/dovecot/lab-users
 done
-# Passwords of system users are for those who log in by another name.
+# Passwords of system users are for logins by another name.
 sed -i 's/^!include auth-system/#&/' /etc/dovecot/conf.d/10-auth.conf
 
 case $(dovecot --version) in
@@ -42,7 +42,7 @@ userdb passwd {
 esac
 cat > /etc/dovecot/conf.d/99-lab.conf <<CONF
 auth_mechanisms = plain login
-# Tests do not wait for who has been wrong before.
+# Tests do not wait after a failed login.
 auth_failure_delay = 0
 service anvil {
   unix_listener anvil-auth-penalty {

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stand-in for Sun Java System Messaging Server: its tools note each call, and fail when they are told to.
+"""Stand-in for Sun Java System Messaging Server: its tools note each call, and fail on demand.
 
 A fault is written for a command line as it is called, `cnbuild` say or `restart dispatcher`; a command line that ends
 in ` *` stands for all that begin so. molecule/_lab/README.md has the list.
@@ -72,6 +72,6 @@ class Call:
         elif do == "hang":
             time.sleep(self.fault.get("seconds", HANG_SECONDS))
         else:
-            sys.stderr.write(self.fault.get("text", "told to fail") + "\n")
+            sys.stderr.write(self.fault.get("text", "fails on demand") + "\n")
             return True
         return False

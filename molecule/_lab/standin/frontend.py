@@ -66,7 +66,7 @@ class Decisions:
         except (ValueError, LookupError) as e:
             stage = Stage("", True, False, f"{TEMPORARY}{e}", (), "")
         if not stage.accepted:
-            print(f"refused: {stage.reply}", flush=True)
+            print(f"rejected: {stage.reply}", flush=True)
         return stage
 
     def accept(self, connection: dict[str, Any]) -> Stage:
@@ -193,7 +193,7 @@ class Client(SMTP):  # type: ignore[misc]
         )
 
     async def _handle_client(self) -> None:
-        """Speak SMTP only with whom the Dispatcher lets in; who is not reads its text as it is."""
+        """Speak SMTP only with clients that the Dispatcher accepts; others get its text as it is."""
         self.server.clients.add(self)
         stage = await self.decisions.ask(self.decisions.accept, self.connection())
         if stage.accepted:

@@ -74,7 +74,7 @@ def cnbuild(arguments: list[str]) -> None:
         write_image(options.path("image_file") or where.image, config)
 
 
-def told(command: str) -> str:
+def send(command: str) -> str:
     """Tell the running server something and return its answer; nothing when none runs."""
     try:
         with socket.socket(socket.AF_UNIX) as control:
@@ -89,7 +89,7 @@ def told(command: str) -> str:
 def reload(arguments: list[str]) -> None:
     """Have the running processes read the reloadable part of the image."""
     Options(arguments)
-    answer = told("reload")
+    answer = send("reload")
     if answer != "ok":
         raise BuildError(answer or "no server is running")
 
@@ -99,7 +99,7 @@ def restart(arguments: list[str]) -> None:
     words = Options(arguments).words
     if len(words) > 1 or (words and words[0] not in ("dispatcher", "smtp")):
         raise UsageError(f"this stand-in restarts dispatcher or smtp, not {' '.join(words)}")
-    answer = told(f"restart {words[0] if words else 'dispatcher'}")
+    answer = send(f"restart {words[0] if words else 'dispatcher'}")
     if not answer:
         subprocess.run(["systemctl", "start", UNIT], timeout=REPLY_SECONDS, check=True)
     elif answer != "ok":

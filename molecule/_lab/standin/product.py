@@ -4,7 +4,7 @@
 """Stand-in for Sun Java System Messaging Server: where its files are, and its compiled image.
 
 The image is what the real cnbuild makes of the text files. The stand-in's image holds their texts, checked by the
-collection's own engine; whoever decides reads the image and never the files.
+collection's own engine; the decision reads the image and never the files.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TEXT_DATABASE = 1
 
 
 class BuildError(Exception):
-    """Something in the files that a compiler refuses."""
+    """Something in the files that a compiler rejects."""
 
 
 class Places(NamedTuple):

@@ -20,7 +20,7 @@ def test_smtp_is_open_from_everywhere(lab: Lab, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_other_mail_ports_give_no_connection(lab: Lab, family: int) -> None:
+def test_other_mail_ports_are_blocked(lab: Lab, family: int) -> None:
     probes = [
         Probe(src, lab.address("mailhost", net, family), port)
         for src, net in SOURCES
@@ -30,7 +30,7 @@ def test_other_mail_ports_give_no_connection(lab: Lab, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_ssh_is_left_alone(lab: Lab, family: int) -> None:
+def test_ssh_stays_open_from_everywhere(lab: Lab, family: int) -> None:
     probes = [Probe(src, lab.address("mailhost", net, family), 22, greeting=True) for src, net in SOURCES]
     assert lab.batch(probes) == ["open", "open"]
 

@@ -35,7 +35,7 @@ def policy() -> dict[str, Any]:
 
 
 def assert_packets(lab: Lab) -> None:
-    """Every port is open to those for whom it is, and silent to all others; a blocked client gets nothing."""
+    """Every port is open to its clients and silent to all others; a blocked client gets nothing."""
     asked = [(source, family, name) for source in ("external", "internal") for family in (4, 6) for name in PORTS]
     probes = [Probe(source, GATEWAY.address(source, family), PORTS[name]) for source, family, name in asked]
     blocked = Probe("external", GATEWAY.address("external", 4), 25, source="198.51.100.21")
@@ -47,22 +47,22 @@ def assert_packets(lab: Lab) -> None:
 
 def assert_dialogues(lab: Lab) -> None:
     """Internal and authenticated clients may relay, an external one sends to the host's domains alone."""
-    stranger: dict[str, Any] = {"mail_from": "a@remote.example"}
+    external_mail: dict[str, Any] = {"mail_from": "a@remote.example"}
     login: dict[str, Any] = {"mail_from": ANN[0], "login": ANN, "rcpt_to": ("b@remote.example",)}
     for family in (4, 6):
         external, internal = GATEWAY.address("external", family), GATEWAY.address("internal", family)
         talks = hold(
             lab,
             [
-                Dialogue("external", external, rcpt_to=("ann@mail.example",), **stranger),
-                Dialogue("external", external, rcpt_to=("b@remote.example",), **stranger),
+                Dialogue("external", external, rcpt_to=("ann@mail.example",), **external_mail),
+                Dialogue("external", external, rcpt_to=("b@remote.example",), **external_mail),
                 Dialogue("external", external, dport=465, tls=True, **login),
                 Dialogue("external", external, dport=587, starttls=True, **login),
                 Dialogue("internal", internal, rcpt_to=("b@remote.example",), mail_from="clerk@mail.example"),
             ],
         )
-        refused = "550 5.7.1 <b@remote.example>: Recipient address rejected: Relaying not permitted"
-        assert [talk.verdict for talk in talks] == ["accepted", refused, *["accepted"] * 3]
+        rejected = "550 5.7.1 <b@remote.example>: Recipient address rejected: Relaying not permitted"
+        assert [talk.verdict for talk in talks] == ["accepted", rejected, *["accepted"] * 3]
 
 
 def listening(lab: Lab) -> set[str]:
@@ -71,7 +71,7 @@ def listening(lab: Lab) -> set[str]:
     return {row.split()[3] for row in rows if not row.split()[3].startswith(("127.", "[::1]"))}
 
 
-def test_packets_and_dialogues(lab: Lab) -> None:
+def test_packets_and_dialogues_follow_the_policy(lab: Lab) -> None:
     assert_packets(lab)
     assert_dialogues(lab)
 
@@ -94,7 +94,7 @@ def test_only_postfix_sends_mail_and_it_arrives(lab: Lab, gateway: Postfix) -> N
     until("it has arrived", lambda: [one.rcpt_to for one in gateway.collected()] == ["both@remote.example"], 10)
 
 
-def test_a_change_of_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
+def test_both_roles_apply_a_policy_change_in_one_run(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
     """The packet filter is confirmed over a new connection, and the mail server changes in the same run."""
     policy["mailhost_blocked_networks"].append("198.51.100.20/32")
     done = harden(**policy)
@@ -112,20 +112,18 @@ def test_a_change_of_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize("services", ["own", "default"])
-def test_submission_that_the_packet_filter_closes_is_told(
-    harden: Harden, policy: dict[str, Any], services: str
-) -> None:
+def test_submission_closed_by_packet_filter_is_a_warning(harden: Harden, policy: dict[str, Any], services: str) -> None:
     declared = policy.pop("packet_filter_services")
     if services == "own":
         policy["packet_filter_services"] = [one for one in declared if not one["service"].startswith("submission")]
     done = harden(check=True, **policy)
     assert done.rc == 0, done
     name = "packet_filter_services" if services == "own" else "mailhost_services"
-    told = [warning for line in done.results for warning in line["result"].get("warnings", [])]
-    assert f"postfix_submission: is true, and {name} declares neither submission nor submissions: " in str(told)
+    warnings = [warning for line in done.results for warning in line["result"].get("warnings", [])]
+    assert f"postfix_submission: is true, and {name} declares neither submission nor submissions: " in str(warnings)
 
 
-def test_a_reboot_keeps_both(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
+def test_both_roles_survive_a_reboot(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:
     before = listening(lab)
     lifecycle.restart(GATEWAY.name)
     until("all listen that did before", lambda: listening(lab) >= before)

@@ -73,11 +73,11 @@ def difference(old: dict[str, bytes], new: dict[str, bytes]) -> dict[str, tuple[
 
 
 def product(snapshot: Snapshot) -> Snapshot:
-    """All but what is ours."""
+    """All but the role's state."""
     return {path: found for path, found in snapshot.items() if not path.startswith(STATE)}
 
 
-def test_the_first_run_stops_and_shows_what_it_does_not_know(site: Site, story: Story) -> None:
+def test_first_run_stops_at_unknown_entries_and_lists_them(site: Site, story: Story) -> None:
     done = run()
     assert done.rc != 0
     assert "nothing was changed" in done.message
@@ -94,7 +94,7 @@ def test_the_first_run_stops_and_shows_what_it_does_not_know(site: Site, story: 
     story.inventory = {"messaging_server_extra_entries": extra}
 
 
-def test_check_mode_says_what_the_run_does_and_touches_nothing(site: Site, story: Story) -> None:
+def test_check_mode_foresees_the_run_and_changes_nothing(site: Site, story: Story) -> None:
     before = site.look()
     foreseen = run(check=True, **story.inventory)
     assert foreseen.rc == 0, foreseen
@@ -115,7 +115,7 @@ def test_check_mode_says_what_the_run_does_and_touches_nothing(site: Site, story
     assert [f"imsimta {line}" for line in site.activations()] == result(story.done)["activation"]
 
 
-def test_nothing_foreign_changes_in_the_mapping_file(site: Site, story: Story) -> None:
+def test_unmanaged_tables_of_mapping_file_are_unchanged(site: Site, story: Story) -> None:
     old, new = site.texts(story.before)["mappings"], site.texts(story.adopted)["mappings"]
     gone, come = removed_and_added(old, new)
     assert gone == []
@@ -131,7 +131,7 @@ def test_nothing_foreign_changes_in_the_mapping_file(site: Site, story: Story) -
     assert entries(dict(after)["ORIG_SEND_ACCESS"])[: len(site_entries)] == site_entries
 
 
-def test_nothing_foreign_changes_in_the_channels(site: Site, story: Story) -> None:
+def test_unmanaged_channels_are_unchanged(site: Site, story: Story) -> None:
     old, new = site.texts(story.before)["imta.cnf"], site.texts(story.adopted)["imta.cnf"]
     gone, come = removed_and_added(old, new)
     assert tuple(gone) == OLD_CHANNELS
@@ -143,7 +143,7 @@ def test_nothing_foreign_changes_in_the_channels(site: Site, story: Story) -> No
     assert found[found.index(NEW_RULE) + 1].split()[0] == b"[]"
 
 
-def test_nothing_foreign_changes_in_the_other_files(site: Site, story: Story) -> None:
+def test_unmanaged_parts_of_other_files_are_unchanged(site: Site, story: Story) -> None:
     old, new = site.texts(story.before), site.texts(story.adopted)
     assert new["dispatcher.cnf"].startswith(old["dispatcher.cnf"])
     added = new["dispatcher.cnf"].removeprefix(old["dispatcher.cnf"])
@@ -170,7 +170,7 @@ def test_owner_mode_link_and_attributes_are_kept(site: Site, story: Story) -> No
         assert story.adopted[f"{CONFIG}/dispatcher.cnf"].xattrs == {"user.site.ticket": b"4711".hex()}
 
 
-def test_entries_that_name_the_left_channel_are_told(site: Site, story: Story) -> None:
+def test_entries_that_name_the_former_channel_are_a_warning(site: Site, story: Story) -> None:
     found = lines(site.texts(story.adopted)["mappings"])
     numbers = [number for number, line in enumerate(found, 1) if b"IN-CHAN=tcp_local;" in line]
     assert len(numbers) == 2
@@ -181,7 +181,7 @@ def test_entries_that_name_the_left_channel_are_told(site: Site, story: Story) -
         assert "tcp_*" in warning
 
 
-def test_the_former_files_are_in_the_backup(site: Site, story: Story) -> None:
+def test_backup_has_the_previous_files(site: Site, story: Story) -> None:
     folder = result(story.done)["backup"]
     assert folder.startswith(f"{STATE}/messaging-server/")
     stored = {found.content for path, found in story.adopted.items() if path.startswith(f"{folder}/")}
@@ -191,11 +191,11 @@ def test_the_former_files_are_in_the_backup(site: Site, story: Story) -> None:
     assert story.adopted[f"{STATE}/messaging-server"].mode & 0o777 == 0o700
 
 
-def test_the_mail_of_the_site_goes_on(site: Site) -> None:
+def test_mail_of_the_site_is_served_as_before(site: Site) -> None:
     assert site.verdicts() == AFTER
 
 
-def test_the_second_run_touches_nothing(site: Site, story: Story) -> None:
+def test_second_run_changes_no_file(site: Site, story: Story) -> None:
     site.messaging.clear()
     again = run(**story.inventory)
     assert (again.rc, again.changed) == (0, False), again
@@ -205,7 +205,7 @@ def test_the_second_run_touches_nothing(site: Site, story: Story) -> None:
     assert site.messaging.calls() == []
 
 
-def test_a_network_is_a_line_and_a_reload(site: Site, story: Story) -> None:
+def test_network_change_is_one_line_and_a_reload(site: Site, story: Story) -> None:
     story.inventory["mailhost_internal_networks"] = ["198.51.100.64/26", "2001:db8:200::/64", "10.40.0.0/16"]
     done = run(**story.inventory)
     assert (done.rc, done.changed) == (0, True), done
@@ -213,7 +213,7 @@ def test_a_network_is_a_line_and_a_reload(site: Site, story: Story) -> None:
     assert site.activations() == ["reload"]
 
 
-def test_a_keyword_is_a_restart_of_smtp(site: Site, story: Story) -> None:
+def test_keyword_change_restarts_smtp(site: Site, story: Story) -> None:
     before = site.texts()
     site.messaging.clear()
     story.inventory["mailhost_sender_domain_check"] = True
@@ -224,7 +224,7 @@ def test_a_keyword_is_a_restart_of_smtp(site: Site, story: Story) -> None:
     assert site.activations() == ["restart smtp"]
 
 
-def test_a_table_is_taken_over_when_the_policy_first_needs_it(site: Site, story: Story) -> None:
+def test_unmanaged_table_is_replaced_when_the_policy_first_needs_it(site: Site, story: Story) -> None:
     """A blocked network needs PORT_ACCESS; the entries of the site there are asked about then, and not before."""
     before = site.texts()
     site.messaging.clear()
@@ -243,13 +243,13 @@ def test_a_table_is_taken_over_when_the_policy_first_needs_it(site: Site, story:
     story.inventory["messaging_server_extra_entries"].update(extra)
     done = run(**story.inventory)
     assert (done.rc, done.changed) == (0, True), done
-    refused = b"  TCP|*|*|$(198.51.100.21/32)|*  $N500$ 5.7.1$ Access$ denied\n"
-    assert difference(before, site.texts()) == {"mappings": ([], [refused])}
+    blocked = b"  TCP|*|*|$(198.51.100.21/32)|*  $N500$ 5.7.1$ Access$ denied\n"
+    assert difference(before, site.texts()) == {"mappings": ([], [blocked])}
     assert site.activations() == ["restart dispatcher"]
     assert site.verdicts() == BLOCKED
 
 
-def test_an_entry_added_by_hand_stops_the_next_run(site: Site, story: Story) -> None:
+def test_entry_added_by_hand_stops_the_next_run(site: Site, story: Story) -> None:
     site.edit("mappings", b"! nobody else\n", FOREIGN + b"! nobody else\n")
     before = site.look()
     stopped = run(**story.inventory)
@@ -260,7 +260,7 @@ def test_an_entry_added_by_hand_stops_the_next_run(site: Site, story: Story) -> 
     assert product(site.look()) == product(before)
 
 
-def test_absent_leaves_the_site_as_it_was_and_what_came_since(site: Site, story: Story) -> None:
+def test_absent_restores_the_site_and_keeps_later_edits(site: Site, story: Story) -> None:
     story.with_policy = site.texts()
     foreseen = run(check=True, messaging_server_state="absent")
     done = run(messaging_server_state="absent")
@@ -278,7 +278,7 @@ def test_absent_leaves_the_site_as_it_was_and_what_came_since(site: Site, story:
     assert site.verdicts() == BEFORE
 
 
-def test_rollback_leads_back_and_forward_again(site: Site, story: Story) -> None:
+def test_rollback_restores_each_of_two_states(site: Site, story: Story) -> None:
     """The last change was that of absent; going back brings the policy into force again."""
     site.messaging.clear()
     out = site.texts()
@@ -292,7 +292,7 @@ def test_rollback_leads_back_and_forward_again(site: Site, story: Story) -> None
     assert site.verdicts() == BEFORE
 
 
-def test_unknown_entries_are_replaced_when_told_to(site: Site) -> None:
+def test_unknown_entries_are_replaced_where_the_inventory_says_so(site: Site) -> None:
     before = site.texts(site.install())
     done = run(messaging_server_unknown_entries="replace")
     assert (done.rc, done.changed) == (0, True), done

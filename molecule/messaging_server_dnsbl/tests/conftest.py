@@ -1,4 +1,4 @@
-"""Runs of the role with the scenario's policy and what a test wants otherwise; who talks to the server."""
+"""Runs of the role with the scenario's policy and what a test wants otherwise; dialogues with the server."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _key(messaging: Messaging) -> None:
 
 
 @pytest.fixture
-def refused(messaging: Messaging, role: Callable[..., plays.Run]) -> Callable[..., str]:
+def stopped(messaging: Messaging, role: Callable[..., plays.Run]) -> Callable[..., str]:
     """Return what runs the role, which has to fail and leave everything as it is; it returns the message."""
 
     def run(**values: Any) -> str:

@@ -36,12 +36,12 @@ def _policy(deploy: Callable[..., Any]) -> None:
     deploy(mailhost_dnsbls=[PLAIN, CODES])
 
 
-def test_nothing_of_the_other_stages_is_left(messaging: Messaging) -> None:
+def test_entries_of_other_stages_are_removed(messaging: Messaging) -> None:
     assert "ORIG_MAIL_ACCESS" not in messaging.read("mappings")
     assert "DNS_VERIFY_DOMAIN" not in messaging.read("dispatcher.cnf")
 
 
-def test_who_is_listed_gets_one_line_and_no_more(talk: Callable[..., list[Talk]]) -> None:
+def test_listed_client_gets_one_line(talk: Callable[..., list[Talk]]) -> None:
     talks = talk(*(dialogue for dialogue, _answer in CLIENTS.values()))
     found = dict(zip(CLIENTS, talks))
     assert {name: one.verdict for name, one in found.items()} == {name: text for name, (_who, text) in CLIENTS.items()}
@@ -49,7 +49,7 @@ def test_who_is_listed_gets_one_line_and_no_more(talk: Callable[..., list[Talk]]
         assert [step.name for step in found[name].steps] == ["connect"]
 
 
-def test_a_connection_costs_one_look_up_of_each_list(
+def test_connection_looks_up_each_dnsbl_once(
     talk: Callable[..., list[Talk]], looked_up: LookedUp, other_mappings: Callable[[str, str], None]
 ) -> None:
     once = [(kind, "198.51.100.30", zone) for kind in ("A", "TXT") for zone in (CODES["zone"], PLAIN["zone"])]
@@ -61,7 +61,7 @@ def test_a_connection_costs_one_look_up_of_each_list(
     assert looked_up() == sorted([*once, *once])
 
 
-def test_no_list_is_asked_for_inside_for_587_and_after_a_hit(
+def test_internal_clients_587_and_listed_clients_cost_no_look_up(
     talk: Callable[..., list[Talk]], looked_up: LookedUp
 ) -> None:
     talk(
@@ -85,7 +85,7 @@ def exempt(deploy: Callable[..., Any]) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("exempt")
-def test_who_is_exempt_is_never_looked_up(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
+def test_exempt_client_is_never_looked_up(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
     numbers = ("20", "21", "30")
     assert verdicts({number: letter(f"198.51.100.{number}") for number in numbers}) == {
         "20": "500 5.7.1 dynamic address",
@@ -95,7 +95,7 @@ def test_who_is_exempt_is_never_looked_up(verdicts: Callable[..., dict[str, str]
     assert looked_up() == [("TXT", "198.51.100.20", CODES["zone"])]
 
 
-def test_an_outage_of_the_dns_lets_mail_through(
+def test_dns_outage_lets_mail_through(
     messaging: Messaging,
     verdicts: Callable[..., dict[str, str]],
     role: Callable[..., Run],

@@ -27,7 +27,7 @@ def _policy(deploy: Callable[..., Any]) -> None:
     deploy(mailhost_dnsbls=lists, mailhost_dnsbl_exempt_networks=["198.51.100.21"])
 
 
-def test_nothing_of_the_other_stages_is_left(messaging: Messaging) -> None:
+def test_entries_of_other_stages_are_removed(messaging: Messaging) -> None:
     mappings = messaging.read("mappings")
     assert "dns_verify_domain" not in mappings
     assert "dnsbl.example" not in mappings
@@ -35,13 +35,13 @@ def test_nothing_of_the_other_stages_is_left(messaging: Messaging) -> None:
     assert options == [f"DNS_VERIFY_DOMAIN={CODES}.", f"DNS_VERIFY_DOMAIN={GOOD}."]
 
 
-def test_who_is_listed_gets_the_vendors_text(talk: Callable[..., list[Talk]], looked_up: LookedUp) -> None:
+def test_listed_client_gets_the_vendors_text(talk: Callable[..., list[Talk]], looked_up: LookedUp) -> None:
     (one,) = talk(client("198.51.100.20"))
     assert [step.line for step in one.steps] == [LISTED]
     assert looked_up() == [("TXT", "198.51.100.20", CODES)]
 
 
-def test_everybody_else_gets_in(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
+def test_unlisted_client_is_accepted(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
     found = verdicts(
         {
             "not listed": letter("198.51.100.30"),
@@ -59,7 +59,7 @@ def test_everybody_else_gets_in(verdicts: Callable[..., dict[str, str]], looked_
     assert looked_up() == sorted([*once, *once])
 
 
-def test_an_entry_that_lets_everybody_in_would_hide_the_lists(
+def test_entry_that_accepts_every_client_before_the_dnsbls_stops_the_run(
     verdicts: Callable[..., dict[str, str]], looked_up: LookedUp, other_mappings: Callable[[str, str], None]
 ) -> None:
     other_mappings("PORT_ACCESS\n\n", "PORT_ACCESS\n\n  *  $YEXTERNAL\n")
@@ -67,9 +67,7 @@ def test_an_entry_that_lets_everybody_in_would_hide_the_lists(
     assert looked_up() == []
 
 
-def test_an_outage_of_the_dns_lets_connections_through(
-    messaging: Messaging, verdicts: Callable[..., dict[str, str]]
-) -> None:
+def test_dns_outage_lets_connections_through(messaging: Messaging, verdicts: Callable[..., dict[str, str]]) -> None:
     with messaging.dns_outage():
         assert verdicts({"listed": letter("198.51.100.20")}) == {"listed": "accepted"}
     assert verdicts({"listed": letter("198.51.100.20")}) == {"listed": LISTED}

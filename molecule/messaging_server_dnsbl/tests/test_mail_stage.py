@@ -22,17 +22,17 @@ def _policy(deploy: Callable[..., Any]) -> None:
     deploy()
 
 
-def test_the_stages_before_have_left_nothing_behind(messaging: Messaging, first: dict[str, str]) -> None:
+def test_entries_of_earlier_stages_are_removed(messaging: Messaging, first: dict[str, str]) -> None:
     assert messaging.state() == first
 
 
 LISTED = {
-    "its own text is missing, so ours": (letter("198.51.100.20"), f"{TEXT}: user@mail.example"),
+    "without a text of its own, the role's": (letter("198.51.100.20"), f"{TEXT}: user@mail.example"),
     "the list's own text": (letter("198.51.100.21"), "550 5.7.1 exploited host: user@mail.example"),
     "the null sender": (letter("198.51.100.20", mail_from=""), f"{TEXT}: user@mail.example"),
     "HELO": (letter("198.51.100.20", ehlo=False), f"{TEXT}: user@mail.example"),
     "STARTTLS": (letter("198.51.100.20", starttls=True), f"{TEXT}: user@mail.example"),
-    "HELO says what a friend's fields would be": (
+    "HELO has the fields of a relay exception": (
         letter("198.51.100.20", helo="x|MAIL|tcp_intranet|a@b|l|postmaster@mail.example"),
         f"{TEXT}: user@mail.example",
     ),
@@ -58,14 +58,12 @@ LISTED = {
 }
 
 
-def test_who_is_listed_reads_why(verdicts: Callable[..., dict[str, str]]) -> None:
+def test_listed_client_is_rejected_with_the_reason(verdicts: Callable[..., dict[str, str]]) -> None:
     found = verdicts({name: dialogue for name, (dialogue, _answer) in LISTED.items()})
     assert found == {name: answer for name, (_dialogue, answer) in LISTED.items()}
 
 
-def test_only_the_recipients_that_may_be_reached_are_accepted(
-    talk: Callable[..., list[Talk]], messaging: Messaging
-) -> None:
+def test_listed_client_reaches_exempt_recipients_alone(talk: Callable[..., list[Talk]], messaging: Messaging) -> None:
     recipients = ("user@mail.example", "postmaster@mail.example", "other@mail.example")
     (one,) = talk(letter("198.51.100.20", rcpt_to=recipients, message="Subject: why\r\n\r\nAm I listed?\r\n"))
     assert one.codes("mail") == [250]
@@ -75,10 +73,10 @@ def test_only_the_recipients_that_may_be_reached_are_accepted(
     assert [recipient["address"] for recipient in arrived["recipients"]] == ["postmaster@mail.example"]
 
 
-def test_each_list_is_asked_until_one_has_the_client(
+def test_dnsbls_are_looked_up_until_one_lists_the_client(
     talk: Callable[..., list[Talk]], looked_up: Callable[[], list[tuple[str, str, str]]]
 ) -> None:
-    talk(letter("198.51.100.30"), letter("198.51.100.20"), client("198.51.100.21", mail_from="a@stranger.example"))
+    talk(letter("198.51.100.30"), letter("198.51.100.20"), client("198.51.100.21", mail_from="a@sender.example"))
     assert looked_up() == [
         ("A", "198.51.100.20", "plain.dnsbl.example"),
         ("A", "198.51.100.30", "codes.dnsbl.example"),
@@ -104,7 +102,7 @@ def never_asked() -> dict[str, Dialogue]:
     }
 
 
-def test_inside_and_logged_in_are_never_looked_up(
+def test_internal_and_authenticated_clients_are_never_looked_up(
     verdicts: Callable[..., dict[str, str]], looked_up: Callable[[], list[tuple[str, str, str]]]
 ) -> None:
     assert set(verdicts(never_asked()).values()) == {"accepted"}

@@ -31,34 +31,34 @@ def form(deploy: Callable[..., Any], request: pytest.FixtureRequest) -> str:
 
 
 def sender(domain: str, **values: Any) -> Dialogue:
-    """Return the dialogue of a stranger, listed nowhere, who says to be of a domain."""
+    """Return the dialogue of an external client, listed nowhere, with a sender of a domain."""
     return letter("2001:db8:100::20", mail_from=f"a@{domain}" if domain else "", **values)
 
 
-def test_domains_that_exist_and_those_without_an_answer_pass(
+def test_sender_domains_that_exist_or_do_not_resolve_are_accepted(
     form: str, verdicts: Callable[..., dict[str, str]], messaging: Messaging
 ) -> None:
-    domains = ["stranger.example", "aonly.example", "Stranger.EXAMPLE", "silent.example", "broken.example", ""]
+    domains = ["sender.example", "aonly.example", "Sender.EXAMPLE", "silent.example", "broken.example", ""]
     if form == "keyword":
         domains.append("mxonly.example")
     assert verdicts({domain: sender(domain) for domain in domains}) == dict.fromkeys(domains, "accepted")
     assert {name.lower() for _kind, name in messaging.queries()} == {domain.lower() for domain in domains if domain}
 
 
-def test_domains_that_do_not_exist_are_refused(form: str, verdicts: Callable[..., dict[str, str]]) -> None:
+def test_sender_domains_that_do_not_exist_are_rejected(form: str, verdicts: Callable[..., dict[str, str]]) -> None:
     assert verdicts(
         {
-            "stranger": sender("nosuch.example"),
+            "external": sender("nosuch.example"),
             "internal": letter("198.51.100.84", mail_from="a@nosuch.example"),
             "logged in": sender("nosuch.example", dport=587, login=USER),
             "logged in on 25": sender("nosuch.example", login=USER, rcpt_to=("b@remote.example",)),
         }
-    ) == {"stranger": REFUSALS[form], "internal": "accepted", "logged in": "accepted", "logged in on 25": "accepted"}
+    ) == {"external": REFUSALS[form], "internal": "accepted", "logged in": "accepted", "logged in on 25": "accepted"}
 
 
 @pytest.mark.parametrize("form", ["mapping"], indirect=True)
 @pytest.mark.usefixtures("form")
-def test_lists_come_first_and_no_key_is_shown(
+def test_dnsbls_decide_before_the_domain_check_and_no_key_is_shown(
     verdicts: Callable[..., dict[str, str]], looked_up: Callable[[], list[tuple[str, str, str]]]
 ) -> None:
     listed = "550 5.7.1 198.51.100.20 is listed, see http://good.dnsbl.example/: user@mail.example"

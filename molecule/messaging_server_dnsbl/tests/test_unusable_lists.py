@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from mailhost_lab.mail.messaging_server import Messaging
     from mailhost_lab.runs.plays import Run
 
-WOULD_REFUSE = "Messaging Server would take that for a listing and refuse all mail"
+WOULD_REJECT = "Messaging Server would take that for a listing and refuse all mail"
 NO_ANSWER = "the host's resolver gets no answer from it (time-out or server failure)"
 NO_ENTRY = "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt"
 FAULTS = {
-    "typo.dnsbl.example": f"it answers 127.255.255.252: the zone's name has a typing error. {WOULD_REFUSE}",
+    "typo.dnsbl.example": f"it answers 127.255.255.252: the zone's name has a typing error. {WOULD_REJECT}",
     "open.dnsbl.example": "it answers 127.255.255.254: the list does not answer this resolver, a public or shared one; "
-    f"use a resolver of your own. {WOULD_REFUSE}",
+    f"use a resolver of your own. {WOULD_REJECT}",
     "limit.dnsbl.example": "it answers 127.255.255.255: this resolver has asked too often; "
-    f"the list wants an agreement. {WOULD_REFUSE}",
+    f"the list wants an agreement. {WOULD_REJECT}",
     "dead.dnsbl.example": "it lists 127.0.0.1 (127.0.0.2), as a list does that has closed and lists everybody",
     "empty.dnsbl.example": NO_ENTRY,
     "expired.dnsbl.example": NO_ANSWER,
@@ -43,10 +43,10 @@ def _usable(deploy: Callable[..., Any]) -> None:
     deploy(**KEYED_POLICY)
 
 
-def test_lists_that_fail_stop_the_run(refused: Callable[..., str]) -> None:
+def test_dnsbls_that_fail_the_self_test_stop_the_run(stopped: Callable[..., str]) -> None:
     lists = failing()
     other_key = {"zone": f"x{KEYED}", "stage": "mail"}
-    message = refused(**{**KEYED_POLICY, "mailhost_dnsbls": [*lists, other_key]})
+    message = stopped(**{**KEYED_POLICY, "mailhost_dnsbls": [*lists, other_key]})
     hint = (
         "remove it, correct its zone or the host's resolver, "
         "or write messaging_server_unusable_dnsbls: skip to go on without it"
@@ -57,7 +57,7 @@ def test_lists_that_fail_stop_the_run(refused: Callable[..., str]) -> None:
     assert KEY not in message
 
 
-def test_lists_that_fail_are_left_out_with_a_warning(
+def test_dnsbls_that_fail_the_self_test_are_left_out_with_a_warning(
     role: Callable[..., Run], messaging: Messaging, verdicts: Callable[..., dict[str, str]]
 ) -> None:
     lists = [*failing("silent.dnsbl.example"), {"zone": "codes.dnsbl.example", "stage": "mail"}]

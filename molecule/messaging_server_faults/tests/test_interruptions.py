@@ -43,7 +43,7 @@ def wait_for_the_lock(host: Host) -> None:
     host.messaging.run("flock", "--timeout", "90", f"{STATE}/lock", "true")
 
 
-def test_the_controller_is_killed(host: Host) -> None:
+def test_killed_controller_leaves_the_former_policy(host: Host) -> None:
     host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
     with plays.start_harden(playbook=plays.MESSAGING_SERVER, **COMMON, **NEW.variables) as running:
         tool = host.wait_for_hang()
@@ -58,7 +58,7 @@ def test_the_controller_is_killed(host: Host) -> None:
     host.assert_in_force(NEW)
 
 
-def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
+def test_next_run_restores_when_run_and_watchdog_are_killed(host: Host) -> None:
     host.messaging.set_faults({"cnbuild": {"do": "hang", "call": 1}})
     start_on_host(host)
     tool = host.wait_for_hang()
@@ -74,7 +74,7 @@ def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
     host.assert_in_force(OLD)
 
 
-def test_the_power_fails(host: Host) -> None:
+def test_next_run_restores_after_a_power_failure(host: Host) -> None:
     host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
     start_on_host(host)
     host.wait_for_hang()
@@ -90,7 +90,7 @@ def test_the_power_fails(host: Host) -> None:
 
 
 @pytest.mark.parametrize(("folder", "free"), [(STATE, 12288), (CONFIG, 8192)])
-def test_a_full_disk(host: Host, folder: str, free: int) -> None:
+def test_full_disk_leaves_the_former_policy(host: Host, folder: str, free: int) -> None:
     with full_disk(host.messaging.run, folder, free) as make_room:
         failed = host.fail(NEW)
         make_room()
@@ -101,7 +101,7 @@ def test_a_full_disk(host: Host, folder: str, free: int) -> None:
         assert not host.left()
 
 
-def test_a_file_is_edited_before_the_swap(host: Host) -> None:
+def test_edit_before_the_swap_stops_the_run_and_stays(host: Host) -> None:
     former = host.messaging.read(IMTA)
     host.messaging.set_faults({"test -mapping *": {"do": "hang", "seconds": 1, "call": 1}})
     failed = host.fail(NEW, f"echo '{EDIT.strip()}' >> {IMTA}")
@@ -113,7 +113,7 @@ def test_a_file_is_edited_before_the_swap(host: Host) -> None:
     host.assert_in_force(OLD)
 
 
-def test_a_file_is_edited_after_the_swap(host: Host) -> None:
+def test_edit_after_the_swap_survives_the_rollback(host: Host) -> None:
     host.messaging.set_faults({"cnbuild": {"do": "hang", "when": "after", "call": 1}})
     start_on_host(host)
     host.wait_for_hang()
@@ -135,7 +135,7 @@ def test_a_file_is_edited_after_the_swap(host: Host) -> None:
         host.messaging.write(MAPPINGS, edited.removesuffix(EDIT))
 
 
-def test_the_front_end_does_not_answer_after_its_activation(host: Host) -> None:
+def test_front_end_that_does_not_answer_is_rolled_back(host: Host) -> None:
     # The product's code with a second's patience instead of a minute's. The front end stops while the tool that has
     # restarted it is still there, so nothing but port 25 can tell.
     host.messaging.set_faults({"restart dispatcher": {"do": "hang", "when": "after", "seconds": 1, "call": 1}})

@@ -27,7 +27,7 @@ KILLS += [(step, when) for step in ("cnbuild", "reload", "restart dispatcher") f
 
 
 @pytest.mark.parametrize(("line", "when", "wanted", "put_back"), FAILURES, ids=[one[0] for one in FAILURES])
-def test_a_step_that_fails(host: Host, line: str, when: str, wanted: Policy, put_back: str) -> None:
+def test_failed_step_is_rolled_back(host: Host, line: str, when: str, wanted: Policy, put_back: str) -> None:
     # The first call: the way back needs the same tools.
     host.messaging.set_faults({line: {"do": "fail", "text": TEXT, "when": when, "rc": 7, "call": 1}})
     failed = host.fail(wanted)
@@ -39,7 +39,7 @@ def test_a_step_that_fails(host: Host, line: str, when: str, wanted: Policy, put
     assert not host.left()
 
 
-def test_after_failures_the_next_run_succeeds(host: Host) -> None:
+def test_next_run_after_failures_succeeds(host: Host) -> None:
     host.messaging.set_faults({"restart dispatcher": {"do": "fail", "when": "after", "call": 1}})
     host.fail(NEW)
     # The fault was for one call, so the same run again meets none.
@@ -49,7 +49,7 @@ def test_after_failures_the_next_run_succeeds(host: Host) -> None:
     host.assert_in_force(NEW)
 
 
-def test_the_run_is_killed_at_every_step(host: Host) -> None:
+def test_watchdog_rolls_back_a_run_killed_at_any_step(host: Host) -> None:
     former, wanted = OLD, OTHER
     for line, when in KILLS:
         host.messaging.set_faults({line: {"do": "kill-parent", "when": when, "call": 1}})
@@ -63,7 +63,7 @@ def test_the_run_is_killed_at_every_step(host: Host) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_the_run_is_killed_when_smtp_restarts(host: Host, when: str) -> None:
+def test_watchdog_rolls_back_a_run_killed_when_smtp_restarts(host: Host, when: str) -> None:
     host.messaging.set_faults({"restart smtp": {"do": "kill-parent", "when": when, "call": 1}})
     assert host.run(CHECKED).code == 137
     host.assert_in_force(OLD)
@@ -72,7 +72,7 @@ def test_the_run_is_killed_when_smtp_restarts(host: Host, when: str) -> None:
     host.assert_in_force(CHECKED)
 
 
-def test_the_run_is_killed_while_the_product_is_asked(host: Host) -> None:
+def test_run_killed_during_the_evaluation_changes_nothing(host: Host) -> None:
     host.messaging.set_faults({"test -mapping *": {"do": "kill-parent", "call": 2}})
     assert host.run(NEW).code == 137
     assert [call.line.split()[0] for call in host.messaging.calls()].count("test") == 2
@@ -84,7 +84,7 @@ def test_the_run_is_killed_while_the_product_is_asked(host: Host) -> None:
     host.assert_in_force(NEW)
 
 
-def test_the_run_is_killed_while_it_puts_back(host: Host) -> None:
+def test_watchdog_completes_a_rollback_whose_run_is_killed(host: Host) -> None:
     host.messaging.set_faults({"reload": {"do": "fail", "call": 1}, "restart dispatcher": {"do": "kill-parent"}})
     # The one restart is that of the way back, as the reload before it failed. The watchdog's is killed as well.
     assert host.run(OTHER).code == 137

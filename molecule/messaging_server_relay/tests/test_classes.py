@@ -1,4 +1,4 @@
-"""Who may send where, class by class of the policy, in both families: the answers, and the channels that were used."""
+"""What each class of clients may send, in both families: the answers, and the channels that were used."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def authenticated(family: int) -> Iterator[Case]:
 
 def by_exception(family: int) -> Iterator[Case]:
     """The exception in spellings that Messaging Server reads in its own way."""
-    yield Case("quoted", RELAY.excepted(family, '"fred"@friend.example'), Outcome.RELAYED_BY_EXCEPTION)
-    yield no_relay("sender with a final dot", RELAY.excepted(family, "fred@friend.example."))
+    yield Case("quoted", RELAY.excepted(family, '"fred"@excepted.example'), Outcome.RELAYED_BY_EXCEPTION)
+    yield no_relay("sender with a final dot", RELAY.excepted(family, "fred@excepted.example."))
     for recipient in (
         *EVASIVE_RECIPIENTS,
         "bob@remote.example@partner.example",
@@ -110,14 +110,14 @@ def bars(family: int) -> Iterator[Case]:
         yield no_relay(f"HELO {helo}", RELAY.external(family, ELSEWHERE, helo=helo))
         yield no_relay(f"HELO {helo}, excepted sender", RELAY.external(family, PARTNER, EXCEPTED_SENDER, helo=helo))
     for sender in (
-        f'"x|{fields}"@stranger.example',
-        f'"x|{fields}|"@friend.example',
-        f'"x|l|{LOCAL}"@stranger.example',
-        f'"x|tcp_intranet|{LOCAL}"@stranger.example',
+        f'"x|{fields}"@sender.example',
+        f'"x|{fields}|"@excepted.example',
+        f'"x|l|{LOCAL}"@sender.example',
+        f'"x|tcp_intranet|{LOCAL}"@sender.example',
         "x|tcp_intranet|x@mail.example",
-        "|@friend.example",
-        '"|tcp_local|"@friend.example',
-        "$Y$E@stranger.example",
+        "|@excepted.example",
+        '"|tcp_local|"@excepted.example',
+        "$Y$E@sender.example",
     ):
         for source in (None, excepted):
             dialogue = RELAY.external(family, ELSEWHERE, sender, source=source)

@@ -67,7 +67,7 @@ def try_all(lab: Lab, messaging: Messaging) -> dict[tuple[Form, int], Result]:
             Dialogue(
                 EXTERNAL.name,
                 MESSAGING.address("external", family),
-                helo=f"n{number}.stranger.example",
+                helo=f"n{number}.sender.example",
                 mail_from=form.mail_from,
                 rcpt_to=(form.rcpt_to,),
                 message="Subject: pass it on\r\n\r\nplease",
@@ -119,5 +119,5 @@ def test_external_client_relays_when_role_is_removed(
     relayed = {form.rcpt_to for (form, family), result in without.items() if result.leaves}
     assert relayed >= set(TO_ELSEWHERE.values())
     assert relayed >= {path for name, path in through(MESSAGING).items() if "internal" in name}
-    refused = [(form.name, family) for (form, family), result in without.items() if result.talk.verdict != "accepted"]
-    assert refused == []
+    rejected = [(form.name, family) for (form, family), result in without.items() if result.talk.verdict != "accepted"]
+    assert rejected == []

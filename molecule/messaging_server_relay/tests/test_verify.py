@@ -22,7 +22,7 @@ def verify(variables: dict[str, Any], **more: Any) -> tuple[plays.Run, Points]:
     return look(MESSAGING, variables, **more)
 
 
-def test_from_outside_the_host_is_as_the_policy_says(messaging: Messaging, policy: dict[str, Any]) -> None:
+def test_verify_from_external_host_finds_no_deviation(messaging: Messaging, policy: dict[str, Any]) -> None:
     messaging.clear()
     # The role leaves AUTH in the clear, which is the one thing that is seen.
     run, points = verify(policy)
@@ -40,13 +40,13 @@ def test_from_outside_the_host_is_as_the_policy_says(messaging: Messaging, polic
     assert messaging.messages() == []
 
 
-def test_check_mode_asks_the_same(policy: dict[str, Any]) -> None:
+def test_verify_in_check_mode_sends_the_same_probes(policy: dict[str, Any]) -> None:
     run, points = verify(policy)
     foreseen, again = verify(policy, check=True)
     assert (foreseen.rc, again) == (run.rc, points)
 
 
-def test_from_inside_relay_is_not_asked_for(policy: dict[str, Any]) -> None:
+def test_verify_from_internal_host_leaves_relaying_out(policy: dict[str, Any]) -> None:
     inner = MESSAGING.address("internal", 4)
     _run, points = verify(policy, mailhost_verify_from="internal", mailhost_verify_addresses=[inner])
     verdict, told = points[inner, "relay"]
@@ -54,7 +54,7 @@ def test_from_inside_relay_is_not_asked_for(policy: dict[str, Any]) -> None:
     assert told.startswith("asked from inside (198.51.100.84 is in mailhost_internal_networks): says nothing about")
 
 
-def test_a_host_that_the_role_never_touched_deviates(messaging: Messaging, apply: Callable[..., plays.Run]) -> None:
+def test_verify_of_a_fresh_host_finds_deviations(messaging: Messaging, apply: Callable[..., plays.Run]) -> None:
     done = apply(messaging_server_state="absent")
     assert (done.rc, done.changed) == (0, True), done
     messaging.clear()

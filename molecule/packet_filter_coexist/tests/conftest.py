@@ -53,7 +53,7 @@ def step(lab: Lab, harden: Step) -> Step:
 
 
 @pytest.fixture
-def refused(lab: Lab, harden: Step) -> Step:
+def stopped(lab: Lab, harden: Step) -> Step:
     """Return a run of the role that must fail, in check mode with the same words, and change nothing."""
 
     def run(**variables: object) -> Run:

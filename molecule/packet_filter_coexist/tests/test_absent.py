@@ -44,11 +44,11 @@ def units(lab: Lab) -> str:
     )
 
 
-def test_absent_where_nothing_is(step: Step) -> None:
+def test_absent_on_a_fresh_host_changes_nothing(step: Step) -> None:
     step(changed=False, packet_filter_state="absent")
 
 
-def test_everything_of_ours_leaves_and_nothing_else(lab: Lab, harden: Step, step: Step) -> None:
+def test_absent_removes_all_that_is_managed_and_nothing_else(lab: Lab, harden: Step, step: Step) -> None:
     add_foreign_rules(lab)
     before, on_disk = packet_filter(lab), files(lab)
     assert harden(**POLICY).rc == 0
@@ -67,7 +67,7 @@ def test_everything_of_ours_leaves_and_nothing_else(lab: Lab, harden: Step, step
     ]
 
 
-def test_what_others_keep_beside_our_files_stays(lab: Lab, harden: Step) -> None:
+def test_absent_keeps_unmanaged_files_beside_managed_ones(lab: Lab, harden: Step) -> None:
     lab.run("mailhost", ["sh", "-ec", NEIGHBOURS])
     on_disk = files(lab)
     assert harden(**POLICY).rc == 0

@@ -1,4 +1,4 @@
-"""What stops a first run: mail in use that nobody declared, and others who would fight with us."""
+"""What stops a first run: services in use that are not declared, and other managers of the packet filter."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ def state() -> dict[str, Any]:
     return {}
 
 
-def test_what_is_in_use_and_not_declared_stops_the_run(refused: Step, session: Session, state: dict[str, Any]) -> None:
-    done = refused()
+def test_undeclared_service_in_use_stops_the_run(stopped: Step, session: Session, state: dict[str, Any]) -> None:
+    done = stopped()
     state["list"] = paste_list(done.message, "mailhost_services")
     state["close"] = paste_list(done.message, "packet_filter_close_services")
     for name in ("imap", "imaps", "pop3", "pop3s"):
@@ -95,8 +95,8 @@ def test_what_is_in_use_and_not_declared_stops_the_run(refused: Step, session: S
     assert "Nothing was changed." in done.message
 
 
-def test_with_only_a_part_declared_the_rest_is_listed(refused: Step, session: Session) -> None:
-    done = refused(
+def test_partly_declared_services_stop_the_run_with_the_rest(stopped: Step, session: Session) -> None:
+    done = stopped(
         mailhost_services=[
             {"service": "smtp", "direction": "server"},
             {"service": "smtp", "direction": "client"},
@@ -111,7 +111,7 @@ def test_with_only_a_part_declared_the_rest_is_listed(refused: Step, session: Se
     ]
 
 
-def test_rules_of_others_decide_which_variant_is_in_use(lab: Lab, harden: Step, variant: str) -> None:
+def test_unmanaged_rules_decide_the_iptables_variant(lab: Lab, harden: Step, variant: str) -> None:
     other = "nft" if variant == "legacy" else "legacy"
     assert harden(check=True, **CLOSE).results[-1]["result"]["backend"] == variant
     theirs = ["INPUT", "-p", "udp", "--dport", "7", "-j", "DROP"]
@@ -120,9 +120,9 @@ def test_rules_of_others_decide_which_variant_is_in_use(lab: Lab, harden: Step, 
     lab.run("mailhost", [f"ip6tables-{other}", "-D", *theirs])
 
 
-def test_ufw_would_fight(lab: Lab, refused: Step) -> None:
+def test_active_ufw_stops_the_run(lab: Lab, stopped: Step) -> None:
     lab.run("mailhost", ["sh", "-ec", "mkdir -p /etc/ufw; echo ENABLED=yes > /etc/ufw/ufw.conf"])
-    assert "ufw is active" in refused(**CLOSE).message
+    assert "ufw is active" in stopped(**CLOSE).message
     lab.run("mailhost", ["rm", "/etc/ufw/ufw.conf"])
 
 
@@ -148,33 +148,31 @@ def _firewalld(lab: Lab) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_firewalld")
-def test_firewalld_would_fight(refused: Step) -> None:
-    assert "firewalld is active" in refused(**CLOSE).message
+def test_active_firewalld_stops_the_run(stopped: Step) -> None:
+    assert "firewalld is active" in stopped(**CLOSE).message
 
 
 @pytest.mark.usefixtures("session")
-def test_the_list_makes_the_run_pass(step: Step, state: dict[str, Any]) -> None:
+def test_first_run_passes_with_all_services_declared(step: Step, state: dict[str, Any]) -> None:
     step(changed=True, mailhost_services=state["list"])
     step(changed=False, mailhost_services=state["list"])
 
 
-def test_a_session_of_an_allowed_flow_lives_on_when_the_policy_changes(
-    lab: Lab, harden: Step, state: dict[str, Any]
-) -> None:
+def test_session_of_an_allowed_flow_survives_a_policy_change(lab: Lab, harden: Step, state: dict[str, Any]) -> None:
     younger = Session(lab, "younger")
     assert harden(mailhost_services=state["list"], packet_filter_log_denied_per_minute=9).changed
     younger.goes_on()
 
 
-def test_a_session_of_a_declared_flow_lives_through_the_first_run(session: Session) -> None:
+def test_session_of_a_declared_flow_survives_the_first_run(session: Session) -> None:
     session.goes_on()
 
 
-def test_chains_of_ours_in_both_variants_are_refused(lab: Lab, refused: Step, variant: str) -> None:
+def test_managed_chains_in_both_variants_stop_the_run(lab: Lab, stopped: Step, variant: str) -> None:
     other = "nft" if variant == "legacy" else "legacy"
     lab.run("mailhost", [f"iptables-{other}", "-N", "MAILHOST-IN"])
     found = packet_filter(lab)
     assert any(f"-{other}-save" in line for line in found.managed)
-    message = refused(**CLOSE).message
+    message = stopped(**CLOSE).message
     assert "both iptables-nft and iptables-legacy hold chains named MAILHOST-" in message
     lab.run("mailhost", [f"iptables-{other}", "-X", "MAILHOST-IN"])

@@ -1,4 +1,4 @@
-"""What merely looks like ours, rules in front of ours, and a table that iptables cannot read."""
+"""Chains that look like managed ones, rules before managed ones, and a table that iptables cannot read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def foreign(lab: Lab) -> Iterator[Callable[..., None]]:
         lab.run("mailhost", command)
 
 
-def test_similar_names_are_somebody_elses(lab: Lab, harden: Callable[..., Run], foreign: Callable[..., None]) -> None:
+def test_chains_with_similar_names_stay_unmanaged(
+    lab: Lab, harden: Callable[..., Run], foreign: Callable[..., None]
+) -> None:
     foreign("ipset create mailhost-vip hash:net", "ipset destroy mailhost-vip")
     foreign("iptables -N MAILHOST-VIP", "iptables -X MAILHOST-VIP")
     foreign("iptables -A INPUT -j MAILHOST-VIP", "iptables -D INPUT -j MAILHOST-VIP")
@@ -47,7 +49,7 @@ def test_similar_names_are_somebody_elses(lab: Lab, harden: Callable[..., Run], 
     assert harden(**CLOSED).changed
 
 
-def test_foreign_rules_into_our_chains_are_refused_in_check_mode_as_well(
+def test_unmanaged_jumps_into_managed_chains_stop_run_and_check_mode(
     harden: Callable[..., Run], foreign: Callable[..., None]
 ) -> None:
     foreign("iptables -A FORWARD -j MAILHOST-IN", "iptables -D FORWARD -j MAILHOST-IN")
@@ -57,7 +59,7 @@ def test_foreign_rules_into_our_chains_are_refused_in_check_mode_as_well(
         assert "unmanaged rules jump into managed chains; remove them:\nipv4: -A FORWARD -j MAILHOST-IN" in run.message
 
 
-def test_a_ban_below_an_accept_does_not_lead_us_below_it(
+def test_managed_jump_stays_above_an_accept_before_a_ban(
     lab: Lab, harden: Callable[..., Run], foreign: Callable[..., None]
 ) -> None:
     assert harden(packet_filter_state="absent").changed
@@ -72,14 +74,16 @@ def test_a_ban_below_an_accept_does_not_lead_us_below_it(
     assert "come after the jump to MAILHOST-IN" in again.stdout
 
 
-def test_rules_that_get_in_front_of_ours_are_reported(harden: Callable[..., Run], foreign: Callable[..., None]) -> None:
+def test_unmanaged_rules_before_managed_jumps_are_reported(
+    harden: Callable[..., Run], foreign: Callable[..., None]
+) -> None:
     foreign("iptables -I INPUT -p tcp --dport 110 -j ACCEPT", "iptables -D INPUT -p tcp --dport 110 -j ACCEPT")
     run = harden(**CLOSED)
     assert not run.changed
     assert "rules in INPUT come before the jump to MAILHOST-IN and can overrule it" in run.stdout
 
 
-def test_a_table_that_iptables_cannot_read_is_refused(
+def test_table_that_iptables_cannot_read_stops_the_run(
     harden: Callable[..., Run], foreign: Callable[..., None], variant: str
 ) -> None:
     if variant != "nft":

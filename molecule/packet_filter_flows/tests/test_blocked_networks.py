@@ -36,11 +36,11 @@ def verdicts(lab: Lab, family: int, sources: tuple[str, ...], port: int) -> list
 
 @pytest.mark.parametrize("port", [25, 2525])
 @pytest.mark.parametrize("family", [4, 6])
-def test_mail_ports(lab: Lab, family: int, port: int) -> None:
+def test_blocked_networks_reach_no_mail_port(lab: Lab, family: int, port: int) -> None:
     assert set(verdicts(lab, family, BLOCKED[family], port)) <= {"filtered", "rejected"}
     assert set(verdicts(lab, family, NEIGHBOURS[family], port)) == {"open"}
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_other_ports_are_left_to_the_host(lab: Lab, family: int) -> None:
+def test_blocked_networks_reach_other_ports(lab: Lab, family: int) -> None:
     assert set(verdicts(lab, family, BLOCKED[family], 8080)) == {"open"}

@@ -51,12 +51,12 @@ def craft(lab: Lab, family: int, flags: str, sport: int | None, port: int) -> Cr
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_no_answer(lab: Lab, family: int) -> None:
+def test_crafted_packet_is_dropped(lab: Lab, family: int) -> None:
     verdicts = lab.batch([craft(lab, family, *packet) for packet in UNANSWERED.values()])
     assert dict(zip(UNANSWERED, verdicts)) == dict.fromkeys(UNANSWERED)
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_answer_where_nothing_is_in_the_way(lab: Lab, family: int) -> None:
+def test_crafted_packet_to_unfiltered_port_is_answered(lab: Lab, family: int) -> None:
     verdicts = lab.batch([craft(lab, family, *packet[:3]) for packet in ANSWERED.values()])
     assert dict(zip(ANSWERED, verdicts)) == {name: packet[3] for name, packet in ANSWERED.items()}

@@ -1,4 +1,4 @@
-"""Who may connect to which port, as server and as client, in both families
+"""Which client may connect to which port, as server and as client, in both families
 (docs/reference/requirements.md#f1 to docs/reference/requirements.md#f5)."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mailhost_lab.packets.probes import Probe
 if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
-REFUSED = {"filtered", "rejected"}
+BLOCKED = {"filtered", "rejected"}
 """No answer or an ICMP error. `closed` is none of them: the packet has passed, and nobody listened."""
 
 
@@ -29,8 +29,8 @@ class Try:
     sport: int | None = None
 
     def __str__(self) -> str:
-        who = f"{self.src}{'.second' if self.second else ''}{f'({self.user})' if self.user else ''}"
-        return f"{who}{f':{self.sport}' if self.sport else ''}-{self.dst}:{self.port}"
+        client = f"{self.src}{'.second' if self.second else ''}{f'({self.user})' if self.user else ''}"
+        return f"{client}{f':{self.sport}' if self.sport else ''}-{self.dst}:{self.port}"
 
     def probe(self, lab: Lab, family: int, *, greeting: bool) -> Probe:
         """Return the connection to open."""
@@ -56,7 +56,7 @@ OPEN = [
     Try("mailhost", "remote", 25, user="postfix"),
     # F3, F4: one address fetches mail by POP3.
     Try("external", "mailhost", 110),
-    # F5: we fetch mail from one server, whoever the user is.
+    # F5: mail is fetched from one server, by every user.
     Try("mailhost", "remote", 110),
     Try("mailhost", "remote", 110, user="nobody"),
     # A network of peers.
@@ -109,11 +109,13 @@ def verdicts(lab: Lab) -> dict[tuple[Try, int], str | None]:
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("attempt", OPEN, ids=str)
-def test_open(verdicts: dict[tuple[Try, int], str], attempt: Try, family: int) -> None:
+def test_attempt_of_a_declared_flow_is_open(verdicts: dict[tuple[Try, int], str], attempt: Try, family: int) -> None:
     assert verdicts[attempt, family] == "open"
 
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("attempt", CLOSED, ids=str)
-def test_closed(verdicts: dict[tuple[Try, int], str], attempt: Try, family: int) -> None:
-    assert verdicts[attempt, family] in REFUSED
+def test_attempt_beside_the_declared_flows_is_blocked(
+    verdicts: dict[tuple[Try, int], str], attempt: Try, family: int
+) -> None:
+    assert verdicts[attempt, family] in BLOCKED

@@ -1,4 +1,4 @@
-"""The proof by packet trace (docs/reference/requirements.md#f7): who sends the SYN and who answers, on the wire."""
+"""The proof by packet trace (docs/reference/requirements.md#f7): which side sends the SYN, on the wire."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ EXPECTED = [("S", "to port 25"), ("S.", "from port 25"), (".", "to port 25")]
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_client_to_our_server(lab: Lab, family: int) -> None:
+def test_trace_of_server_flow_shows_the_whole_handshake(lab: Lab, family: int) -> None:
     assert handshake(lab, "external", "mailhost", family, "nobody") == EXPECTED
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_we_to_another_server(lab: Lab, family: int) -> None:
+def test_trace_of_client_flow_shows_the_whole_handshake(lab: Lab, family: int) -> None:
     assert handshake(lab, "mailhost", "remote", family, "postfix") == EXPECTED

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mailhost_lab.packets.probes import Lab
 
-# The mail host's connection is told to stop; what its socket hears is what a mail server would.
+# The mail host's connection is stopped by an ICMP error; what its socket hears is what a mail server would.
 CONNECT = """
 import os, socket, sys
 with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET) as client:
@@ -92,18 +92,18 @@ def icmp_errors_unwanted(lab: Lab, family: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_unreachable_ends_the_attempt(lab: Lab, family: int) -> None:
+def test_icmp_unreachable_ends_the_connection_attempt(lab: Lab, family: int) -> None:
     target = lab.address("remote", "external", family)
     answer = "icmp-host-unreachable" if family == 4 else "icmp6-addr-unreachable"
     refusal = ("INPUT", "-p", "tcp", "--dport", "2525", "-j", "REJECT", "--reject-with", answer)
-    # remote's own rules refuse; appending is enough as it has no others.
+    # remote's own rules reject; appending is enough as it has no others.
     with icmp_errors_unwanted(lab, family), rule(lab, "remote", family, *refusal):
         heard = lab.run("mailhost", ["python3", "-c", CONNECT, target, "2525"]).stdout.strip()
     assert heard == "No route to host"
 
 
 @pytest.mark.parametrize(("family", "mtu"), [(4, 1000), (6, 1280)])
-def test_path_mtu_is_learned(lab: Lab, family: int, mtu: int) -> None:
+def test_icmp_too_big_lowers_the_path_mtu(lab: Lab, family: int, mtu: int) -> None:
     # An address of its own for every run: the host remembers for ten minutes.
     [number] = random.sample(range(45, 63), 1)
     peer = f"198.51.100.{number}" if family == 4 else f"2001:db8:100:0:e::{number}"

@@ -97,25 +97,25 @@ def after(lab: Lab, harden: Callable[..., bool]) -> After:
     return After(changed, again, answers)
 
 
-def test_changes(after: After) -> None:
+def test_policy_change_under_sessions_is_one_change(after: After) -> None:
     assert (after.changed, after.again) == (True, False)
 
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("held", STAYS, ids=lambda held: f"{held.src}-{held.dst}:{held.port}")
-def test_session_goes_on(after: After, held: Held, family: int) -> None:
+def test_session_of_a_kept_flow_survives_the_change(after: After, held: Held, family: int) -> None:
     assert held.answer in after.answers[held, family]
 
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.parametrize("held", ENDS, ids=lambda held: f"{held.src}-{held.dst}:{held.port}")
-def test_session_is_dead(after: After, held: Held, family: int) -> None:
+def test_session_of_a_dropped_flow_ends(after: After, held: Held, family: int) -> None:
     assert after.answers[held, family] == ""
 
 
 @pytest.mark.parametrize("family", [4, 6])
 @pytest.mark.usefixtures("after")
-def test_new_connections_follow_the_new_policy(lab: Lab, family: int) -> None:
+def test_new_connection_after_the_change_follows_the_new_policy(lab: Lab, family: int) -> None:
     managed, remote = (lab.address(name, "external", family) for name in ("mailhost", "remote"))
     second = lab.hosts["external"].extra4 if family == 4 else lab.hosts["external"].extra6
     opened = [
@@ -123,13 +123,13 @@ def test_new_connections_follow_the_new_policy(lab: Lab, family: int) -> None:
         Probe("external", managed, 587, greeting=True),
         Probe("external", managed, 110, source=second[0], greeting=True),
     ]
-    refused = [
+    blocked = [
         Probe("external", managed, 110),
         Probe("external", managed, 4190, source=second[0]),
         Probe("mailhost", remote, 110),
         Probe("mailhost", remote, 2525),
         Probe("mailhost", remote, 4190),
     ]
-    verdicts = lab.batch([*opened, *refused])
+    verdicts = lab.batch([*opened, *blocked])
     assert verdicts[: len(opened)] == ["open"] * len(opened)
     assert set(verdicts[len(opened) :]) <= {"filtered", "rejected"}

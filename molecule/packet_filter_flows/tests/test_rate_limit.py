@@ -19,7 +19,7 @@ def in_turn(lab: Lab, family: int, sources: list[str], port: int = LIMITED) -> l
     return [lab.probe("external", target, port, source=source) for source in sources]
 
 
-def test_ipv4_address(lab: Lab) -> None:
+def test_rate_limit_counts_each_ipv4_address(lab: Lab) -> None:
     # New ones for every run: the host remembers for longer than a run lasts.
     greedy, modest = (f"198.51.100.{number}" for number in random.sample(range(45, 63), 2))
     with endpoints.addresses(lab, "external", greedy, modest):
@@ -29,7 +29,7 @@ def test_ipv4_address(lab: Lab) -> None:
         assert set(in_turn(lab, 4, [greedy] * (2 * BURST), UNLIMITED)) == {"open"}
 
 
-def test_ipv6_prefix(lab: Lab) -> None:
+def test_rate_limit_counts_each_ipv6_prefix(lab: Lab) -> None:
     greedy, modest = (f"2001:db8:100:{number:x}" for number in random.sample(range(0x1000, 0xFFFF), 2))
     routes = [f"ip -6 route replace {prefix}::/64 dev eth0" for prefix in (greedy, modest)]
     sources = [f"{greedy}::{number}" for number in range(1, BURST + 3)]

@@ -22,8 +22,8 @@ SEND = """
 import smtplib, sys
 server, recipient = sys.argv[1:]
 with smtplib.SMTP(server, 25, "external.example", timeout=60) as session:
-    refused = session.sendmail("tester@external.example", [recipient], sys.stdin.read())
-print(len(refused), "refused")
+    rejected = session.sendmail("tester@external.example", [recipient], sys.stdin.read())
+print(len(rejected), "rejected")
 """
 
 FETCH = """
@@ -72,15 +72,15 @@ def fetched(lab: Lab, client: str, server: str, subject: str) -> list[str]:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_mail_comes_in_and_is_fetched(lab: Lab, family: int) -> None:
+def test_incoming_mail_arrives_and_is_fetched(lab: Lab, family: int) -> None:
     managed, subject = lab.address("mailhost", "external", family), f"in by IPv{family}"
     sent = lab.run("external", ["python3", "-c", SEND, managed, literal(managed)], data=letter(subject))
-    assert sent.stdout.strip() == "0 refused"
+    assert sent.stdout.strip() == "0 rejected"
     assert fetched(lab, "external", managed, subject) == LINES
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_mail_goes_out_and_is_fetched_there(lab: Lab, family: int) -> None:
+def test_outgoing_mail_arrives_at_remote(lab: Lab, family: int) -> None:
     theirs, subject = lab.address("remote", "external", family), f"out by IPv{family}"
     lab.run("mailhost", ["sendmail", "-f", "root@mail.example", literal(theirs)], data=letter(subject))
     assert fetched(lab, "mailhost", theirs, subject) == LINES

@@ -52,7 +52,7 @@ def _foreign_rules(lab: Lab) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_foreign_rules")
-def test_a_change_and_what_it_leaves(lab: Lab, harden: Callable[..., bool]) -> None:
+def test_change_of_all_lists_keeps_unmanaged_rules_and_sessions(lab: Lab, harden: Callable[..., bool]) -> None:
     before = {family: foreign_lines(lab, family) for family in PROGRAMS}
     managed = {family: lab.address("mailhost", "external", family) for family in PROGRAMS}
     second = {4: lab.hosts["external"].extra4[0], 6: lab.hosts["external"].extra6[0]}

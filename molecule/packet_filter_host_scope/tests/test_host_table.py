@@ -12,7 +12,7 @@ from mailhost_lab.packets.probes import Craft, Probe
 if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
-REFUSED = {"filtered", "rejected"}
+BLOCKED_VERDICTS = {"filtered", "rejected"}
 
 # Source, whether its further address is meant, port of the mail host.
 OPEN_IN = [
@@ -51,31 +51,31 @@ def verdicts_out(lab: Lab, family: int, table: list[tuple[str, int]], *, greetin
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_open_in(lab: Lab, family: int) -> None:
+def test_declared_services_are_open_to_their_peers(lab: Lab, family: int) -> None:
     verdicts = verdicts_in(lab, family, OPEN_IN, greeting=True)
     assert dict(zip(OPEN_IN, verdicts)) == dict.fromkeys(OPEN_IN, "open")
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_closed_in(lab: Lab, family: int) -> None:
+def test_undeclared_services_are_blocked(lab: Lab, family: int) -> None:
     verdicts = verdicts_in(lab, family, CLOSED_IN, greeting=False)
-    assert {entry: verdict for entry, verdict in zip(CLOSED_IN, verdicts) if verdict not in REFUSED} == {}
+    assert {entry: verdict for entry, verdict in zip(CLOSED_IN, verdicts) if verdict not in BLOCKED_VERDICTS} == {}
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_open_out(lab: Lab, family: int) -> None:
+def test_declared_client_flows_connect(lab: Lab, family: int) -> None:
     verdicts = verdicts_out(lab, family, OPEN_OUT, greeting=True)
     assert dict(zip(OPEN_OUT, verdicts)) == dict.fromkeys(OPEN_OUT, "open")
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_closed_out(lab: Lab, family: int) -> None:
+def test_undeclared_client_flows_are_blocked(lab: Lab, family: int) -> None:
     verdicts = verdicts_out(lab, family, CLOSED_OUT, greeting=False)
-    assert {entry: verdict for entry, verdict in zip(CLOSED_OUT, verdicts) if verdict not in REFUSED} == {}
+    assert {entry: verdict for entry, verdict in zip(CLOSED_OUT, verdicts) if verdict not in BLOCKED_VERDICTS} == {}
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_datagrams(lab: Lab, family: int) -> None:
+def test_udp_flows_follow_the_policy(lab: Lab, family: int) -> None:
     managed, remote = (lab.address(name, "external", family) for name in ("mailhost", "remote"))
     outgoing = endpoints.ask_udp(lab, "mailhost", [(remote, port, 0) for port in (53, 123, 5353)])
     incoming = endpoints.ask_udp(lab, "external", [(managed, port, 0) for port in (53, 5353)])
@@ -83,12 +83,12 @@ def test_datagrams(lab: Lab, family: int) -> None:
     answers = endpoints.ask_udp(lab, "external", [(managed, 5353, port) for port in (53, 123)])
     assert outgoing == ["open", "open", "blocked"]
     assert incoming == answers == ["blocked", "blocked"]
-    # What was refused is served: the host that serves it can ask itself.
+    # What was blocked is served: the serving host itself gets an answer.
     assert endpoints.ask_udp(lab, "remote", [(remote, 5353, 0)]) == ["open"]
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_crafted_packets(lab: Lab, family: int) -> None:
+def test_crafted_packets_are_not_answered(lab: Lab, family: int) -> None:
     managed = lab.address("mailhost", "external", family)
     flags = ["A", "SA", "F", "FPU", ""]
     packets = [Craft("external", managed, port, flags=kind) for port in (25, 8080, 8099) for kind in flags]
@@ -99,7 +99,7 @@ def test_crafted_packets(lab: Lab, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_loopback(lab: Lab, family: int) -> None:
+def test_loopback_is_not_filtered(lab: Lab, family: int) -> None:
     targets = ["127.0.0.1" if family == 4 else "::1", lab.address("mailhost", "external", family)]
     probes = [Probe("mailhost", target, port, greeting=True) for target in targets for port in (25, 8080)]
     assert set(lab.batch(probes)) == {"open"}
@@ -112,10 +112,10 @@ def test_loopback(lab: Lab, family: int) -> None:
         (6, "2001:db8:100:0:b::5", "2001:db8:100:0:a::5"),
     ],
 )
-def test_blocked_networks(lab: Lab, family: int, blocked: str, neighbour: str) -> None:
+def test_blocked_network_reaches_no_port(lab: Lab, family: int, blocked: str, neighbour: str) -> None:
     managed = lab.address("mailhost", "external", family)
     with endpoints.addresses(lab, "external", blocked, neighbour):
         probes = [Probe("external", managed, port, source=blocked) for port in (25, 22, 8080)]
         verdicts = lab.batch([*probes, Probe("external", managed, 25, source=neighbour)])
     assert verdicts[-1] == "open"
-    assert set(verdicts[:-1]) <= REFUSED
+    assert set(verdicts[:-1]) <= BLOCKED_VERDICTS

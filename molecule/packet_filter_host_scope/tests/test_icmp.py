@@ -20,11 +20,11 @@ def ping(lab: Lab, src: str, target: str) -> bool:
         ("mailhost", "remote", "external"),
     ],
 )
-def test_ipv6_echo(lab: Lab, src: str, dst: str, network: str) -> None:
+def test_ipv6_echo_is_answered(lab: Lab, src: str, dst: str, network: str) -> None:
     assert ping(lab, src, lab.address(dst, network, 6))
 
 
-def test_neighbours_are_found_again(lab: Lab) -> None:
+def test_ipv6_neighbours_are_found_after_a_flush(lab: Lab) -> None:
     for host in ("mailhost", "external", "internal", "remote"):
         lab.run(host, ["ip", "-6", "neighbour", "flush", "all"])
     probes = [
@@ -56,7 +56,7 @@ with socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET) as
         (6, "ip6tables", "icmp6-addr-unreachable"),
     ],
 )
-def test_errors_of_our_connections_arrive(lab: Lab, family: int, program: str, answer: str) -> None:
+def test_icmp_error_of_an_outgoing_connection_arrives(lab: Lab, family: int, program: str, answer: str) -> None:
     refusal = ["INPUT", "-p", "tcp", "--dport", "443", "-j", "REJECT", "--reject-with", answer]
     lab.run("remote", [program, "-A", *refusal])
     try:

@@ -1,4 +1,4 @@
-"""A user who becomes root by sudo: the controller's address is found behind it, and the confirmation arrives."""
+"""A user that becomes root by sudo: the controller's address is found all the same, and the confirmation arrives."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ def _user(lab: Lab) -> None:
     lab.run("mailhost", ["sh", "-ec", MAKE_USER])
 
 
-def test_the_same_policy_is_no_change(harden: Callable[..., bool]) -> None:
+def test_second_run_by_sudo_changes_nothing(harden: Callable[..., bool]) -> None:
     assert not harden(ansible_user=USER, ansible_become=True)
 
 
-def test_a_change_is_confirmed(harden: Callable[..., bool]) -> None:
+def test_change_by_sudo_is_confirmed(harden: Callable[..., bool]) -> None:
     others = ["198.51.100.24/29", "2001:db8:100:0:c::/80"]
     assert harden(ansible_user=USER, ansible_become=True, packet_filter_management_networks=others)
     assert not harden(packet_filter_management_networks=others)
 
 
-def test_without_root_nothing_is_tried(harden: Callable[..., bool]) -> None:
+def test_run_without_root_fails_before_any_change(harden: Callable[..., bool]) -> None:
     with pytest.raises(LabError, match="only root can change the packet filter; set ansible_become: true"):
         harden(ansible_user=USER)

@@ -113,7 +113,7 @@ def _leaves_nothing_pending(lab: Lab) -> Iterator[None]:
     assert not is_pending(lab)
 
 
-@pytest.fixture(params=["nothing of ours", "an older policy"])
+@pytest.fixture(params=["nothing managed", "an older policy"])
 def before(request: pytest.FixtureRequest, lab: Lab, harden: Harden) -> PacketFilter:
     """Return the packet filter before the change that goes wrong."""
     if request.param == "an older policy":
@@ -134,7 +134,7 @@ def older(lab: Lab, harden: Harden) -> PacketFilter:
     return packet_filter(lab)
 
 
-def test_rules_that_cut_the_live_connection_are_refused(lab: Lab, harden: Harden, before: PacketFilter) -> None:
+def test_rules_that_block_the_controller_stop_the_run(lab: Lab, harden: Harden, before: PacketFilter) -> None:
     on_disk = files(lab)
     run = harden(**cutting_policy("the cut"))
     assert run.rc != 0
@@ -147,7 +147,7 @@ def test_rules_that_cut_the_live_connection_are_refused(lab: Lab, harden: Harden
     assert (checked.rc, checked.message) == (run.rc, run.message)
 
 
-def test_the_host_opens_itself_again(lab: Lab, before: PacketFilter) -> None:
+def test_unconfirmed_change_is_rolled_back_by_the_host(lab: Lab, before: PacketFilter) -> None:
     closed = pop3(lab)
     run = cutting_policy("the cut") | {"packet_filter_check_controller": False}
     with when_pending(lab, is_live("the cut"), f"sh({LATE_BAN!r})") as moment, start_harden(**run) as running:
@@ -171,7 +171,7 @@ def test_the_host_opens_itself_again(lab: Lab, before: PacketFilter) -> None:
     assert after.counted == before.counted
 
 
-def test_the_controller_is_killed_before_it_confirms(lab: Lab, harden: Harden, older: PacketFilter) -> None:
+def test_change_of_a_killed_controller_is_rolled_back(lab: Lab, harden: Harden, older: PacketFilter) -> None:
     with when_pending(lab, is_live("new policy")) as moment, start_harden(**policy("new policy")) as running:
         moment.done()
         running.kill()
@@ -184,9 +184,7 @@ def test_the_controller_is_killed_before_it_confirms(lab: Lab, harden: Harden, o
     assert any("new policy" in line for line in packet_filter(lab).managed)
 
 
-def test_a_run_that_comes_while_a_change_is_pending_waits_for_its_end(
-    lab: Lab, harden: Harden, older: PacketFilter
-) -> None:
+def test_run_during_a_pending_change_waits_for_its_end(lab: Lab, harden: Harden, older: PacketFilter) -> None:
     with when_pending(lab, is_live("new policy")) as moment, start_harden(**policy("new policy")) as running:
         moment.done()
         running.kill()
@@ -196,7 +194,7 @@ def test_a_run_that_comes_while_a_change_is_pending_waits_for_its_end(
     assert packet_filter(lab).all == older.all
 
 
-def test_the_network_goes_down_before_the_confirmation(lab: Lab, harden: Harden, older: PacketFilter) -> None:
+def test_change_is_rolled_back_when_the_network_goes_down(lab: Lab, harden: Harden, older: PacketFilter) -> None:
     down = f"sh({NETWORK_DOWN!r})"
     with when_pending(lab, is_live("new policy"), down) as moment, start_harden(**policy("new policy")) as running:
         moment.done()
@@ -222,7 +220,9 @@ def test_the_network_goes_down_before_the_confirmation(lab: Lab, harden: Harden,
         pytest.param(is_live("new policy"), id="behind the rules"),
     ],
 )
-def test_the_hosts_part_is_killed(lab: Lab, harden: Harden, older: PacketFilter, signs: list[tuple[str, str]]) -> None:
+def test_change_is_rolled_back_when_the_module_is_killed(
+    lab: Lab, harden: Harden, older: PacketFilter, signs: list[tuple[str, str]]
+) -> None:
     with when_pending(lab, signs, "kill_module()") as moment, start_harden(**policy("new policy")) as running:
         moment.done()
         done = running.wait()
@@ -237,7 +237,7 @@ def test_the_hosts_part_is_killed(lab: Lab, harden: Harden, older: PacketFilter,
     assert any("new policy" in line for line in packet_filter(lab).managed)
 
 
-def test_a_fault_that_only_the_kernel_sees_changes_nothing(lab: Lab, harden: Harden) -> None:
+def test_rule_that_the_kernel_rejects_changes_nothing(lab: Lab, harden: Harden) -> None:
     assert harden(**policy("plain policy")).rc == 0
     before, on_disk = packet_filter(lab), files(lab)
     # Without the program there is no set, which no check of the rules' syntax can notice.
@@ -255,7 +255,7 @@ def test_a_fault_that_only_the_kernel_sees_changes_nothing(lab: Lab, harden: Har
     assert files(lab) == on_disk
 
 
-def test_after_all_that_a_good_policy_goes_live_and_stays(lab: Lab, harden: Harden) -> None:
+def test_good_policy_after_failures_goes_live_and_stays(lab: Lab, harden: Harden) -> None:
     first = harden(**policy("last policy", sets=True))
     assert (first.rc, first.changed) == (0, True), first
     live = packet_filter(lab)

@@ -6,11 +6,11 @@ import pytest
 
 from mailhost_lab.packets.probes import Craft, Lab, Probe
 
-REFUSED = {"filtered", "rejected"}
+BLOCKED = {"filtered", "rejected"}
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_anybody_on_the_host_may_connect(lab: Lab, family: int) -> None:
+def test_every_user_may_connect_with_open_egress(lab: Lab, family: int) -> None:
     remote = lab.address("remote", "external", family)
     users = ("postfix", "nobody", "root")
     probes = [Probe("mailhost", remote, port, user=user, greeting=True) for port in (25, 8080) for user in users]
@@ -18,18 +18,18 @@ def test_anybody_on_the_host_may_connect(lab: Lab, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_peers_of_a_client_flow_are_held_to(lab: Lab, family: int) -> None:
+def test_client_flow_with_peers_reaches_them_alone(lab: Lab, family: int) -> None:
     probes = [
         Probe("mailhost", lab.address("remote", "external", family), 110, greeting=True),
         Probe("mailhost", lab.address("internal", "internal", family), 110),
     ]
     verdicts = lab.batch(probes)
     assert verdicts[0] == "open"
-    assert verdicts[1] in REFUSED
+    assert verdicts[1] in BLOCKED
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_servers_are_held_to_the_policy(lab: Lab, family: int) -> None:
+def test_server_flows_are_filtered_with_open_egress(lab: Lab, family: int) -> None:
     managed = lab.address("mailhost", "external", family)
     second = (lab.hosts["external"].extra4 if family == 4 else lab.hosts["external"].extra6)[0]
     opened = [Probe("external", managed, port, greeting=True) for port in (22, 25, 110, 8080)]
@@ -37,11 +37,11 @@ def test_servers_are_held_to_the_policy(lab: Lab, family: int) -> None:
     closed += [Probe("external", managed, 110, source=second), Probe("external", managed, 25, sport=1023)]
     verdicts = lab.batch([*opened, *closed])
     assert verdicts[: len(opened)] == ["open"] * len(opened)
-    assert set(verdicts[len(opened) :]) <= REFUSED
+    assert set(verdicts[len(opened) :]) <= BLOCKED
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_no_packet_passes_for_a_reply(lab: Lab, family: int) -> None:
+def test_crafted_reply_is_dropped(lab: Lab, family: int) -> None:
     managed = lab.address("mailhost", "external", family)
     packets = [Craft("external", managed, 25, flags=flags) for flags in ("A", "SA", "F", "FPU", "")]
     packets += [Craft("external", managed, 8099, sport=25, flags=flags) for flags in ("A", "SA")]

@@ -20,7 +20,7 @@ def _strict(harden: Callable[..., bool]) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_only_peers_are_heard(lab: Lab, family: int) -> None:
+def test_strict_replies_come_from_peers_alone(lab: Lab, family: int) -> None:
     remote, internal = lab.address("remote", "external", family), lab.address("internal", "internal", family)
     probes = [
         Probe("mailhost", remote, 110, greeting=True),

@@ -106,7 +106,7 @@ def restarted(lab: Lab, _hardened: None) -> tuple[PacketFilter, PacketFilter]:
     return before, packet_filter(lab)
 
 
-def test_rules_sets_and_jumps_are_back(restarted: tuple[PacketFilter, PacketFilter]) -> None:
+def test_reboot_restores_rules_sets_and_jumps(restarted: tuple[PacketFilter, PacketFilter]) -> None:
     before, after = restarted
     assert any("confirmed" in line for line in before.managed)
     assert any(line.startswith("add mailhost-") for line in before.managed)
@@ -116,7 +116,7 @@ def test_rules_sets_and_jumps_are_back(restarted: tuple[PacketFilter, PacketFilt
 
 
 @pytest.mark.usefixtures("restarted")
-def test_mail_flows_again(lab: Lab) -> None:
+def test_reboot_restores_mail_flows(lab: Lab) -> None:
     assert opened(all_verdicts(lab)) == open_by_policy()
     remote = [lab.address("remote", "external", family) for family in (4, 6)]
     probes = [Probe("mailhost", address, 25, user="postfix", greeting=True) for address in remote]
@@ -124,7 +124,7 @@ def test_mail_flows_again(lab: Lab) -> None:
 
 
 @pytest.mark.usefixtures("restarted")
-def test_the_rules_are_there_before_the_network_and_the_daemons(lab: Lab) -> None:
+def test_boot_loads_rules_before_network_and_daemons(lab: Lab) -> None:
     managed = unit(lab)
     assert (managed["ActiveState"], managed["UnitFileState"]) == ("active", "enabled")
     assert "network-pre.target" in managed["Before"].split()
@@ -135,7 +135,7 @@ def test_the_rules_are_there_before_the_network_and_the_daemons(lab: Lab) -> Non
 
 
 @pytest.mark.usefixtures("restarted")
-def test_the_role_has_nothing_to_do(harden: Harden) -> None:
+def test_run_after_a_reboot_changes_nothing(harden: Harden) -> None:
     done = harden(**policy("confirmed"))
     assert (done.rc, done.changed) == (0, False), done
 
@@ -176,7 +176,7 @@ def repaired(lab: Lab, harden: Harden, saved: str) -> Iterator[None]:
         pytest.param("rm ../current", id="current is gone"),
     ],
 )
-def test_the_mail_ports_are_closed_if_loading_fails(lab: Lab, damage: str) -> None:
+def test_boot_with_damaged_state_closes_mail_ports(lab: Lab, damage: str) -> None:
     lab.run("mailhost", ["sh", "-ec", f"cd -P {STATE}/current && {damage}"])
     restart(lab)
     remote = lab.address("remote", "external", 4), lab.address("remote", "external", 6)
@@ -188,7 +188,7 @@ def test_the_mail_ports_are_closed_if_loading_fails(lab: Lab, damage: str) -> No
     assert f"the packet filter in {STATE}/current did not load, the mail ports are closed instead: " in said
 
 
-def test_an_unconfirmed_change_does_not_survive_a_restart(lab: Lab, harden: Harden) -> None:
+def test_unconfirmed_change_is_rolled_back_by_a_reboot(lab: Lab, harden: Harden) -> None:
     before = packet_filter(lab)
     signs = [("iptables", "unconfirmed"), ("ip6tables", "unconfirmed")]
     wanted = policy("unconfirmed") | {"packet_filter_confirm_timeout": 120}
@@ -203,7 +203,7 @@ def test_an_unconfirmed_change_does_not_survive_a_restart(lab: Lab, harden: Hard
     assert (done.rc, done.changed) == (0, False), done
 
 
-def test_an_unconfirmed_removal_does_not_survive_a_restart(lab: Lab) -> None:
+def test_unconfirmed_removal_is_rolled_back_by_a_reboot(lab: Lab) -> None:
     before = packet_filter(lab)
     with (
         when_pending(lab) as moment,
@@ -217,7 +217,7 @@ def test_an_unconfirmed_removal_does_not_survive_a_restart(lab: Lab) -> None:
     assert not is_pending(lab)
 
 
-def test_stopping_the_unit_takes_out_our_part_and_nothing_else(lab: Lab) -> None:
+def test_stopping_the_unit_removes_managed_rules_and_nothing_else(lab: Lab) -> None:
     add_foreign_rules(lab)
     before = packet_filter(lab)
     lab.run("mailhost", ["systemctl", "stop", UNIT])

@@ -55,7 +55,7 @@ def story(site: Site) -> Story:
 
 
 def product(snapshot: Snapshot) -> Snapshot:
-    """All but what is ours."""
+    """All but the role's state."""
     return {path: found for path, found in snapshot.items() if not path.startswith((STATE, TABLES))}
 
 
@@ -64,7 +64,7 @@ def contents(snapshot: Snapshot) -> dict[str, bytes]:
     return {path: found.content for path, found in product(snapshot).items()}
 
 
-def test_the_first_run_stops_and_shows_what_it_does_not_know(site: Site, story: Story) -> None:
+def test_first_run_stops_at_unknown_entries_and_lists_them(site: Site, story: Story) -> None:
     done = run()
     assert done.rc != 0
     assert done.message.endswith("nothing was changed"), done
@@ -84,7 +84,7 @@ def test_the_first_run_stops_and_shows_what_it_does_not_know(site: Site, story: 
     story.inventory = {**found, **{name: POLICY[name] + found[name] for name in found if name in POLICY}}
 
 
-def test_check_mode_says_what_the_run_does_and_touches_nothing(site: Site, story: Story) -> None:
+def test_check_mode_foresees_the_run_and_changes_nothing(site: Site, story: Story) -> None:
     foreseen = run(check=True, **story.inventory)
     assert foreseen.rc == 0, foreseen
     assert site.look() == story.before
@@ -108,7 +108,7 @@ def test_check_mode_says_what_the_run_does_and_touches_nothing(site: Site, story
     assert second["evaluated"] > 40
 
 
-def test_the_mail_of_the_site_goes_on(site: Site) -> None:
+def test_mail_of_the_site_is_served_as_before(site: Site) -> None:
     assert site.verdicts() == AFTER
     (talk,) = hold(site.postfix.lab, [replace(MAILS["to us"], message="Subject: x\r\nX-Gossip: y\r\n\r\nx\r\n")])
     assert talk.verdict == "accepted"
@@ -117,7 +117,7 @@ def test_the_mail_of_the_site_goes_on(site: Site) -> None:
     assert site.postfix.mailbox("ann")[0].message["X-Gossip"] is None
 
 
-def test_nothing_foreign_changes_in_main_cf(story: Story) -> None:
+def test_unmanaged_parts_of_main_cf_are_unchanged(story: Story) -> None:
     old, new = (snapshot[ELSEWHERE].content for snapshot in (story.before, story.adopted))
     gone, come = removed_and_added(old, new)
     taken = ("smtpd_banner", "mydestination", "mynetworks", "smtpd_recipient_restrictions", "smtpd_sender_restrictions")
@@ -130,7 +130,7 @@ def test_nothing_foreign_changes_in_main_cf(story: Story) -> None:
     assert {*names} - {*behind} <= {*taken}
 
 
-def test_nothing_foreign_changes_in_master_cf(story: Story) -> None:
+def test_unmanaged_parts_of_master_cf_are_unchanged(story: Story) -> None:
     old, new = (snapshot[MASTER].content for snapshot in (story.before, story.adopted))
     gone, come = removed_and_added(old, new)
     assert b"\nsmtps " not in new
@@ -140,7 +140,7 @@ def test_nothing_foreign_changes_in_master_cf(story: Story) -> None:
     assert all(not line.startswith(b"#") for line in [*gone, *come])
 
 
-def test_no_other_file_changes(story: Story) -> None:
+def test_no_other_file_is_changed(story: Story) -> None:
     changed = {ELSEWHERE, MASTER}
     touched = {path for path, found in product(story.adopted).items() if found != story.before.get(path)}
     folders = {path.rpartition("/")[0] for path in changed}
@@ -157,14 +157,15 @@ def test_owner_mode_link_and_attributes_are_kept(site: Site, story: Story) -> No
         assert story.adopted[MASTER].xattrs == {"user.site.ticket": b"4711".hex()}
 
 
-def test_what_the_policy_decides_in_a_service_is_told(story: Story) -> None:
-    told = "\n".join(result(story.done)["warnings"])
+def test_service_option_that_the_policy_decides_is_a_warning(story: Story) -> None:
+    warnings = "\n".join(result(story.done)["warnings"])
     assert (
-        "-o smtpd_client_restrictions=permit_sasl_authenticated,reject is decided by the policy, and left out" in told
+        "-o smtpd_client_restrictions=permit_sasl_authenticated,reject is decided by the policy, and left out"
+        in warnings
     )
 
 
-def test_the_former_files_are_in_the_backup(story: Story) -> None:
+def test_backup_has_the_previous_files(story: Story) -> None:
     folder = result(story.done)["backup"]
     assert folder.startswith(f"{STATE}/")
     stored = {found.content for path, found in story.adopted.items() if path.startswith(f"{folder}/")}
@@ -172,7 +173,7 @@ def test_the_former_files_are_in_the_backup(story: Story) -> None:
     assert story.adopted[STATE].mode & 0o777 == 0o700
 
 
-def test_the_second_run_touches_nothing(site: Site, story: Story) -> None:
+def test_second_run_changes_no_file(site: Site, story: Story) -> None:
     again = run(**story.inventory)
     assert (again.rc, again.changed) == (0, False), again
     assert again.diff == []
@@ -181,7 +182,7 @@ def test_the_second_run_touches_nothing(site: Site, story: Story) -> None:
     assert site.activations() == 1
 
 
-def test_a_service_that_relays_for_strangers_stops_the_run(site: Site, story: Story) -> None:
+def test_service_that_relays_for_external_clients_stops_the_run(site: Site, story: Story) -> None:
     """A port that somebody has opened without the restrictions of main.cf is asked as port 25 is."""
     site.edit(MASTER, "pickup    unix", f"{HOLE}pickup    unix")
     before = site.look()
@@ -195,7 +196,7 @@ def test_a_service_that_relays_for_strangers_stops_the_run(site: Site, story: St
     site.edit(MASTER, HOLE, "")
 
 
-def test_a_network_added_by_hand_stops_the_next_run(site: Site, story: Story) -> None:
+def test_network_added_by_hand_stops_the_next_run(site: Site, story: Story) -> None:
     value = next(line for line in site.postfix.read(MAIN).splitlines() if line.startswith("mynetworks"))
     site.edit(MAIN, value, f"{value}, 203.0.113.128/28")
     before = site.look()
@@ -206,7 +207,7 @@ def test_a_network_added_by_hand_stops_the_next_run(site: Site, story: Story) ->
     site.edit(MAIN, f"{value}, 203.0.113.128/28", value)
 
 
-def test_rollback_leads_back_and_forward_again(site: Site, story: Story) -> None:
+def test_rollback_restores_each_of_two_states(site: Site, story: Story) -> None:
     for wanted, verdicts in ((story.before, BEFORE), (story.adopted, AFTER)):
         back = run(ROLLBACK)
         assert (back.rc, back.changed) == (0, True), back
@@ -214,7 +215,7 @@ def test_rollback_leads_back_and_forward_again(site: Site, story: Story) -> None
         assert site.verdicts() == verdicts
 
 
-def test_absent_takes_no_table_from_what_somebody_has_edited(site: Site) -> None:
+def test_absent_stops_where_edited_settings_need_a_managed_table(site: Site) -> None:
     value = next(line for line in site.postfix.read(MAIN).splitlines() if line.startswith("mynetworks"))
     site.edit(MAIN, value, f"{value}, 203.0.113.128/28")
     before = site.look()
@@ -229,7 +230,7 @@ def test_absent_takes_no_table_from_what_somebody_has_edited(site: Site) -> None
     site.edit(MAIN, f"{value}, 203.0.113.128/28", value)
 
 
-def test_absent_leaves_the_site_as_it_was_and_what_came_since(site: Site, story: Story) -> None:
+def test_absent_restores_the_site_and_keeps_later_edits(site: Site, story: Story) -> None:
     site.edit(MAIN, "biff = no\n", "biff = no\nbounce_queue_lifetime = 2d\n")
     foreseen = run(check=True, postfix_state="absent")
     done = run(postfix_state="absent")

@@ -1,4 +1,4 @@
-"""The role with made-up policies, and sessions with a private Postfix of the files that it left."""
+"""The role with made-up policies, and sessions with a canary of the files that it left."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ HERE = Path(__file__).parent
 PLACE = "/opt/lab-collection"
 """Where the host has the collection's code, with which the role starts private instances."""
 
-TOLD = "/run/lab-told.json"
-UNIT = "lab-told-dns"
+ANSWERS = "/run/lab-scripted.json"
+UNIT = "lab-scripted-dns"
 
 Answer = tuple[str, int, str]
 
@@ -50,13 +50,13 @@ def _code(postfix: Postfix) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _told_dns(postfix: Postfix) -> Iterator[None]:
-    """Have a name server that answers what a test tells it, in place of the lab's."""
+def _scripted_dns(postfix: Postfix) -> Iterator[None]:
+    """Have a name server that answers what a test says, in place of the lab's."""
     program = f"{PLACE}-dns.py"
-    postfix.write(program, (HERE / "told_dns.py").read_text())
-    postfix.write(TOLD, "{}")
+    postfix.write(program, (HERE / "scripted_dns.py").read_text())
+    postfix.write(ANSWERS, "{}")
     postfix.run("systemctl", "stop", resolver.UNIT)
-    postfix.run("systemd-run", f"--unit={UNIT}", "--collect", "python3", program, TOLD)
+    postfix.run("systemd-run", f"--unit={UNIT}", "--collect", "python3", program, ANSWERS)
     try:
         yield
     finally:
@@ -66,11 +66,11 @@ def _told_dns(postfix: Postfix) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def ask(postfix: Postfix, _code: None) -> Callable[[Sequence[dict[str, Any]]], list[Answer]]:
-    """Return what holds sessions with a private Postfix of the live files; for each the stage of a refusal, and why."""
-    agent = (HERE / "private_postfix.py").read_text()
+    """Return what holds sessions with a canary of the live files; for each the stage of a refusal, and why."""
+    agent = (HERE / "canary_sessions.py").read_text()
 
     def run(sessions: Sequence[dict[str, Any]]) -> list[Answer]:
-        job = json.dumps({"told": TOLD, "sessions": sessions})
+        job = json.dumps({"answers": ANSWERS, "sessions": sessions})
         done = postfix.lab.run(postfix.host.name, ["python3", "-c", agent, PLACE], data=job, timeout=300)
         return [(one[0], one[1], one[2]) for one in json.loads(done.stdout)]
 

@@ -55,7 +55,7 @@ def dns(session: Session) -> dict[str, Any]:
 
 
 def asked(session: Session) -> dict[str, Any]:
-    """A session as it is held; who logs in has the sender's address for a name."""
+    """A session as it is held; an authenticated user is named by the sender's address."""
     submits = session.port in SUBMISSION_PORTS
     return {
         "role": ROLES[session.port],
@@ -71,7 +71,7 @@ def asked(session: Session) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_postfix_decides_as_the_policy_means(
+def test_postfix_decides_as_the_decision_table(
     seed: int, role: Callable[..., Run], ask: Callable[[Sequence[dict[str, Any]]], list[tuple[str, int, str]]]
 ) -> None:
     policy, sessions = made(seed)
@@ -87,7 +87,7 @@ def test_postfix_decides_as_the_policy_means(
     assert not differences, (policy, differences)
 
 
-def test_the_sessions_reach_every_verdict() -> None:
+def test_sessions_reach_every_verdict() -> None:
     """Sessions that never come near a border would prove nothing."""
     verdicts = {
         decide(policy, as_postfix(policy, session))[1:3]

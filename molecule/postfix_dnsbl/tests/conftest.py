@@ -1,4 +1,4 @@
-"""Runs of the role with the scenario's policy and what a test wants otherwise; who talks to the server."""
+"""Runs of the role with the scenario's policy and what a test wants otherwise; dialogues with the server."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ LISTED = {
     "the null sender": (letter("198.51.100.20", mail_from=""), PLAIN),
     "HELO": (letter("198.51.100.20", ehlo=False), PLAIN),
     "STARTTLS": (letter("198.51.100.20", starttls=True), PLAIN),
-    "a sender of ours": (letter("198.51.100.20", mail_from="ann@mail.example"), PLAIN),
+    "a local sender": (letter("198.51.100.20", mail_from="ann@mail.example"), PLAIN),
     "upper case": (letter("198.51.100.20", rcpt_to=("POST@MAIL.EXAMPLE",)), PLAIN),
     "postmaster": (letter("198.51.100.20", rcpt_to=("postmaster@mail.example",)), "accepted"),
     "PostMaster": (letter("198.51.100.20", rcpt_to=("PostMaster@Mail.Example",)), "accepted"),
@@ -63,17 +63,17 @@ LISTED = {
 }
 
 
-def test_who_is_listed_reads_why(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
+def test_listed_client_is_rejected_with_the_reason(
+    verdicts: Callable[..., dict[str, str]], looked_up: LookedUp
+) -> None:
     found = verdicts({name: dialogue for name, (dialogue, _answer) in LISTED.items()})
     assert found == {name: answer for name, (_dialogue, answer) in LISTED.items()}
-    # The errors were really there: .20 has 127.255.255.252 and is refused by another list alone, .21 has .254.
+    # The errors were really there: .20 has 127.255.255.252 and is rejected by another list alone, .21 has .254.
     asked = {(address, zone) for _kind, address, zone in looked_up()}
     assert {(f"198.51.100.{end}", "wrong.dnsbl.example") for end in ("20", "21", "30")} <= asked
 
 
-def test_only_the_recipients_that_may_be_reached_are_accepted(
-    talk: Callable[..., list[Talk]], postfix: Postfix
-) -> None:
+def test_listed_client_reaches_exempt_recipients_alone(talk: Callable[..., list[Talk]], postfix: Postfix) -> None:
     recipients = ("post@mail.example", "abuse@mail.example", "bob@mail.example")
     listed, other = talk(
         letter("198.51.100.20", rcpt_to=recipients, message=MESSAGE), letter("198.51.100.30", message=MESSAGE)
@@ -85,8 +85,8 @@ def test_only_the_recipients_that_may_be_reached_are_accepted(
     assert postfix.mailbox("bob") == []
 
 
-def test_each_list_is_asked_until_one_has_the_client(talk: Callable[..., list[Talk]], looked_up: LookedUp) -> None:
-    talk(letter("198.51.100.30"), letter("198.51.100.20"), client("198.51.100.21", mail_from="a@stranger.example"))
+def test_dnsbls_are_looked_up_until_one_lists_the_client(talk: Callable[..., list[Talk]], looked_up: LookedUp) -> None:
+    talk(letter("198.51.100.30"), letter("198.51.100.20"), client("198.51.100.21", mail_from="a@sender.example"))
     found = looked_up()
     assert [one for one in found if one[0] == "A"] == sorted(
         [
@@ -120,12 +120,14 @@ def never_asked() -> dict[str, Dialogue]:
     }
 
 
-def test_who_is_not_to_be_looked_up_never_is(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
+def test_internal_exempt_and_authenticated_clients_are_never_looked_up(
+    verdicts: Callable[..., dict[str, str]], looked_up: LookedUp
+) -> None:
     assert set(verdicts(never_asked()).values()) == {"accepted"}
     assert looked_up() == []
 
 
-def test_lists_without_an_answer_let_mail_through(
+def test_dnsbls_that_do_not_answer_let_mail_through(
     verdicts: Callable[..., dict[str, str]], postfix: Postfix, role: Callable[..., Any]
 ) -> None:
     with postfix.dns_outage():

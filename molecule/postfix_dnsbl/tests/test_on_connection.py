@@ -30,7 +30,7 @@ VALUES: dict[str, Any] = {
     "mailhost_dnsbls": [{**one, "stage": "connect"} for one in LISTS],
     "postfix_dnsbl_threshold": 3,
     "postfix_dnsbl_weights": {"codes.dnsbl.example": 2, "plain.dnsbl.example": 1, "good.dnsbl.example": 2},
-    # Nobody is remembered, and strangers wait three seconds instead of six, also for answers of lists.
+    # No client is remembered, and external ones wait three seconds instead of six, also for answers of lists.
     "postfix_extra_settings": {"max_use": 1, "postscreen_greet_wait": "3s", "postscreen_cache_map": ""},
 }
 
@@ -58,7 +58,7 @@ def _policy(deploy: Callable[..., None]) -> None:
     deploy(**VALUES)
 
 
-def test_points_decide_and_no_error_has_any(talk: Callable[..., list[Talk]], looked_up: LookedUp) -> None:
+def test_points_of_dnsbls_decide_and_errors_have_none(talk: Callable[..., list[Talk]], looked_up: LookedUp) -> None:
     found = dict(zip(CLIENTS, talk(*(dialogue for dialogue, _answer in CLIENTS.values()))))
     assert {name: one.verdict for name, one in found.items()} == {name: text for name, (_who, text) in CLIENTS.items()}
     asked = [(address, zone) for kind, address, zone in looked_up() if kind == "A"]
@@ -80,12 +80,14 @@ def never_asked() -> dict[str, Dialogue]:
     }
 
 
-def test_who_is_not_to_be_looked_up_never_is(verdicts: Callable[..., dict[str, str]], looked_up: LookedUp) -> None:
+def test_internal_exempt_and_authenticated_clients_are_never_looked_up(
+    verdicts: Callable[..., dict[str, str]], looked_up: LookedUp
+) -> None:
     assert set(verdicts(never_asked()).values()) == {"accepted"}
     assert looked_up() == []
 
 
-def test_an_outage_of_the_dns_lets_mail_through(verdicts: Callable[..., dict[str, str]], postfix: Postfix) -> None:
+def test_dns_outage_lets_mail_through(verdicts: Callable[..., dict[str, str]], postfix: Postfix) -> None:
     silent = {"listed": letter("198.51.100.20", mail_from=""), "greeting alone": client("198.51.100.22")}
     with postfix.dns_outage():
         assert verdicts(silent) == dict.fromkeys(silent, "accepted")

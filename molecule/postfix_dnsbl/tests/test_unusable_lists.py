@@ -38,7 +38,7 @@ def failing(*without: str) -> list[dict[str, Any]]:
     return [*USED, *dnsbl.failing(FAULTS, without, return_codes=["127.0.0.2"])]
 
 
-def test_lists_that_fail_stop_the_run(role: Callable[..., Run], postfix: Postfix) -> None:
+def test_dnsbls_that_fail_the_self_test_stop_the_run(role: Callable[..., Run], postfix: Postfix) -> None:
     other_key = {"zone": f"x{KEYED}", "stage": "mail", "return_codes": ["127.0.0.2"]}
     lists = failing()
     before = postfix.state()
@@ -54,7 +54,7 @@ def test_lists_that_fail_stop_the_run(role: Callable[..., Run], postfix: Postfix
     assert KEY not in done.message
 
 
-def test_lists_that_fail_are_left_out_with_a_warning(
+def test_dnsbls_that_fail_the_self_test_are_left_out_with_a_warning(
     role: Callable[..., Run], postfix: Postfix, verdicts: Callable[..., dict[str, str]]
 ) -> None:
     # A list that does not answer costs each run its time-out.

@@ -28,7 +28,7 @@ POSTMAP = f"postmap -c {CONFIG} hash:{TABLE}"
 @pytest.mark.parametrize(
     ("line", "step"), [(CHECK, "postfix check"), (POSTMAP, "postmap"), (RELOAD, "postfix reload")], ids=lambda one: one
 )
-def test_a_step_that_fails(host: Host, line: str, step: str) -> None:
+def test_failed_step_is_rolled_back(host: Host, line: str, step: str) -> None:
     host.set_fault("before", "fail", line)
     failed = host.fail(NEW)
     assert failed["step"] == step
@@ -36,7 +36,7 @@ def test_a_step_that_fails(host: Host, line: str, step: str) -> None:
     host.assert_in_force(OLD)
 
 
-def test_the_private_copy_cannot_be_made(host: Host) -> None:
+def test_canary_that_cannot_be_made_changes_nothing(host: Host) -> None:
     host.set_fault("before", "fail", "postmap -c /run/*")
     failed = host.fail(NEW)
     assert TEXT in failed["msg"]
@@ -46,7 +46,7 @@ def test_the_private_copy_cannot_be_made(host: Host) -> None:
 
 
 @pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.any_release)])
-def test_the_run_is_killed_at_every_step(host: Host, when: str) -> None:
+def test_watchdog_rolls_back_a_run_killed_at_any_step(host: Host, when: str) -> None:
     former, wanted = OLD, NEW
     for line in (CHECK, POSTMAP, RELOAD):
         host.set_fault(when, "kill", line)
@@ -59,7 +59,7 @@ def test_the_run_is_killed_at_every_step(host: Host, when: str) -> None:
     host.assert_in_force(wanted)
 
 
-def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
+def test_next_run_restores_when_run_and_watchdog_are_killed(host: Host) -> None:
     host.set_fault("before", "hang", POSTMAP)
     host.start(NEW)
     kill_holders(host.postfix.run, f"{STATE}/lock", 2)
@@ -72,7 +72,7 @@ def test_the_run_and_its_guardian_are_killed(host: Host) -> None:
 
 
 @pytest.mark.any_release
-def test_the_power_fails(host: Host) -> None:
+def test_next_run_restores_after_a_power_failure(host: Host) -> None:
     host.set_fault("after", "hang", POSTMAP)
     host.start(NEW)
     host.postfix.lab.engine.run("kill", host.postfix.host.container)
@@ -86,7 +86,7 @@ def test_the_power_fails(host: Host) -> None:
 
 @pytest.mark.any_release
 @pytest.mark.parametrize(("folder", "free"), [(STATE, 8192), (f"{CONFIG}/mailhost", 4096)])
-def test_a_full_disk(host: Host, folder: str, free: int) -> None:
+def test_full_disk_leaves_the_former_policy(host: Host, folder: str, free: int) -> None:
     with full_disk(host.postfix.run, folder, free) as make_room:
         failed = host.fail(NEW)
         make_room()
@@ -95,7 +95,7 @@ def test_a_full_disk(host: Host, folder: str, free: int) -> None:
         host.assert_in_force(OLD)
 
 
-def test_postfix_ends_at_its_reload(host: Host) -> None:
+def test_postfix_that_ends_at_its_reload_is_rolled_back_and_started(host: Host) -> None:
     """It is back as soon as it can be started: nobody waits for an answer that cannot come."""
     host.set_fault("after", "stop", RELOAD)
     failed = host.fail(NEW)
@@ -103,7 +103,7 @@ def test_postfix_ends_at_its_reload(host: Host) -> None:
     host.assert_in_force(OLD)
 
 
-def test_a_live_relay_is_taken_back(host: Host) -> None:
+def test_live_relay_is_rolled_back(host: Host) -> None:
     """Somebody opens the relay in the moment of the reload, where no private Postfix could have seen it."""
     main = host.postfix.read("main.cf")
     host.set_fault("after", "open", RELOAD)
@@ -119,21 +119,21 @@ def test_a_live_relay_is_taken_back(host: Host) -> None:
     host.assert_in_force(OLD)
 
 
-def test_a_milter_that_is_not_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_milter_that_is_not_there_is_rolled_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """No private Postfix asks it, and the live one would put off every sender."""
     monkeypatch.setitem(SETTINGS, "extra_settings", {"smtpd_milters": "inet:127.0.0.1:8891"})
     failed = host.fail(NEW)
-    # 3.10 refuses the connection itself, and so it does not answer at all.
-    told = {
+    # 3.10 rejects the connection itself, and so it does not answer at all.
+    expected = {
         "ask the live Postfix": "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable",
         "answer": "Postfix does not answer any more after its activation",
     }
-    assert told[failed["step"]] in failed["msg"]
+    assert expected[failed["step"]] in failed["msg"]
     assert RESTORED in failed["msg"]
     host.assert_in_force(OLD)
 
 
-def test_the_message_that_waited_is_delivered(host: Host) -> None:
+def test_queued_message_is_delivered_after_all_faults(host: Host) -> None:
     host.succeed(NEW)
     host.assert_in_force(NEW)
     host.remote_takes_it(True)

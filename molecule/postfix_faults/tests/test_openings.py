@@ -25,7 +25,7 @@ OPENINGS: dict[str, tuple[str, str, str]] = {
     "the table of internal clients has every address": ("internal.cidr", "", "0.0.0.0/0 OK\n"),
     "relaying is permitted": ("main", RELAY, f"{RELAY}check_client_access static:OK, "),
     "every domain is one to relay for": ("main", "relay_domains =", "relay_domains = static:all"),
-    "every domain is ours": ("main", "", "virtual_mailbox_domains = static:all\n"),
+    "every domain is local": ("main", "", "virtual_mailbox_domains = static:all\n"),
     "port 25 offers AUTH": ("main", "smtpd_sasl_auth_enable = no", "smtpd_sasl_auth_enable = yes"),
     "a user sends as another": (
         "main",
@@ -60,16 +60,16 @@ for name, (where, old, new) in openings.items():
         return found._replace(maps={{**found.maps, where: table._replace(text=opened(table.text, old, new))}})
     change.compose = wrong
     try:
-        told = ["", str(change.change(json.loads(sys.argv[1]), True)["evaluated"])]
+        found = ["", str(change.change(json.loads(sys.argv[1]), True)["evaluated"])]
     except tool.StepError as error:
-        told = [error.step, error.output]
-    print(json.dumps([name, *told]))
+        found = [error.step, error.output]
+    print(json.dumps([name, *found]))
 """
 
 
 @pytest.fixture(scope="module")
-def told(learned: Host) -> dict[str, tuple[str, str]]:
-    """Return at which step each configuration was refused (empty: not at all), and in which words."""
+def found(learned: Host) -> dict[str, tuple[str, str]]:
+    """Return at which step each configuration was rejected (empty: not at all), and in which words."""
     # What was proven before would not be asked again.
     learned.postfix.run("rm", "-f", f"{STATE}/proven")
     before = learned.postfix.state()
@@ -79,13 +79,13 @@ def told(learned: Host) -> dict[str, tuple[str, str]]:
     return {name: (step, words) for name, step, words in found}
 
 
-def test_the_policy_alone_is_not_refused(told: dict[str, tuple[str, str]]) -> None:
-    step, evaluated = told["nothing"]
+def test_policy_without_an_opening_passes_the_proof(found: dict[str, tuple[str, str]]) -> None:
+    step, evaluated = found["nothing"]
     assert (step, int(evaluated) > 100) == ("", True)
 
 
 @pytest.mark.parametrize("name", [name for name in OPENINGS if name != "nothing"])
-def test_an_opening_is_found(told: dict[str, tuple[str, str]], name: str) -> None:
-    step, words = told[name]
+def test_opening_is_found_by_the_canary(found: dict[str, tuple[str, str]], name: str) -> None:
+    step, words = found[name]
     assert step == "canary", words
     assert "the policy says: " in words

@@ -1,6 +1,6 @@
 """Every message that Postfix accepts arrives, and once: under load, while the role changes what is in force.
 
-Messages are told apart by their Message-Id, of which smtp-source gives each its own.
+Messages are distinguished by their Message-Id, of which smtp-source gives each its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .conftest import Load
 
 COUNT, COUNT_OUTAGE = 2000, 200
-EXTERNAL_SENDER = "eve@stranger.example"
+EXTERNAL_SENDER = "eve@sender.example"
 MESSAGE_ID = re.compile(r"message-id=(<[^>]+>)")
 RELOAD = "postfix/master: reload "
 
@@ -37,7 +37,7 @@ def arrived(postfix: Postfix, user: str) -> Counter[str]:
     return Counter(str(one.message["Message-Id"]) for one in postfix.mailbox(user))
 
 
-def test_what_is_accepted_arrives_once_while_the_role_reloads(
+def test_accepted_mail_arrives_once_while_the_role_reloads(
     load: Load, start_role: Callable[..., AbstractContextManager[Running]], postfix: Postfix
 ) -> None:
     before = len(postfix.log())
@@ -58,7 +58,7 @@ def test_what_is_accepted_arrives_once_while_the_role_reloads(
     assert any(line.startswith(RELOAD) for line in log[first:last]), "nothing was reloaded under load"
 
 
-def test_mail_flows_while_no_list_answers(lab: Lab, load: Load, postfix: Postfix) -> None:
+def test_mail_flows_while_no_dnsbl_answers(lab: Lab, load: Load, postfix: Postfix) -> None:
     target = POSTFIX.address("external", 4)
     before = len(postfix.log())
     # It takes the questions and answers none, so that each ends by time-out.

@@ -1,4 +1,4 @@
-"""Who may send where, class by class of the policy, in both families: the answers, and the mailboxes it came to."""
+"""What each class of clients may send, in both families: the answers, and the mailboxes it came to."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def talks(lab: Lab, postfix: Postfix) -> list[Talk]:
             Dialogue(
                 EXTERNAL.name,
                 POSTFIX.address("external", family),
-                helo="client.stranger.example",
+                helo="client.sender.example",
                 mail_from=form.mail_from,
                 rcpt_to=(form.rcpt_to,),
                 message="Subject: pass it on\r\n\r\nplease",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from mailhost_lab.mail.postfix import Postfix
 
 
-def test_from_outside_the_host_is_as_the_policy_says(postfix: Postfix, policy: dict[str, Any]) -> None:
+def test_verify_from_external_host_finds_no_deviation(postfix: Postfix, policy: dict[str, Any]) -> None:
     before = postfix.state()
     run, points = verify(POSTFIX, policy)
     assert (run.rc, deviations(points)) == (0, set()), run

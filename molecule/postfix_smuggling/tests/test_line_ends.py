@@ -45,11 +45,11 @@ LIKE_ENDS = {
 REAL_END = "\r\n.\r\n"
 REAL_ENDS = (REAL_END, f"\r{REAL_END}")
 
-BEFORE, SMUGGLED = "eve@stranger.example", "smuggled@stranger.example"
+BEFORE, SMUGGLED = "eve@sender.example", "smuggled@sender.example"
 
 
 class Way(NamedTuple):
-    """How a message comes to us, and whom it is for."""
+    """How a message is sent, and its recipient."""
 
     src: str
     family: int
@@ -123,7 +123,7 @@ def results(lab: Lab, postfix: Postfix) -> dict[str, Result]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_never_two_messages(results: dict[str, Result], name: str) -> None:
+def test_line_ends_never_make_two_messages(results: dict[str, Result], name: str) -> None:
     replies, arrived = results[name]
     # One answer, to the one message.
     assert len(replies) == 1
@@ -138,7 +138,7 @@ def test_excluded_clients_may_end_lines_with_lf_alone(lab: Lab, postfix: Postfix
     server = POSTFIX.address("external", family)
     pieces = (
         ("EHLO device.example\n", 1),
-        ("MAIL FROM:<device@stranger.example>\n", 1),
+        ("MAIL FROM:<device@sender.example>\n", 1),
         ("RCPT TO:<ann@mail.example>\n", 1),
         ("DATA\n", 1),
         ("Subject: toner\n\nis low\n.\n", 1),
@@ -146,13 +146,15 @@ def test_excluded_clients_may_end_lines_with_lf_alone(lab: Lab, postfix: Postfix
     sessions = [Raw(EXTERNAL.name, server, pieces, source=source, timeout=5) for source in (excluded, None)]
     taken, waiting = send(lab, sessions)
     assert taken[-1].startswith("250 2.0.0 Ok: queued as")
-    assert waiting[-2:] == ["354 End data with <CR><LF>.<CR><LF>", "none"], "LF.LF ended the message of a stranger"
+    assert waiting[-2:] == ["354 End data with <CR><LF>.<CR><LF>", "none"], (
+        "LF.LF ended the message of an external client"
+    )
     postfix.drain()
     assert [mail.message["Subject"] for mail in postfix.mailbox("ann")] == ["toner"]
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_nothing_is_taken_that_comes_behind_the_real_end_unasked(lab: Lab, postfix: Postfix, family: int) -> None:
+def test_pipelined_command_after_the_real_end_is_rejected(lab: Lab, postfix: Postfix, family: int) -> None:
     each = [(way, end) for way in WAYS if way.family == family for end in REAL_ENDS]
     for replies, arrived in try_all(lab, postfix, [attempt(way, n, end) for n, (way, end) in enumerate(each)]):
         assert replies[0].startswith("250 2.0.0 Ok: queued as")
@@ -173,7 +175,7 @@ def rejecting(lab: Lab, postfix: Postfix, apply: Callable[..., Run]) -> Iterator
 
 
 @pytest.mark.parametrize("name", LIKE_ENDS)
-def test_a_bare_newline_is_refused_where_that_is_wanted(rejecting: dict[str, Result], name: str) -> None:
+def test_bare_newline_is_rejected_where_the_policy_says_so(rejecting: dict[str, Result], name: str) -> None:
     replies, arrived = rejecting[f"{name}, {EXTERNAL.name}, IPv4, port 25"]
     if "\n" in LIKE_ENDS[name].replace("\r\n", ""):
         assert replies[0].startswith("550 5.5.2")

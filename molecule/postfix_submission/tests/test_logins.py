@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
 FAMILIES = (4, 6)
-ELSEWHERE, US = "friend@remote.example", "post@mail.example"
+ELSEWHERE, US = "fred@remote.example", "post@mail.example"
 
 
 def says(family: int, dport: int, **more: Any) -> Dialogue:
@@ -26,7 +26,7 @@ def says(family: int, dport: int, **more: Any) -> Dialogue:
     return Dialogue(src, server, dport=dport, **{**secure, **more})
 
 
-def test_a_login_is_offered_only_for_submission_and_only_under_tls(lab: Lab) -> None:
+def test_auth_is_offered_on_submission_under_tls_alone(lab: Lab) -> None:
     asked = [
         (says(family, port, src=src, starttls=starttls), offered)
         for family in FAMILIES
@@ -57,7 +57,7 @@ WRONG_LOGINS: tuple[tuple[int, dict[str, Any], str], ...] = (
 )
 
 
-def test_a_login_elsewhere_is_refused(lab: Lab) -> None:
+def test_auth_on_other_ports_is_rejected(lab: Lab) -> None:
     asked = [(says(family, port, **more), refusal) for family in FAMILIES for port, more, refusal in WRONG_LOGINS]
     talks = hold(lab, [dialogue for dialogue, _refusal in asked])
     assert [talk.verdict[:9] for talk in talks] == [refusal for _dialogue, refusal in asked]
@@ -79,7 +79,7 @@ OWNERS = {
 
 
 @pytest.mark.parametrize("port", [587, 465])
-def test_a_sender_must_own_its_address(lab: Lab, port: int) -> None:
+def test_authenticated_sender_must_own_its_address(lab: Lab, port: int) -> None:
     asked = {
         (name, family): says(family, port, login=login, mail_from=sender, rcpt_to=(ELSEWHERE,))
         for family in FAMILIES
@@ -108,7 +108,7 @@ LETTER = "\r\n".join(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_recipient_does_not_learn_where_a_user_writes_from(lab: Lab, postfix: Postfix, family: int) -> None:
+def test_header_of_authenticated_mail_hides_the_client(lab: Lab, postfix: Postfix, family: int) -> None:
     postfix.clear()
     talks = hold(
         lab,
@@ -135,7 +135,7 @@ def test_a_recipient_does_not_learn_where_a_user_writes_from(lab: Lab, postfix: 
     assert len(mails) == 12
     for mail in mails:
         head = mail.text.partition("\n\n")[0]
-        for told in (
+        for word in (
             "198.51.100.20",
             "198.51.100.84",
             "::20",
@@ -145,12 +145,12 @@ def test_a_recipient_does_not_learn_where_a_user_writes_from(lab: Lab, postfix: 
             "192.0.2.77",
             "external",
         ):
-            assert told not in head, f"{mail.message['Subject']}: {told} is in the header:\n{head}"
+            assert word not in head, f"{mail.message['Subject']}: {word} is in the header:\n{head}"
         assert mail.message["X-Kept"] == "yes"
         assert "Received: by postfix.example (Postfix) " in " ".join(head.split())
 
 
-def test_an_attached_message_is_sent_as_it_is(lab: Lab, postfix: Postfix) -> None:
+def test_attached_message_is_delivered_unchanged(lab: Lab, postfix: Postfix) -> None:
     postfix.clear()
     received = (
         "Received: from pc (pc [192.0.2.77]) by mx.example (Postfix) with ESMTPSA id 1; Mon, 1 Jan 2024 00:00:00 +0000"
@@ -178,10 +178,10 @@ def test_an_attached_message_is_sent_as_it_is(lab: Lab, postfix: Postfix) -> Non
     assert attached.replace("\r\n", "\n") in mail.text
 
 
-def test_headers_of_strangers_stay(lab: Lab, postfix: Postfix) -> None:
+def test_headers_of_external_mail_are_kept(lab: Lab, postfix: Postfix) -> None:
     postfix.clear()
-    letter = LETTER.format(subject="from a stranger")
-    (talk,) = hold(lab, [says(4, 25, mail_from="eve@stranger.example", rcpt_to=(US,), message=letter)])
+    letter = LETTER.format(subject="from an external client")
+    (talk,) = hold(lab, [says(4, 25, mail_from="eve@sender.example", rcpt_to=(US,), message=letter)])
     assert talk.verdict == "accepted"
     postfix.drain()
     (mail,) = postfix.mailbox("ann")
@@ -189,7 +189,7 @@ def test_headers_of_strangers_stay(lab: Lab, postfix: Postfix) -> None:
     assert "[198.51.100.20]" in mail.text
 
 
-def test_passwords_cannot_be_tried_for_ever(lab: Lab, policy: dict[str, Any]) -> None:
+def test_failed_logins_are_limited(lab: Lab, policy: dict[str, Any]) -> None:
     """From one address, 40 logins in a minute; others do not notice, and our own people are not counted."""
     most = policy["postfix_logins_per_minute"]
     asked = [
@@ -198,9 +198,9 @@ def test_passwords_cannot_be_tried_for_ever(lab: Lab, policy: dict[str, Any]) ->
     ]
     # Fewer at a time than one client may have open.
     talks = [talk for start in range(0, len(asked), 16) for talk in hold(lab, asked[start : start + 16])]
-    refused = [talk for talk in talks if talk.verdict != "accepted"]
-    assert len(refused) == 3
-    for talk in refused:
+    rejected = [talk for talk in talks if talk.verdict != "accepted"]
+    assert len(rejected) == 3
+    for talk in rejected:
         assert talk.dialogue.source == "198.51.100.21"
         assert talk.verdict.startswith("450 4.7.")
         assert "too many AUTH commands from 198.51.100.21" in talk.verdict

@@ -39,14 +39,14 @@ def in_turn(lab: Lab, src: str, count: int, family: int) -> list[Talk]:
         src,
         POSTFIX.address(network, family),
         source=source,
-        mail_from="someone@stranger.example",
+        mail_from="someone@sender.example",
         rcpt_to=("ann@mail.example",),
     )
     return [hold(lab, [one])[0] for _time in range(count)]
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_stranger_may_some_times_a_minute(lab: Lab, family: int) -> None:
+def test_external_client_is_limited_to_its_rate(lab: Lab, family: int) -> None:
     with endpoints.addresses(lab, "external", SOURCES[6]):
         talks = in_turn(lab, "external", CONNECTIONS + 1, family)
     mails = [talk.lines("mail") for talk in talks[:-1]]
@@ -57,6 +57,6 @@ def test_a_stranger_may_some_times_a_minute(lab: Lab, family: int) -> None:
     assert "too many connections" in connect
 
 
-def test_who_is_inside_may_as_often_as_he_likes(lab: Lab) -> None:
+def test_internal_client_has_no_rate_limit(lab: Lab) -> None:
     talks = in_turn(lab, "internal", 2 * CONNECTIONS, 4)
     assert {talk.verdict for talk in talks} == {"accepted"}

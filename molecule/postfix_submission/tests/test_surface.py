@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FAMILIES = (4, 6)
 PORTS = (25, 465, 587)
-EXTERNAL_SENDER, US = "eve@stranger.example", "post@mail.example"
+EXTERNAL_SENDER, US = "eve@sender.example", "post@mail.example"
 
 # Says of each server which versions of TLS it speaks, and which suite it takes of those that a client offers.
 TLS = """
@@ -42,7 +42,7 @@ json.dump([secured(*job) for job in json.load(sys.stdin)], sys.stdout)
 
 
 def to_us(family: int, src: str = EXTERNAL.name, **more: Any) -> Dialogue:
-    """What somebody says who sends to us."""
+    """What a client says that sends to a local address."""
     server = POSTFIX.address("internal" if src == INTERNAL.name else "external", family)
     return Dialogue(src, server, **{"mail_from": EXTERNAL_SENDER, "rcpt_to": (US,), **more})
 
@@ -53,7 +53,7 @@ def raw(*pieces: tuple[str, int], family: int = 4, **more: Any) -> Raw:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_tls_floor(lab: Lab, family: int) -> None:
+def test_tls_versions_below_the_floor_are_rejected(lab: Lab, family: int) -> None:
     address = POSTFIX.address("external", family)
     versions = ("TLSv1", "TLSv1_1", "TLSv1_2", "TLSv1_3")
     asked = [(address, port, version, "ALL") for port in PORTS for version in versions]
@@ -61,7 +61,7 @@ def test_tls_floor(lab: Lab, family: int) -> None:
     assert [one and one[0] for one in shown] == [None, None, "TLSv1.2", "TLSv1.3"] * len(PORTS)
 
 
-def test_weak_suites_are_refused(lab: Lab) -> None:
+def test_weak_cipher_suites_are_rejected(lab: Lab) -> None:
     # A certificate with a key of an elliptic curve takes no suite of RSA anyway; those named here need none.
     suites = ("aNULL", "AECDH", "PSK", "SRP")
     address = POSTFIX.address("external", 4)
@@ -71,7 +71,7 @@ def test_weak_suites_are_refused(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_banner_and_commands_give_nothing_away(lab: Lab, family: int) -> None:
+def test_banner_and_commands_hide_the_product(lab: Lab, family: int) -> None:
     plain = ("EHLO client.example\r\n", 1), ("VRFY ann\r\n", 1), ("VRFY nobody\r\n", 1), ("EXPN post\r\n", 1)
     etrn = ("ETRN mail.example\r\n", 1)
     for replies in send(
@@ -88,17 +88,17 @@ def test_banner_and_commands_give_nothing_away(lab: Lab, family: int) -> None:
         assert replies.count("502 5.5.1 VRFY command is disabled") == 2
         expn = replies[replies.index("502 5.5.1 VRFY command is disabled") + 2]
         assert expn.startswith("50")
-    (refused,) = [reply for reply in send(lab, [raw(plain[0], etrn, family=family)])[0] if "554 5.7.1" in reply]
-    assert "Access denied" in refused
+    (rejected,) = [reply for reply in send(lab, [raw(plain[0], etrn, family=family)])[0] if "554 5.7.1" in reply]
+    assert "Access denied" in rejected
 
 
-def test_an_unknown_recipient_is_refused_without_a_reason_from_the_inside(lab: Lab) -> None:
+def test_unknown_recipient_is_rejected_without_internal_details(lab: Lab) -> None:
     (talk,) = hold(lab, [to_us(4, rcpt_to=("nosuch@mail.example",))])
     assert talk.verdict == "550 5.1.1 <nosuch@mail.example>: Recipient address rejected: User unknown"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_helo(lab: Lab, family: int) -> None:
+def test_helo_without_a_sound_name_is_rejected(lab: Lab, family: int) -> None:
     asked = {
         "client.example": "accepted",
         "[192.0.2.5]": "accepted",
@@ -118,12 +118,12 @@ def test_helo(lab: Lab, family: int) -> None:
     assert silent[1].startswith("503 5.5.1")
 
 
-def test_senders_and_recipients_have_a_domain(lab: Lab) -> None:
+def test_address_without_a_domain_is_rejected(lab: Lab) -> None:
     talks = hold(lab, [to_us(4, mail_from="eve"), to_us(4, mail_from="eve@localhost"), to_us(4, mail_from="eve@[]")])
     assert [talk.verdict[:3] for talk in talks] == ["504", "504", "501"]
 
 
-def test_size_and_number_of_recipients(lab: Lab) -> None:
+def test_size_and_number_of_recipients_are_limited(lab: Lab) -> None:
     hello, sender = ("EHLO client.example\r\n", 1), f"MAIL FROM:<{EXTERNAL_SENDER}>"
     fits, exceeds, many = send(
         lab,
@@ -139,7 +139,7 @@ def test_size_and_number_of_recipients(lab: Lab) -> None:
     assert "SIZE 51200000" in fits[1]
 
 
-def test_commands_that_do_not_wait(lab: Lab, postfix: Postfix) -> None:
+def test_unsolicited_pipelining_is_rejected(lab: Lab, postfix: Postfix) -> None:
     postfix.clear()
     envelope = f"MAIL FROM:<{EXTERNAL_SENDER}>\r\nRCPT TO:<{US}>\r\nDATA\r\n"
     message = "Subject: in a hurry\r\n\r\nhello\r\n.\r\n"
@@ -162,14 +162,14 @@ def test_commands_that_do_not_wait(lab: Lab, postfix: Postfix) -> None:
     assert len(postfix.mailbox("ann")) == 1
 
 
-def test_one_stranger_has_so_many_connections(lab: Lab) -> None:
+def test_external_client_has_limited_connections(lab: Lab) -> None:
     """At once, 20 of one address; our own people are not counted, and others do not notice."""
     held = ("EHLO client.example\r\n", 1)
     source = "198.51.100.21"
     sessions = [raw(held, source=source, quiet=2) for _number in range(24)]
     replies = send(lab, sessions)
-    refused = [one for one in replies if one[0].startswith("421 4.7.0")]
-    assert len(refused) == 4
-    assert "too many connections from 198.51.100.21" in refused[0][0]
+    rejected = [one for one in replies if one[0].startswith("421 4.7.0")]
+    assert len(rejected) == 4
+    assert "too many connections from 198.51.100.21" in rejected[0][0]
     internal = Raw(INTERNAL.name, POSTFIX.address("internal", 4), (held,), quiet=1)
     assert not [one for one in send(lab, [internal] * 24) if not one[0].startswith("220")]

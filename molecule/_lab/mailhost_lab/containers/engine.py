@@ -65,7 +65,7 @@ class Engine:
     def choose_runtime(self, image: str) -> None:
         """Find a runtime that can start a container here.
 
-        Podman's default, crun, refuses to work on hosts with hybrid control groups (v1), where runc works. Only a
+        Podman's default, crun, does not start on hosts with hybrid control groups (v1), where runc works. Only a
         trial can tell, so a container is started.
         """
         trial = ["--rm", "--network=none", f"--label={LABEL}=trial", "--entrypoint=/bin/true"]

@@ -73,8 +73,8 @@ def start(engine: Engine, host: Host, image: str, release: str) -> None:
             f"--network={NETWORKS[port.network].full_name}:ip={port.ip4},ip6={port.ip6},mac={port.mac},interface_name=eth{n}"
             for n, port in enumerate(host.ports)
         ]
-        # systemd 257 and later refuse hybrid control groups (v1) without the variable; it means nothing elsewhere.
-        # Its /etc/hosts would hold the names of this machine; ours is among the files.
+        # systemd 257 and later reject hybrid control groups (v1) without the variable; it means nothing elsewhere.
+        # Its /etc/hosts would hold the names of this machine; the lab's is among the files.
         options += ["--no-hosts", "--systemd=always", "--env=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1"]
     else:
         # Docker does not know of systemd: it needs a writable cgroup tree, and /run in memory.
@@ -166,7 +166,7 @@ def _settling(host: Host) -> list[str]:
             # Every address of these domains, one file for each message.
             "virtual_mailbox_maps": f"static:{COLLECTED.name}/",
             "virtual_mailbox_base": str(COLLECTED.parent),
-            # The user mail, the only one who may write below /var/mail.
+            # The user mail, the only one that may write below /var/mail.
             "virtual_minimum_uid": "8",
             "virtual_uid_maps": "static:8",
             "virtual_gid_maps": "static:8",
@@ -177,7 +177,7 @@ def _settling(host: Host) -> list[str]:
 
 
 def journal(engine: Engine, host: Host) -> str:
-    """Return what a person needs who asks why a host does not work."""
+    """Return what shows why a host does not work."""
     script = "systemctl --failed --no-legend --plain; journalctl --no-pager --lines=40 --output=short-monotonic"
     shown = engine.run("exec", host.container, "sh", "-c", script, check=False)
     if shown.returncode == 0:

@@ -21,7 +21,7 @@ def ip_json(*arguments: str) -> list[dict[str, Any]]:
 
 
 def ensure_networks(engine: Engine) -> None:
-    """Create the networks that are missing; refuse where this host already routes their addresses elsewhere."""
+    """Create the networks that are missing; fail where this host already routes their addresses elsewhere."""
     for network in NETWORKS.values():
         if engine.run("network", "inspect", network.full_name, check=False).returncode == 0:
             continue

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
 REMOTE_ADDRESS = "victim@remote.example"
-EXTERNAL_SENDER = "someone@stranger.example"
+EXTERNAL_SENDER = "someone@sender.example"
 RELAY = "550 5.7.1 Relaying not permitted"
 ACCEPTED = "250"
 LOCAL = "a local address"

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mailhost_lab.addresses import Host
 
 
-class Callers:
-    """Who talks to one of the servers; usual messages are for its `recipient`."""
+class Clients:
+    """The clients of one of the servers; usual messages are for its `recipient`."""
 
     def __init__(self, server: Host, recipient: str) -> None:
         self.server = server
@@ -31,4 +31,4 @@ class Callers:
 
     def letter(self, address: str, **values: Any) -> Dialogue:
         """Return the dialogue of a usual message from a client of this address."""
-        return self.client(address, **{"mail_from": "a@stranger.example", "rcpt_to": (self.recipient,), **values})
+        return self.client(address, **{"mail_from": "a@sender.example", "rcpt_to": (self.recipient,), **values})

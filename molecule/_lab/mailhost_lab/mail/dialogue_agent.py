@@ -60,7 +60,7 @@ class Dialogue:
         return self.steps
 
     def speak(self, smtp: smtplib.SMTP) -> None:
-        """Say who we are and send the message, as far as the server lets us."""
+        """Send HELO and the message, as far as the server accepts them."""
         job = self.job
         if not self.greet(smtp):
             return

@@ -21,7 +21,7 @@ class Dialogue:
     """What a client says. Addresses go out as they stand here, between the angle brackets; "" is the null sender.
 
     `login` is user and password; AUTH is tried whether it is offered or not. `tls` is TLS from the start. Without
-    `mail_from` it ends after the greeting (and the login), without `message` before DATA. A refused sender does not
+    `mail_from` it ends after the greeting (and the login), without `message` before DATA. A rejected sender does not
     keep the recipients from being tried. `mail_options` go behind the sender, as SMTPUTF8.
     """
 
@@ -80,7 +80,7 @@ class Talk(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """The first refusal (its line), `accepted` when there is none, `broken` when the connection was."""
+        """The first rejection (its line), `accepted` when there is none, `broken` when the connection was."""
         for step in self.steps:
             if step.name == "broken":
                 return f"broken: {step.text}"

@@ -24,7 +24,7 @@ IMAGE = f"{ROOT}/imta/lib/config_data"
 STATE = "/var/lib/messaging-standin"
 SPOOL = "/var/spool/messaging-standin"
 USER = ("user@mail.example", "correct horse")
-"""Who may log in."""
+"""The user that may log in."""
 
 
 class Call(NamedTuple):

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 CONFIG = "/etc/postfix"
 STATE = "/var/lib/mailhost-hardening/postfix"
-PASSWORD = "correct horse"  # noqa: S105 - of a lab that nobody reaches
+PASSWORD = "correct horse"  # noqa: S105 - of a lab without a way in
 ANN, BOB = ("ann@mail.example", PASSWORD), ("bob@mail.example", PASSWORD)
-"""Who may log in."""
+"""The users that may log in."""
 
 
 class Mail(NamedTuple):

@@ -55,7 +55,7 @@ class PacketFilter:
 
     @property
     def entrances(self) -> list[str]:
-        """Return the rules of the kernel's own chains, ours among the others', as their order decides."""
+        """Return the rules of the kernel's own chains, managed ones among unmanaged ones, as their order decides."""
         own = re.compile(r" -A (INPUT|FORWARD|OUTPUT) ")
         return [COUNTERS.sub("", line) for line in self.lines if own.search(line)]
 
@@ -100,8 +100,8 @@ def packet_filter(lab: Lab) -> PacketFilter:
     return PacketFilter(tuple(lines), tuple(sorted(members)))
 
 
-# What others have on a mail host: fail2ban, Docker, a block list in a set, and an administrator. Some rules have
-# counted packets, which nobody who leaves them alone would set back.
+# What is on a mail host besides: fail2ban, Docker, a block list in a set, and an administrator. Some rules have
+# counted packets, which stay unless the rules are touched.
 _FOREIGN = """
 ipset create crowd hash:ip
 ipset add crowd 198.18.200.1

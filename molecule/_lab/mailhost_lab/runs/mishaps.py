@@ -43,7 +43,7 @@ truncate --size="-$1" "$0/filler"
 
 
 def kill_holders(run: Run, lock: str, count: int) -> None:
-    """Kill who holds the lock: the run alone (1), or its watchdog as well (2), which is killed first."""
+    """Kill the holders of the lock: the run alone (1), or its watchdog as well (2), which is killed first."""
     assert run("python3", "-c", KILL, lock, str(count)).stdout.strip() == "2"
 
 

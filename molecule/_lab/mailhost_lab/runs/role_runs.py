@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 
 def result(done: plays.Run) -> dict[str, Any]:
-    """What the one task of ours returned."""
+    """Return the result of the role's one task."""
     (line,) = [line["result"] for line in done.results if "files" in line["result"]]
     return dict(line)
 
 
 def pasted(message: str) -> dict[str, Any]:
-    """What a message has for the inventory, as somebody pastes it: lines `name:` with what is indented below them."""
+    """What a message has for the inventory, as a user pastes it: lines `name:` with what is indented below them."""
     lines = message.splitlines()
     names = [number for number, line in enumerate(lines) if line.endswith(":") and line[:-1].isidentifier()]
     assert names, message

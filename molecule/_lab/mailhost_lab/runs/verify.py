@@ -15,11 +15,11 @@ WAIT = 10
 """Seconds for one answer; postscreen takes six for its greeting."""
 
 Points = dict[tuple[str, str], tuple[str, str]]
-"""By address and point the verdict with what is told."""
+"""By address and point the verdict with its text."""
 
 
 def outer(host: Host) -> list[str]:
-    """The addresses that strangers see, of both families."""
+    """The addresses that external clients see, of both families."""
     return [host.address("external", family) for family in (4, 6)]
 
 

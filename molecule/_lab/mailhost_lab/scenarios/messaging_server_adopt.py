@@ -77,20 +77,20 @@ class Site:
         self.has_xattrs = False
 
     def install(self) -> Snapshot:
-        """Put the installation in force; nothing of ours is left on the host. What is then there."""
+        """Put the installation in force; nothing managed is left on the host. Return what is then there."""
         files = {
             (ELSEWHERE if path.name == "mappings" else f"{CONFIG}/{path.name}"): as_shipped(path)
             for path in sorted((SCENARIO / "installation").iterdir())
         }
         data = json.dumps({path: base64.b64encode(content).decode() for path, content in files.items()})
-        told = self.messaging.run("python3", "-c", PUT, CONFIG, ELSEWHERE, f"{STATE}/messaging-server", data=data)
-        self.has_xattrs = told.stdout.strip() == "xattrs"
+        done = self.messaging.run("python3", "-c", PUT, CONFIG, ELSEWHERE, f"{STATE}/messaging-server", data=data)
+        self.has_xattrs = done.stdout.strip() == "xattrs"
         self.messaging.imsimta("refresh")
         self.messaging.clear()
         return self.look()
 
     def look(self) -> Snapshot:
-        """Everything of the product and of ours that is on the host."""
+        """Everything of the product and of the role's state that is on the host."""
         return look(self.messaging.run, CONFIG, str(Path(IMAGE).parent), str(Path(ELSEWHERE).parent), STATE)
 
     def texts(self, snapshot: Snapshot | None = None) -> dict[str, bytes]:
@@ -127,22 +127,22 @@ def _mail(source: str, rcpt_to: str) -> Dialogue:
         return Dialogue(
             "internal", MESSAGING.address("internal", 4), mail_from="clerk@mail.example", rcpt_to=(rcpt_to,)
         )
-    address = {"stranger": "198.51.100.21", "listed": "198.51.100.20"}[source]
+    address = {"external": "198.51.100.21", "listed": "198.51.100.20"}[source]
     return Dialogue(
         "external",
         MESSAGING.address("external", 4),
         source=address,
-        mail_from="a@stranger.example",
+        mail_from="a@sender.example",
         rcpt_to=(rcpt_to,),
     )
 
 
 MAILS = {
-    "relay": _mail("stranger", "victim@remote.example"),
-    "partner": _mail("stranger", "buyer@factory.example"),
-    "to us": _mail("stranger", "user@mail.example"),
+    "relay": _mail("external", "victim@remote.example"),
+    "partner": _mail("external", "buyer@factory.example"),
+    "to us": _mail("external", "user@mail.example"),
     "listed": _mail("listed", "user@mail.example"),
-    "press": _mail("stranger", "press-old@mail.example"),
+    "press": _mail("external", "press-old@mail.example"),
     "closed": _mail("internal", "all@gone.mail.example"),
     "outward": _mail("internal", "victim@remote.example"),
     "submission": Dialogue("internal", MESSAGING.address("internal", 4), dport=587),
@@ -166,7 +166,7 @@ AFTER = {
     "submission": "accepted",
 }
 BLOCKED = {**AFTER, **dict.fromkeys(("relay", "partner", "to us", "press"), "500 5.7.1 Access denied")}
-"""With the stranger's address blocked."""
+"""With the external address blocked."""
 
 
 # Runs

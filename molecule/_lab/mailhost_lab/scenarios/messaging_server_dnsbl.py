@@ -1,17 +1,17 @@
-"""Who talks to the server."""
+"""The clients of the server, and a DNSBL with a key."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mailhost_lab.addresses import MESSAGING
-from mailhost_lab.mail.clients import Callers
+from mailhost_lab.mail.clients import Clients
 
-CALLERS = Callers(MESSAGING, "user@mail.example")
-client, letter = CALLERS.client, CALLERS.letter
+CLIENTS = Clients(MESSAGING, "user@mail.example")
+client, letter = CLIENTS.client, CLIENTS.letter
 
 KEY = "k1234567890abcdefghijklmnop"
-"""What a paying user has in front of a zone, and shows to nobody."""
+"""A paying user's secret label before a zone."""
 
 KEYED = f"{KEY}.lists.example"
 """A list in the lab's DNS once the fixture `key` has put it there; it has 198.51.100.21, without a text."""

@@ -77,7 +77,7 @@ CHECKED = Policy("checked", _policy("198.51.100.84", "203.0.113.9", True), (OLD.
 POLICIES = (OTHER, NEW, CHECKED, OLD)
 
 TALKS = [
-    Dialogue("external", "198.51.100.11", mail_from="a@stranger.example", rcpt_to=("b@remote.example",)),
+    Dialogue("external", "198.51.100.11", mail_from="a@sender.example", rcpt_to=("b@remote.example",)),
     Dialogue("internal", "198.51.100.75", mail_from="a@mail.example", rcpt_to=("b@remote.example",)),
     Dialogue(
         "external",
@@ -174,8 +174,8 @@ class Host:
         """The policy's name where the three clients hear what belongs to it, else what they heard."""
         heard = []
         for talk in hold(self.messaging.lab, TALKS):
-            refused = [f"{step.name} {step.code} {step.text}" for step in talk.steps if step.code >= 400]
-            heard.append(refused[0] if refused else talk.verdict)
+            rejected = [f"{step.name} {step.code} {step.text}" for step in talk.steps if step.code >= 400]
+            heard.append(rejected[0] if rejected else talk.verdict)
         fits = all(re.match(pattern, line) for pattern, line in zip(policy.heard, heard))
         return policy.name if fits else "; ".join(heard)
 
@@ -191,7 +191,7 @@ class Host:
         until("nothing is left", lambda: not [line for line in self.left() if not line.endswith("/notice")], 5)
 
     def wait_for_hang(self) -> int:
-        """Wait until a call hangs, as it was told, and return its process."""
+        """Wait until the faulty call hangs, and return its process."""
         return int(json.loads(self.messaging.run("timeout", "60", "sh", "-c", HANG).stdout.splitlines()[-1])["pid"])
 
 

@@ -79,17 +79,17 @@ class Site:
         self.has_xattrs = False
 
     def install(self) -> Snapshot:
-        """Put the configuration in force; nothing of ours is left on the host. What is then there."""
+        """Put the configuration in force; nothing managed is left on the host. Return what is then there."""
         files = {path.name: path.read_text(encoding="utf-8") for path in sorted((SCENARIO / "installation").iterdir())}
-        told = self.postfix.run("python3", "-c", PUT, ELSEWHERE, STATE, data=json.dumps(files))
-        self.has_xattrs = told.stdout.strip() == "xattrs"
+        done = self.postfix.run("python3", "-c", PUT, ELSEWHERE, STATE, data=json.dumps(files))
+        self.has_xattrs = done.stdout.strip() == "xattrs"
         self.postfix.run("sh", "-c", FILTER)
         self.postfix.run("systemctl", "restart", "postfix")
         self.postfix.clear()
         return self.look()
 
     def look(self) -> Snapshot:
-        """Everything of Postfix's configuration and of ours that is on the host, but for what marks a run."""
+        """Everything of the configuration and of the role's state on the host, but for what marks a run."""
         found = look(self.postfix.run, CONFIG, str(Path(ELSEWHERE).parent), STATE)
         return {path: one for path, one in found.items() if path not in MARKS}
 
@@ -105,7 +105,7 @@ class Site:
         self.postfix.run("touch", "--date=10 seconds ago", path)
 
     def activations(self) -> int:
-        """How often Postfix has been told to read its files since it was started."""
+        """How often Postfix was reloaded since it was started."""
         log = self.postfix.log()
         started = max(number for number, line in enumerate(log) if "daemon started" in line)
         return sum("reload -- version" in line for line in log[started:])

@@ -1,12 +1,12 @@
-"""Who talks to the server, and the key that nobody may see."""
+"""The clients of the server, and a DNSBL with a key."""
 
 from __future__ import annotations
 
 from mailhost_lab.addresses import POSTFIX
-from mailhost_lab.mail.clients import Callers
+from mailhost_lab.mail.clients import Clients
 
-CALLERS = Callers(POSTFIX, "post@mail.example")
-client, letter = CALLERS.client, CALLERS.letter
+CLIENTS = Clients(POSTFIX, "post@mail.example")
+client, letter = CLIENTS.client, CLIENTS.letter
 
 KEY = "k123456789abcdefghijklmnop"
 KEYED = f"{KEY}.keyed.dnsbl.example"

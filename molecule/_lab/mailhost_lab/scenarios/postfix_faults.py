@@ -1,4 +1,4 @@
-"""The role's part on the host `postfix`, with tools of Postfix that fail when they are told to.
+"""The role's part on the host `postfix`, with tools of Postfix that fail on demand.
 
 A run from the controller takes some seconds more, and adds nothing here: the collection's code is put on the host, and
 called there as the module calls it.
@@ -58,11 +58,9 @@ NEW = Policy(
 SETTINGS = {"indexed_map_from": 1, "postscreen_tests": [], "unknown_entries": "replace"}
 EXTERNAL, INTERNAL = POSTFIX.address("external", 4), POSTFIX.address("internal", 4)
 TALKS = [
-    Dialogue("external", EXTERNAL, mail_from="a@stranger.example", rcpt_to=("b@remote.example",)),
+    Dialogue("external", EXTERNAL, mail_from="a@sender.example", rcpt_to=("b@remote.example",)),
     Dialogue("internal", INTERNAL, mail_from="ann@mail.example", rcpt_to=("b@remote.example",)),
-    Dialogue(
-        "external", EXTERNAL, source="198.51.100.21", mail_from="a@stranger.example", rcpt_to=("ann@mail.example",)
-    ),
+    Dialogue("external", EXTERNAL, source="198.51.100.21", mail_from="a@sender.example", rcpt_to=("ann@mail.example",)),
 ]
 """An external client that tries to relay, an internal client, and one that one of the policies blocks."""
 
@@ -177,7 +175,7 @@ class Host:
         return Outcome(done.returncode, json.loads(found[0]) if found else {}, done.stdout + done.stderr)
 
     def start(self, policy: Policy) -> None:
-        """Start a run, and wait until it hangs, as it was told."""
+        """Start a run, and wait until it hangs by its fault."""
         script = 'setsid python3 -c "$0" "$1" < /dev/null > /dev/null 2>&1 &'
         self.postfix.run("sh", "-c", script, RUN, self.arguments(policy))
         until("a call hangs", lambda: any(line.startswith("hangs ") for line in self.calls()), 30)
@@ -227,8 +225,8 @@ class Host:
         """The policy's name where the three clients hear what belongs to it, else what they heard."""
         heard = []
         for talk in hold(self.postfix.lab, TALKS):
-            refused = [f"{step.name} {step.code} {step.text}" for step in talk.steps if step.code >= 400]
-            heard.append(refused[0] if refused else talk.verdict)
+            rejected = [f"{step.name} {step.code} {step.text}" for step in talk.steps if step.code >= 400]
+            heard.append(rejected[0] if rejected else talk.verdict)
         fits = all(re.match(pattern, line) for pattern, line in zip(policy.heard, heard))
         return policy.name if fits else "; ".join(heard)
 

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 FAMILIES = (4, 6)
 PREFIX = {4: "198.51.100.", 6: "2001:db8:100::"}
 EXCEPTED = {4: "198.51.100.21", 6: "2001:db8:100::21"}
-"""The client of the relay exception: from friend.example to partner.example."""
+"""The client of the relay exception: from excepted.example to partner.example."""
 
 INNER = {4: "198.51.100.84", 6: "2001:db8:200::84"}
 
 TEXT = "Relaying is not for you, see https://mail.example/relay"
-EXTERNAL_SENDER, EXCEPTED_SENDER = "eve@stranger.example", "fred@friend.example"
+EXTERNAL_SENDER, EXCEPTED_SENDER = "eve@sender.example", "fred@excepted.example"
 LOCAL, ELSEWHERE, PARTNER = "post@mail.example", "bob@remote.example", "pat@partner.example"
 
 
@@ -147,9 +147,9 @@ OTHER_SENDERS = (
     EXTERNAL_SENDER,
     "",
     "fred@mail.example",
-    "fred@sub.friend.example",
-    "fred@notfriend.example",
-    "fred@friend.example.evil.example",
+    "fred@sub.excepted.example",
+    "fred@notexcepted.example",
+    "fred@excepted.example.evil.example",
 )
 OTHER_RECIPIENTS = (
     ELSEWHERE,

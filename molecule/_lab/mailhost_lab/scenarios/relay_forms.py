@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from mailhost_lab.addresses import Host
 
-EXTERNAL_SENDER = "eve@stranger.example"
+EXTERNAL_SENDER = "eve@sender.example"
 
 
 class Form(NamedTuple):
@@ -113,10 +113,10 @@ def senders(host: Host) -> dict[str, str]:
         "internal host": "root@pc.mail.example",
         "localhost": "root@localhost",
         "the target": "bob@remote.example",
-        "route": "@mail.example:eve@stranger.example",
-        "percent sender": "eve%stranger.example@mail.example",
-        "quoted sender": '"bob@mail.example"@stranger.example',
-        "excepted domain": "eve@friend.example",
+        "route": "@mail.example:eve@sender.example",
+        "percent sender": "eve%sender.example@mail.example",
+        "quoted sender": '"bob@mail.example"@sender.example',
+        "excepted domain": "eve@excepted.example",
         "no domain sender": "root",
         "quoted, no domain sender": '"root@mail.example"',
     }

@@ -1,4 +1,4 @@
-"""What others have in the packet filter stays as it is, through everything that the role does; ours is repaired."""
+"""Unmanaged rules stay as they are, through everything that the role does; managed ones are repaired."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_foreign_rules_survive(lab: Lab, foreign: PacketFilter, step: Step, variant: str, case: str) -> None:
+def test_unmanaged_rules_survive_every_run(
+    lab: Lab, foreign: PacketFilter, step: Step, variant: str, case: str
+) -> None:
     changed, variables = CASES[case]
     done = step(changed=changed, **variables)
     assert done.results[-1]["result"]["backend"] == variant
@@ -77,7 +79,7 @@ def test_foreign_rules_survive(lab: Lab, foreign: PacketFilter, step: Step, vari
     assert after.jumps(variant) == wanted
 
 
-def test_bans_win_over_our_rules(lab: Lab) -> None:
+def test_unmanaged_bans_win_over_managed_rules(lab: Lab) -> None:
     for family, banned in ((4, "198.51.100.21"), (6, "2001:db8:100::21")):
         target = lab.address("mailhost", "external", family)
         probes = [Probe("external", target, 25, source=banned), Probe("external", target, 25, greeting=True)]
@@ -115,7 +117,7 @@ def good(lab: Lab, harden: Step, wanted: PacketFilter) -> PacketFilter:
 
 
 @pytest.mark.parametrize("damage", DRIFT)
-def test_drift_is_seen_and_repaired(lab: Lab, good: PacketFilter, step: Step, damage: str) -> None:
+def test_drift_is_reported_and_repaired(lab: Lab, good: PacketFilter, step: Step, damage: str) -> None:
     lab.run("mailhost", ["sh", "-ec", DRIFT[damage]])
     assert packet_filter(lab).all != good.all
     done = step(changed=True, **GOOD)
@@ -127,7 +129,7 @@ def test_drift_is_seen_and_repaired(lab: Lab, good: PacketFilter, step: Step, da
     assert after.counted == good.counted
 
 
-def test_everything_is_flushed_and_ours_comes_back(lab: Lab, good: PacketFilter, step: Step) -> None:
+def test_flushed_tables_get_managed_rules_back(lab: Lab, good: PacketFilter, step: Step) -> None:
     lab.run("mailhost", ["sh", "-ec", "for tables in iptables ip6tables; do $tables -F; $tables -X; done"])
     flushed = packet_filter(lab)
     assert not any("MAILHOST" in line for line in flushed.lines)

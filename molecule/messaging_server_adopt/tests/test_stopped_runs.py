@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 POLICY: dict[str, Any] = {**SITE, "messaging_server_unknown_entries": "replace"}
 
 
-def test_unified_configuration_is_refused(site: Site) -> None:
+def test_unified_configuration_stops_the_run(site: Site) -> None:
     site.install()
     site.messaging.run("touch", f"{CONFIG}/config.xml")
     before = site.look()
@@ -32,7 +32,7 @@ def test_unified_configuration_is_refused(site: Site) -> None:
     site.messaging.run("rm", f"{CONFIG}/config.xml")
 
 
-def test_a_table_of_the_site_makes_no_stranger_internal(site: Site) -> None:
+def test_unmanaged_table_that_makes_external_clients_internal_stops_the_run(site: Site) -> None:
     site.install()
     literals = b"[]                      $U%[$L]@tcp-daemon\n"
     site.edit("imta.cnf", literals, b"[]  $E$R${X-PARTNERS,$L}$U%[$L]@tcp_lan-daemon\n" + literals)
@@ -41,8 +41,8 @@ def test_a_table_of_the_site_makes_no_stranger_internal(site: Site) -> None:
     before = site.texts()
     stopped = run(**POLICY)
     assert stopped.rc != 0, stopped
-    told = "stranger 198.51.100.16, for whom there is a rewrite rule: plain: relayed to channel tcp_local"
-    assert told in stopped.message
+    found = "stranger 198.51.100.16, for whom there is a rewrite rule: plain: relayed to channel tcp_local"
+    assert found in stopped.message
     assert "${X-PARTNERS,$L}" in stopped.message
     assert site.texts() == before
     assert site.messaging.calls() == []
@@ -53,7 +53,7 @@ HOLDERS = f"find /proc/[0-9]*/fd -lname {LOCK} 2>/dev/null | wc -l"
 COMPILER = f"grep '\"cnbuild\"]' {STANDIN}/calls | tail -n 1"
 
 
-def test_one_run_at_a_time(site: Site) -> None:
+def test_second_run_waits_for_the_first(site: Site) -> None:
     """The first run hangs in a tool; the second waits until the first has failed and put everything back."""
     before = site.install()
     site.messaging.set_faults({"cnbuild": {"do": "hang", "call": 1}})

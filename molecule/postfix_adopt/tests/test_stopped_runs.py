@@ -31,7 +31,7 @@ def put_back(site: Site) -> Iterator[None]:
         site.write(path, text)
 
 
-def refused(site: Site, **variables: Any) -> str:
+def stopped(site: Site, **variables: Any) -> str:
     """Run with these variables; what was said when nothing was changed."""
     before = site.look()
     done = run(**{"postfix_unknown_entries": "replace", **variables})
@@ -41,31 +41,31 @@ def refused(site: Site, **variables: Any) -> str:
 
 
 @pytest.mark.usefixtures("put_back")
-def test_one_address_of_port_25(site: Site) -> None:
+def test_smtpd_on_one_address_of_port_25_stops_the_run(site: Site) -> None:
     site.edit(MASTER, "smtp      inet", "198.51.100.12:smtp inet")
-    assert refused(site) == (
+    assert stopped(site) == (
         "read: master.cf: 198.51.100.12:smtp inet listens at one address of port 25, which is to be smtp inet; remove "
         f"the address there, and set inet_interfaces in main.cf instead\n{UNTOUCHED}"
     )
 
 
 @pytest.mark.usefixtures("put_back")
-def test_main_cf_that_cannot_be_read(site: Site) -> None:
+def test_main_cf_that_cannot_be_read_stops_the_run(site: Site) -> None:
     site.edit(MAIN, "biff = no", "biff no")
     number = site.postfix.read(MAIN).splitlines().index("biff no") + 1
-    assert refused(site) == (
+    assert stopped(site) == (
         f"discover: Postfix cannot be asked: postconf: fatal: {MAIN}, line {number}: missing '=' after attribute name: "
         f'"biff no"\n(exit status 1)\n{UNTOUCHED}'
     )
 
 
 @pytest.mark.usefixtures("put_back")
-def test_a_port_of_another_program_where_postfix_listens_by_a_name(site: Site) -> None:
+def test_port_in_use_where_postfix_listens_by_a_name_stops_the_run(site: Site) -> None:
     site.edit(MAIN, "inet_interfaces = all", "inet_interfaces = $myhostname")
     other = ["--unit=lab-other", "--socket-property=ListenStream=0.0.0.0:587", "/bin/true"]
     site.postfix.run("systemd-run", "--quiet", *other)
     try:
-        assert refused(site) == (
+        assert stopped(site) == (
             "ports: port 587 is in use, and not by a service of master.cf: Postfix would end where it cannot listen; "
             f"stop the other program, or write postfix_submission: false where it serves submission\n{UNTOUCHED}"
         )
@@ -73,27 +73,27 @@ def test_a_port_of_another_program_where_postfix_listens_by_a_name(site: Site) -
         site.postfix.run("systemctl", "stop", "lab-other.socket")
 
 
-def test_a_table_that_is_not_there(site: Site) -> None:
-    message = refused(site, postfix_extra_restrictions={"recipient": ["check_recipient_access hash:/etc/postfix/no"]})
+def test_missing_lookup_table_stops_the_run(site: Site) -> None:
+    message = stopped(site, postfix_extra_restrictions={"recipient": ["check_recipient_access hash:/etc/postfix/no"]})
     assert message.startswith("canary: ")
     assert "/etc/postfix/no.db" in message
     assert message.endswith(UNTOUCHED)
 
 
-def test_restrictions_that_are_asked_with_a_message(site: Site) -> None:
+def test_extra_restriction_unknown_to_postfix_stops_the_run(site: Site) -> None:
     restrictions = {"data": ["reject_multi_recipient_bounces"], "end_of_data": ["check_policy_servic inet:[::1]:9"]}
     for stage, where in (("data", "DATA"), ("end_of_data", "the end of DATA")):
-        message = refused(site, postfix_extra_restrictions={stage: restrictions[stage]})
+        message = stopped(site, postfix_extra_restrictions={stage: restrictions[stage]})
         assert message.startswith("canary: message of stranger ")
         assert f"put off at {where} with '451 4.3.5 " in message
         assert f'unknown smtpd restriction: "{restrictions[stage][0].partition(" ")[0]}"' in message
         assert message.endswith(UNTOUCHED)
 
 
-def test_a_table_for_a_program_that_the_canary_does_not_start(site: Site) -> None:
+def test_missing_table_of_a_program_beside_the_canary_stops_the_run(site: Site) -> None:
     for kind, missing in (("regexp", "/etc/postfix/no"), ("hash", "/etc/postfix/no.db")):
         table = f"{kind}:/etc/postfix/no"
-        message = refused(site, postfix_extra_settings={"body_checks": table})
+        message = stopped(site, postfix_extra_settings={"body_checks": table})
         database = "database " if kind == "hash" else ""
         assert message == (
             f'postfix_extra_settings["body_checks"]: "{table}" cannot be read: open {database}{missing}: '
@@ -101,26 +101,26 @@ def test_a_table_for_a_program_that_the_canary_does_not_start(site: Site) -> Non
         )
 
 
-def test_a_certificate_that_is_not_there(site: Site) -> None:
+def test_missing_certificate_stops_the_run(site: Site) -> None:
     paths = {"postfix_tls_certificate": "/etc/postfix/main.cf", "postfix_tls_key": "/etc/ssl/private/no.key"}
-    assert refused(site, **paths) == (
+    assert stopped(site, **paths) == (
         'postfix_tls_certificate: "/etc/postfix/main.cf" has no certificate in PEM form\n'
         'postfix_tls_key: "/etc/ssl/private/no.key" is no file on the host'
     )
 
 
 @pytest.mark.usefixtures("put_back")
-def test_a_top_level_domain_by_reference(site: Site) -> None:
+def test_top_level_domain_by_reference_stops_the_run(site: Site) -> None:
     """Only the real postconf knows what a reference is, mydomain of a short myhostname above all."""
     site.write(MAIN, f"{site.postfix.read(MAIN)}myhostname = mail.example\nrelay_domains = $mydomain\n")
-    assert refused(site) == (
+    assert stopped(site) == (
         'postfix_domain_class: example stands in relay_domains of main.cf ("$mydomain"): everybody could relay to all '
         "domains below it; set relay_domains without it"
     )
 
 
 @pytest.mark.usefixtures("put_back")
-def test_old_defaults_of_the_site_are_a_warning(site: Site) -> None:
+def test_old_compatibility_level_is_a_warning(site: Site) -> None:
     """Postfix tells of them in its log, each time with another number of a process."""
     text = site.postfix.read(MAIN)
     site.write(MAIN, "".join(line for line in text.splitlines(True) if not line.startswith("compatibility_level")))
@@ -131,8 +131,8 @@ def test_old_defaults_of_the_site_are_a_warning(site: Site) -> None:
     assert any(one.startswith('relay_domains is "postfix.example, ') for one in warnings), warnings
 
 
-def test_every_problem_of_the_settings_at_once(site: Site) -> None:
-    message = refused(
+def test_all_problems_of_the_settings_are_listed_at_once(site: Site) -> None:
+    message = stopped(
         site,
         postfix_message_size_limit=-1,
         mailhost_internal_networks=["198.51.100.64/255.255.255.0.0"],
@@ -146,6 +146,6 @@ def test_every_problem_of_the_settings_at_once(site: Site) -> None:
     ], message
 
 
-def test_not_root(site: Site) -> None:
-    message = refused(site, ansible_become=True, ansible_become_user="nobody")
+def test_run_without_root_fails(site: Site) -> None:
+    message = stopped(site, ansible_become=True, ansible_become_user="nobody")
     assert "root" in message

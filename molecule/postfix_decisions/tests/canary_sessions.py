@@ -1,7 +1,7 @@
-"""Runs in the container: holds sessions with a private Postfix of the live files, from any client's address.
+"""Runs in the container: holds sessions with a canary of the live files, from any client's address.
 
 It is the one with which the role proves files before they go live, but with the block lists and DNS checks that are
-left out there. Reads {"told": the name server's file, "sessions": [...]} and writes [stage, code, reply] for each.
+left out there. Reads {"answers": the name server's file, "sessions": [...]} and writes [stage, code, reply] for each.
 """
 
 from __future__ import annotations
@@ -58,21 +58,21 @@ def batches(sessions: list[dict[str, object]]) -> list[list[int]]:
     """Numbers of sessions that may be held side by side, as no name has two answers."""
     rest, found = list(range(len(sessions))), []
     while rest:
-        told: dict[str, object] = {}
+        answers: dict[str, object] = {}
         batch = []
         for number in rest:
             names = dict(sessions[number]["dns"])  # type: ignore[call-overload]
-            if all(told.get(name, answer) == answer for name, answer in names.items()):
-                told.update(names)
+            if all(answers.get(name, answer) == answer for name, answer in names.items()):
+                answers.update(names)
                 batch.append(number)
         rest = [number for number in rest if number not in batch]
         found.append(batch)
     return found
 
 
-def tell(path: str, told: dict[str, object]) -> None:
+def tell(path: str, answers: dict[str, object]) -> None:
     """Have the name server answer so; a name without an answer does not exist."""
-    write(f"{path}.new", json.dumps({name: answer for name, answer in told.items() if answer}))
+    write(f"{path}.new", json.dumps({name: answer for name, answer in answers.items() if answer}))
     os.replace(f"{path}.new", path)
 
 
@@ -104,7 +104,7 @@ def main() -> None:
         def hold_all() -> None:
             deadline = time.monotonic() + SECONDS
             for batch in batches(sessions):
-                tell(job["told"], {name: one for number in batch for name, one in sessions[number]["dns"].items()})
+                tell(job["answers"], {name: one for number in batch for name, one in sessions[number]["dns"].items()})
                 cases = [
                     Case(str(number), "", {**sessions[number], "service": roles[sessions[number]["role"]]})
                     for number in batch

@@ -1,4 +1,4 @@
-"""Block lists that are refused on the controller, before any host is asked."""
+"""DNSBLs that are an error on the controller, before any host is asked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LISTED = ["127.0.0.2"]
 
 
 def refusals(role: Callable[..., Run], lists: list[dict[str, Any]]) -> list[str]:
-    """Return the variables that are refused although the host cannot be reached."""
+    """Return the errors that are found although the host cannot be reached."""
     done = role(mailhost_dnsbls=lists, ansible_host=UNREACHABLE)
     assert [line["outcome"] for line in done.results[-1:]] == ["failed"], str(done)
     assert KEY not in done.message
@@ -23,7 +23,7 @@ def refusals(role: Callable[..., Run], lists: list[dict[str, Any]]) -> list[str]
     return sorted(line.split(": ")[0] for line in found)
 
 
-def test_answers_must_be_named(role: Callable[..., Run]) -> None:
+def test_dnsbl_without_return_codes_is_an_error(role: Callable[..., Run]) -> None:
     lists: list[dict[str, Any]] = [
         {"zone": "plain.dnsbl.example", "stage": "mail"},
         {"zone": KEYED, "stage": "connect"},
@@ -32,7 +32,7 @@ def test_answers_must_be_named(role: Callable[..., Run]) -> None:
     assert found == ["mailhost_dnsbls[0].return_codes", "mailhost_dnsbls[1].return_codes"]
 
 
-def test_errors_are_no_answers(role: Callable[..., Run]) -> None:
+def test_return_codes_that_include_error_codes_are_an_error(role: Callable[..., Run]) -> None:
     lists: list[dict[str, Any]] = [
         {"zone": KEYED, "stage": "connect", "return_codes": []},
         {"zone": "good.dnsbl.example", "stage": "mail", "return_codes": [*LISTED, "127.255.255.254"]},
@@ -49,7 +49,7 @@ def test_errors_are_no_answers(role: Callable[..., Run]) -> None:
     ]
 
 
-def test_points_are_for_lists_of_postscreen_alone(role: Callable[..., Run]) -> None:
+def test_points_of_a_dnsbl_at_stage_mail_are_an_error(role: Callable[..., Run]) -> None:
     done = role(postfix_dnsbl_weights={"plain.dnsbl.example": 2}, ansible_host=UNREACHABLE)
     assert (
         'postfix_dnsbl_weights["plain.dnsbl.example"]: is no list of mailhost_dnsbls with stage connect' in done.message

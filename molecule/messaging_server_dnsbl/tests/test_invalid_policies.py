@@ -1,4 +1,4 @@
-"""Block lists that are refused on the controller, before any host is asked."""
+"""DNSBLs that are an error on the controller, before any host is asked."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CLOSED = {
 
 
 def refusals(role: Callable[..., Run], lists: list[Any]) -> list[str]:
-    """Return what is said of lists that are refused although the host cannot be reached."""
+    """Return the errors of lists that are found although the host cannot be reached."""
     done = role(mailhost_dnsbls=lists, ansible_host=UNREACHABLE)
     assert [line["outcome"] for line in done.results[-1:]] == ["failed"], str(done)
     return [line.strip(" -") for line in done.message.splitlines() if "mailhost_dnsbls[" in line]
 
 
-def test_closed_lists_are_refused_with_their_dates(role: Callable[..., Run]) -> None:
+def test_closed_dnsbls_are_an_error_with_their_dates(role: Callable[..., Run]) -> None:
     lists = [
         {"zone": "plain.dnsbl.example", "stage": "mail"},
         *({"zone": zone, "stage": "mail"} for zone in CLOSED),
@@ -39,7 +39,7 @@ def test_closed_lists_are_refused_with_their_dates(role: Callable[..., Run]) -> 
     assert rest == ["mailhost_dnsbls[4].zone", "mailhost_dnsbls[5].stage", "mailhost_dnsbls[6].return_codes[1]"]
 
 
-def test_what_the_dispatcher_cannot_do_is_refused(role: Callable[..., Run]) -> None:
+def test_options_that_the_dispatcher_lacks_are_an_error(role: Callable[..., Run]) -> None:
     six = [{"zone": f"{letter}.dnsbl.example", "stage": "dispatcher"} for letter in "abcdef"]
     six[1]["text"] = "Go away"
     connect = {"zone": "plain.dnsbl.example", "stage": "connect"}

@@ -27,10 +27,10 @@ def parse(question: bytes) -> tuple[str, int, int]:
     return ".".join(labels).lower(), struct.unpack(">H", question[place + 1 : place + 3])[0], place + 5
 
 
-def reply(question: bytes, told: dict[str, list[str] | str]) -> bytes:
+def reply(question: bytes, answers: dict[str, list[str] | str]) -> bytes:
     """The answer to a question."""
     name, kind, end = parse(question)
-    found = told.get(name, ["127.0.0.2"] if name.startswith("2.0.0.127.") else None)
+    found = answers.get(name, ["127.0.0.2"] if name.startswith("2.0.0.127.") else None)
     addresses = found if isinstance(found, list) and kind == TYPE_A else []
     code = NO_NAME if found is None else SERVER_FAILURE if isinstance(found, str) else NO_ERROR
     records = [b"\xc0\x0c" + struct.pack(">HHIH", TYPE_A, 1, 0, 4) + socket.inet_aton(one) for one in addresses]
@@ -43,7 +43,7 @@ def reply(question: bytes, told: dict[str, list[str] | str]) -> bytes:
 
 def main() -> None:
     """Answer until somebody ends this."""
-    path, seen, told = sys.argv[1], 0, {}
+    path, seen, answers = sys.argv[1], 0, {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 53))
         while True:
@@ -51,8 +51,8 @@ def main() -> None:
             changed = os.stat(path).st_mtime_ns
             if changed != seen:
                 with open(path, encoding="ascii") as file:
-                    told, seen = json.load(file), changed
-            server.sendto(reply(question, told), client)
+                    answers, seen = json.load(file), changed
+            server.sendto(reply(question, answers), client)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def logged(lab: Lab, family: int) -> int:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_refusals_are_logged_within_the_limit(lab: Lab, family: int) -> None:
+def test_denied_packets_are_logged_within_the_limit(lab: Lab, family: int) -> None:
     target = lab.address("mailhost", "external", family)
     before = logged(lab, family)
     started = time.monotonic()
@@ -48,7 +48,7 @@ def test_refusals_are_logged_within_the_limit(lab: Lab, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_what_passes_is_not_logged(lab: Lab, family: int) -> None:
+def test_accepted_packets_are_not_logged(lab: Lab, family: int) -> None:
     target = lab.address("mailhost", "internal", family)
     before = logged(lab, family)
     assert set(lab.batch([Craft("internal", target, 25)] * 5)) == {"SA"}
@@ -56,7 +56,7 @@ def test_what_passes_is_not_logged(lab: Lab, family: int) -> None:
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_the_kernel_writes_the_name_of_the_flow(lab: Lab, family: int) -> None:
+def test_kernel_log_has_the_name_of_the_flow(lab: Lab, family: int) -> None:
     target = lab.address("mailhost", "external", family)
     before = logged(lab, family)
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""The tests that postscreen makes before it lets a stranger through to the mail server."""
+"""The tests that postscreen makes before it hands an external client to the mail server."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ VALUES: dict[str, Any] = {
 }
 
 EARLY, PIPELINED, BROWSER, BARE, PATIENT = (f"198.51.100.{last}" for last in (16, 17, 18, 19, 27))
-"""Addresses of strangers who are on no list, one for each; postscreen remembers them."""
+"""External addresses that no DNSBL lists, one for each; postscreen remembers them."""
 
-EHLO, MAIL, RCPT = "EHLO client.example\r\n", "MAIL FROM:<a@stranger.example>\r\n", "RCPT TO:<bob@mail.example>\r\n"
+EHLO, MAIL, RCPT = "EHLO client.example\r\n", "MAIL FROM:<a@sender.example>\r\n", "RCPT TO:<bob@mail.example>\r\n"
 SESSIONS: dict[str, tuple[tuple[str, int], ...]] = {
     EARLY: ((EHLO, 1), (MAIL, 1), (RCPT, 1)),
     PIPELINED: ((EHLO, 1), (MAIL + RCPT, 2)),
@@ -42,7 +42,7 @@ def _policy(deploy: Callable[..., None], lab: Lab) -> Iterator[None]:
         yield
 
 
-def test_who_does_not_keep_to_the_protocol_is_refused(lab: Lab) -> None:
+def test_client_that_breaks_the_protocol_is_rejected(lab: Lab) -> None:
     sessions = [
         raw_smtp.Raw(
             "external", POSTFIX.address("external", 4), pieces, source=source, early=EHLO if source == EARLY else ""
@@ -53,13 +53,15 @@ def test_who_does_not_keep_to_the_protocol_is_refused(lab: Lab) -> None:
     assert {source: said[-1] for source, said in last.items()} == dict.fromkeys(SESSIONS, "550 5.5.1 Protocol error")
 
 
-def test_who_keeps_to_it_comes_again_and_is_served(verdicts: Callable[..., dict[str, str]]) -> None:
+def test_client_that_keeps_to_the_protocol_is_deferred_once_then_accepted(
+    verdicts: Callable[..., dict[str, str]],
+) -> None:
     """As docs/postfix.md warns: the tests end behind the greeting, so nobody can be handed over in the same session."""
-    stranger: dict[str, Dialogue] = {"stranger": letter(PATIENT)}
-    assert verdicts(stranger)["stranger"].startswith("450 4.3.2 ")
-    assert verdicts(stranger) == {"stranger": "accepted"}
+    patient: dict[str, Dialogue] = {"patient": letter(PATIENT)}
+    assert verdicts(patient)["patient"].startswith("450 4.3.2 ")
+    assert verdicts(patient) == {"patient": "accepted"}
 
 
-def test_who_is_inside_is_not_tested(verdicts: Callable[..., dict[str, str]]) -> None:
+def test_internal_client_is_accepted_at_once(verdicts: Callable[..., dict[str, str]]) -> None:
     internal = {"IPv4": letter(INNER[4]), "IPv6": letter(INNER[6])}
     assert verdicts(internal) == dict.fromkeys(internal, "accepted")

@@ -42,7 +42,7 @@ def verdicts(lab: Lab, sources: tuple[str, str]) -> list[str | None]:
     return lab.batch([*probes, *(Probe("external", target, 25) for target in targets)])
 
 
-def test_a_hundred_thousand_networks(
+def test_file_of_100_000_networks_is_loaded(
     lab: Lab, harden: Callable[..., Run], tmp_path: Path, blocked: tuple[str, str]
 ) -> None:
     assert verdicts(lab, blocked) == ["open"] * 4
@@ -68,7 +68,9 @@ def test_a_hundred_thousand_networks(
     assert len(names) == 2, "the sets of the former list have gone"
 
 
-def test_a_million_networks(lab: Lab, harden: Callable[..., Run], tmp_path: Path, blocked: tuple[str, str]) -> None:
+def test_file_of_a_million_networks_is_loaded(
+    lab: Lab, harden: Callable[..., Run], tmp_path: Path, blocked: tuple[str, str]
+) -> None:
     files = block_list(tmp_path / "list", 1_000_000, *blocked)
     run = harden(timeout=900, packet_filter_close_services=CLOSED, packet_filter_blocked_network_files=files)
     assert run.rc == 0, str(run)
@@ -77,7 +79,7 @@ def test_a_million_networks(lab: Lab, harden: Callable[..., Run], tmp_path: Path
     assert verdicts(lab, blocked) == ["open"] * 4
 
 
-def test_a_bad_line_is_named_and_nothing_changes(lab: Lab, harden: Callable[..., Run], tmp_path: Path) -> None:
+def test_bad_line_in_a_file_stops_the_run_with_its_number(lab: Lab, harden: Callable[..., Run], tmp_path: Path) -> None:
     before = lab.run("mailhost", ["iptables-save"]).stdout
     path = tmp_path / "bad"
     path.write_text("192.0.2.1\n10.0.0.5/8\n")
