@@ -27,6 +27,9 @@ ELSEWHERE = re.compile(r"\bRFC \d+|\b[a-z_.-]+\(\d\)")
 INLINE_PATH = re.compile(r"`((?:plugins|roles|playbooks|tests|scripts)/[\w./-]*\w|_\w+/[\w/]*\w\.py)`")
 """A path in the text of a page; the packages of plugins/module_utils need no more than their own name."""
 
+INLINE_NAMES = re.compile(r"`(_[\w/]+\.py)`: (`\w+`(?:, `\w+`)*)")
+"""Names that a page says are in a file."""
+
 LINK = re.compile(r"\]\((?![a-z]+:)([^()\s#]*)(#[^()\s]+)?\)")
 ANCHOR = re.compile(r"<a id=\"([^\"]+)\"></a>")
 HEADING = re.compile(r"#{1,6} +(.+?)(?: +#*)?")
@@ -124,6 +127,17 @@ def test_paths_in_the_text_exist(page: str) -> None:
         name = f"plugins/module_utils/{path}" if path.startswith("_") else path
         if name not in tracked() and not any(one.startswith(f"{name}/") for one in tracked()):
             wrong.append(path)
+    assert wrong == []
+
+
+@pytest.mark.parametrize("page", pages())
+def test_names_in_the_text_are_in_their_files(page: str) -> None:
+    wrong = [
+        f"{path}: {name}"
+        for path, names in INLINE_NAMES.findall(prose(page))
+        for name in re.findall(r"\w+", names)
+        if not re.search(rf"^ *(?:def )?{name}\b", text_of(f"plugins/module_utils/{path}"), re.MULTILINE)
+    ]
     assert wrong == []
 
 
