@@ -19,7 +19,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     compile_packet_filter,
     mail_services,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import Change
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import Change, Status
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.undeclared import (
     Undeclared,
     describe_undeclared,
@@ -204,13 +204,13 @@ class ActionModule(PolicyAction):
         while time.monotonic() < last:
             try:
                 self._new_connection()
-                status = self._host("status", token=token)["status"]
-                if status["confirmed"]:
+                status = Status(**self._host("status", token=token)["status"])
+                if status.confirmed:
                     return (
                         f"{words}, but the host received a confirmation whose answer was lost. The new rules are live."
                     )
-                if not status["pending"]:
-                    return f"{words}: {status['reason']}."
+                if not status.pending:
+                    return f"{words}: {status.reason}."
             except AnsibleConnectionFailure:
                 pass
             time.sleep(RETRY_PAUSE)

@@ -90,7 +90,7 @@ def do_step(module: AnsibleModule) -> dict[str, Any]:
     if step == "confirm":
         return {"changed": True, "notes": transaction.confirm(token)}
     if step == "status":
-        return {"status": transaction.status(token)}
+        return {"status": transaction.status(token)._asdict()}
     change = transaction.Change.from_dict(module.params["change"])
     if step == "prove" or module.check_mode:
         return {"notes": transaction.prove_only(change)}

@@ -62,10 +62,9 @@ def systemd_runs() -> bool:
 
 def boot_is_ready(source: str) -> bool:
     """Whether loader and unit are in place and the unit is wanted at boot."""
-    directory, name = os.path.split(LOADER_PATH)
-    unit = loader.read_text(*os.path.split(UNIT_PATH))
+    unit = loader.read_text(UNIT_PATH)
     return (
-        loader.read_text(directory, name) == source
+        loader.read_text(LOADER_PATH) == source
         and "ExecStart=" in unit
         and unit == unit_text(_python_of(unit))
         and os.path.islink(WANTED_PATH)
@@ -80,7 +79,7 @@ def install_unit(python: str) -> subprocess.Popen[bytes] | None:
     """Write the unit, not enabled yet. Returns systemd's reload, which takes a while and may run beside other work."""
     os.makedirs(os.path.dirname(WANTED_PATH), exist_ok=True)
     text = unit_text(python)
-    if loader.read_text(*os.path.split(UNIT_PATH)) == text:
+    if loader.read_text(UNIT_PATH) == text:
         return None
     loader.write_file(UNIT_PATH, text, 0o644)
     return loader.start_detached(["systemctl", "daemon-reload"]) if systemd_runs() else None

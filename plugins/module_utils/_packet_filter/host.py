@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader, transaction
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import boot_is_ready
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import boot_is_ready, systemd_runs
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import (
     NoNamespaceError,
     in_namespace,
@@ -238,9 +238,9 @@ def _in_use(present: Sequence[str], lives: Mapping[str, Sequence[loader.Live]]) 
 def active_firewall_managers() -> list[str]:
     """Return the names of active firewall managers that would rewrite or overrule the managed rules."""
     found = []
-    if "ENABLED=yes" in loader.read_text("/etc/ufw", "ufw.conf").replace(" ", "").splitlines():
+    if "ENABLED=yes" in loader.read_text("/etc/ufw/ufw.conf").replace(" ", "").splitlines():
         found.append("ufw")
-    if os.path.isdir("/run/systemd/system") and shutil.which("firewalld", path="/usr/sbin:/usr/bin"):
+    if systemd_runs() and shutil.which("firewalld", path="/usr/sbin:/usr/bin"):
         with contextlib.suppress(loader.LoadError):
             loader.run(["systemctl", "is-active", "--quiet", "firewalld"])
             found.append("firewalld")

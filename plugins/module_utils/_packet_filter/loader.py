@@ -108,10 +108,10 @@ def write_file(path: str, text: str, mode: int = 0o600) -> None:
         raise
 
 
-def read_text(directory: str, name: str) -> str:
-    """Return a file of a directory, or nothing where there is none."""
+def read_text(*path: str) -> str:
+    """Return the text of a file, whose path may come in parts; nothing where there is none."""
     try:
-        with open(os.path.join(directory, name), encoding="utf-8", errors="replace") as file:
+        with open(os.path.join(*path), encoding="utf-8", errors="replace") as file:
             return file.read()
     except FileNotFoundError:
         return ""
@@ -266,15 +266,18 @@ def command(family: str, backend: str, action: str) -> str:
     return f"{FAMILIES[family]}-{backend}-{action}"
 
 
+def kernel_has_ipv6() -> bool:
+    """Whether there is IPv6 to filter."""
+    return os.path.exists("/proc/net/if_inet6")
+
+
 def read_live(family: str, backend: str) -> Live:
     """Read one family's filter table from the kernel."""
-    if (
-        backend == "legacy"
-        and "filter" not in read_text("/proc/net", f"{FAMILIES[family].replace('tables', '_tables')}_names").split()
-    ):
+    tables = f"/proc/net/{FAMILIES[family].replace('tables', '_tables')}_names"
+    if backend == "legacy" and "filter" not in read_text(tables).split():
         return parse_save("")  # iptables-legacy-save would make the table, and other programs would warn of it
-    if family == "ipv6" and not os.path.exists("/proc/net/if_inet6"):
-        return parse_save("")  # a kernel without IPv6 has nothing to filter
+    if family == "ipv6" and not kernel_has_ipv6():
+        return parse_save("")
     text = run([command(family, backend, "save"), "-t", "filter"])
     if re.search(r"^# Table `filter' is incompatible", text, re.MULTILINE):
         # The program returns 0 and no rule: what is there could be neither read nor restored.
@@ -414,7 +417,7 @@ def transaction(text: str, live: Live, jump_after: Sequence[str]) -> str:
 
 def load_rules(family: str, text: str, state: State) -> None:
     """Bring one family's chains and jumps into the wanted state, in one step."""
-    if family == "ipv6" and not os.path.exists("/proc/net/if_inet6"):
+    if family == "ipv6" and not kernel_has_ipv6():
         return
     restore = [command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)]
     for left in reversed(range(LOAD_TRIES)):
@@ -474,15 +477,44 @@ def unload(backend: str) -> None:
 # What the boot unit and the rollback timer do
 
 
+class Pending(NamedTuple):
+    """A change that is live and awaits its confirmation.
+
+    ``generation``: the name of its directory. ``boot`` and ``deadline``: the boot, and the seconds since it, by which
+    the confirmation must come. ``rebuild``: sets whose previous members differ. ``absent``: whether it removes the
+    packet filter.
+    """
+
+    token: str
+    generation: str
+    timeout: int
+    boot: str
+    deadline: float
+    rebuild: list[str]
+    absent: bool
+
+    @classmethod
+    def read(cls, root: str) -> Pending | None:
+        """Read ``pending.json``, or return None where there is none that a run has written."""
+        try:
+            return cls(**json.loads(read_text(root, "pending.json")))
+        except (ValueError, TypeError):
+            return None
+
+    def write(self, root: str) -> None:
+        """Write ``pending.json``."""
+        write_file(os.path.join(root, "pending.json"), json.dumps(self._asdict()) + "\n")
+
+
 def boot(root: str = ROOT) -> None:
     """Load the confirmed state; on any failure the mail ports are closed and LoadError is raised."""
     state = State()
     current = os.path.join(root, "current")
-    pending = read_pending(root)
+    pending = Pending.read(root)
     if pending is not None:  # what was not confirmed before a restart does not become live
         with contextlib.suppress(OSError):
             os.unlink(os.path.join(root, "pending.json"))
-            note_end(root, pending["token"], "the host, or its boot unit, was started before the confirmation came")
+            note_end(root, pending.token, "the host, or its boot unit, was started before the confirmation came")
     try:
         state = State.read(current)
         load(current)
@@ -502,18 +534,6 @@ def locked_if_possible(root: str = ROOT) -> Iterator[None]:
         yield
 
 
-PENDING_KEYS = {"token", "generation", "timeout", "boot", "deadline", "rebuild", "absent"}
-
-
-def read_pending(root: str = ROOT) -> dict[str, Any] | None:
-    """Return the change that awaits confirmation, or None."""
-    try:
-        pending: dict[str, Any] = json.loads(read_text(root, "pending.json"))
-    except ValueError:  # no file, or one that no run has written
-        return None
-    return pending if isinstance(pending, dict) and set(pending) == PENDING_KEYS else None
-
-
 def boot_time() -> tuple[str, float]:
     """Return the identity of this boot and the seconds since it, which no change of the clock touches."""
     return read_text("/proc/sys/kernel/random", "boot_id").strip(), time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -524,18 +544,18 @@ def note_end(root: str, token: str, reason: str) -> None:
     write_file(os.path.join(root, "rolled-back.json"), json.dumps({"token": token, "reason": reason}) + "\n")
 
 
-def roll_back(root: str, pending: dict[str, Any], reason: str) -> None:
+def restore_previous(root: str, pending: Pending, reason: str) -> None:
     """Restore the state from before a change, drop the change, and note why. The caller holds the lock.
 
     Where the previous state does not load the mail ports are closed, the change stays pending, and LoadError is raised.
     """
-    previous, generation = os.path.join(root, "previous"), os.path.join(root, pending["generation"])
+    previous, generation = os.path.join(root, "previous"), os.path.join(root, pending.generation)
     if os.path.realpath(os.path.join(root, "current")) == os.path.realpath(generation):
         os.unlink(os.path.join(root, "pending.json"))  # a confirmation was killed after its decisive step
         return
     state = State()
     try:
-        state = load(previous, pending["rebuild"])
+        state = load(previous, pending.rebuild)
         for family in FAMILIES:
             if read_live(family, state.backend).chains != parse_save(read_text(previous, family)).chains:
                 raise LoadError(f"the rules of {family} are not what they were")
@@ -546,7 +566,7 @@ def roll_back(root: str, pending: dict[str, Any], reason: str) -> None:
     destroy_sets(split_sets(read_text(previous, "sets")))
     shutil.rmtree(generation, ignore_errors=True)
     with contextlib.suppress(OSError):  # a full disk must not keep the change pending
-        note_end(root, pending["token"], reason)
+        note_end(root, pending.token, reason)
 
 
 def rollback(token: str, root: str = ROOT) -> None:
@@ -555,9 +575,9 @@ def rollback(token: str, root: str = ROOT) -> None:
     while True:
         try:
             with locked(root, ROLLBACK_SECONDS):
-                pending = read_pending(root)
-                if pending is not None and pending["token"] == token:
-                    roll_back(root, pending, f"no confirmation came within {pending['timeout']} seconds")
+                pending = Pending.read(root)
+                if pending is not None and pending.token == token:
+                    restore_previous(root, pending, f"no confirmation came within {pending.timeout} seconds")
                 return
         except Exception as error:
             sys.stderr.write(f"mailhost-packet-filter: {error}; trying again\n")

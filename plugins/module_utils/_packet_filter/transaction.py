@@ -122,19 +122,19 @@ def installed_sets(root: str = loader.ROOT) -> list[str]:
 def settle(root: str, change: bool) -> None:
     """Wait for the pending change of another run; roll back an abandoned one, if ``change`` permits changes."""
     while True:
-        pending = loader.read_pending(root)
+        pending = loader.Pending.read(root)
         if pending is None:
             return
         boot, now = loader.boot_time()
-        if boot != pending["boot"] or now > pending["deadline"] + SETTLE_GRACE:
+        if boot != pending.boot or now > pending.deadline + SETTLE_GRACE:
             break
         time.sleep(0.2)
     if not change:
         raise loader.LoadError("an unconfirmed change is still live; the next run outside of check mode rolls it back")
     with loader.locked(root):
-        pending = loader.read_pending(root)
+        pending = loader.Pending.read(root)
         if pending is not None:
-            loader.roll_back(root, pending, "the run that made the change ended without confirming it")
+            loader.restore_previous(root, pending, "the run that made the change ended without confirming it")
 
 
 def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
@@ -195,7 +195,7 @@ def apply(token: str, change: Change, root: str = loader.ROOT) -> list[str]:
 
 def _apply(token: str, change: Change, root: str) -> list[str]:
     with loader.locked(root):
-        if loader.read_pending(root) is not None:
+        if loader.Pending.read(root) is not None:
             raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
         _sweep(root)
         generation = os.path.join(root, f"generation-{token}")
@@ -213,30 +213,30 @@ def _apply(token: str, change: Change, root: str) -> list[str]:
             shutil.rmtree(generation)
             raise ProofError(error) from error
         boot, now = loader.boot_time()
-        pending: dict[str, Any] = {
-            "token": token,
-            "generation": os.path.basename(generation),
-            "timeout": change.timeout,
-            "boot": boot,
-            "deadline": now + change.timeout,
-            "rebuild": _snapshot(root, change, known_sets),
-            "absent": change.absent,
-        }
+        pending = loader.Pending(
+            token=token,
+            generation=os.path.basename(generation),
+            timeout=change.timeout,
+            boot=boot,
+            deadline=now + change.timeout,
+            rebuild=_snapshot(root, change, known_sets),
+            absent=change.absent,
+        )
         _install_loader()
         reload = None if change.absent else install_unit(python())
-        loader.write_file(os.path.join(root, "pending.json"), json.dumps(pending) + "\n")
+        pending.write(root)
         try:
             arm(token, change.timeout)
             if not had_rules:
                 notes += track_open_sessions()
-            loader.load(generation, pending["rebuild"])
+            loader.load(generation, pending.rebuild)
             loader.wait_for(reload)
             # Sets of the previous state are still there until the change is confirmed.
             live = loader.live_digest(change.state.backend, loader.split_sets(change.texts["sets"]))
             loader.State.read(generation)._replace(live=live).write(generation)
         except BaseException as error:
             # The timer stays armed until this has succeeded; it tries again.
-            loader.roll_back(root, pending, f"loading failed: {error}")
+            loader.restore_previous(root, pending, f"loading failed: {error}")
             disarm()
             raise loader.LoadError(f"loading failed, the previous rules are restored: {error}") from error
     return notes
@@ -263,7 +263,7 @@ def _snapshot(root: str, change: Change, live_names: Sequence[str]) -> list[str]
 def _install_loader() -> None:
     os.makedirs(os.path.dirname(LOADER_PATH), mode=0o755, exist_ok=True)
     source = loader_source()
-    if loader.read_text(os.path.dirname(LOADER_PATH), os.path.basename(LOADER_PATH)) != source:
+    if loader.read_text(LOADER_PATH) != source:
         loader.write_file(LOADER_PATH, source, 0o644)
 
 
@@ -310,27 +310,27 @@ def confirm(token: str, root: str = loader.ROOT) -> list[str]:
     May be repeated: a confirmation whose answer was lost is confirmed again.
     """
     with loader.locked(root):
-        pending = loader.read_pending(root)
-        if pending is None or pending["token"] != token:
+        pending = loader.Pending.read(root)
+        if pending is None or pending.token != token:
             if _is_confirmed(token, root):
                 enable_unit()
                 return start_unit()
             raise loader.LoadError(f"nothing to confirm: {why_rolled_back(token, root)}")
-        generation = os.path.join(root, pending["generation"])
-        if pending["absent"]:
+        generation = os.path.join(root, pending.generation)
+        if pending.absent:
             disable_unit()
         else:
             link = os.path.join(root, f".current-{token}")
-            os.symlink(pending["generation"], link)
+            os.symlink(pending.generation, link)
             os.replace(link, os.path.join(root, "current"))  # the decisive step
             enable_unit()
         os.unlink(os.path.join(root, "pending.json"))
         disarm()
         loader.destroy_sets(loader.split_sets(loader.read_text(generation, "sets")))
         shutil.rmtree(os.path.join(root, "previous"), ignore_errors=True)
-        if not pending["absent"]:
+        if not pending.absent:
             _sweep(root)
-    if not pending["absent"]:
+    if not pending.absent:
         return start_unit()
     stop_unit()
     remove_boot()
@@ -342,14 +342,19 @@ def _is_confirmed(token: str, root: str) -> bool:
     return os.path.basename(os.path.realpath(os.path.join(root, "current"))) == f"generation-{token}"
 
 
-def status(token: str, root: str = loader.ROOT) -> dict[str, Any]:
-    """Return whether a change is pending or confirmed, and why it was rolled back where it was."""
-    pending = loader.read_pending(root)
-    return {
-        "pending": pending is not None and pending["token"] == token,
-        "confirmed": _is_confirmed(token, root) or not os.path.exists(root),
-        "reason": why_rolled_back(token, root),
-    }
+class Status(NamedTuple):
+    """Whether a change is pending or confirmed, and why it was rolled back where it was."""
+
+    pending: bool
+    confirmed: bool
+    reason: str
+
+
+def status(token: str, root: str = loader.ROOT) -> Status:
+    """Return the status of a change."""
+    pending = loader.Pending.read(root)
+    confirmed = _is_confirmed(token, root) or not os.path.exists(root)
+    return Status(pending is not None and pending.token == token, confirmed, why_rolled_back(token, root))
 
 
 def _remove_files(root: str) -> None:

@@ -6,9 +6,7 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,6 +31,7 @@ SAVED = """\
 -A MAILHOST-VIP -j ACCEPT
 COMMIT
 """
+PENDING = loader.Pending("t", "generation-t", 5, "boot", 5.0, [], False)
 WANTED = """\
 *filter
 :MAILHOST-IN - [0:0]
@@ -175,69 +174,69 @@ def test_lock_is_optional_at_boot_and_exclusive_else(tmp_path: Path) -> None:
 
 
 def test_rollback_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pending = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "timeout": 5}
-    (tmp_path / "pending.json").write_text(json.dumps(pending))
+    PENDING.write(str(tmp_path))
     tries = []
 
-    def roll_back(*_words: object) -> None:
+    def restore_previous(*_words: object) -> None:
         tries.append(1)
         if len(tries) < 3:
             raise loader.LoadError("the lock is held")
 
-    monkeypatch.setattr(loader, "roll_back", roll_back)
+    monkeypatch.setattr(loader, "restore_previous", restore_previous)
     monkeypatch.setattr(loader.time, "sleep", lambda _seconds: None)
     loader.rollback("t", str(tmp_path))
     assert len(tries) == 3
 
 
-def test_read_pending_ignores_other_content(tmp_path: Path) -> None:
+def test_pending_ignores_other_content(tmp_path: Path) -> None:
     for text in ("", "{", "[]", '{"token": "x"}'):
         (tmp_path / "pending.json").write_text(text)
-        assert loader.read_pending(str(tmp_path)) is None
+        assert loader.Pending.read(str(tmp_path)) is None
 
 
 @pytest.fixture
-def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> loader.Pending:
     """A change that is live, over an empty previous state; the kernel is not used."""
-    found = dict.fromkeys(loader.PENDING_KEYS, "x") | {"token": "t", "generation": "generation-t", "rebuild": []}
-    (tmp_path / "pending.json").write_text(json.dumps(found))
+    PENDING.write(str(tmp_path))
     for name in ("previous", "generation-t"):
         (tmp_path / name).mkdir()
         write_state(tmp_path / name, {"sets": "", "ipv4": "", "ipv6": ""})
     monkeypatch.setattr(loader, "load_rules", lambda *_words: None)
     monkeypatch.setattr(loader, "live_set_names", list)
     monkeypatch.setattr(loader, "read_live", lambda *_words: loader.parse_save(""))
-    return found
+    return PENDING
 
 
-def test_roll_back_on_a_full_disk_drops_the_change(
-    tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_restore_previous_on_a_full_disk_drops_the_change(
+    tmp_path: Path, pending: loader.Pending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_words: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(loader, "write_file", full)
-    loader.roll_back(str(tmp_path), pending, "no confirmation came")
-    assert loader.read_pending(str(tmp_path)) is None
+    loader.restore_previous(str(tmp_path), pending, "no confirmation came")
+    assert loader.Pending.read(str(tmp_path)) is None
 
 
-def test_roll_back_keeps_the_change_and_closes_mail_ports_when_rules_cannot_be_removed(
-    tmp_path: Path, pending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+def test_restore_previous_keeps_the_change_and_closes_mail_ports_when_rules_cannot_be_removed(
+    tmp_path: Path, pending: loader.Pending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = []
     monkeypatch.setattr(loader, "read_live", lambda *_words: loader.parse_save(WANTED))
     monkeypatch.setattr(loader, "close_mail_ports", lambda *words: closed.append(words))
     with pytest.raises(loader.LoadError, match="the rules of ipv4 are not what they were"):
-        loader.roll_back(str(tmp_path), pending, "no confirmation came")
+        loader.restore_previous(str(tmp_path), pending, "no confirmation came")
     assert closed
-    assert loader.read_pending(str(tmp_path)) == pending
+    assert loader.Pending.read(str(tmp_path)) == pending
 
 
-def test_roll_back_keeps_a_confirmation_killed_after_its_decisive_step(tmp_path: Path, pending: dict[str, Any]) -> None:
+def test_restore_previous_keeps_a_confirmation_killed_after_its_decisive_step(
+    tmp_path: Path, pending: loader.Pending
+) -> None:
     (tmp_path / "current").symlink_to("generation-t")
-    loader.roll_back(str(tmp_path), pending, "no confirmation came")
+    loader.restore_previous(str(tmp_path), pending, "no confirmation came")
     assert (tmp_path / "generation-t").is_dir()
-    assert loader.read_pending(str(tmp_path)) is None
+    assert loader.Pending.read(str(tmp_path)) is None
 
 
 def test_close_mail_ports_tries_every_variant_in_each_family(monkeypatch: pytest.MonkeyPatch) -> None:
