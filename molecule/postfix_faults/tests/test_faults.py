@@ -109,8 +109,8 @@ def test_live_relay_is_rolled_back(host: Host) -> None:
     host.set_fault("after", "open", RELOAD)
     failed = host.fail(NEW)
     try:
-        assert failed["step"] == "ask the live Postfix"
-        assert f"a stranger ({host.postfix.host.address('external', 4)}) may relay: plain" in failed["msg"]
+        assert failed["step"] == "confirm"
+        assert f"an external client ({host.postfix.host.address('external', 4)}) may relay: plain" in failed["msg"]
         assert RESTORED in failed["msg"]
     finally:
         host.postfix.write("main.cf", main)
@@ -125,7 +125,7 @@ def test_milter_that_is_not_there_is_rolled_back(host: Host, monkeypatch: pytest
     failed = host.fail(NEW)
     # 3.10 rejects the connection itself, and so it does not answer at all.
     expected = {
-        "ask the live Postfix": "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable",
+        "confirm": "port 25 defers mail, as a milter does not answer: 451 4.7.1 Service unavailable",
         "answer": "Postfix does not answer any more after its activation",
     }
     assert expected[failed["step"]] in failed["msg"]

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.banner import greets
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import sends_banner
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
     Runner,
     StepError,
@@ -183,7 +183,7 @@ class Product:
 
     def alive(self) -> bool:
         """Whether port 25 on the loopback gives a 220 banner."""
-        return greets(LOCALHOST, SMTP_PORT)
+        return sends_banner(LOCALHOST, SMTP_PORT)
 
     def runs(self) -> bool | None:
         """Never certain: the vendor's documents name nothing that tells."""

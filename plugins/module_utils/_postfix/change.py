@@ -78,7 +78,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
     compile_plan,
     read_wanted,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import confirm_live
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import unusable_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
@@ -184,7 +184,7 @@ class PostfixRun(Run[Live, Wanted]):
             return None
         milters = _milters(live.main) != _milters(wanted.composed.main)
         submission = wanted.settings.submission
-        return functools.partial(ask_live, wanted.policy, submission, self.product.addresses, milters=milters)
+        return functools.partial(confirm_live, wanted.policy, submission, self.product.addresses, milters=milters)
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:

@@ -1,37 +1,46 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks the live Postfix after a change, before it is final: over real connections, and never further than RCPT.
+"""Confirms the live Postfix after a change, before it is final: over real connections, and never further than RCPT.
 
-Private to this collection. A connection to an address of the host's own comes from that address, so that the host can
-be a stranger to itself wherever that address is not inside.
+Private to the collection: other collections must not import it.
+
+A connection to an address of the host's own comes from that address, so that the host can be an external client of
+itself wherever that address is not internal.
 """
 
 from __future__ import annotations
 
-import smtplib
+import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST, parse_address
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
+    EXTERNAL_DOMAIN,
     EXTERNAL_SENDER,
     relay_forms,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
+    Connection,
+    NoAnswerError,
+    Patience,
+    Place,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
-STEP = "ask the live Postfix"
-SECONDS = 30.0
-"""For one answer; postscreen makes a stranger wait for some seconds."""
+STEP = "confirm"
+SECONDS, TOTAL_SECONDS = 30.0, 120.0
+"""For one reply, as postscreen makes an external client wait for some seconds, and for all of a session."""
 OPEN_SECONDS = 15.0
 """For a port to be open after a reload."""
 SMTP, SUBMISSION = 25, 587
-MISTAKE, NO_MILTER = b"4.3.", b"4.7.1 Service unavailable - try again later"
-"""How an answer begins when the system is at fault (RFC 3463, X.3), and when a milter is (milter_default_action)."""
-ASKED = (
+MISTAKE, NO_MILTER = "4.3.", "4.7.1 Service unavailable - try again later"
+"""How a reply begins when the system is at fault (RFC 3463, X.3), and when a milter is (milter_default_action)."""
+FORMS = (
     "plain",
     "percent",
     "bang, our domain",
@@ -41,101 +50,111 @@ ASKED = (
     "null sender",
     "spoofed local sender",
 )
-"""Forms that are asked, of those that the private Postfix was asked: after ten refusals Postfix makes a client wait."""
+"""Relay forms, of those that were tried with the canary: after ten rejections Postfix makes a client wait."""
 FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
 
 
-def ask_live(
+def confirm_live(
     policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOCALHOST,), *, milters: bool = False
 ) -> None:
-    """Raise StepError where the live Postfix relays for a stranger, has AUTH where it must not be, or cannot take mail.
+    """Raise StepError where the live Postfix relays for external clients, offers a wrong AUTH, or cannot accept mail.
 
-    ``addresses``: where it may listen; the first that answers is asked what the ports offer. ``milters``: whether one
-    that is not there is a mistake of the change.
+    ``addresses``: where it may listen; the first that answers shows what the ports offer. ``milters``: whether one
+    that does not answer is a mistake of the change.
     """
     signs = (MISTAKE, NO_MILTER) if milters else (MISTAKE,)
-    strangers = _outside(policy, own_addresses())
+    clients = _outside(policy, own_addresses())
     # Side by side, as postscreen makes each of them wait.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        told = [
-            line for lines in pool.map(lambda address: _stranger(address, policy, signs), strangers) for line in lines
-        ]
-    told += _offered(SMTP, addresses, signs)
+        found = pool.map(lambda address: _external(address, policy, signs), clients)
+        problems = [line for lines in found for line in lines]
+    problems += _offered(SMTP, addresses, signs)
     if submission:
-        told += _offered_soon(SUBMISSION, addresses)
-    if told:
-        raise StepError(STEP, "\n".join(told))
+        problems += _offered_soon(SUBMISSION, addresses)
+    if problems:
+        raise StepError(STEP, "\n".join(problems))
 
 
 def _offered_soon(port: int, addresses: Sequence[str]) -> list[str]:
-    """The same of a port that a reload has opened, which takes a moment (master(8))."""
+    """Return the same of a port that a reload has opened, which takes a moment (master(8))."""
     deadline = time.monotonic() + OPEN_SECONDS
     while True:
-        told = _offered(port, addresses)
-        if not any("does not answer" in line for line in told) or time.monotonic() > deadline:
-            return told
+        problems = _offered(port, addresses)
+        if not any("does not answer" in line for line in problems) or time.monotonic() > deadline:
+            return problems
         time.sleep(0.1)
 
 
-def _offered(port: int, addresses: Iterable[str], signs: tuple[bytes, ...] = ()) -> list[str]:
-    """What is wrong with what a port offers."""
+def _offered(port: int, addresses: Iterable[str], signs: tuple[str, ...] = ()) -> list[str]:
+    """Return what is wrong with what a port offers."""
     errors = []
     for address in addresses:
-        told = []
+        problems: list[str] = []
         try:
-            with smtplib.SMTP(address, port, local_hostname="localhost.localdomain", timeout=SECONDS) as session:
-                session.ehlo()
-                if session.has_extn("auth"):
-                    told.append(f"port {port} offers AUTH without TLS")
-                code, text = session.docmd("MAIL", f"FROM:<{EXTERNAL_SENDER}>")
-                if port == SUBMISSION and code < 400:
-                    told.append(f"port {port} takes a sender who has not logged in: {code} {_text(text)}")
-                if NO_MILTER in signs and text.startswith(NO_MILTER):
-                    told.append(f"port {port} puts mail off, as a milter does not answer: {code} {_text(text)}")
-            return told
-        except (OSError, smtplib.SMTPException) as error:
-            if told:
-                return told
+            with _session(address, port, "localhost.localdomain") as session:
+                if "AUTH" in session.keywords:
+                    problems.append(f"port {port} offers AUTH without TLS")
+                reply = session.command(f"MAIL FROM:<{EXTERNAL_SENDER}>")
+                if port == SUBMISSION and reply.code < 400:
+                    problems.append(f"port {port} accepts a sender without authentication: {reply.text}")
+                if NO_MILTER in signs and reply.lines[0].startswith(NO_MILTER):
+                    problems.append(f"port {port} defers mail, as a milter does not answer: {reply.text}")
+            return problems
+        except NoAnswerError as error:
+            if problems:
+                return problems
             errors.append(f"{address}: {error}")
     return [f"port {port} does not answer: {', '.join(errors)}"] if port == SUBMISSION else []
 
 
-def _stranger(address: str, policy: MailPolicy, signs: tuple[bytes, ...]) -> list[str]:
-    """Relay forms that are accepted from an address of the host's own which is a stranger by the policy."""
+def _external(address: str, policy: MailPolicy, signs: tuple[str, ...]) -> list[str]:
+    """Return relay forms that are accepted from an address of the host's own that is an external client by policy."""
     domain = policy.domains[0] if policy.domains else "localhost.localdomain"
-    forms = [form for form in relay_forms(domain, address) if form.name in ASKED]
-    told = []
-    try:
-        with smtplib.SMTP(address, SMTP, local_hostname="stranger.example", timeout=SECONDS) as session:
-            session.ehlo()
-            if session.has_extn("auth"):
-                told.append(f"{address} offers AUTH at port {SMTP}")
-            for form in forms:
-                session.docmd("RSET")
-                # A sender whose domain does not exist would be refused for that.
-                session.docmd("MAIL", f"FROM:<{'' if form.mail_from == EXTERNAL_SENDER else form.mail_from}>")
-                code, text = session.docmd("RCPT", f"TO:<{form.rcpt_to}>")
-                if code < 400:
-                    form_told = f"{form.name}, RCPT TO:<{form.rcpt_to}>: {code} {_text(text)}"
-                    told.append(f"a stranger ({address}) may relay: {form_told}")
-            if policy.domains:
-                told += _mistakes(session, address, f"postmaster@{domain}", signs)
-    except (OSError, smtplib.SMTPException):
-        pass  # not every address listens, and postscreen may cut a stranger off
-    return told
+    forms = [form for form in relay_forms(domain, address) if form.name in FORMS]
+    problems = []
+    # Not every address listens, and postscreen may cut an external client off.
+    with contextlib.suppress(NoAnswerError), _session(address, SMTP, EXTERNAL_DOMAIN) as session:
+        if "AUTH" in session.keywords:
+            problems.append(f"{address} offers AUTH at port {SMTP}")
+        for form in forms:
+            session.command("RSET")
+            # A sender whose domain does not exist would be rejected for that.
+            session.command(f"MAIL FROM:<{'' if form.mail_from == EXTERNAL_SENDER else form.mail_from}>")
+            reply = session.command(f"RCPT TO:<{form.rcpt_to}>")
+            if reply.code < 400:
+                problems.append(
+                    f"an external client ({address}) may relay: {form.name}, RCPT TO:<{form.rcpt_to}>: {reply.text}"
+                )
+        if policy.domains:
+            problems += _mistakes(session, address, f"postmaster@{domain}", signs)
+    return problems
 
 
-def _mistakes(session: smtplib.SMTP, address: str, recipient: str, signs: tuple[bytes, ...]) -> list[str]:
-    """Whether mail to us is put off, as Postfix cannot do what its configuration says.
+def _mistakes(session: Connection, address: str, recipient: str, signs: tuple[str, ...]) -> list[str]:
+    """Return whether mail to own domains is deferred, as Postfix cannot do what its configuration says.
 
-    The private Postfix asks no policy service, no milter and nothing else that is elsewhere.
+    The canary has no policy service, no milter and nothing else that is elsewhere.
     """
-    session.docmd("RSET")
-    for command, path in (("MAIL", "FROM:<>"), ("RCPT", f"TO:<{recipient}>")):
-        code, text = session.docmd(command, path)
-        if 400 <= code < 500 and text.startswith(signs):
-            return [f"mail to us from a stranger ({address}) is put off, {command} {path}: {code} {_text(text)}"]
+    session.command("RSET")
+    for command in ("MAIL FROM:<>", f"RCPT TO:<{recipient}>"):
+        reply = session.command(command)
+        if reply.temporary and reply.lines[0].startswith(signs):
+            return [f"mail from an external client ({address}) to own domains is deferred, {command}: {reply.text}"]
     return []
+
+
+@contextlib.contextmanager
+def _session(address: str, port: int, name: str) -> Iterator[Connection]:
+    """Connect and say EHLO. Raises NoAnswerError."""
+    session = Connection(Place(address, port), Patience(SECONDS, TOTAL_SECONDS))
+    try:
+        banner = session.reply()
+        if banner.code != 220:
+            raise NoAnswerError(f"'{banner.line}'")
+        session.hello(name)
+        yield session
+    finally:
+        session.quit()
 
 
 def _outside(policy: MailPolicy, addresses: Iterable[str]) -> list[str]:
@@ -175,7 +194,3 @@ def _read(path: str) -> list[str]:
             return file.read().splitlines()
     except OSError:
         return []
-
-
-def _text(data: bytes) -> str:
-    return data.decode("ascii", "replace").replace("\n", " / ")

@@ -31,9 +31,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.service
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ask_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.client import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
     ClosedError,
-    Conversation,
+    Connection,
     NoAnswerError,
     NoRouteError,
     Patience,
@@ -239,7 +239,7 @@ def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
 def _answers(place: Place, patience: Patience) -> bool:
     """Whether connections are taken."""
     try:
-        Conversation(place, patience).close()
+        Connection(place, patience).close()
     except ClosedError:
         return False
     return True

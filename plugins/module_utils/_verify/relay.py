@@ -18,8 +18,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay
     RelayForm,
     relay_forms,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.client import (
-    Conversation,
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
+    Connection,
     LateError,
     NoAnswerError,
     Reply,
@@ -66,9 +66,9 @@ class Asked(NamedTuple):
 class Envelopes:
     """Asks for one envelope after the other, over few connections; ``dial`` opens one that has said EHLO."""
 
-    def __init__(self, dial: Callable[[], Conversation]) -> None:
+    def __init__(self, dial: Callable[[], Connection]) -> None:
         self.dial = dial
-        self.talk: Conversation | None = None
+        self.talk: Connection | None = None
         self.refusals = 0
         self.lost = 0
         self.given_up = ""

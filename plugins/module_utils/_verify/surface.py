@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.client import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
     ClosedError,
-    Conversation,
+    Connection,
     NoAnswerError,
     Patience,
     Place,
     Reply,
-    features,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import (
     ACCEPTED,
@@ -49,26 +48,26 @@ class Door(NamedTuple):
     name: str
     contexts: Mapping[str, ssl.SSLContext | None]
 
-    def open(self, patience: Patience) -> Conversation:
+    def open(self, patience: Patience) -> Connection:
         """Connect, read the greeting, say EHLO and begin TLS where it is to be had. Raises NoAnswerError."""
-        talk = Conversation(self.place, patience)
+        talk = Connection(self.place, patience)
         try:
             floor = self.contexts[FLOOR]
             if self.implicit and floor is not None:
                 self.protect(talk, floor)
-            must(talk.reply())
-            ehlo = must(talk.say(f"EHLO {self.name}"))
-            if not self.implicit and floor is not None and "STARTTLS" in features(ehlo):
+            must(talk.answer())
+            must(talk.hello(self.name))
+            if not self.implicit and floor is not None and "STARTTLS" in talk.keywords:
                 must(talk.say("STARTTLS"))
                 self.protect(talk, floor)
-                must(talk.say(f"EHLO {self.name}"))
+                must(talk.hello(self.name))
         except NoAnswerError:
             talk.close()
             raise
         return talk
 
     @staticmethod
-    def protect(talk: Conversation, context: ssl.SSLContext) -> None:
+    def protect(talk: Connection, context: ssl.SSLContext) -> None:
         """Begin TLS, or raise NoAnswerError."""
         trial = try_version(partial(talk.protect, context))
         if trial.outcome != ACCEPTED:
@@ -129,28 +128,29 @@ def look(door: Door, patience: Patience, *, words: bool) -> Surface:
 
 def _first(surface: Surface, door: Door, patience: Patience, words: bool) -> None:
     """The connection that shows most."""
-    talk = Conversation(door.place, patience)
+    talk = Connection(door.place, patience)
     floor = door.contexts[FLOOR]
     try:
         if door.implicit and not _protected(surface, talk, floor):
             return
-        surface.greeting = talk.reply()
+        surface.greeting = talk.answer()
         must(surface.greeting)
-        seen = features(must(talk.say(f"EHLO {door.name}")))
+        must(talk.hello(door.name))
         if door.implicit:
-            surface.protected = seen
+            surface.protected = talk.keywords
         else:
-            surface.clear = seen
+            surface.clear = talk.keywords
         if words:
             for word in ("VRFY", "EXPN"):
                 surface.words[word] = (talk.say(f"{word} postmaster"), talk.say(f"{word} {NOBODY}"))
         if surface.starttls and must(talk.say("STARTTLS")) and _protected(surface, talk, floor):
-            surface.protected = features(must(talk.say(f"EHLO {door.name}")))
+            must(talk.hello(door.name))
+            surface.protected = talk.keywords
     finally:
         talk.close()
 
 
-def _protected(surface: Surface, talk: Conversation, floor: ssl.SSLContext | None) -> bool:
+def _protected(surface: Surface, talk: Connection, floor: ssl.SSLContext | None) -> bool:
     if floor is not None:
         surface.trials[FLOOR] = try_version(partial(talk.protect, floor))
     return floor is not None and surface.trials[FLOOR].outcome == ACCEPTED
@@ -159,7 +159,7 @@ def _protected(surface: Surface, talk: Conversation, floor: ssl.SSLContext | Non
 def _try_old(door: Door, patience: Patience, context: ssl.SSLContext) -> Trial:
     """Whether a server takes an old version, on a connection of its own."""
     try:
-        talk = Conversation(door.place, patience)
+        talk = Connection(door.place, patience)
     except NoAnswerError as error:
         return Trial("unknown", str(error))
     try:
@@ -173,9 +173,9 @@ def _try_old(door: Door, patience: Patience, context: ssl.SSLContext) -> Trial:
     return trial
 
 
-def _ask_for_tls(door: Door, talk: Conversation) -> None:
-    must(talk.reply())
-    must(talk.say(f"EHLO {door.name}"))
+def _ask_for_tls(door: Door, talk: Connection) -> None:
+    must(talk.answer())
+    must(talk.hello(door.name))
     must(talk.say("STARTTLS"))
 
 
@@ -185,14 +185,14 @@ def _inject(door: Door, patience: Patience) -> bool | None:
     if context is None:
         return None
     try:
-        talk = Conversation(door.place, patience)
+        talk = Connection(door.place, patience)
     except NoAnswerError:
         return None
     try:
-        must(talk.reply())
-        must(talk.say(f"EHLO {door.name}"))
+        must(talk.answer())
+        must(talk.hello(door.name))
         talk.send(b"STARTTLS\r\nX-NOT-A-COMMAND\r\n")
-        if not talk.reply().good or try_version(partial(talk.protect, context)).outcome != ACCEPTED:
+        if not talk.answer().good or try_version(partial(talk.protect, context)).outcome != ACCEPTED:
             return False
         return not talk.say("NOOP").good
     except NoAnswerError as error:

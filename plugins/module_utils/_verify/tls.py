@@ -12,7 +12,7 @@ import ssl
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.client import NoAnswerError
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import NoAnswerError, any_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,7 @@ def context_of(version: str) -> ssl.SSLContext | None:
 
     A distribution may have a version in OpenSSL and not allow it (security level, crypto policy), so it is tried.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = any_certificate()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # Python's own, for the old versions

@@ -8,6 +8,7 @@ Private to this collection. The envelopes of a client follow each other on one c
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -15,8 +16,12 @@ from typing import NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import Entrance
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
-    BrokenError,
-    Dialogue,
+    LATE,
+    Connection,
+    LateError,
+    NoAnswerError,
+    Patience,
+    Place,
     Reply,
 )
 
@@ -61,6 +66,8 @@ def hold(
     cases: Iterable[Case], entrances: Mapping[str, Entrance], address: str, deadline: float
 ) -> list[tuple[Case, Heard]]:
     """Hold all sessions, side by side. ``deadline``: by time.monotonic(); what is not held until then is broken."""
+    left = deadline - time.monotonic()
+    patience = Patience(left, left)
     groups: dict[Way, list[Case]] = {}
     for case in cases:
         session = case.session
@@ -68,7 +75,7 @@ def hold(
         groups.setdefault(way, []).append(case)
 
     def talk(way: Way) -> list[Heard]:
-        return _talk(way, groups[way], (address, entrances[way.service]), deadline)
+        return _talk(way, groups[way], (address, entrances[way.service]), patience)
 
     # Long talks first, so that none of them is waited for at the end.
     ways = sorted(groups, key=lambda way: -len(groups[way]))
@@ -77,46 +84,47 @@ def hold(
         return [pair for way, heard in found for pair in zip(groups[way], heard)]
 
 
-def _talk(way: Way, cases: list[Case], where: tuple[str, Entrance], deadline: float) -> list[Heard]:
+def _talk(way: Way, cases: list[Case], where: tuple[str, Entrance], patience: Patience) -> list[Heard]:
     heard: list[Heard] = []
     while len(heard) < len(cases):
         rest = cases[len(heard) :]
         before = len(heard)
-        dialogue = None
+        connection = None
         try:
-            dialogue = Dialogue((where[0], where[1].port), deadline)
-            _enter(dialogue, way, where[1], rest[0].session["helo"])
-            begun = len(dialogue.steps)
+            connection = Connection(Place(where[0], where[1].port), patience)
+            _enter(connection, way, where[1], rest[0].session["helo"])
+            begun = len(connection.steps)
             for case in rest:
-                start = len(dialogue.steps)
-                found = _envelope(dialogue, case)
-                heard.append(found._replace(steps=(*dialogue.steps[:begun], *dialogue.steps[start:])))
+                start = len(connection.steps)
+                found = _envelope(connection, case)
+                heard.append(found._replace(steps=(*connection.steps[:begun], *connection.steps[start:])))
         except _RefusedError as refused:
-            steps = tuple(dialogue.steps) if dialogue else ()
+            steps = tuple(connection.steps) if connection else ()
             heard += [Heard(refused.stage, refused.reply.code, refused.reply.text, steps)] * len(rest)
-        except BrokenError as error:
+        except NoAnswerError as error:
             # A server may close a connection after a while; one that does so at the first question says nothing.
             if len(heard) == before:
-                heard.append(Heard(CONNECT, 0, str(error), tuple(dialogue.steps) if dialogue else ()))
+                text = LATE if isinstance(error, LateError) else str(error)
+                heard.append(Heard(CONNECT, 0, text, tuple(connection.steps) if connection else ()))
         finally:
-            if dialogue is not None:
-                dialogue.close()
+            if connection is not None:
+                connection.close()
     return heard
 
 
-def _enter(dialogue: Dialogue, way: Way, entrance: Entrance, name: str) -> None:
-    dialogue.proxy(way.client, 25)
+def _enter(connection: Connection, way: Way, entrance: Entrance, name: str) -> None:
+    connection.proxy(way.client, 25)
     if entrance.wrapped:
-        dialogue.secure()
-    _need(CONNECT, dialogue.greeting(), 220)
-    _need(HELLO, dialogue.hello(name), 250)
+        connection.secure()
+    _need(CONNECT, connection.reply(), 220)
+    _need(HELLO, connection.hello(name), 250)
     if way.tls and not entrance.wrapped:
-        _need(TLS, dialogue.command("STARTTLS"), 220)
-        dialogue.secure()
-        _need(HELLO, dialogue.hello(name), 250)
+        _need(TLS, connection.command("STARTTLS"), 220)
+        connection.secure()
+        _need(HELLO, connection.hello(name), 250)
     if way.login:
-        _need(LOGIN, dialogue.log_in(way.login), 220)
-        _need(HELLO, dialogue.hello(name), 250)
+        _need(LOGIN, connection.log_in(way.login), 220)
+        _need(HELLO, connection.hello(name), 250)
 
 
 def _need(stage: str, reply: Reply, code: int) -> None:
@@ -124,18 +132,18 @@ def _need(stage: str, reply: Reply, code: int) -> None:
         raise _RefusedError(stage, reply)
 
 
-def _envelope(dialogue: Dialogue, case: Case) -> Heard:
+def _envelope(connection: Connection, case: Case) -> Heard:
     session = case.session
     if session.get("keyword"):
-        return Heard("", 250, "", (), session["keyword"] in dialogue.keywords)
+        return Heard("", 250, "", (), session["keyword"] in connection.keywords)
     commands = [(MAIL, f"{MAIL}:<{session['mail_from']}>"), (RCPT, f"{RCPT}:<{session['rcpt_to'][0]}>")]
     if session.get("message"):
         commands += [(DATA, "DATA"), (END, ".")]
     for stage, command in commands:
-        reply = dialogue.command(command)
+        reply = connection.command(command)
         if not 200 <= reply.code < 300 and (stage, reply.code) != (DATA, 354):
             break
     else:
         stage = ""
-    dialogue.command("RSET")
+    connection.command("RSET")
     return Heard(stage, reply.code, reply.text, ())

@@ -17,7 +17,7 @@ from typing import Any
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import INDEXED, read_parameters
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.ports import EVERYWHERE
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.banner import greets
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import sends_banner
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
     Runner,
     StepError,
@@ -111,7 +111,7 @@ class Postfix:
 
     def alive(self) -> bool:
         """Whether port 25 gives a 220 banner where Postfix listens."""
-        return any(greets(address, SMTP_PORT) for address in self.addresses)
+        return any(sends_banner(address, SMTP_PORT) for address in self.addresses)
 
     def runs(self) -> bool | None:
         """Whether the master that has noted its number is there. Its lock tells too, but to try it could hinder it."""

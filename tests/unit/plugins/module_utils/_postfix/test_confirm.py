@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import read_mail_policy
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix import confirm
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import ask_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import confirm_live
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 POLICY = read_mail_policy({"domains": ["mail.example"], "internal_networks": ["198.51.100.64/26"]})
@@ -73,7 +73,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]
 
         def ask(answer: Answer, *, milters: bool = False) -> None:
             threading.Thread(target=serve, args=(server, answer), daemon=True).start()
-            ask_live(POLICY, submission=False, milters=milters)
+            confirm_live(POLICY, submission=False, milters=milters)
 
         yield ask
 
@@ -88,15 +88,15 @@ def test_one_form_that_is_let_through_is_told(asked: Callable[[Answer], None]) -
 
     with pytest.raises(StepError) as caught:
         asked(answer)
-    assert caught.value.step == "ask the live Postfix"
+    assert caught.value.step == "confirm"
     assert caught.value.output == (
-        "a stranger (127.0.0.1) may relay: percent, RCPT TO:<victim%relay-target.example@mail.example>: 250 2.1.5 Ok"
+        "an external client (127.0.0.1) may relay: percent, RCPT TO:<victim%relay-target.example@mail.example>: 250 2.1.5 Ok"
     )
 
 
 def test_auth_without_tls_is_told(asked: Callable[[Answer], None]) -> None:
     with pytest.raises(StepError, match=r"offers AUTH without TLS"):
-        asked(lambda line: "250-mail.example\r\n250 AUTH PLAIN\r\n" if line[:4] == "ehlo" else closed(line))
+        asked(lambda line: "250-mail.example\r\n250 AUTH PLAIN\r\n" if line[:4] == "EHLO" else closed(line))
 
 
 def test_a_server_that_listens_at_one_address_is_found_there() -> None:
@@ -130,7 +130,7 @@ def test_mail_to_us_that_is_put_off_for_a_mistake_is_told(asked: Callable[[Answe
     with pytest.raises(StepError) as caught:
         asked(answer)
     assert caught.value.output == (
-        "mail to us from a stranger (127.0.0.1) is put off, RCPT TO:<postmaster@mail.example>: "
+        "mail from an external client (127.0.0.1) to own domains is deferred, RCPT TO:<postmaster@mail.example>: "
         "451 4.3.5 Server configuration problem"
     )
 
@@ -152,9 +152,9 @@ def test_a_milter_that_is_not_there_is_told(asked: Callable[..., None]) -> None:
     with pytest.raises(StepError) as caught:
         asked(without_milter, milters=True)
     assert caught.value.output == (
-        "mail to us from a stranger (127.0.0.1) is put off, MAIL FROM:<>: "
+        "mail from an external client (127.0.0.1) to own domains is deferred, MAIL FROM:<>: "
         "451 4.7.1 Service unavailable - try again later\n"
-        "port 25 puts mail off, as a milter does not answer: 451 4.7.1 Service unavailable - try again later"
+        "port 25 defers mail, as a milter does not answer: 451 4.7.1 Service unavailable - try again later"
     ).replace("port 25", f"port {confirm.SMTP}")
 
 

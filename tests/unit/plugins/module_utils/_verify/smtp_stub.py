@@ -19,6 +19,9 @@ ADDRESS = "127.0.0.2"
 
 HANG, CLOSE = "hang", "close"
 
+WAIT = 60
+"""Seconds after which a client has waited for a server that hangs."""
+
 
 def anonymous(lowest: ssl.TLSVersion, highest: ssl.TLSVersion) -> ssl.SSLContext:
     """A server that needs no certificate, with these versions of TLS."""
@@ -71,6 +74,7 @@ class Session:
         self.lines: list[str] = []
         self.protected = False
         self.errors = 0
+        self.waited = False
         self.mail_from = ""
         self.rest = b""
 
@@ -103,8 +107,12 @@ class Session:
     def answer(self, text: str) -> None:
         """Send an answer and do what it stands for."""
         if text == HANG:
-            while self.connection.recv(4096):
-                pass
+            self.connection.settimeout(WAIT)
+            try:
+                while self.connection.recv(4096):
+                    pass
+            except socket.timeout:
+                self.waited = True
         if text in {HANG, CLOSE}:
             raise EOFError
         self.errors += text.startswith(("4", "5"))

@@ -15,8 +15,8 @@ from typing import Any, Callable
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions import smtp
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import Answers
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify import client as smtp
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify import probe as outside
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.verdicts import POINTS
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._verify.smtp_stub import (
@@ -414,24 +414,25 @@ def test_vrfy_that_tells_by_the_difference() -> None:
     ],
 )
 def test_servers_that_hang_or_cut_off_are_not_waited_for(stub: Stub) -> None:
-    started = time.monotonic()
     told = points({25: stub}, timeout=0.2)
-    assert time.monotonic() - started < 2 * 0.2 * outside.ALL
+    assert not any(session.waited for session in stub.sessions)
     assert told["ports"].startswith("ok: 25 answers")
     assert told["relay"].startswith("skipped: ")
 
 
 def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for() -> None:
+    finished: list[Session] = []
+
     def other(session: Session, _line: str) -> str:
         with contextlib.suppress(OSError):
             for _byte in range(1000):
                 session.connection.sendall(b"2")
                 time.sleep(0.02)  # slowness is what is tried here
+            finished.append(session)
         return CLOSE
 
-    started = time.monotonic()
     assert points({25: Stub(other=other)}, timeout=0.2)["auth"] == "skipped: 25: no answer within 0.2 s"
-    assert time.monotonic() - started < 2 * 0.2 * outside.ALL
+    assert finished == []
 
 
 def test_block_lists(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -472,14 +473,14 @@ def test_points_that_are_not_judged() -> None:
 
 def test_names_without_address_and_addresses_without_a_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_way(place: smtp.Place) -> str:
-        raise smtp.NoRouteError(f"no way to {place.address} from here (Network is unreachable)")
+        raise smtp.NoRouteError(f"no route to {place.address} from here (Network is unreachable)")
 
     monkeypatch.setattr(outside, "source_address", no_way)
     assert check({}, addresses=["no.such.name.invalid", "2001:db8::1"])["lines"] == [
         "at no.such.name.invalid",
         "deviation  ports     no.such.name.invalid has no address as seen from here",
         "at 2001:db8::1",
-        "skipped    ports     no way to 2001:db8::1 from here (Network is",
+        "skipped    ports     no route to 2001:db8::1 from here (Network is",
         "                     unreachable)",
         "in general",
         "deviation  ports     no address can be reached from here",
