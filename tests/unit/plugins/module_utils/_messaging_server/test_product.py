@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import product
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions import banner as banner_reader
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions import smtp
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._messaging_server.installation_stub import (
     Installation,
@@ -226,7 +226,7 @@ def test_answering_means_a_220_banner(
 
 
 def test_a_port_that_never_speaks_is_no_answer(host: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(banner_reader, "SECONDS", 0.1)
+    monkeypatch.setattr(smtp, "BANNER_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(product, "SMTP_PORT", server.getsockname()[1])
         assert product.discover(str(host.root)).alive() is False
