@@ -19,7 +19,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     compile_packet_filter,
     mail_services,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import Change, Status
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import (
+    PacketFilterChange,
+    Status,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.undeclared import (
     Undeclared,
     describe_undeclared,
@@ -89,7 +92,7 @@ class ActionModule(PolicyAction):
             ports = [service.port for service in mail_services(policy)]
         state = State(report.backend, tuple(self.args["jump_after"]), tuple(ports))
         connection = report.connection if self.args["check_controller"] and not absent else None
-        change = Change(ruleset._asdict(), state, absent, connection, timeout)
+        change = PacketFilterChange(ruleset._asdict(), state, absent, connection, timeout)
         changed = report.differs(change)
         result: dict[str, Any] = {"changed": changed, "backend": report.backend, "warnings": warnings}
         if changed and self._task.diff:
@@ -163,7 +166,7 @@ class ActionModule(PolicyAction):
             raise AnsibleActionFail(str(result.get("msg", "the host's part failed")), result={"changed": False})
         return result
 
-    def _go_live(self, change: Change) -> list[str]:
+    def _go_live(self, change: PacketFilterChange) -> list[str]:
         token = uuid.uuid4().hex
         notes: list[str] = []
         deadline = time.monotonic() + change.timeout

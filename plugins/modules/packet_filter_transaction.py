@@ -91,7 +91,7 @@ def do_step(module: AnsibleModule) -> dict[str, Any]:
         return {"changed": True, "notes": transaction.confirm(token)}
     if step == "status":
         return {"status": transaction.status(token)._asdict()}
-    change = transaction.Change.from_dict(module.params["change"])
+    change = transaction.PacketFilterChange.from_dict(module.params["change"])
     if step == "prove" or module.check_mode:
         return {"notes": transaction.prove_only(change)}
     return {"changed": True, "notes": transaction.apply(token, change)}

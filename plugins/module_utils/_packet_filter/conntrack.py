@@ -36,7 +36,7 @@ ESTABLISHED_SECONDS = 432000
 """The kernel's own timeout of an idle session (nf_conntrack_tcp_timeout_established)."""
 
 
-class Session(NamedTuple):
+class TcpSession(NamedTuple):
     """An open TCP session as the side that opened it sees it: its address and port, and those it connected to."""
 
     client: str
@@ -50,9 +50,9 @@ def track_open_sessions() -> list[str]:
     listeners, endpoints = tcp_sockets()
     served = {listener.port for listener in listeners}
     sessions = [
-        Session(found.remote, found.remote_port, found.address, found.port)
+        TcpSession(found.remote, found.remote_port, found.address, found.port)
         if found.port in served
-        else Session(found.address, found.port, found.remote, found.remote_port)
+        else TcpSession(found.address, found.port, found.remote, found.remote_port)
         for found in endpoints
     ]
     try:
@@ -62,7 +62,7 @@ def track_open_sessions() -> list[str]:
     return [f"{failed} open sessions could not be added to connection tracking and will end"] if failed else []
 
 
-def _register(sessions: Iterable[Session]) -> int:
+def _register(sessions: Iterable[TcpSession]) -> int:
     """Add sessions to connection tracking; returns how many the kernel rejected."""
     failed = 0
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as channel:
@@ -75,7 +75,7 @@ def _register(sessions: Iterable[Session]) -> int:
     return failed
 
 
-def _message(session: Session, number: int) -> bytes:
+def _message(session: TcpSession, number: int) -> bytes:
     family = socket.AF_INET6 if ":" in session.client else socket.AF_INET
     client, server = (socket.inet_pton(family, address) for address in (session.client, session.server))
     state = _attribute(1, struct.pack("=B", TCP_ESTABLISHED)) + _attribute(4, BE_LIBERAL) + _attribute(5, BE_LIBERAL)

@@ -97,14 +97,14 @@ class HostReport(NamedTuple):
         }
         return {**self._asdict(), **nested}
 
-    def differs(self, change: transaction.Change) -> bool:
+    def differs(self, change: transaction.PacketFilterChange) -> bool:
         """Whether the host is not in the state of a change yet."""
         if change.absent:
             return not self.absent
         texts = loader.texts_digest(change.texts)
         return not self.boot_ready or self.installed != change.state._replace(live=self.live, texts=texts)
 
-    def diff(self, change: transaction.Change) -> list[dict[str, str]]:
+    def diff(self, change: transaction.PacketFilterChange) -> list[dict[str, str]]:
         """Return Ansible diffs, one for each text that changes: what is live against what the policy makes."""
         sets = {name: "\n".join(lines) for name, lines in loader.split_sets(change.texts["sets"]).items()}
         after = {"sets": _show_sets(sets, {name: loader.members_digest(text) for name, text in sets.items()})}
@@ -222,11 +222,11 @@ def choose_backend(wish: str) -> str:
     return managed[0] if managed else _in_use(present, lives)
 
 
-def _both_families(backend: str) -> dict[str, loader.Live]:
+def _both_families(backend: str) -> dict[str, loader.LiveRules]:
     return {family: loader.read_live(family, backend) for family in loader.FAMILIES}
 
 
-def _in_use(present: Sequence[str], lives: Mapping[str, Sequence[loader.Live]]) -> str:
+def _in_use(present: Sequence[str], lives: Mapping[str, Sequence[loader.LiveRules]]) -> str:
     busy = [backend for backend in present if any(rules for live in lives[backend] for rules in live.builtin.values())]
     if len(busy) == 1:
         return busy[0]
@@ -267,12 +267,12 @@ def owner_match_works(backend: str) -> bool:
     return True
 
 
-def _has_host_scope(lives: Mapping[str, loader.Live]) -> bool:
+def _has_host_scope(lives: Mapping[str, loader.LiveRules]) -> bool:
     """Whether the live rules have the scope of the whole host already."""
     return any("-i lo -j ACCEPT" in live.chains.get(loader.IN, []) for live in lives.values())
 
 
-def misplaced(lives: Mapping[str, loader.Live], patterns: Sequence[str]) -> list[str]:
+def misplaced(lives: Mapping[str, loader.LiveRules], patterns: Sequence[str]) -> list[str]:
     """Return a warning for each chain in which unmanaged rules can overrule managed ones, or these the bans."""
     found = []
     for family, live in lives.items():
@@ -300,7 +300,7 @@ def _matches(rule: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch.fnmatchcase(loader.target(rule), pattern) for pattern in patterns)
 
 
-def check_unmanaged_jumps(lives: Mapping[str, loader.Live]) -> None:
+def check_unmanaged_jumps(lives: Mapping[str, loader.LiveRules]) -> None:
     """Raise ConflictError where unmanaged rules jump into managed chains: they would be lost, or block a removal."""
     rules = [f"{family}: {rule}" for family, live in lives.items() for rule in live.unmanaged_jumps]
     if rules:

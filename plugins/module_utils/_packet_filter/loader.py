@@ -198,7 +198,7 @@ def locked(root: str = ROOT, seconds: float = LOCK_WAIT) -> Iterator[None]:
 # The live state
 
 
-class Live(NamedTuple):
+class LiveRules(NamedTuple):
     """The managed chains and jumps of one family that are live, and the unmanaged rules around the jumps."""
 
     chains: dict[str, list[str]]
@@ -226,7 +226,7 @@ def chains_text(chains: Mapping[str, Sequence[str]]) -> str:
     return "\n".join([*lines, "COMMIT"]) + "\n"
 
 
-def parse_save(text: str) -> Live:
+def parse_save(text: str) -> LiveRules:
     """Read the output of iptables-save, or the text of a state."""
     chains: dict[str, list[str]] = {}
     builtin: dict[str, list[str]] = {name: [] for name in JUMPS}
@@ -248,7 +248,7 @@ def parse_save(text: str) -> Live:
                 jumps[chain] += 1
             elif target(rule) in CHAINS:
                 unmanaged_jumps.append(line)
-    return Live(chains, jumps, builtin, unmanaged_jumps)
+    return LiveRules(chains, jumps, builtin, unmanaged_jumps)
 
 
 def target(rule: str) -> str:
@@ -271,7 +271,7 @@ def kernel_has_ipv6() -> bool:
     return os.path.exists("/proc/net/if_inet6")
 
 
-def read_live(family: str, backend: str) -> Live:
+def read_live(family: str, backend: str) -> LiveRules:
     """Read one family's filter table from the kernel."""
     tables = f"/proc/net/{FAMILIES[family].replace('tables', '_tables')}_names"
     if backend == "legacy" and "filter" not in read_text(tables).split():
@@ -312,7 +312,7 @@ def live_sets(names: Iterable[str]) -> dict[str, str]:
     return {name: run(["ipset", "save", name]) for name in names}
 
 
-def digest(lives: Mapping[str, Live], members: Mapping[str, str]) -> str:
+def digest(lives: Mapping[str, LiveRules], members: Mapping[str, str]) -> str:
     """Return a digest of the managed part of the live state; ``members`` are the digests of the live sets."""
     managed = {family: [live.chains, live.jumps] for family, live in lives.items()}
     return hashlib.sha256(json.dumps([managed, members], sort_keys=True).encode("utf-8")).hexdigest()
@@ -397,7 +397,7 @@ def jump_position(rules: Sequence[str], patterns: Sequence[str]) -> int:
     return place
 
 
-def transaction(text: str, live: Live, jump_after: Sequence[str]) -> str:
+def transaction(text: str, live: LiveRules, jump_after: Sequence[str]) -> str:
     """Return the one iptables-restore text that turns the live state of a family into the wanted one."""
     wanted = parse_save(text).chains
     old = [name for name in live.chains if name not in wanted]

@@ -26,7 +26,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.syntax import (
     SYN,
-    Table,
+    FilterTable,
     join,
     quote,
     rate,
@@ -95,7 +95,7 @@ class _Compiler:
     def __init__(self, version: int, policy: PacketFilterPolicy, facts: PacketFilterFacts) -> None:
         self.policy = policy
         self.facts = facts
-        self.table = Table(version)
+        self.table = FilterTable(version)
         self.host_scope = policy.scope == "host"
         self.ports = [service.port for service in mail_services(policy)]
         self.served = mail_services(policy, SERVER)

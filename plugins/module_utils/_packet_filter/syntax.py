@@ -81,7 +81,7 @@ def join(*parts: str) -> str:
     return " ".join(part for part in parts if part)
 
 
-class Table:
+class FilterTable:
     """The managed chains in the filter table of one family, in order."""
 
     def __init__(self, version: int) -> None:

@@ -60,7 +60,7 @@ class ProofError(loader.LoadError):
         super().__init__(f"the new rules fail their proof on the host, nothing was changed: {cause}")
 
 
-class Change(NamedTuple):
+class PacketFilterChange(NamedTuple):
     """What is to go live: the three texts, what belongs to them, and whether the packet filter is to be removed.
 
     ``connection``: the SSH connection that must stay possible. ``timeout``: seconds in which a new connection has to
@@ -74,7 +74,7 @@ class Change(NamedTuple):
     timeout: int
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Change:
+    def from_dict(cls, raw: Mapping[str, Any]) -> PacketFilterChange:
         """Read what ``to_dict`` returned, also after its way through JSON."""
         texts = {name: zlib.decompress(base64.b64decode(text)).decode("ascii") for name, text in raw["texts"].items()}
         connection = SshConnection(**raw["connection"]) if raw["connection"] else None
@@ -137,7 +137,7 @@ def settle(root: str, change: bool) -> None:
             loader.restore_previous(root, pending, "the run that made the change ended without confirming it")
 
 
-def is_absent(lives: Mapping[str, loader.Live], root: str = loader.ROOT) -> bool:
+def is_absent(lives: Mapping[str, loader.LiveRules], root: str = loader.ROOT) -> bool:
     """Whether nothing managed is live, on disk, or loaded at boot."""
     return (
         not any(live.managed for live in lives.values())
@@ -168,7 +168,7 @@ def prove_staged(directory: str, connection: SshConnection | None) -> list[str]:
         ]
 
 
-def prove_only(change: Change) -> list[str]:
+def prove_only(change: PacketFilterChange) -> list[str]:
     """Prove a change without leaving a trace: what check mode does."""
     with tempfile.TemporaryDirectory(prefix="mailhost-packet-filter-") as directory:
         stage(change.texts, change.state, directory)
@@ -178,7 +178,7 @@ def prove_only(change: Change) -> list[str]:
             raise ProofError(error) from error
 
 
-def apply(token: str, change: Change, root: str = loader.ROOT) -> list[str]:
+def apply(token: str, change: PacketFilterChange, root: str = loader.ROOT) -> list[str]:
     """Prove a change and make it live, with the rollback armed. Returns what could not be proven.
 
     ``token`` names the change for its confirmation.
@@ -193,7 +193,7 @@ def apply(token: str, change: Change, root: str = loader.ROOT) -> list[str]:
         raise
 
 
-def _apply(token: str, change: Change, root: str) -> list[str]:
+def _apply(token: str, change: PacketFilterChange, root: str) -> list[str]:
     with loader.locked(root):
         if loader.Pending.read(root) is not None:
             raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
@@ -242,7 +242,7 @@ def _apply(token: str, change: Change, root: str) -> list[str]:
     return notes
 
 
-def _snapshot(root: str, change: Change, live_names: Sequence[str]) -> list[str]:
+def _snapshot(root: str, change: PacketFilterChange, live_names: Sequence[str]) -> list[str]:
     """Write what is live into ``previous``; returns the names of sets whose live members are not the wanted ones."""
     backend = change.state.backend
     previous = os.path.join(root, "previous")

@@ -17,14 +17,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     SocketsInUse,
     SshConnection,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import Change
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import PacketFilterChange
 
 RULES = "*filter\n:MAILHOST-IN - [0:0]\n-A MAILHOST-IN -i lo -j RETURN\nCOMMIT\n"
 TEXTS = {"sets": "create s hash:net\nadd s 10.0.0.0/8\n", "ipv4": RULES, "ipv6": ""}
 STATE = loader.State("nft", ("f2b-*",), (25, 110))
 SSH = SshConnection("198.51.100.7", "192.0.2.1", 22)
-CHANGE = Change(TEXTS, STATE, False, SSH, 30)
-REMOVAL = Change(dict.fromkeys(TEXTS, ""), STATE, True, None, 30)
+CHANGE = PacketFilterChange(TEXTS, STATE, False, SSH, 30)
+REMOVAL = PacketFilterChange(dict.fromkeys(TEXTS, ""), STATE, True, None, 30)
 ENDPOINT = Endpoint("192.0.2.1", 25, "198.51.100.9", 40000)
 
 
@@ -61,8 +61,8 @@ def test_report_survives_its_way_through_json(changes: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("change", [CHANGE, REMOVAL])
-def test_change_survives_its_way_through_json(change: Change) -> None:
-    assert Change.from_dict(json.loads(json.dumps(change.to_dict()))) == change
+def test_change_survives_its_way_through_json(change: PacketFilterChange) -> None:
+    assert PacketFilterChange.from_dict(json.loads(json.dumps(change.to_dict()))) == change
 
 
 @pytest.mark.parametrize(
