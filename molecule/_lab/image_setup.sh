@@ -30,7 +30,7 @@ systemctl enable lab-no-default-route.service
 for unit in apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
   systemctl mask "$unit"
 done
-# A block list server runs only where the stand-in brings the lists; it has a unit of its own.
+# The DNSBL server runs only where the stand-in brings the lists; it has a unit of its own.
 systemctl mask rbldnsd.service
 systemctl enable ssh.service postfix.service dovecot.service
 systemctl set-default multi-user.target

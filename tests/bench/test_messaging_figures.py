@@ -62,11 +62,11 @@ def test_second_run() -> None:
     report("messaging_server, second run / ping play", middle(roles) / middle(pings), 1.6)
 
 
-@pytest.mark.parametrize("whose", ["managed", "foreign"])
+@pytest.mark.parametrize("whose", ["managed", "unmanaged"])
 def test_change_of_one_network(server: Messaging, whose: str) -> None:
     """A network more in a mapping file of 5,000 entries; the time of the stand-in's own processes is taken off."""
     networks = [*OWN, *(apart(BIG) if whose == "managed" else [])]
-    if whose == "foreign":
+    if whose == "unmanaged":
         lines = "".join(f"  tcp_local|user{n}@domain{n}.example  $Y\n" for n in range(BIG))
         server.install(mappings=f"{server.read('mappings')}\nX-SENDERS\n\n{lines}")
     server_role(changed=True, **{**POLICY, "mailhost_internal_networks": networks})

@@ -145,7 +145,7 @@ def _follow(where: Places, text: str, found: dict[str, str]) -> None:
 
 
 def check(config: Config) -> LoadedConfig:
-    """Compile everything, as cnbuild does: also the tables that nobody has asked yet. Raises ValueError."""
+    """Compile everything, as cnbuild does: also the tables that were not used yet. Raises ValueError."""
     loaded = load_config(config)
     for table in parse_mappings(config.mappings, "mappings", config.includes).tables:
         loaded.mappings.table(table.name)

@@ -28,7 +28,7 @@ from mailhost_lab.scenarios.messaging_server_adopt import (
 if TYPE_CHECKING:
     from mailhost_lab.runs.plays import Run
 
-FOREIGN = b"  $(203.0.113.64/28)  $Y\n"
+UNMANAGED = b"  $(203.0.113.64/28)  $Y\n"
 """What an administrator adds by hand."""
 
 NETWORK = b"  $(10.40.0.0/16)  $Y\n"
@@ -250,7 +250,7 @@ def test_unmanaged_table_is_replaced_when_the_policy_first_needs_it(site: Site, 
 
 
 def test_entry_added_by_hand_stops_the_next_run(site: Site, story: Story) -> None:
-    site.edit("mappings", b"! nobody else\n", FOREIGN + b"! nobody else\n")
+    site.edit("mappings", b"! nobody else\n", UNMANAGED + b"! nobody else\n")
     before = site.look()
     stopped = run(**story.inventory)
     assert stopped.rc != 0, stopped
@@ -268,9 +268,9 @@ def test_absent_restores_the_site_and_keeps_later_edits(site: Site, story: Story
     assert foreseen.diff == done.diff
     left = site.look()
     old, new = site.texts(story.before), site.texts(left)
-    assert removed_and_added(old["mappings"], new["mappings"]) == ([], [FOREIGN])
+    assert removed_and_added(old["mappings"], new["mappings"]) == ([], [UNMANAGED])
     tables = dict(sections(new["mappings"]))
-    assert FOREIGN in entries(tables["INTERNAL_IP"])
+    assert UNMANAGED in entries(tables["INTERNAL_IP"])
     for name in TEXTS[1:]:
         assert new[name] == old[name], name
     for path, was in product(story.before).items():

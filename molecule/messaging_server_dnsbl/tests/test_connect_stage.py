@@ -1,4 +1,4 @@
-"""Block lists that are asked for every connection to port 25 (M9, M11)."""
+"""DNSBLs that are looked up for every connection to port 25 (M9, M11)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_internal_clients_587_and_listed_clients_cost_no_look_up(
 
 @pytest.fixture(scope="module")
 def exempt(deploy: Callable[..., Any]) -> dict[str, Any]:
-    """Have somebody exempt, and one list asked later; returns the policy."""
+    """Have an exempt client, and one DNSBL looked up later; returns the policy."""
     values = {
         "mailhost_dnsbls": [CODES, {"zone": "plain.dnsbl.example", "stage": "mail"}],
         "mailhost_dnsbl_exempt_networks": ["198.51.100.21", "198.51.100.30-198.51.100.39"],

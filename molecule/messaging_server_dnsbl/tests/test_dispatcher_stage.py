@@ -1,4 +1,4 @@
-"""Block lists that the Dispatcher asks by itself (M8); they work only as long as PORT_ACCESS lets it."""
+"""DNSBLs that the Dispatcher looks up by itself (M8); they work only as long as PORT_ACCESS lets it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_unlisted_client_is_accepted(verdicts: Callable[..., dict[str, str]], lo
         }
     )
     assert set(found.values()) == {"accepted"}
-    # Two connections of one client; internal, exempt, and on 587 nobody is looked up.
+    # Two connections of one client; internal, exempt, and clients on 587 are not looked up.
     once = [(kind, "198.51.100.30", zone) for kind in ("A", "TXT") for zone in (CODES, GOOD)]
     assert looked_up() == sorted([*once, *once])
 

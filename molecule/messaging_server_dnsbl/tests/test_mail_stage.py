@@ -1,4 +1,4 @@
-"""Block lists that are asked for every message (M10, M11): the policy of the first run."""
+"""DNSBLs that are looked up for every message (M10, M11): the policy of the first run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ LISTED = {
     "PostMaster": (letter("198.51.100.20", rcpt_to=("PostMaster@Mail.Example",)), "accepted"),
     "abuse": (letter("198.51.100.21", rcpt_to=("abuse@mail.example",)), "accepted"),
     "a bounce to postmaster": (letter("198.51.100.20", mail_from="", rcpt_to=("postmaster@mail.example",)), "accepted"),
-    "postmaster of somebody else": (
+    "postmaster of another domain": (
         letter("198.51.100.20", rcpt_to=("postmaster@remote.example",)),
         "550 5.7.1 Relaying not permitted: postmaster@remote.example",
     ),
@@ -98,7 +98,7 @@ def never_asked() -> dict[str, Dialogue]:
         "logged in on 25": letter("198.51.100.20", **away),
         "logged in on 25 after STARTTLS": letter("198.51.100.20", starttls=True, **away),
         "logged in on 587": letter("198.51.100.20", dport=587, **away),
-        "logged in on 587, to us": letter("198.51.100.21", dport=587, login=USER),
+        "authenticated on 587, to local": letter("198.51.100.21", dport=587, login=USER),
     }
 
 

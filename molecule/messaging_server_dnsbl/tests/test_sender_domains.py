@@ -1,4 +1,4 @@
-"""The check that a sender's domain exists (M7), in both forms; in the mapping it comes behind the block lists."""
+"""The check that a sender's domain exists (M7), in both forms; in the mapping it comes after the DNSBLs."""
 
 from __future__ import annotations
 

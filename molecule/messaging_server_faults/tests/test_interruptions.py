@@ -16,7 +16,7 @@ from mailhost_lab.scenarios.messaging_server_faults import COMMON, NEW, OLD, RES
 if TYPE_CHECKING:
     from mailhost_lab.scenarios.messaging_server_faults import Host
 
-EDIT = "! a line that somebody wrote in the meantime\n"
+EDIT = "! a line of another editor\n"
 MAPPINGS, IMTA = f"{CONFIG}/mappings", f"{CONFIG}/imta.cnf"
 
 # The server never answers, so this is the time that the test takes.
@@ -48,7 +48,7 @@ def test_killed_controller_leaves_the_former_policy(host: Host) -> None:
     with plays.start_harden(playbook=plays.MESSAGING_SERVER, **COMMON, **NEW.variables) as running:
         tool = host.wait_for_hang()
         running.kill()
-    # The host's part is alone. Its tool comes to an end, by somebody's hand rather than after five minutes.
+    # The host's part is alone. Its tool comes to an end, by hand rather than after five minutes.
     host.messaging.run("kill", "-9", str(tool))
     wait_for_the_lock(host)
     host.assert_in_force(OLD)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 TEXT = "the disk of the stand-in burns"
 
 FAILURES = [
-    # Step, when it fails, policy that is wanted, what is put back.
+    # Step, when it fails, policy that is wanted, what is restored.
     ("test -mapping *", "before", NEW, UNTOUCHED),
     ("cnbuild -noimage_file", "before", NEW, RESTORED),
     ("cnbuild", "after", OTHER, RESTORED),

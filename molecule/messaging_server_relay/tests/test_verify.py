@@ -58,7 +58,7 @@ def test_verify_of_a_fresh_host_finds_deviations(messaging: Messaging, apply: Ca
     done = apply(messaging_server_state="absent")
     assert (done.rc, done.changed) == (0, True), done
     messaging.clear()
-    # Nothing of the inventory is known, as for a host of somebody else.
+    # Nothing of the inventory is known, as for a host of another operator.
     run, points = verify({})
     again = apply()
     assert (again.rc, again.changed) == (0, True), again

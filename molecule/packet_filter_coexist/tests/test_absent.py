@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Callable
 
 import pytest
 
-from mailhost_lab.packets.host_state import add_foreign_rules, files, packet_filter
+from mailhost_lab.packets.host_state import add_unmanaged_rules, files, packet_filter
 from mailhost_lab.packets.probes import Lab, Probe
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def test_absent_on_a_fresh_host_changes_nothing(step: Step) -> None:
 
 
 def test_absent_removes_all_that_is_managed_and_nothing_else(lab: Lab, harden: Step, step: Step) -> None:
-    add_foreign_rules(lab)
+    add_unmanaged_rules(lab)
     before, on_disk = packet_filter(lab), files(lab)
     assert harden(**POLICY).rc == 0
     assert packet_filter(lab).managed

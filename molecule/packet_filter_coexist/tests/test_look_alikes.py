@@ -22,7 +22,7 @@ def _policy(new_host: None, harden: Callable[..., Run]) -> None:  # noqa: ARG001
 
 
 @pytest.fixture
-def foreign(lab: Lab) -> Iterator[Callable[..., None]]:
+def unmanaged(lab: Lab) -> Iterator[Callable[..., None]]:
     """Return what runs a command on the mail host now and its counterpart after the test."""
     undo: list[list[str]] = []
 
@@ -36,11 +36,11 @@ def foreign(lab: Lab) -> Iterator[Callable[..., None]]:
 
 
 def test_chains_with_similar_names_stay_unmanaged(
-    lab: Lab, harden: Callable[..., Run], foreign: Callable[..., None]
+    lab: Lab, harden: Callable[..., Run], unmanaged: Callable[..., None]
 ) -> None:
-    foreign("ipset create mailhost-vip hash:net", "ipset destroy mailhost-vip")
-    foreign("iptables -N MAILHOST-VIP", "iptables -X MAILHOST-VIP")
-    foreign("iptables -A INPUT -j MAILHOST-VIP", "iptables -D INPUT -j MAILHOST-VIP")
+    unmanaged("ipset create mailhost-vip hash:net", "ipset destroy mailhost-vip")
+    unmanaged("iptables -N MAILHOST-VIP", "iptables -X MAILHOST-VIP")
+    unmanaged("iptables -A INPUT -j MAILHOST-VIP", "iptables -D INPUT -j MAILHOST-VIP")
     assert not harden(**CLOSED).changed
     assert harden(**CLOSED, packet_filter_new_connections_per_minute=100).changed
     assert not harden(**CLOSED, packet_filter_new_connections_per_minute=100).changed
@@ -50,9 +50,9 @@ def test_chains_with_similar_names_stay_unmanaged(
 
 
 def test_unmanaged_jumps_into_managed_chains_stop_run_and_check_mode(
-    harden: Callable[..., Run], foreign: Callable[..., None]
+    harden: Callable[..., Run], unmanaged: Callable[..., None]
 ) -> None:
-    foreign("iptables -A FORWARD -j MAILHOST-IN", "iptables -D FORWARD -j MAILHOST-IN")
+    unmanaged("iptables -A FORWARD -j MAILHOST-IN", "iptables -D FORWARD -j MAILHOST-IN")
     for check in (True, False):
         run = harden(**CLOSED, check=check)
         assert run.rc != 0
@@ -60,12 +60,12 @@ def test_unmanaged_jumps_into_managed_chains_stop_run_and_check_mode(
 
 
 def test_managed_jump_stays_above_an_accept_before_a_ban(
-    lab: Lab, harden: Callable[..., Run], foreign: Callable[..., None]
+    lab: Lab, harden: Callable[..., Run], unmanaged: Callable[..., None]
 ) -> None:
     assert harden(packet_filter_state="absent").changed
-    foreign("iptables -N f2b-sshd", "iptables -X f2b-sshd")
-    foreign("iptables -A INPUT -p tcp --dport 110 -j ACCEPT", "iptables -D INPUT -p tcp --dport 110 -j ACCEPT")
-    foreign("iptables -A INPUT -p tcp --dport 22 -j f2b-sshd", "iptables -D INPUT -p tcp --dport 22 -j f2b-sshd")
+    unmanaged("iptables -N f2b-sshd", "iptables -X f2b-sshd")
+    unmanaged("iptables -A INPUT -p tcp --dport 110 -j ACCEPT", "iptables -D INPUT -p tcp --dport 110 -j ACCEPT")
+    unmanaged("iptables -A INPUT -p tcp --dport 22 -j f2b-sshd", "iptables -D INPUT -p tcp --dport 22 -j f2b-sshd")
     run = harden(**CLOSED)
     assert run.rc == 0, str(run)
     assert lab.batch([Probe("external", lab.address("mailhost", "external", 4), 110)]) == ["filtered"]
@@ -75,21 +75,21 @@ def test_managed_jump_stays_above_an_accept_before_a_ban(
 
 
 def test_unmanaged_rules_before_managed_jumps_are_reported(
-    harden: Callable[..., Run], foreign: Callable[..., None]
+    harden: Callable[..., Run], unmanaged: Callable[..., None]
 ) -> None:
-    foreign("iptables -I INPUT -p tcp --dport 110 -j ACCEPT", "iptables -D INPUT -p tcp --dport 110 -j ACCEPT")
+    unmanaged("iptables -I INPUT -p tcp --dport 110 -j ACCEPT", "iptables -D INPUT -p tcp --dport 110 -j ACCEPT")
     run = harden(**CLOSED)
     assert not run.changed
     assert "rules in INPUT come before the jump to MAILHOST-IN and can overrule it" in run.stdout
 
 
 def test_table_that_iptables_cannot_read_stops_the_run(
-    harden: Callable[..., Run], foreign: Callable[..., None], variant: str
+    harden: Callable[..., Run], unmanaged: Callable[..., None], variant: str
 ) -> None:
     if variant != "nft":
         pytest.skip("native nftables rules share a table with iptables-nft alone")
-    foreign("nft add chain ip filter native", "nft delete chain ip filter native")
-    foreign(
+    unmanaged("nft add chain ip filter native", "nft delete chain ip filter native")
+    unmanaged(
         "nft add rule ip filter native ct state vmap { established : accept, invalid : drop }",
         "nft flush chain ip filter native",
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from mailhost_lab.packets.host_state import PacketFilter, add_foreign_rules, packet_filter
+from mailhost_lab.packets.host_state import PacketFilter, add_unmanaged_rules, packet_filter
 from mailhost_lab.packets.probes import Lab, Probe
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ JUMPS = sorted(
 
 
 @pytest.fixture(scope="module")
-def foreign(lab: Lab, new_host: None) -> PacketFilter:  # noqa: ARG001 - the rules go onto that host
+def unmanaged(lab: Lab, new_host: None) -> PacketFilter:  # noqa: ARG001 - the rules go onto that host
     """Return the packet filter of the others, before the role has ever run."""
-    add_foreign_rules(lab)
+    add_unmanaged_rules(lab)
     return packet_filter(lab)
 
 
@@ -62,14 +62,14 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_unmanaged_rules_survive_every_run(
-    lab: Lab, foreign: PacketFilter, step: Step, variant: str, case: str
+    lab: Lab, unmanaged: PacketFilter, step: Step, variant: str, case: str
 ) -> None:
     changed, variables = CASES[case]
     done = step(changed=changed, **variables)
     assert done.results[-1]["result"]["backend"] == variant
     after = packet_filter(lab)
-    assert after.foreign == foreign.foreign
-    assert after.counted == foreign.counted
+    assert after.unmanaged == unmanaged.unmanaged
+    assert after.counted == unmanaged.counted
     if "packet_filter_state" in variables:
         assert after.managed == []
         return
@@ -91,18 +91,18 @@ DRIFT = {
     "a jump is gone": "ip6tables -D OUTPUT -j MAILHOST-OUT",
     "a jump is there twice": "iptables -A INPUT -j MAILHOST-IN",
     "a rule is gone": "ip6tables -D MAILHOST-OUT-MAIL 1",
-    "somebody has put a rule into our chain": "iptables -I MAILHOST-IN-MAIL -p tcp --dport 110 -j ACCEPT",
+    "a rule was put into a managed chain": "iptables -I MAILHOST-IN-MAIL -p tcp --dport 110 -j ACCEPT",
     "a member of a set is gone": "ipset del $(ipset list -name | grep ^mailhost-.*4- | head -n 1) 198.18.5.0/24",
     "a set has a member more": "ipset add $(ipset list -name | grep ^mailhost-.*6- | head -n 1) 2001:db8:7777::/48",
 }
 
 
 @pytest.fixture(scope="module")
-def wanted(lab: Lab, harden: Step, foreign: PacketFilter) -> PacketFilter:
+def wanted(lab: Lab, harden: Step, unmanaged: PacketFilter) -> PacketFilter:
     """Return the packet filter that the policy wants."""
     assert harden(**GOOD).rc == 0
     found = packet_filter(lab)
-    assert found.foreign == foreign.foreign
+    assert found.unmanaged == unmanaged.unmanaged
     return found
 
 
@@ -124,7 +124,7 @@ def test_drift_is_reported_and_repaired(lab: Lab, good: PacketFilter, step: Step
     assert done.diff, "a repair shows what it repairs"
     after = packet_filter(lab)
     assert after.managed == good.managed
-    assert after.foreign == good.foreign
+    assert after.unmanaged == good.unmanaged
     assert after.entrances == good.entrances, "our jump is where it was"
     assert after.counted == good.counted
 
@@ -136,6 +136,6 @@ def test_flushed_tables_get_managed_rules_back(lab: Lab, good: PacketFilter, ste
     step(changed=True, **GOOD)
     after = packet_filter(lab)
     assert after.managed == good.managed
-    assert after.foreign == flushed.foreign
+    assert after.unmanaged == flushed.unmanaged
     step(changed=False, **GOOD)
     assert not [line for line in after.lines if re.search("DOCKER|f2b", line)], "what others lost is theirs to repair"

@@ -8,7 +8,7 @@ import pytest
 from mailhost_lab.packets.probes import Craft, Lab
 
 MAIL, PLAIN, UNUSED = 25, 8080, 8099
-"""A served port of a flow, a served port that is no mail port, an unprivileged port on which nobody listens."""
+"""A served port of a flow, a served port that is no mail port, an unprivileged port on which no server listens."""
 
 # What is sent: flags, source port (None: any unprivileged one), port.
 UNANSWERED = {

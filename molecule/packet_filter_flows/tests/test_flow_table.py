@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
 BLOCKED = {"filtered", "rejected"}
-"""No answer or an ICMP error. `closed` is none of them: the packet has passed, and nobody listened."""
+"""No answer or an ICMP error. `closed` is none of them: the packet has passed, and no server listened."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ TLS = {993, 995}
 """Servers there wait for the client's first words."""
 
 OPEN = [
-    # F1: everybody hands mail to us.
+    # F1: every host may send mail to the server.
     Try("external", "mailhost", 25),
     Try("external", "mailhost", 25, second=True),
     Try("external", "mailhost", 25, sport=1024),
@@ -82,7 +82,7 @@ CLOSED = [
     # F2: the mail server alone opens connections to port 25.
     Try("mailhost", "remote", 25, user="nobody"),
     Try("mailhost", "remote", 25, user="root"),
-    # F4, F5: the peers of a flow, and nobody else.
+    # F4, F5: the peers of a flow alone.
     Try("external", "mailhost", 110, second=True),
     Try("remote", "mailhost", 110),
     Try("internal", "mailhost", 110),
@@ -91,7 +91,7 @@ CLOSED = [
     Try("external", "mailhost", 4190),
     Try("internal", "mailhost", 4190),
     Try("mailhost", "internal", 4190),
-    # What nobody declared, in both directions.
+    # What is not declared, in both directions.
     *(Try(src, "mailhost", port) for src in ("external", "internal") for port in (465, 587, 993, 995)),
     *(Try("mailhost", "remote", port, user) for port in (143, 465, 587, 993, 995) for user in ("root", "postfix")),
 ]

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
 
 PROGRAMS = {4: "iptables", 6: "ip6tables"}
-FOREIGN = """
+UNMANAGED = """
 {0} -N f2b-sshd
 {0} -A f2b-sshd -j RETURN
 {0} -I INPUT 1 -p tcp -m multiport --dports 22 -j f2b-sshd
 {0} -N DOCKER-USER
-{0} -A FORWARD -m comment --comment "somebody else's: don't touch" -j DOCKER-USER
+{0} -A FORWARD -m comment --comment "another program's: don't touch" -j DOCKER-USER
 {0} -A INPUT -p tcp --dport 9999 -j DROP
 {0} -t mangle -A PREROUTING -p tcp --dport 9998 -j MARK --set-mark 0x1
 """
@@ -36,24 +36,24 @@ TIDY = """
 """
 
 
-def foreign_lines(lab: Lab, family: int) -> list[str]:
+def unmanaged_lines(lab: Lab, family: int) -> list[str]:
     """Return what others have put into the packet filter, in its order."""
     saved = lab.run("mailhost", [f"{PROGRAMS[family]}-save"]).stdout.splitlines()
     return [line.split(" [")[0] for line in saved if not line.startswith("#") and "MAILHOST" not in line]
 
 
 @pytest.fixture
-def _foreign_rules(lab: Lab) -> Iterator[None]:
-    for text in (FOREIGN, TIDY):
+def _unmanaged_rules(lab: Lab) -> Iterator[None]:
+    for text in (UNMANAGED, TIDY):
         script = "\n".join(text.format(program) for program in PROGRAMS.values())
-        lab.run("mailhost", ["sh", "-ec" if text is FOREIGN else "-c", script])
-        if text is FOREIGN:
+        lab.run("mailhost", ["sh", "-ec" if text is UNMANAGED else "-c", script])
+        if text is UNMANAGED:
             yield
 
 
-@pytest.mark.usefixtures("_foreign_rules")
+@pytest.mark.usefixtures("_unmanaged_rules")
 def test_change_of_all_lists_keeps_unmanaged_rules_and_sessions(lab: Lab, harden: Callable[..., bool]) -> None:
-    before = {family: foreign_lines(lab, family) for family in PROGRAMS}
+    before = {family: unmanaged_lines(lab, family) for family in PROGRAMS}
     managed = {family: lab.address("mailhost", "external", family) for family in PROGRAMS}
     second = {4: lab.hosts["external"].extra4[0], 6: lab.hosts["external"].extra6[0]}
     changed = {
@@ -68,7 +68,7 @@ def test_change_of_all_lists_keeps_unmanaged_rules_and_sessions(lab: Lab, harden
         stay = [stack.enter_context(endpoints.session(lab, "external", managed[family], 25)) for family in PROGRAMS]
         assert harden(**changed)
         assert ["250" in session.say("NOOP") for session in stay] == [True, True]
-    assert {family: foreign_lines(lab, family) for family in PROGRAMS} == before
+    assert {family: unmanaged_lines(lab, family) for family in PROGRAMS} == before
     for family in PROGRAMS:
         remote = lab.address("remote", "external", family)
         probes = [

@@ -9,7 +9,7 @@ import pytest
 from mailhost_lab.addresses import CONTROLLER4
 from mailhost_lab.packets.host_state import (
     PacketFilter,
-    add_foreign_rules,
+    add_unmanaged_rules,
     files,
     is_pending,
     packet_filter,
@@ -33,7 +33,7 @@ MANY = [f"198.18.{number}.0/24" for number in range(60)] + [
     f"2001:db8:{number}::/48" for number in range(0x1000, 0x103C)
 ]
 
-# What fail2ban does when it starts a jail and bans somebody.
+# What fail2ban does when it starts a jail and bans a client.
 LATE_BAN = """
 for family in 4 6; do
   case $family in
@@ -103,8 +103,8 @@ def pop3(lab: Lab) -> list[str | None]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _foreign_rules(lab: Lab) -> None:
-    add_foreign_rules(lab)
+def _unmanaged_rules(lab: Lab) -> None:
+    add_unmanaged_rules(lab)
 
 
 @pytest.fixture(autouse=True)
@@ -161,9 +161,9 @@ def test_unconfirmed_change_is_rolled_back_by_the_host(lab: Lab, before: PacketF
     assert "the host has restored the previous rules" in done.message
     after = packet_filter(lab)
     assert after.managed == before.managed
-    assert [line for line in after.foreign if "late" not in line] == before.foreign
+    assert [line for line in after.unmanaged if "late" not in line] == before.unmanaged
     # In each family a chain, its jump and a ban in each of the two chains.
-    assert len([line for line in after.foreign if "late" in line]) == 8
+    assert len([line for line in after.unmanaged if "late" in line]) == 8
     assert pop3(lab) == closed
     lab.run("mailhost", ["sh", "-ec", LATE_BAN_GONE])
     after = packet_filter(lab)

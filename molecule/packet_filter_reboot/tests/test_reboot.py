@@ -11,7 +11,7 @@ from mailhost_lab.containers.access import close_connections
 from mailhost_lab.packets.host_state import (
     STATE,
     PacketFilter,
-    add_foreign_rules,
+    add_unmanaged_rules,
     is_pending,
     packet_filter,
     when_pending,
@@ -65,7 +65,7 @@ def restart(lab: Lab) -> None:
 def all_verdicts(lab: Lab) -> dict[tuple[str, int, str], str | None]:
     """Try everything that listens, from everywhere."""
     asked = [(source, family, name) for source in SOURCES for family in (4, 6) for name in [*LISTENING, "ssh"]]
-    # Behind TLS nobody greets.
+    # Over TLS no banner is read.
     greets = {"smtp", "pop3", "imap", "ssh"}
     probes = [
         Probe(source, lab.address("mailhost", source, family), LISTENING.get(name, 22), greeting=name in greets)
@@ -218,11 +218,11 @@ def test_unconfirmed_removal_is_rolled_back_by_a_reboot(lab: Lab) -> None:
 
 
 def test_stopping_the_unit_removes_managed_rules_and_nothing_else(lab: Lab) -> None:
-    add_foreign_rules(lab)
+    add_unmanaged_rules(lab)
     before = packet_filter(lab)
     lab.run("mailhost", ["systemctl", "stop", UNIT])
     stopped = packet_filter(lab)
-    assert stopped.foreign == before.foreign
+    assert stopped.unmanaged == before.unmanaged
     assert stopped.managed == []
     everything = {(source, family, name) for source in SOURCES for family in (4, 6) for name in [*LISTENING, "ssh"]}
     assert opened(all_verdicts(lab)) == everything

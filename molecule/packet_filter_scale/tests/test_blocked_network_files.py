@@ -1,4 +1,4 @@
-"""Long block lists: they load, they count, a change of the list is a change, and nothing else is."""
+"""Long files of blocked networks: they load, they count, a change of the list is a change, and nothing else is."""
 
 from __future__ import annotations
 

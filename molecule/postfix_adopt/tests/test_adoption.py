@@ -110,7 +110,7 @@ def test_check_mode_foresees_the_run_and_changes_nothing(site: Site, story: Stor
 
 def test_mail_of_the_site_is_served_as_before(site: Site) -> None:
     assert site.verdicts() == AFTER
-    (talk,) = hold(site.postfix.lab, [replace(MAILS["to us"], message="Subject: x\r\nX-Gossip: y\r\n\r\nx\r\n")])
+    (talk,) = hold(site.postfix.lab, [replace(MAILS["to local"], message="Subject: x\r\nX-Gossip: y\r\n\r\nx\r\n")])
     assert talk.verdict == "accepted"
     # By way of the content filter and back.
     until("it is there", lambda: site.postfix.mailbox("ann"), 10)
@@ -183,7 +183,7 @@ def test_second_run_changes_no_file(site: Site, story: Story) -> None:
 
 
 def test_service_that_relays_for_external_clients_stops_the_run(site: Site, story: Story) -> None:
-    """A port that somebody has opened without the restrictions of main.cf is asked as port 25 is."""
+    """A port that was opened without the restrictions of main.cf is asked as port 25 is."""
     site.edit(MASTER, "pickup    unix", f"{HOLE}pickup    unix")
     before = site.look()
     for check in (True, False):

@@ -1,6 +1,6 @@
 """Runs in the container: holds sessions with a canary of the live files, from any client's address.
 
-It is the one with which the role proves files before they go live, but with the block lists and DNS checks that are
+It is the one with which the role proves files before they go live, but with the DNSBLs and DNS checks that are
 left out there. Reads {"answers": the name server's file, "sessions": [...]} and writes [stage, code, reply] for each.
 """
 
@@ -77,7 +77,7 @@ def tell(path: str, answers: dict[str, object]) -> None:
 
 
 def main() -> None:
-    """Start the private Postfix, hold the sessions batch by batch, write how they ended."""
+    """Start the canary, hold the sessions batch by batch, write how they ended."""
     job = json.load(sys.stdin)
     sessions = job["sessions"]
     with private_folder() as folder:

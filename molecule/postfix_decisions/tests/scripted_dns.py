@@ -1,6 +1,6 @@
 """Runs in the container: a name server on the loopback address that answers what a file tells it.
 
-The file is JSON: for each name its IPv4 addresses, or SERVFAIL. Block lists pass their self-test (RFC 5782). Any other
+The file is JSON: for each name its IPv4 addresses, or SERVFAIL. DNSBLs pass their self-test (RFC 5782). Any other
 name does not exist.
 """
 
@@ -42,7 +42,7 @@ def reply(question: bytes, answers: dict[str, list[str] | str]) -> bytes:
 
 
 def main() -> None:
-    """Answer until somebody ends this."""
+    """Answer until stopped."""
     path, seen, answers = sys.argv[1], 0, {}
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 53))

@@ -1,4 +1,4 @@
-"""Block lists that are asked for every message: the policy of the first run."""
+"""DNSBLs that are looked up for every message: the policy of the first run."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ LISTED = {
     "postmaster alone": (letter("198.51.100.20", rcpt_to=("postmaster",)), "accepted"),
     "abuse": (letter("198.51.100.21", rcpt_to=("abuse@mail.example",)), "accepted"),
     "a bounce to postmaster": (letter("198.51.100.20", mail_from="", rcpt_to=("postmaster@mail.example",)), "accepted"),
-    "postmaster of somebody else": (
+    "postmaster of another domain": (
         letter("198.51.100.20", rcpt_to=("postmaster@remote.example",)),
         "550 5.7.1 <postmaster@remote.example>: Recipient address rejected: Relaying not permitted",
     ),
@@ -94,7 +94,7 @@ def test_dnsbls_are_looked_up_until_one_lists_the_client(talk: Callable[..., lis
             *(("A", "198.51.100.20", zone) for zone in ZONES[: ZONES.index("plain.dnsbl.example") + 1]),
         ]
     )
-    # Postfix asks for the text of any answer, also of one that does not count; nobody is shown it.
+    # Postfix asks for the text of any answer, also of one that does not count; it is not shown.
     answers = [*(("20", zone) for zone in ("codes", "plain", "wrong")), ("30", "wrong")]
     texts = [("TXT", f"198.51.100.{end}", f"{zone}.dnsbl.example") for end, zone in answers]
     assert [one for one in found if one[0] != "A"] == texts
@@ -114,7 +114,7 @@ def never_asked() -> dict[str, Dialogue]:
         "to abuse": letter("198.51.100.22", rcpt_to=("Abuse@mail.example",)),
         "logged in on 587": letter("198.51.100.20", dport=587, starttls=True, **away),
         "logged in on 465": letter("198.51.100.22", dport=465, tls=True, **away),
-        "logged in, to us": letter(
+        "authenticated, to local": letter(
             "198.51.100.21", dport=587, starttls=True, **{**away, "rcpt_to": ("post@mail.example",)}
         ),
     }

@@ -1,4 +1,4 @@
-"""Block lists that postscreen asks for every connection, with points."""
+"""DNSBLs that postscreen looks up for every connection, with points."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_client_that_breaks_the_protocol_is_rejected(lab: Lab) -> None:
 def test_client_that_keeps_to_the_protocol_is_deferred_once_then_accepted(
     verdicts: Callable[..., dict[str, str]],
 ) -> None:
-    """As docs/postfix.md warns: the tests end behind the greeting, so nobody can be handed over in the same session."""
+    """As docs/postfix.md warns: the tests end after the banner, so no client can be handed over in the same session."""
     patient: dict[str, Dialogue] = {"patient": letter(PATIENT)}
     assert verdicts(patient)["patient"].startswith("450 4.3.2 ")
     assert verdicts(patient) == {"patient": "accepted"}

@@ -96,7 +96,7 @@ def test_full_disk_leaves_the_former_policy(host: Host, folder: str, free: int) 
 
 
 def test_postfix_that_ends_at_its_reload_is_rolled_back_and_started(host: Host) -> None:
-    """It is back as soon as it can be started: nobody waits for an answer that cannot come."""
+    """It is back as soon as it can be started: no run waits for an answer that cannot come."""
     host.set_fault("after", "stop", RELOAD)
     failed = host.fail(NEW)
     assert failed["msg"] == f"answer: Postfix has ended after its activation\n{RESTORED}"
@@ -104,7 +104,7 @@ def test_postfix_that_ends_at_its_reload_is_rolled_back_and_started(host: Host) 
 
 
 def test_live_relay_is_rolled_back(host: Host) -> None:
-    """Somebody opens the relay in the moment of the reload, where no private Postfix could have seen it."""
+    """The relay is opened in the moment of the reload, where no canary could have seen it."""
     main = host.postfix.read("main.cf")
     host.set_fault("after", "open", RELOAD)
     failed = host.fail(NEW)
@@ -120,7 +120,7 @@ def test_live_relay_is_rolled_back(host: Host) -> None:
 
 
 def test_milter_that_is_not_there_is_rolled_back(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No private Postfix asks it, and the live one would put off every sender."""
+    """The canary does not use it, and the live Postfix would defer every sender."""
     monkeypatch.setitem(SETTINGS, "extra_settings", {"smtpd_milters": "inet:127.0.0.1:8891"})
     failed = host.fail(NEW)
     # 3.10 rejects the connection itself, and so it does not answer at all.

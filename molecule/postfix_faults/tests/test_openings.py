@@ -1,4 +1,4 @@
-"""Whatever opens the composed configuration is found by the private Postfix, before anything live is touched."""
+"""Whatever opens the composed configuration is found by the canary, before anything live is touched."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OPENINGS: dict[str, tuple[str, str, str]] = {
         "",
         f"2525 inet n - y - - smtpd\n  -o {{ {RELAY}check_client_access static:OK, reject }}\n",
     ),
-    "nobody is blocked": ("blocked-addresses", "198.51.100.21 REJECT", "192.0.2.1 REJECT"),
+    "no client is blocked": ("blocked-addresses", "198.51.100.21 REJECT", "192.0.2.1 REJECT"),
 }
 """By what is opened: the text, what is replaced in it (empty: it gets an end), and by what."""
 

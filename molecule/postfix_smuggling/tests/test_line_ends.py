@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mailhost_lab.packets.probes import Lab
     from mailhost_lab.runs.plays import Run
 
-# What a server may take for the end of a message; each was one for somebody.
+# What a server may take for the end of a message; each was one for some server.
 LIKE_ENDS = {
     "LF.LF": "\n.\n",
     "LF.CRLF": "\n.\r\n",

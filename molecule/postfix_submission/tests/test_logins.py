@@ -73,7 +73,7 @@ OWNERS = {
     "another's address with our detail": (ANN, "bob+ann@mail.example", "553 5.7.1"),
     "address elsewhere": (ANN, "ann@remote.example", "553 5.7.1"),
     "address below": (ANN, "ann@sub.mail.example", "553 5.7.1"),
-    "nobody's, as an answer to a bounce": (ANN, "", ""),
+    "null sender, as an answer to a bounce": (ANN, "", ""),
     "quoted": (ANN, '"bob@mail.example"@remote.example', "553 5.7.1"),
 }
 
@@ -190,7 +190,7 @@ def test_headers_of_external_mail_are_kept(lab: Lab, postfix: Postfix) -> None:
 
 
 def test_failed_logins_are_limited(lab: Lab, policy: dict[str, Any]) -> None:
-    """From one address, 40 logins in a minute; others do not notice, and our own people are not counted."""
+    """From one address, 40 logins in a minute; others do not notice, and internal clients are not counted."""
     most = policy["postfix_logins_per_minute"]
     asked = [
         *[says(4, 587, login=BOB, source="198.51.100.21")] * (most + 3),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MESSAGES, CONNECTIONS = 3, 6
 SOURCES = {4: EXTERNAL.extra4[0], 6: "2001:db8:100:0:5000::21"}
-"""Postfix 3.10 counts all of an IPv6 prefix of 84 bits as one client, so nobody else may be in it."""
+"""Postfix 3.10 counts all of an IPv6 prefix of 84 bits as one client, so no other client may be in it."""
 
 
 @pytest.fixture(autouse=True, scope="module")

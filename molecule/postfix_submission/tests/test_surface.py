@@ -48,7 +48,7 @@ def to_us(family: int, src: str = EXTERNAL.name, **more: Any) -> Dialogue:
 
 
 def raw(*pieces: tuple[str, int], family: int = 4, **more: Any) -> Raw:
-    """What somebody sends byte by byte."""
+    """What a client sends byte by byte."""
     return Raw(EXTERNAL.name, POSTFIX.address("external", family), pieces, **more)
 
 
@@ -147,7 +147,7 @@ def test_unsolicited_pipelining_is_rejected(lab: Lab, postfix: Postfix) -> None:
     after_helo, after_data, allowed = send(
         lab,
         [
-            # Nobody knows yet that we take commands in a row.
+            # The client does not know yet that pipelining is offered.
             raw((f"EHLO client.example\r\n{envelope}{message}QUIT\r\n", 1)),
             # DATA is the last of a row.
             raw(hello, (f"{envelope}{message}", 3)),
@@ -163,7 +163,7 @@ def test_unsolicited_pipelining_is_rejected(lab: Lab, postfix: Postfix) -> None:
 
 
 def test_external_client_has_limited_connections(lab: Lab) -> None:
-    """At once, 20 of one address; our own people are not counted, and others do not notice."""
+    """At once, 20 of one address; internal clients are not counted, and others do not notice."""
     held = ("EHLO client.example\r\n", 1)
     source = "198.51.100.21"
     sessions = [raw(held, source=source, quiet=2) for _number in range(24)]

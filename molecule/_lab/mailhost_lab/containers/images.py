@@ -90,7 +90,7 @@ def _build_from_packages(engine: Engine, release: str, name: str) -> None:
 
 
 def _show_progress(command: list[str]) -> None:
-    """Run mmdebstrap and show its steps, so that nobody thinks the lab hangs."""
+    """Run mmdebstrap and show its steps, so that the lab does not seem to hang."""
     said: list[str] = []
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + BUILD_SECONDS

@@ -66,7 +66,7 @@ def reset(release: str, host: Host = MAILHOST) -> None:
 
 @contextmanager
 def _alone(name: str) -> Iterator[None]:
-    """Let nobody else do the same while the block runs: two scenarios, with a host each, may want to."""
+    """Keep other runs from the same while the block runs: two scenarios, with a host each, may want to."""
     STATE.mkdir(exist_ok=True, mode=0o700)
     with (STATE / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

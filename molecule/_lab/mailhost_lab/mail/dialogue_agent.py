@@ -95,7 +95,7 @@ class Dialogue:
 
 
 def unverified() -> ssl.SSLContext:
-    """TLS with a server whose certificate nobody signed."""
+    """TLS with a server whose certificate is not signed."""
     return ssl._create_unverified_context()  # noqa: S323
 
 

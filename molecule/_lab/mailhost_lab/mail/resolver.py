@@ -28,7 +28,7 @@ def forget(lab: Lab, host: str) -> None:
 
 @contextmanager
 def outage(lab: Lab, host: str) -> Iterator[None]:
-    """Have no resolver while the block runs: nobody answers, which a client notices after its own time-out."""
+    """Have no resolver while the block runs: no answer, which a client notices after its own time-out."""
     lab.run(host, ["systemctl", "stop", UNIT])
     try:
         yield

@@ -102,11 +102,11 @@ def session(lab: Lab, src: str, dst: str, port: int, *options: str, user: str = 
 
 @contextmanager
 def listening(lab: Lab, host: str, *ports: str) -> Iterator[None]:
-    """Have somebody listen while the block runs: `listening(lab, "remote", "tcp:2525", "udp:53")`."""
+    """Listen while the block runs: `listening(lab, "remote", "tcp:2525", "udp:53")`."""
     with _started(lab, host, ["python3", "-c", SERVER, *ports]) as process:
         assert process.stdout is not None
         if not select.select([process.stdout], [], [], 60)[0] or not process.stdout.readline():
-            raise LabError(f"nobody listens on {host}, ports {' '.join(ports)}")
+            raise LabError(f"no server listens on {host}, ports {' '.join(ports)}")
         yield
 
 

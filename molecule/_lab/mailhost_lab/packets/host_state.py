@@ -39,7 +39,7 @@ class PacketFilter:
     members: tuple[str, ...]
 
     @property
-    def foreign(self) -> list[str]:
+    def unmanaged(self) -> list[str]:
         """Return all that is not the collection's, in its order, without counters."""
         rules = [COUNTERS.sub("", line) for line in self.lines if "MAILHOST-" not in line]
         return rules + [line for line in self.members if line.split()[1][:9] != "mailhost-"]
@@ -62,7 +62,7 @@ class PacketFilter:
     @property
     def all(self) -> list[str]:
         """Return everything but counters."""
-        return self.managed + self.foreign + self.entrances
+        return self.managed + self.unmanaged + self.entrances
 
     def jumps(self, variant: str = "nft") -> list[str]:
         """Return the jumps to the collection's chains from chains that are not."""
@@ -73,7 +73,7 @@ class PacketFilter:
 
     @property
     def counted(self) -> list[str]:
-        """Return, with their counters, the foreign rules that no packet matches any more."""
+        """Return, with their counters, the unmanaged rules that no packet matches any more."""
         return [line for line in self.lines if "-A ADMIN" in line]
 
 
@@ -100,9 +100,9 @@ def packet_filter(lab: Lab) -> PacketFilter:
     return PacketFilter(tuple(lines), tuple(sorted(members)))
 
 
-# What is on a mail host besides: fail2ban, Docker, a block list in a set, and an administrator. Some rules have
+# What is on a mail host besides: fail2ban, Docker, blocked networks in a set, and an administrator. Some rules have
 # counted packets, which stay unless the rules are touched.
-_FOREIGN = """
+_UNMANAGED = """
 ipset create crowd hash:ip
 ipset add crowd 198.18.200.1
 for family in 4 6; do
@@ -138,9 +138,9 @@ iptables -A FORWARD -m set --match-set crowd src -j DROP
 """
 
 
-def add_foreign_rules(lab: Lab) -> None:
+def add_unmanaged_rules(lab: Lab) -> None:
     """Give the mail host what other programs have there; the banned address is the second one of `external`."""
-    lab.run("mailhost", ["sh", "-ec", _FOREIGN])
+    lab.run("mailhost", ["sh", "-ec", _UNMANAGED])
     counted = packet_filter(lab).counted
     assert len(counted) == 2
     assert all("[3:" in line for line in counted), counted

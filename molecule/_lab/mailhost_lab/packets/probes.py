@@ -48,7 +48,7 @@ class Craft:
     """One crafted TCP segment; the verdict is what came back first, as on the wire.
 
     Flags such as `SA`, `RA` or `R`, an ICMP error such as `icmp:3/13` or `icmp6:1/1`, `eperm` if the sending host's
-    own packet filter held it, or None. `source` may be any address of the lab's prefixes, also one nobody has.
+    own packet filter held it, or None. `source` may be any address of the lab's prefixes, also one that no host has.
     """
 
     src: str

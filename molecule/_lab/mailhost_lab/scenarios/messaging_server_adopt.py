@@ -140,7 +140,7 @@ def _mail(source: str, rcpt_to: str) -> Dialogue:
 MAILS = {
     "relay": _mail("external", "victim@remote.example"),
     "partner": _mail("external", "buyer@factory.example"),
-    "to us": _mail("external", "user@mail.example"),
+    "to local": _mail("external", "user@mail.example"),
     "listed": _mail("listed", "user@mail.example"),
     "press": _mail("external", "press-old@mail.example"),
     "closed": _mail("internal", "all@gone.mail.example"),
@@ -151,7 +151,7 @@ MAILS = {
 BEFORE = {
     "relay": "accepted",
     "partner": "accepted",
-    "to us": "accepted",
+    "to local": "accepted",
     "listed": "accepted",
     "press": "550 5.7.1 Write to press@mail.example: press-old@mail.example",
     "closed": "550 5.7.1 This office is closed: all@gone.mail.example",
@@ -165,7 +165,7 @@ AFTER = {
     "listed": "550 5.7.1 198.51.100.20 is listed, see http://good.dnsbl.example/: user@mail.example",
     "submission": "accepted",
 }
-BLOCKED = {**AFTER, **dict.fromkeys(("relay", "partner", "to us", "press"), "500 5.7.1 Access denied")}
+BLOCKED = {**AFTER, **dict.fromkeys(("relay", "partner", "to local", "press"), "500 5.7.1 Access denied")}
 """With the external address blocked."""
 
 

@@ -126,7 +126,7 @@ def mail(source: str, rcpt_to: str, mail_from: str = "", **more: Any) -> Dialogu
 LOGIN: dict[str, Any] = {"dport": 465, "tls": True, "login": ANN}
 MAILS = {
     "relay": mail("external", "victim@remote.example"),
-    "to us": mail("external", "ann@mail.example"),
+    "to local": mail("external", "ann@mail.example"),
     "to the branch": mail("external", "ann@branch.mail.example"),
     "closed": mail("external", "closed@mail.example"),
     "spam": mail("external", "ann@mail.example", "a@spam.example"),
