@@ -76,15 +76,14 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import plan_of_dictionaries
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.channel_keywords"
+PARAMETERS = Parameters("channel_keywords")
 
 
 def channel_keywords(policy: Any, settings: Any = None, hosts: Any = None) -> dict[str, list[Any]]:
@@ -92,7 +91,7 @@ def channel_keywords(policy: Any, settings: Any = None, hosts: Any = None) -> di
     try:
         plan = plan_of_dictionaries(policy, settings, hosts)
     except PolicyError as error:
-        raise AnsibleFilterError(f"input of filter {FQCN}:\n{error}") from error
+        raise PARAMETERS.policy_error(error) from None
     return {
         "blocks": [dict(zip(("name", "keywords", "host"), block)) for block in plan.blocks],
         "keywords": [

@@ -11,24 +11,20 @@ version_added: 1.0.0
 author:
   - The mailhost.hardening developers
 description:
-  - Finds block list zones that are misspelt, dead, too many, or never looked at because C(PORT_ACCESS) matches every
+  - Finds zones of DNSBLs that are misspelt, closed, too many, or never queried because C(PORT_ACCESS) matches every
     connection.
-
-  - The rules and their codes are listed in C(docs/messaging-server-files.md) of the collection.
 positional: _input
 options:
-  _input:
-    description: The text of the file.
-    type: str
-    required: true
   mappings_text:
     description: The text of the mapping file, to see whether C(PORT_ACCESS) hides the zones.
     type: str
     default: ''
+extends_documentation_fragment:
+  - mailhost.hardening.lint
 """
 
 EXAMPLES = r"""
-- name: A dead list
+- name: A closed DNSBL
   ansible.builtin.debug:
     msg: "{{ dispatcher_cnf | mailhost.hardening.dispatcher_lint }}"
   vars:
@@ -43,7 +39,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One dictionary for each finding, by line. Empty when there is nothing to say.
+  description: One dictionary for each finding, by line. Empty where there are none.
   type: list
   elements: dict
   contains:
@@ -67,24 +63,21 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.dispatcher import (
     lint_dispatcher,
 )
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.dispatcher_lint"
+PARAMETERS = Parameters("dispatcher_lint")
 
 
 def dispatcher_lint(text: Any, mappings_text: Any = "") -> list[dict[str, Any]]:
     """Findings of a dispatcher.cnf."""
-    for name, value in (("_input", text), ("mappings_text", mappings_text)):
-        if not isinstance(value, str):
-            raise AnsibleFilterError(f"{FQCN}: {name} must be a string; got {value!r} ({type(value).__name__})")
-    return [finding._asdict() for finding in lint_dispatcher(str(text), str(mappings_text))]
+    mappings = PARAMETERS.text("mappings_text", mappings_text)
+    return [finding._asdict() for finding in lint_dispatcher(PARAMETERS.text("_input", text), mappings)]
 
 
 class FilterModule:

@@ -45,28 +45,25 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import plan_of_dictionaries
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.dispatcher_options"
+PARAMETERS = Parameters("dispatcher_options")
 
 
 def dispatcher_options(
     policy: Any, settings: Any = None, submission_exists: Any = False
 ) -> dict[str, dict[str, list[str]]]:
     """Values by service and option."""
-    if not isinstance(submission_exists, bool):
-        value = shown(submission_exists)
-        raise AnsibleFilterError(f"parameter submission_exists of filter {FQCN}: {value}; write true or false")
+    submission_exists = PARAMETERS.boolean("submission_exists", submission_exists)
     try:
         plan = plan_of_dictionaries(policy, settings, submission=submission_exists)
     except PolicyError as error:
-        raise AnsibleFilterError(f"input of filter {FQCN}:\n{error}") from error
+        raise PARAMETERS.policy_error(error) from None
     options: dict[str, dict[str, list[str]]] = {}
     for service, option, values in plan.options:
         options.setdefault(service, {})[option] = list(values)

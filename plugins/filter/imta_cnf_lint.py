@@ -13,14 +13,9 @@ author:
 description:
   - Finds channel blocks that lost their lines, keywords written as one, channels that can be switched to unasked, and
     authentication that leads nowhere.
-
-  - The rules and their codes are listed in C(docs/messaging-server-files.md) of the collection.
 positional: _input
-options:
-  _input:
-    description: The text of the file.
-    type: str
-    required: true
+extends_documentation_fragment:
+  - mailhost.hardening.lint
 """
 
 EXAMPLES = r"""
@@ -41,7 +36,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One dictionary for each finding, by line. Empty when there is nothing to say.
+  description: One dictionary for each finding, by line. Empty where there are none.
   type: list
   elements: dict
   contains:
@@ -65,21 +60,18 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.imta import lint_imta
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.imta_cnf_lint"
+PARAMETERS = Parameters("imta_cnf_lint")
 
 
 def imta_cnf_lint(text: Any) -> list[dict[str, Any]]:
     """Findings of an imta.cnf."""
-    if not isinstance(text, str):
-        raise AnsibleFilterError(f"{FQCN}: _input must be a string; got {text!r} ({type(text).__name__})")
-    return [finding._asdict() for finding in lint_imta(str(text))]
+    return [finding._asdict() for finding in lint_imta(PARAMETERS.text("_input", text))]
 
 
 class FilterModule:

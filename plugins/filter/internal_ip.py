@@ -42,15 +42,14 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import plan_of_dictionaries
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.internal_ip"
+PARAMETERS = Parameters("internal_ip")
 
 
 def internal_ip(policy: Any, settings: Any = None) -> list[list[str]]:
@@ -58,7 +57,7 @@ def internal_ip(policy: Any, settings: Any = None) -> list[list[str]]:
     try:
         plan = plan_of_dictionaries(policy, settings)
     except PolicyError as error:
-        raise AnsibleFilterError(f"input of filter {FQCN}:\n{error}") from error
+        raise PARAMETERS.policy_error(error) from None
     return [list(entry) for entry in plan.tables["INTERNAL_IP"]]
 
 

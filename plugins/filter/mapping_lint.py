@@ -12,18 +12,13 @@ author:
   - The mailhost.hardening developers
 description:
   - Finds what breaks the grammar of the mapping file and what is known to go wrong in access tables, such as entries in
-    column one, unquoted blanks, callouts without C($C), dead block lists and networks that are too wide.
-
-  - The rules and their codes are listed in C(docs/messaging-server-files.md) of the collection.
+    column one, unquoted blanks, callouts without C($C), closed DNSBLs and networks that are too wide.
 positional: _input
 options:
-  _input:
-    description: The text of the file.
-    type: str
-    required: true
   load_balancers:
     description:
-      - Addresses of load balancers, proxies and translators in front of the server, which must not be internal.
+      - Addresses of load balancers, proxies and translators through which clients reach the server; they must not be
+        internal.
     type: list
     elements: str
     default: []
@@ -31,10 +26,12 @@ options:
     description: Names of the channels of imta.cnf. With them, entries that name another channel are found.
     type: list
     elements: str
+extends_documentation_fragment:
+  - mailhost.hardening.lint
 """
 
 EXAMPLES = r"""
-- name: Nothing to say about the mapping file
+- name: No findings in the mapping file
   ansible.builtin.assert:
     that: findings | length == 0
     fail_msg: "{{ findings }}"
@@ -64,7 +61,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One dictionary for each finding, by line. Empty when there is nothing to say.
+  description: One dictionary for each finding, by line. Empty where there are none.
   type: list
   elements: dict
   contains:
@@ -88,31 +85,20 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import lint_mappings
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.mapping_lint"
-
-
-def _names(name: str, value: Any) -> list[str]:
-    if not isinstance(value, (list, tuple)):
-        raise AnsibleFilterError(f"{FQCN}: {name} must be a list; got {value!r} ({type(value).__name__})")
-    for index, item in enumerate(value):
-        if not isinstance(item, str):
-            raise AnsibleFilterError(f"{FQCN}: {name}[{index}] must be a string; got {item!r} ({type(item).__name__})")
-    return [str(item) for item in value]
+PARAMETERS = Parameters("mapping_lint")
 
 
 def mapping_lint(text: Any, load_balancers: Any = (), channels: Any = None) -> list[dict[str, Any]]:
     """Findings of a mapping file."""
-    if not isinstance(text, str):
-        raise AnsibleFilterError(f"{FQCN}: _input must be a string; got {text!r} ({type(text).__name__})")
-    known = None if channels is None else _names("channels", channels)
-    return [finding._asdict() for finding in lint_mappings(str(text), _names("load_balancers", load_balancers), known)]
+    known = None if channels is None else PARAMETERS.texts("channels", channels)
+    balancers = PARAMETERS.texts("load_balancers", load_balancers)
+    return [one._asdict() for one in lint_mappings(PARAMETERS.text("_input", text), balancers, known)]
 
 
 class FilterModule:

@@ -60,8 +60,6 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
     Subject,
     TooCostlyError,
@@ -71,24 +69,24 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     PatternError,
     compile_pattern,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.mapping_match"
+PARAMETERS = Parameters("mapping_match")
 
 
 def mapping_match(text: Any, pattern: Any) -> dict[str, Any]:
     """Match a text against a pattern."""
-    for name, value in (("_input", text), ("pattern", pattern)):
-        if not isinstance(value, str):
-            raise AnsibleFilterError(f"{FQCN}: {name} must be a string; got {value!r} ({type(value).__name__})")
+    subject, pattern = Subject(PARAMETERS.text("_input", text)), PARAMETERS.text("pattern", pattern)
     try:
-        saved = match(compile_pattern(str(pattern)), Subject(str(text)))
-    except PatternError as e:
-        raise AnsibleFilterError(f"{FQCN}: pattern {pattern[:200]!r}, column {e.offset + 1}: {e}") from e
-    except TooCostlyError as e:
-        raise AnsibleFilterError(f"{FQCN}: _input, pattern {pattern[:200]!r}: {e}") from e
+        saved = match(compile_pattern(pattern), subject)
+    except PatternError as error:
+        raise PARAMETERS.error("pattern", f"{shown(pattern)}, column {error.offset + 1}: {error}") from None
+    except TooCostlyError as error:
+        raise PARAMETERS.error("pattern", f"{shown(pattern)}: {error}") from None
     return {"match": saved is not None, "saved": saved or []}
 
 

@@ -118,8 +118,6 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.callouts import (
     EXISTING_NAMES,
     callouts_from,
@@ -134,41 +132,20 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     TooCostlyError,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import MtaTextError
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import EMPTY, Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.mapping_probe"
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise AnsibleFilterError(f"{FQCN}: {name} must be a string; got {value!r} ({type(value).__name__})")
-    return str(value)
-
-
-def _texts(name: str, value: Any) -> dict[str, str]:
-    if not isinstance(value, dict):
-        raise AnsibleFilterError(f"{FQCN}: {name} must be a dictionary; got {value!r} ({type(value).__name__})")
-    for key in value:
-        _text(f"{name} key", key)
-    return {str(key): _text(f"{name}[{key!r}]", item) for key, item in value.items()}
+PARAMETERS = Parameters("mapping_probe")
 
 
 def _callouts(value: Any) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise AnsibleFilterError(f"{FQCN}: callouts must be a dictionary; got {value!r} ({type(value).__name__})")
     checked: dict[str, object] = {}
-    for key, item in value.items():
-        routine = _text("callouts key", key)
-        if routine != EXISTING_NAMES:
-            checked[routine] = _texts(f"callouts[{routine!r}]", item)
-        elif isinstance(item, (list, tuple)):
-            checked[routine] = [_text(f"callouts[{routine!r}]", name) for name in item]
-        else:
-            raise AnsibleFilterError(
-                f"{FQCN}: callouts[{routine!r}] must be a list of names; got {item!r} ({type(item).__name__})"
-            )
+    for routine, item in PARAMETERS.mapping("callouts", value).items():
+        check = PARAMETERS.texts if routine == EXISTING_NAMES else PARAMETERS.text_map
+        checked[routine] = check(f"callouts[{shown(routine)}]", item)
     return checked
 
 
@@ -177,27 +154,29 @@ def mapping_probe(  # noqa: PLR0913, PLR0917 - the filter's parameters
     table: Any,
     probe: Any,
     input_flags: Any = "",
-    callouts: Any = None,
-    general_database: Any = None,
-    includes: Any = None,
+    callouts: Any = EMPTY,
+    general_database: Any = EMPTY,
+    includes: Any = EMPTY,
 ) -> dict[str, Any]:
     """Apply a mapping table to a probe."""
-    mappings_text, table, probe = _text("_input", text), _text("table", table), _text("probe", probe)
-    around = surroundings(
-        _text("input_flags", input_flags),
-        _texts("general_database", {} if general_database is None else general_database),
-        callouts_from(_callouts({} if callouts is None else callouts)),
+    mappings_text, table, probe = (
+        PARAMETERS.text(name, value) for name, value in (("_input", text), ("table", table), ("probe", probe))
     )
-    included = tuple(sorted(_texts("includes", {} if includes is None else includes).items()))
+    around = surroundings(
+        PARAMETERS.text("input_flags", input_flags),
+        PARAMETERS.text_map("general_database", general_database),
+        callouts_from(_callouts(callouts)),
+    )
+    included = tuple(sorted(PARAMETERS.text_map("includes", includes).items()))
     try:
         mappings = load_mappings(mappings_text, "mappings", included)
         if table not in mappings:
-            raise AnsibleFilterError(f"{FQCN}: table {table!r} is not in the mapping file")
+            raise PARAMETERS.error("table", f"{shown(table)} is not in the mapping file")
         result = mappings.probe(table, probe, around)
-    except MtaTextError as e:
-        raise AnsibleFilterError(f"{FQCN}: table {table!r}, probe {probe[:200]!r}: {e}") from e
-    except TooCostlyError as e:
-        raise AnsibleFilterError(f"{FQCN}: probe: {e}") from e
+    except MtaTextError as error:
+        raise PARAMETERS.error("_input", str(error)) from None
+    except TooCostlyError as error:
+        raise PARAMETERS.error("probe", f"{shown(probe)}: {error}") from None
     return {
         "matched": result.matched,
         "flags": list(result.flags),

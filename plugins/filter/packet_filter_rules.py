@@ -80,24 +80,19 @@ _value:
 
 from typing import Any, Callable
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
     PacketFilterFacts,
     compile_packet_filter,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import NetworkError, parse_address
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     DEFAULTS,
     read_packet_filter_policy,
 )
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
-NAME = "mailhost.hardening.packet_filter_rules"
-
-
-def _refuse(parameter: str, value: Any, accepted: str) -> AnsibleFilterError:
-    return AnsibleFilterError(f"parameter {parameter} of filter {NAME}: {shown(value)} is not accepted; {accepted}")
+PARAMETERS = Parameters("packet_filter_rules")
 
 
 def _host_facts(controller: Any, ssh_port: Any, smtp_client_uids: Any) -> PacketFilterFacts:
@@ -105,9 +100,9 @@ def _host_facts(controller: Any, ssh_port: Any, smtp_client_uids: Any) -> Packet
         try:
             parse_address(controller if isinstance(controller, str) else "")
         except NetworkError:
-            raise _refuse("controller", controller, 'write an address, as "192.0.2.7"') from None
+            raise PARAMETERS.wrong("controller", controller, 'an address, as "192.0.2.7"') from None
     if not isinstance(ssh_port, int) or isinstance(ssh_port, bool) or not 1 <= ssh_port <= 65535:
-        raise _refuse("ssh_port", ssh_port, "write a port from 1 to 65535")
+        raise PARAMETERS.wrong("ssh_port", ssh_port, "a port from 1 to 65535")
     if smtp_client_uids is None:
         return PacketFilterFacts(controller, ssh_port, None)
     uids: list[int] = []
@@ -118,7 +113,7 @@ def _host_facts(controller: Any, ssh_port: Any, smtp_client_uids: Any) -> Packet
             or isinstance(uid, bool)
             or not 0 <= uid <= 4294967294
         ):
-            raise _refuse("smtp_client_uids", uid, "write a list of user ids, as [101]")
+            raise PARAMETERS.wrong("smtp_client_uids", uid, "a list of user ids, as [101]")
         uids.append(uid)
     return PacketFilterFacts(controller, ssh_port, tuple(uids))
 
@@ -129,11 +124,13 @@ def packet_filter_rules(
     """Return the texts for a policy; AnsibleFilterError names everything that is wrong with it."""
     facts = _host_facts(controller, ssh_port, smtp_client_uids)
     try:
-        found = read_packet_filter_policy(policy, {option: option for option in DEFAULTS})
+        found = read_packet_filter_policy(policy, {option: f"_input.{option}" for option in DEFAULTS})
     except PolicyError as error:
-        raise AnsibleFilterError(f"input of filter {NAME}:\n{error}") from error
+        raise PARAMETERS.policy_error(error) from None
     if found.scope == "host" and facts.controller is None and not found.management:
-        raise _refuse("controller", controller, "the scope host needs it, or management_networks, to keep SSH open")
+        raise PARAMETERS.error(
+            "controller", "is missing; the scope host needs it, or management_networks, to keep SSH open"
+        )
     return {name: str(text) for name, text in compile_packet_filter(found, facts)._asdict().items()}
 
 

@@ -238,29 +238,28 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import DEFAULTS as POLICY
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import read_facts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import DEFAULTS as SETTINGS
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import compile_plan, read_wanted
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAME = "mailhost.hardening.postfix_settings"
+PARAMETERS = Parameters("postfix_settings")
 
 
 def postfix_settings(policy: Any, settings: Any, facts: Any) -> dict[str, Any]:
     """Return the settings for a policy; AnsibleFilterError names everything that is wrong."""
-    names = {option: option for option in POLICY}
+    names = {option: f"_input.{option}" for option in POLICY}
     names.update({option: f"settings.{option}" for option in SETTINGS})
     try:
         found = read_facts(facts)
         plan = compile_plan(*read_wanted(policy, settings, names), found, names)
     except PolicyError as error:
-        raise AnsibleFilterError(f"input of filter {NAME}:\n{error}") from error
+        raise PARAMETERS.policy_error(error) from None
     services = []
     for service in plan.services:
         options = [list(option) for option in service.options]

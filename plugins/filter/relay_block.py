@@ -53,15 +53,14 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import plan_of_dictionaries
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.relay_block"
+PARAMETERS = Parameters("relay_block")
 
 
 def relay_block(policy: Any, settings: Any = None, hosts: Any = None) -> dict[str, list[list[str]]]:
@@ -69,7 +68,7 @@ def relay_block(policy: Any, settings: Any = None, hosts: Any = None) -> dict[st
     try:
         plan = plan_of_dictionaries(policy, settings, hosts)
     except PolicyError as error:
-        raise AnsibleFilterError(f"input of filter {FQCN}:\n{error}") from error
+        raise PARAMETERS.policy_error(error) from None
     names = [name for name in ("ORIG_SEND_ACCESS", "ORIG_MAIL_ACCESS") if name in plan.tables]
     return {name: [list(entry) for entry in plan.tables[name]] for name in names}
 

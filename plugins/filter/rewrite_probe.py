@@ -49,7 +49,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Is this client inside
+- name: The system of an internal client
   ansible.builtin.debug:
     msg: "{{ '@[192.0.2.7]' | mailhost.hardening.rewrite_probe(imta_cnf, mappings, direction='backward') }}"
   vars:
@@ -90,8 +90,6 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
     surroundings,
 )
@@ -99,16 +97,18 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     load_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite import (
+    AddressError,
     Place,
     Rewriter,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.rewrite_probe"
+PARAMETERS = Parameters("rewrite_probe")
 DIRECTIONS = ("forward", "backward")
 LOCATIONS = ("envelope", "header")
 
@@ -117,17 +117,17 @@ def rewrite_probe(
     address: Any, imta_cnf_text: Any, mappings_text: Any = "", direction: Any = "forward", location: Any = "envelope"
 ) -> dict[str, Any]:
     """Rewrite an address."""
-    for name, value in (("_input", address), ("imta_cnf_text", imta_cnf_text), ("mappings_text", mappings_text)):
-        if not isinstance(value, str):
-            raise AnsibleFilterError(f"{FQCN}: {name} must be a string; got {value!r} ({type(value).__name__})")
-    for name, value, accepted in (("direction", direction, DIRECTIONS), ("location", location, LOCATIONS)):
-        if not isinstance(value, str) or value not in accepted:
-            raise AnsibleFilterError(f"{FQCN}: {name} must be one of {', '.join(accepted)}; got {value!r}")
+    address, imta_cnf = PARAMETERS.text("_input", address), PARAMETERS.text("imta_cnf_text", imta_cnf_text)
+    mappings = PARAMETERS.text("mappings_text", mappings_text)
+    direction = PARAMETERS.choice("direction", direction, DIRECTIONS)
+    location = PARAMETERS.choice("location", location, LOCATIONS)
+    place = Place(direction == "forward", location == "envelope")
     try:
-        rewriter = Rewriter(parse_imta(str(imta_cnf_text)), load_mappings(str(mappings_text)), surroundings())
-        result = rewriter.rewrite(str(address), Place(direction == "forward", location == "envelope"))
-    except ReportedError as e:
-        raise AnsibleFilterError(f"{FQCN}: _input {address[:200]!r}: {e}") from e
+        result = Rewriter(parse_imta(imta_cnf), load_mappings(mappings), surroundings()).rewrite(address, place)
+    except AddressError as error:
+        raise PARAMETERS.error("_input", str(error)) from None
+    except ReportedError as error:
+        raise PARAMETERS.error("imta_cnf_text", str(error)) from None
     return {
         "pattern": result.pattern,
         "system": result.system,

@@ -188,30 +188,37 @@ _value:
 
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleFilterError
-
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
     as_data,
     decide_session,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite import (
+    AddressError,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
+    SessionError,
     read_config,
     read_session,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ansible_collections.mailhost.hardening.plugins.plugin_utils._filter_parameters import Parameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FQCN = "mailhost.hardening.smtp_decision"
+PARAMETERS = Parameters("smtp_decision")
 
 
 def smtp_decision(session: Any, config: Any) -> dict[str, Any]:
     """Evaluate a session."""
     try:
         return as_data(decide_session(read_session(session), read_config(config)))
-    except ReportedError as e:
-        raise AnsibleFilterError(f"{FQCN}: {e}") from e
+    except SessionError as error:
+        raise PARAMETERS.error(error.path, error.text) from None
+    except AddressError as error:
+        raise PARAMETERS.error("_input", str(error)) from None
+    except ReportedError as error:
+        raise PARAMETERS.error("config", str(error)) from None
 
 
 class FilterModule:

@@ -114,7 +114,10 @@ class Plan(NamedTuple):
         return frozenset(codes)
 
 
-FILTER_NAMES = {**{option: option for option in DEFAULTS}, **{option: f"settings.{option}" for option in SETTINGS}}
+FILTER_NAMES = {
+    **{option: f"_input.{option}" for option in DEFAULTS},
+    **{option: f"settings.{option}" for option in SETTINGS},
+}
 """Names of the options in the errors of filters, which get them as two dictionaries."""
 
 

@@ -20,11 +20,15 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     SAMPLE_SERVER,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError, shown
 
 
 class SessionError(ReportedError):
-    """A value of the session or configuration that cannot be used; the message begins with its path."""
+    """A value of the session or configuration that cannot be used. ``path``: where it stands; ``text``: why."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path, self.text = path, text
+        super().__init__(f"{path}: {text}")
 
 
 class Session(NamedTuple):
@@ -67,41 +71,41 @@ _SESSION_KEYS = frozenset(Session._fields) - {"user"}
 
 def read_session(data: Any) -> Session:
     """Check a session given as a dictionary. Raises SessionError with the path, the value and what is accepted."""
-    values = _dictionary("session", data)
-    _known("session", values, _SESSION_KEYS)
+    values = _dictionary("_input", data)
+    _known("_input", values, _SESSION_KEYS)
     if "client" not in values:
-        raise SessionError("session.client is missing; expected the client's address")
+        raise SessionError("_input.client", "is missing; write the client's address")
     authenticated = values.get("authenticated", False)
     if not isinstance(authenticated, (bool, str)) and authenticated is not None:
-        raise _wrong("session.authenticated", authenticated, "a boolean or the user's address")
+        raise _wrong("_input.authenticated", authenticated, "a boolean or the user's address")
     return Session(
-        client=_address("session.client", values["client"]),
-        server=_address("session.server", values.get("server", SAMPLE_SERVER)),
-        port=_port("session.port", values.get("port", 25)),
-        client_port=_port("session.client_port", values.get("client_port", SAMPLE_CLIENT_PORT)),
-        service_channel=_field("session.service_channel", values.get("service_channel", "")),
-        helo=_field("session.helo", values.get("helo", "")),
-        ehlo=_boolean("session.ehlo", values.get("ehlo", True)),
-        tls=_boolean("session.tls", values.get("tls", False)),
+        client=_address("_input.client", values["client"]),
+        server=_address("_input.server", values.get("server", SAMPLE_SERVER)),
+        port=_port("_input.port", values.get("port", 25)),
+        client_port=_port("_input.client_port", values.get("client_port", SAMPLE_CLIENT_PORT)),
+        service_channel=_field("_input.service_channel", values.get("service_channel", "")),
+        helo=_field("_input.helo", values.get("helo", "")),
+        ehlo=_boolean("_input.ehlo", values.get("ehlo", True)),
+        tls=_boolean("_input.tls", values.get("tls", False)),
         authenticated=bool(authenticated),
-        user=_field("session.authenticated", authenticated) if isinstance(authenticated, str) else "",
-        mail_from=_mailbox("session.mail_from", values.get("mail_from", "")),
-        rcpt_to=_texts("session.rcpt_to", values.get("rcpt_to", [])),
+        user=_field("_input.authenticated", authenticated) if isinstance(authenticated, str) else "",
+        mail_from=_mailbox("_input.mail_from", values.get("mail_from", "")),
+        rcpt_to=_texts("_input.rcpt_to", values.get("rcpt_to", [])),
         destination_channels={
-            fold(key): _channel(f"session.destination_channels[{key!r}]", item)
-            for key, item in _dictionary("session.destination_channels", values.get("destination_channels", {})).items()
+            fold(key): _channel(f"_input.destination_channels[{shown(key)}]", item)
+            for key, item in _dictionary("_input.destination_channels", values.get("destination_channels", {})).items()
         },
         expansions={
-            fold(key): _texts(f"session.expansions[{key!r}]", item)
-            for key, item in _dictionary("session.expansions", values.get("expansions", {})).items()
+            fold(key): _texts(f"_input.expansions[{shown(key)}]", item)
+            for key, item in _dictionary("_input.expansions", values.get("expansions", {})).items()
         },
         dns={
-            key: _answers(f"session.dns[{key!r}]", item)
-            for key, item in _dictionary("session.dns", values.get("dns", {})).items()
+            key: _answers(f"_input.dns[{shown(key)}]", item)
+            for key, item in _dictionary("_input.dns", values.get("dns", {})).items()
         },
         callouts={
-            key: _text_map(f"session.callouts[{key!r}]", item)
-            for key, item in _dictionary("session.callouts", values.get("callouts", {})).items()
+            key: _text_map(f"_input.callouts[{shown(key)}]", item)
+            for key, item in _dictionary("_input.callouts", values.get("callouts", {})).items()
         },
     )
 
@@ -124,13 +128,13 @@ def read_config(data: Any) -> Config:
 
 
 def _wrong(path: str, value: Any, expected: str) -> SessionError:
-    return SessionError(f"{path}: {value!r} ({type(value).__name__}); expected {expected}")
+    return SessionError(path, f"{shown(value)} is not accepted; write {expected}")
 
 
 def _known(path: str, values: dict[str, Any], known: frozenset[str]) -> None:
     for key in values:
         if key not in known:
-            raise SessionError(f"{path}.{key} is not known; expected one of {', '.join(sorted(known))}")
+            raise SessionError(path, f"{shown(key)} is not a key; write one of {', '.join(sorted(known))}")
 
 
 def _dictionary(path: str, value: Any) -> dict[str, Any]:
@@ -180,7 +184,7 @@ def _texts(path: str, value: Any) -> tuple[str, ...]:
 def _answers(path: str, value: Any) -> object:
     """Answers of the DNS: a list of texts, the text SERVFAIL, or a dictionary of answers by record type or address."""
     if isinstance(value, dict):
-        return {key: _answers(f"{path}[{key!r}]", item) for key, item in _dictionary(path, value).items()}
+        return {key: _answers(f"{path}[{shown(key)}]", item) for key, item in _dictionary(path, value).items()}
     if isinstance(value, (list, tuple)):
         return [_text(f"{path}[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, str) and value == NO_ANSWER:
@@ -189,7 +193,7 @@ def _answers(path: str, value: Any) -> object:
 
 
 def _text_map(path: str, value: Any) -> dict[str, str]:
-    return {key: _text(f"{path}[{key!r}]", item) for key, item in _dictionary(path, value).items()}
+    return {key: _text(f"{path}[{shown(key)}]", item) for key, item in _dictionary(path, value).items()}
 
 
 def _boolean(path: str, value: Any) -> bool:

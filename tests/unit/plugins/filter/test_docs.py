@@ -332,4 +332,11 @@ def test_documentation_is_complete(name: str) -> None:
     assert set(yaml.safe_load(module.RETURN)) == {"_value"}
     function = module.FilterModule().filters()[name]
     parameters = list(function.__code__.co_varnames[: function.__code__.co_argcount])[1:]
-    assert list(documentation["options"])[1:] == parameters
+    fragments = [
+        importlib.import_module(
+            f"ansible_collections.mailhost.hardening.plugins.doc_fragments.{fragment.rpartition('.')[2]}"
+        ).ModuleDocFragment
+        for fragment in documentation.get("extends_documentation_fragment", ())
+    ]
+    options = [option for one in fragments for option in yaml.safe_load(one.DOCUMENTATION).get("options", {})]
+    assert [*options, *documentation.get("options", {})] == ["_input", *parameters]

@@ -57,13 +57,17 @@ def test_every_problem_is_in_one_error(name: str) -> None:
     policy = {"domains": "example.com", "dnsbls": [{"zone": "bl.example", "stage": "conect"}]}
     with pytest.raises(AnsibleFilterError) as caught:
         call(name, policy, {"release": 7, "channels": {"internal": "a b"}})
+    problems = [
+        ("_input.domains", '"example.com" is not a list; write a list, as ["example.com"]'),
+        ("_input.dnsbls[0].stage", '"conect" is not accepted; write connect, mail or dispatcher'),
+        ("settings.release", '7 is not accepted; write "6-2005q4" or "6.3"'),
+        (
+            "settings.channels.internal",
+            '"a b" is not the name of a channel; write a letter, then up to 31 letters, digits, underscores or hyphens',
+        ),
+    ]
     assert str(caught.value).split("\n") == [
-        f"input of filter mailhost.hardening.{name}:",
-        'domains: "example.com" is not a list; write a list, as ["example.com"]',
-        'dnsbls[0].stage: "conect" is not accepted; write connect, mail or dispatcher',
-        'settings.release: 7 is not accepted; write "6-2005q4" or "6.3"',
-        'settings.channels.internal: "a b" is not the name of a channel; write a letter, then up to 31 letters, digits, '
-        "underscores or hyphens",
+        f"parameter {parameter} of filter mailhost.hardening.{name}: {text}" for parameter, text in problems
     ]
 
 
@@ -76,19 +80,21 @@ def test_every_problem_is_in_one_error(name: str) -> None:
         ({"tcp_local": None}, "hosts.tcp_local: null is no host name; write the second line of the channel"),
         (
             {"tcp_local": "tcp-daemon", "a|b": "c"},
-            "imta.cnf: 'a|b': '|' cannot stand in the pattern of a mapping entry; rename the channel",
+            "hosts: 'a|b': '|' cannot stand in the pattern of a mapping entry; rename the channel",
         ),
     ],
 )
 def test_hosts_are_checked(hosts: Any, expected: str) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         call("relay_block", {}, hosts=hosts)
-    assert str(caught.value) == f"input of filter mailhost.hardening.relay_block:\n{expected}"
+    parameter, _colon, text = expected.partition(": ")
+    assert str(caught.value) == f"parameter {parameter} of filter mailhost.hardening.relay_block: {text}"
 
 
 def test_a_flag_must_be_one() -> None:
     with pytest.raises(
-        AnsibleFilterError, match=r'parameter submission_exists of filter .*: "no"; write true or false'
+        AnsibleFilterError,
+        match=r'^parameter submission_exists of filter \S+: "no" is not accepted; write true or false$',
     ):
         call("dispatcher_options", {}, submission_exists="no")
 

@@ -226,13 +226,20 @@ def test_every_rule_is_tested_and_documented() -> None:
 def test_wrong_types_are_named(lint: Any) -> None:
     with pytest.raises(AnsibleFilterError) as caught:
         lint(["x"])
-    assert str(caught.value) == f"mailhost.hardening.{lint.__name__}: _input must be a string; got ['x'] (list)"
+    assert str(caught.value) == (
+        f"parameter _input of filter mailhost.hardening.{lint.__name__}: a list is not accepted; write a string"
+    )
 
 
 def test_wrong_lists_are_named() -> None:
-    with pytest.raises(AnsibleFilterError, match=r"mapping_lint: load_balancers must be a list; got \'192\.0\.2\.1\'"):
+    with pytest.raises(
+        AnsibleFilterError,
+        match=r'^parameter load_balancers of filter \S+: "192\.0\.2\.1" is not accepted; write a list of strings$',
+    ):
         mapping_lint("", "192.0.2.1")
-    with pytest.raises(AnsibleFilterError, match=r"mapping_lint: channels\[0\] must be a string; got 1 \(int\)"):
+    with pytest.raises(
+        AnsibleFilterError, match=r"^parameter channels\[0\] of filter \S+: 1 is not accepted; write a string$"
+    ):
         mapping_lint("", channels=[1])
 
 

@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import DEFAULTS
 
 ROOT = Path(__file__).resolve().parents[4]
 
@@ -55,11 +52,11 @@ def test_users_and_controller_are_parameters() -> None:
     [
         (
             "'x' | mailhost.hardening.packet_filter_rules",
-            'policy: "x" is not a dictionary; write the options of the role packet_filter without their prefix',
+            'parameter _input of filter mailhost.hardening.packet_filter_rules: "x" is not a dictionary; write the options of the role packet_filter without their prefix',
         ),
         (
             "{'scope': 'x'} | mailhost.hardening.packet_filter_rules",
-            'scope: "x" is not accepted; write "mail" or "host"',
+            'parameter _input.scope of filter mailhost.hardening.packet_filter_rules: "x" is not accepted; write "mail" or "host"',
         ),
         (
             "{} | mailhost.hardening.packet_filter_rules(controller='mail.example')",
@@ -67,7 +64,7 @@ def test_users_and_controller_are_parameters() -> None:
         ),
         (
             "{'scope': 'host'} | mailhost.hardening.packet_filter_rules",
-            "parameter controller of filter mailhost.hardening.packet_filter_rules: null is not accepted; "
+            "parameter controller of filter mailhost.hardening.packet_filter_rules: is missing; "
             "the scope host needs it, or management_networks, to keep SSH open",
         ),
         (
@@ -86,12 +83,9 @@ def test_refused_parameters(expression: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_the_role_has_the_defaults_of_the_policy() -> None:
-    defaults = yaml.safe_load((ROOT / "roles" / "packet_filter" / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    for option, value in DEFAULTS.items():
-        if option == "internal_networks":
-            continue  # a variable of the whole policy, which the role passes on
-        found = defaults[f"packet_filter_{option}"]
-        if isinstance(found, str) and "{{" in found:
-            found = template(found.strip("{} "))
-        assert found == value, option
+def test_internal_peers_are_those_of_the_parameter() -> None:
+    flow = "{'service': 'imaps', 'direction': 'server', 'peers': %s}"
+    internal = f"{{'internal_networks': ['192.0.2.0/24'], 'services': [{flow % repr('internal')}]}}"
+    written = f"{{'services': [{flow % ['192.0.2.0/24']}]}}"
+    name = "mailhost.hardening.packet_filter_rules"
+    assert template(f"{internal} | {name}") == template(f"{written} | {name}")

@@ -65,11 +65,11 @@ def test_the_result_is_plain_data() -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("'x' | mailhost.hardening.postfix_settings({}, facts)", 'policy: "x" is not a dictionary; write the variables without mailhost_'),
+        ("'x' | mailhost.hardening.postfix_settings({}, facts)", '_input: "x" is not a dictionary; write the variables without mailhost_'),
         ("{} | mailhost.hardening.postfix_settings('x', facts)", 'settings: "x" is not a dictionary; write the variables without postfix_'),
         ("{} | mailhost.hardening.postfix_settings({}, {'map_types': []})", "facts.parameters: null is not accepted; "
          "write a dictionary from parameter to default, as postconf -d prints them"),
-        ("{'domains': 'x'} | mailhost.hardening.postfix_settings({}, facts)", 'domains: "x" is not a list; write a list, as ["example.com"]'),
+        ("{'domains': 'x'} | mailhost.hardening.postfix_settings({}, facts)", '_input.domains: "x" is not a list; write a list, as ["example.com"]'),
         ("{} | mailhost.hardening.postfix_settings({'helo_check': 'x'}, facts)", 'settings.helo_check: "x" is not accepted; write "fqdn" or "syntax" or "off"'),
         ("{} | mailhost.hardening.postfix_settings({'extra_settings': {'mynetworks': 'x'}}, facts)", 'settings.extra_settings["mynetworks"]: '
          'is decided by the policy and the variables of the role; remove it'),
@@ -78,7 +78,8 @@ def test_the_result_is_plain_data() -> None:
 def test_refused_input(expression: str, message: str) -> None:
     with pytest.raises(AnsibleError) as caught:
         template(expression)
-    assert f"input of filter mailhost.hardening.postfix_settings:\n{message}" in str(caught.value)
+    parameter, _colon, text = message.partition(": ")
+    assert f"parameter {parameter} of filter mailhost.hardening.postfix_settings: {text}" in str(caught.value)
 
 
 def test_the_documentation_has_every_option_with_its_default() -> None:

@@ -137,7 +137,10 @@ def test_the_case_of_an_address_changes_no_channel() -> None:
 def test_a_destination_channel_has_a_name() -> None:
     with pytest.raises(SessionError) as caught:
         run(destination_channels={"c@d.example": ""})
-    assert str(caught.value) == "session.destination_channels['c@d.example']: '' (str); expected the name of a channel"
+    assert (
+        str(caught.value)
+        == '_input.destination_channels["c@d.example"]: "" is not accepted; write the name of a channel'
+    )
 
 
 def test_zones_behind_an_entry_that_fails_are_an_open_point() -> None:
