@@ -147,6 +147,22 @@ def saved(lab: Lab) -> str:
     return "/root/saved-state"
 
 
+DAMAGE = {
+    "sets cut in a line": "truncate --size=100 sets",
+    "sets cut behind a line": "sed -i '5,$d' sets",
+    "sets lack a line": "sed -i '$d' sets",
+    "sets are garbage": "head -c 2000 /dev/urandom > sets",
+    "sets are empty": "truncate --size=0 sets",
+    "ipv6 is garbage": "head -c 2000 /dev/urandom > ipv6",
+    "ipv6 cut in a line": "truncate --size=300 ipv6",
+    "ipv6 cut behind a line": "sed -i '/-j DROP/,$d' ipv6",
+    "ipv6 is empty": "truncate --size=0 ipv6",
+    "ipv4 is gone": "rm ipv4",
+    "state.json is broken": "echo '{\"backend\": ' > state.json",
+    "current is gone": "rm ../current",
+}
+
+
 @pytest.fixture
 def repaired(lab: Lab, harden: Harden, saved: str) -> Iterator[None]:
     """Begin with a sound state, whatever the test before left, and see after the test that the role repairs it."""
@@ -159,23 +175,7 @@ def repaired(lab: Lab, harden: Harden, saved: str) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("repaired")
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param("truncate --size=100 sets", id="sets cut in a line"),
-        pytest.param("sed -i '5,$d' sets", id="sets cut behind a line"),
-        pytest.param("sed -i '$d' sets", id="sets lack a line"),
-        pytest.param("head -c 2000 /dev/urandom > sets", id="sets are garbage"),
-        pytest.param("truncate --size=0 sets", id="sets are empty"),
-        pytest.param("head -c 2000 /dev/urandom > ipv6", id="ipv6 is garbage"),
-        pytest.param("truncate --size=300 ipv6", id="ipv6 cut in a line"),
-        pytest.param("sed -i '/-j DROP/,$d' ipv6", id="ipv6 cut behind a line"),
-        pytest.param("truncate --size=0 ipv6", id="ipv6 is empty"),
-        pytest.param("rm ipv4", id="ipv4 is gone"),
-        pytest.param("echo '{\"backend\": ' > state.json", id="state.json is broken"),
-        pytest.param("rm ../current", id="current is gone"),
-    ],
-)
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_boot_with_damaged_state_closes_mail_ports(lab: Lab, damage: str) -> None:
     lab.run("mailhost", ["sh", "-ec", f"cd -P {STATE}/current && {damage}"])
     restart(lab)

@@ -60,6 +60,13 @@ def look(run: Callable[..., subprocess.CompletedProcess[str]], *roots: str) -> S
     }
 
 
+def assert_changed(before: Snapshot, after: Snapshot, paths: set[str]) -> None:
+    """Fail unless exactly these paths changed, beside the folders that they are in."""
+    touched = {path for path, found in after.items() if found != before.get(path)}
+    assert paths <= touched <= paths | {path.rpartition("/")[0] for path in paths}
+    assert after.keys() == before.keys()
+
+
 def lines(text: bytes) -> list[bytes]:
     """The physical lines of a file."""
     return text.splitlines(keepends=True)
