@@ -4,8 +4,8 @@
 
 """Where a product cannot do what a policy means, by name.
 
-Each is a change of the question: what the product sees of a session. Asked that way the decision table must give the
-product's verdict, so a difference that has no name here fails the comparison.
+Each changes the session to what the product sees of it. For that session the decision table must give the product's
+verdict, so a difference that has no name here fails the comparison.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ansible_collections.mailhost.hardening.tests.decision_table import (
 def as_messaging_server(policy: Mapping[str, Any], session: Session) -> Session:
     """Messaging Server.
 
-    Port of submissions: there is none; its users take that of submission. Return codes: every answer of a list counts.
-    IPv6: lists are not asked about such clients.
+    Port of submissions: there is none; its users take that of submission. Return codes: every answer of a DNSBL counts.
+    IPv6: DNSBLs are not queried for such clients.
     """
     if session.port in SUBMISSION_PORTS:
         session = session._replace(port=587)
@@ -43,7 +43,7 @@ def as_messaging_server(policy: Mapping[str, Any], session: Session) -> Session:
 def as_postfix(policy: Mapping[str, Any], session: Session) -> Session:
     """Postfix.
 
-    Login on port 25: it is not offered. Own domains: one that Postfix serves is not looked up when it is the sender's.
+    AUTH on port 25: it is not offered. Own domains: one that Postfix serves is not looked up when it is the sender's.
     """
     if session.port == 25:
         session = session._replace(authenticated=False)
@@ -53,9 +53,9 @@ def as_postfix(policy: Mapping[str, Any], session: Session) -> Session:
 
 
 def postfix_agrees(policy: Mapping[str, Any], session: Session, accepted: bool, code: int) -> bool:
-    """Whether Postfix answers a session as the policy means it; it may refuse later than the policy would.
+    """Whether Postfix answers a session as the policy means it; it may reject later than the policy would.
 
-    DNS trouble: what cannot be told about the sender's domain is put off, where Messaging Server accepts it.
+    DNS trouble: mail is deferred if nothing is known of the sender's domain, where Messaging Server accepts it.
     """
     wanted = decide(policy, as_postfix(policy, session))
     if wanted.may_defer and 400 <= code < 500:

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Policies and sessions made up at random, from a seed, where the borders of a policy are.
+"""Policies and sessions made up at random, from a seed, at the boundaries of a policy.
 
 Clients lie at the first and last address of every network and one beside them; domains come with look-alikes below and
-behind them; block lists give answers next to those that count.
+above them; DNSBLs give answers next to those that count.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ansible_collections.mailhost.hardening.tests.decision_table import (
     Address,
     Answer,
     Session,
-    ends,
+    boundaries,
 )
 
 OWN = ("example.org", "mail.example.org", "example.net")
 PARTNERS = ("partner.example", "branch.partner.example", "customer.example")
-STRANGERS = ("stranger.example", "example.org.invalid", "notexample.org", "sub.example.org")
+UNRELATED = ("unrelated.example", "example.org.invalid", "notexample.org", "sub.example.org")
 ZONES = ("one.bl.example", "two.bl.example", "three.bl.example", "abcdefghijklmnopqrstuvwxyz.keyed.bl.example")
 STAGES = ("mail", "connect", "dispatcher")
 RETURN_CODES = (
@@ -45,13 +45,13 @@ NEAR = (
 )
 ERRORS = ("127.255.255.252", "127.255.255.254", "127.255.255.255")
 NO_ANSWERS = ("192.0.2.1", "10.0.0.2")
-"""What a domain parked by somebody else answers: no address of 127.0.0.0/8."""
+"""What a parked domain answers: no address of 127.0.0.0/8."""
 
-FOREIGN = ("203.0.113.7", "2001:db8:ffff::7")
+UNNAMED = ("203.0.113.7", "2001:db8:ffff::7")
 
 
 def make_policy(chance: random.Random, *, return_codes: bool = False) -> dict[str, Any]:
-    """A policy that the collection accepts. ``return_codes`` asks for them in every block list."""
+    """A policy that the collection accepts. ``return_codes`` requires them in every DNSBL."""
     networks = _networks(chance)
     stages = ("mail", chance.choice(STAGES[1:]))
     policy: dict[str, Any] = {
@@ -71,7 +71,7 @@ def make_policy(chance: random.Random, *, return_codes: bool = False) -> dict[st
         ],
     }
     if chance.random() < 0.3 and policy["internal_networks"]:
-        # An exemption that says what goes without saying, and one around a blocked network.
+        # An exemption of an internal network, and one around a blocked network.
         policy["dnsbl_exempt_networks"].append(policy["internal_networks"][0])
     if chance.random() < 0.3:
         policy["blocked_networks"].append("198.51.100.64-198.51.100.99")
@@ -81,7 +81,7 @@ def make_policy(chance: random.Random, *, return_codes: bool = False) -> dict[st
 
 def make_sessions(chance: random.Random, policy: dict[str, Any], count: int) -> Iterator[Session]:
     """Sessions for a policy; a listed client is as likely as one that is not."""
-    clients = border_clients(policy)
+    clients = boundary_clients(policy)
     for _number in range(count):
         sender = _address(chance, policy, null=True)
         port = chance.choice((25, 25, 25, 25, 587, 465))
@@ -96,17 +96,17 @@ def make_sessions(chance: random.Random, policy: dict[str, Any], count: int) -> 
         )
 
 
-def border_clients(policy: dict[str, Any]) -> list[str]:
-    """The ends of every network of a policy and the addresses beside them, and a few that nobody has named."""
+def boundary_clients(policy: dict[str, Any]) -> list[str]:
+    """The boundary addresses of every network of a policy, inside and outside, and a few in none of them."""
     texts = [
         *policy["internal_networks"],
         *policy["blocked_networks"],
         *policy["dnsbl_exempt_networks"],
         *(text for one in policy["relay_exceptions"] for text in one["networks"]),
     ]
-    found = ["127.0.0.1", "::1", *FOREIGN]
+    found = ["127.0.0.1", "::1", *UNNAMED]
     for text in texts:
-        first, last = ends(text)
+        first, last = boundaries(text)
         found += [str(one) for one in (_beside(first, -1), first, last, _beside(last, 1))]
     return found
 
@@ -166,6 +166,6 @@ def _answer(chance: random.Random) -> Answer:
 def _address(chance: random.Random, policy: dict[str, Any], *, null: bool) -> str:
     if null and chance.random() < 0.15:
         return ""
-    domain = chance.choice((*policy["domains"], *policy["domains"], *PARTNERS, *PARTNERS, *STRANGERS))
+    domain = chance.choice((*policy["domains"], *policy["domains"], *PARTNERS, *PARTNERS, *UNRELATED))
     local = chance.choice(("user", "first.last", "box+detail", "Postmaster", "abuse"))
     return f"{local}@{domain.upper() if chance.random() < 0.1 else domain}"

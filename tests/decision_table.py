@@ -32,7 +32,7 @@ ERRORS = ipaddress.ip_network("127.255.255.0/24")
 class Session(NamedTuple):
     """A session with one recipient.
 
-    ``listed``: the answer of each block list about the client, addresses or SERVFAIL; a zone that is not named
+    ``listed``: the answer of each DNSBL about the client, addresses or SERVFAIL; a zone that is not named
     does not list it. ``sender_domain``: whether the domain of ``mail_from`` exists. ``mail_from`` is empty for a
     bounce.
     """
@@ -49,8 +49,8 @@ class Session(NamedTuple):
 class Verdict(NamedTuple):
     """The end of a session.
 
-    ``stage``: where it is refused, empty when it is not. ``may_defer``: a refusal for the time being, at MAIL FROM or
-    later, is as good, because the DNS could not tell whether the sender's domain exists. ``why``: for a person.
+    ``stage``: where it is rejected, empty when it is not. ``may_defer``: a deferral at MAIL FROM or later is as good,
+    because the DNS did not answer whether the sender's domain exists. ``why``: for a person.
     """
 
     accept: bool
@@ -64,33 +64,33 @@ def decide(policy: Mapping[str, Any], session: Session) -> Verdict:
     client = ipaddress.ip_address(session.client)
     if contains(policy.get("blocked_networks"), client):
         return Verdict(False, CONNECT, "the client is blocked")
-    inside = session.client in LOOPBACK or contains(policy.get("internal_networks"), client)
+    internal = session.client in LOOPBACK or contains(policy.get("internal_networks"), client)
     if session.port in SUBMISSION_PORTS and not session.authenticated:
-        return Verdict(False, MAIL, "submission is for users who log in")
-    looked_up = session.port == 25 and not inside and not contains(policy.get("dnsbl_exempt_networks"), client)
+        return Verdict(False, MAIL, "submission requires AUTH")
+    looked_up = session.port == 25 and not internal and not contains(policy.get("dnsbl_exempt_networks"), client)
     if looked_up and _listed(policy, session, ("connect", "dispatcher")):
-        return Verdict(False, CONNECT, "a list of stage connect has the client")
-    if inside or session.authenticated:
-        return Verdict(True, "", "a user who has logged in" if session.authenticated else "the client is inside")
-    return _decide_stranger(policy, session, looked_up)
+        return Verdict(False, CONNECT, "a DNSBL of stage connect lists the client")
+    if internal or session.authenticated:
+        return Verdict(True, "", "an authenticated client" if session.authenticated else "the client is internal")
+    return _decide_external(policy, session, looked_up)
 
 
-def _decide_stranger(policy: Mapping[str, Any], session: Session, looked_up: bool) -> Verdict:
+def _decide_external(policy: Mapping[str, Any], session: Session, looked_up: bool) -> Verdict:
     checked = bool(policy.get("sender_domain_check")) and session.mail_from != ""
     if checked and session.sender_domain == ABSENT:
         return Verdict(False, MAIL, "the sender's domain does not exist")
     trouble = checked and session.sender_domain == TROUBLE
     if domain_of(session.rcpt_to) not in _names(policy.get("domains")):
-        if any(_is_friend(one, session) for one in policy.get("relay_exceptions", ())):
+        if any(_is_exception(one, session) for one in policy.get("relay_exceptions", ())):
             return Verdict(True, "", "a relay exception", trouble)
-        return Verdict(False, RCPT, "a stranger asks for relaying", trouble)
+        return Verdict(False, RCPT, "an external client may not relay", trouble)
     reachable = session.rcpt_to.rpartition("@")[0].lower() in ALWAYS_REACHABLE
     if looked_up and not reachable and _listed(policy, session, ("mail",)):
-        return Verdict(False, RCPT, "a list of stage mail has the client", trouble)
-    return Verdict(True, "", "mail for a domain of ours", trouble)
+        return Verdict(False, RCPT, "a DNSBL of stage mail lists the client", trouble)
+    return Verdict(True, "", "mail for a domain of the policy", trouble)
 
 
-def _is_friend(exception: Mapping[str, Any], session: Session) -> bool:
+def _is_exception(exception: Mapping[str, Any], session: Session) -> bool:
     if not contains(exception["networks"], ipaddress.ip_address(session.client)):
         return False
     pairs = (
@@ -110,7 +110,7 @@ def _listed(policy: Mapping[str, Any], session: Session, stages: tuple[str, ...]
 
 
 def counts(return_codes: Sequence[str] | None, answer: str) -> bool:
-    """Whether an answer of a block list means that the client is listed."""
+    """Whether an answer of a DNSBL means that the client is listed."""
     address = ipaddress.ip_address(answer)
     if address not in ANSWERS or address in ERRORS:
         return False
@@ -120,13 +120,13 @@ def counts(return_codes: Sequence[str] | None, answer: str) -> bool:
 def contains(networks: Iterable[str] | None, address: Address) -> bool:
     """Whether an address lies in one of the addresses, prefixes and ranges."""
     for text in networks or ():
-        first, last = ends(text)
+        first, last = boundaries(text)
         if first.version == address.version and int(first) <= int(address) <= int(last):
             return True
     return False
 
 
-def ends(text: str) -> tuple[Address, Address]:
+def boundaries(text: str) -> tuple[Address, Address]:
     """The first and the last address of an address, a prefix or a range."""
     low, dash, high = text.partition("-")
     if dash:

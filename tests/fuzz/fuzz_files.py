@@ -6,7 +6,7 @@
     python tests/fuzz/fuzz_files.py -max_total_time=600 -max_len=400 -timeout=10
 
 Needs atheris, and the collection on the path as ansible_collections.mailhost.hardening. A run fails on any exception
-that is not one of our located errors, on a text that printing does not give back, and on an input that takes longer
+that is not a located error, on a text that printing does not give back, and on an input that takes longer
 than the timeout.
 """
 

@@ -88,7 +88,7 @@ def test_postfix_decides_as_the_decision_table(
 
 
 def test_sessions_reach_every_verdict() -> None:
-    """Sessions that never come near a border would prove nothing."""
+    """Sessions that never come near a boundary would prove nothing."""
     verdicts = {
         decide(policy, as_postfix(policy, session))[1:3]
         for policy, sessions in map(made, SEEDS)
@@ -96,13 +96,13 @@ def test_sessions_reach_every_verdict() -> None:
     }
     assert {why for _stage, why in verdicts} == {
         "the client is blocked",
-        "a user who has logged in",
-        "submission is for users who log in",
-        "a list of stage connect has the client",
+        "an authenticated client",
+        "submission requires AUTH",
+        "a DNSBL of stage connect lists the client",
         "the client is internal",
         "the sender's domain does not exist",
         "a relay exception",
-        "a stranger asks for relaying",
-        "a list of stage mail has the client",
-        "mail for a domain of ours",
+        "an external client may not relay",
+        "a DNSBL of stage mail lists the client",
+        "mail for a domain of the policy",
     }

@@ -88,7 +88,7 @@ def ends(printed: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("playbook", READ)
-def test_only_what_is_absent_has_a_default(tmp_path: Path, playbook: str) -> None:
+def test_shared_variable_falls_back_to_its_default_only_when_absent(tmp_path: Path, playbook: str) -> None:
     hosts: dict[str, dict[str, Any]] = {name: {name: f"{{{{ company_{name} }}}}"} for name in READ[playbook]}
     hosts["plain"] = {"mailhost_mail_server": "postfix"} if playbook.endswith("rollback") else {}
     for variables in hosts.values():
@@ -100,9 +100,9 @@ def test_only_what_is_absent_has_a_default(tmp_path: Path, playbook: str) -> Non
     assert "UNREACHABLE" in end["plain"], printed
 
 
-def test_a_rollback_wants_the_mail_server_said(tmp_path: Path) -> None:
+def test_rollback_without_a_known_mail_server_stops(tmp_path: Path) -> None:
     end = ends(run(tmp_path, "mailhost.hardening.rollback", {"absent": {}, "exim": {"mailhost_mail_server": "exim"}}))
-    accepted = "nothing put back; write messaging_server, postfix or none"
+    accepted = "nothing was rolled back; write messaging_server, postfix or none"
     assert f'"msg": "mailhost_mail_server: is missing, {accepted}"' in end["absent"]
     assert rf'"msg": "mailhost_mail_server: \"exim\" is not accepted, {accepted}"' in end["exim"]
 
@@ -115,7 +115,7 @@ def test_a_rollback_wants_the_mail_server_said(tmp_path: Path) -> None:
         ("messaging_server", "messaging_server_channel", "messaging_server_channels"),
     ],
 )
-def test_a_misspelt_variable_is_warned_of(tmp_path: Path, role: str, name: str, meant: str) -> None:
+def test_role_warns_of_a_misspelt_variable(tmp_path: Path, role: str, name: str, meant: str) -> None:
     printed = run(tmp_path, role, {"one": {name: 1, "mailhost_dnsbl": []}})
     for wrong, right in ((name, meant), ("mailhost_dnsbl", "mailhost_dnsbls")):
         sentence = f"{wrong}: is no variable of this collection; did you mean {right}?"
@@ -124,7 +124,7 @@ def test_a_misspelt_variable_is_warned_of(tmp_path: Path, role: str, name: str, 
 
 
 @pytest.mark.parametrize("playbook", ["harden", "rollback", "verify"])
-def test_hosts_that_the_inventory_does_not_have_stop_the_run(tmp_path: Path, playbook: str) -> None:
+def test_playbook_stops_for_hosts_that_are_not_in_the_inventory(tmp_path: Path, playbook: str) -> None:
     printed = run(tmp_path, f"mailhost.hardening.{playbook}", {"one": {}}, "-e", "mailhost_hosts=mailservers")
     sentence = 'mailhost_hosts: "mailservers" matches no host and no group of the inventory; write one of its groups'
     assert sentence in printed
@@ -142,13 +142,15 @@ def test_hosts_that_the_inventory_does_not_have_stop_the_run(tmp_path: Path, pla
         (["--tags", "messaging_server"], set()),
     ],
 )
-def test_hosts_are_chosen_as_everywhere(tmp_path: Path, options: list[str], reached: set[str]) -> None:
+def test_harden_reaches_the_hosts_of_its_patterns_and_options(
+    tmp_path: Path, options: list[str], reached: set[str]
+) -> None:
     printed = run(tmp_path, "mailhost.hardening.harden", {"one": {}, "two": {}}, *options)
     assert set(ends(printed)) == reached, printed
     assert "PLAY RECAP" in printed
 
 
-def test_a_variable_that_a_shared_one_reads_is_not_taken_for_a_misspelt_one(tmp_path: Path) -> None:
+def test_variable_that_a_shared_one_reads_is_no_misspelling(tmp_path: Path) -> None:
     variables = {
         "mailhost_domain": "a.example",
         "mailhost_domains": ["{{ mailhost_domain }}"],
@@ -159,7 +161,7 @@ def test_a_variable_that_a_shared_one_reads_is_not_taken_for_a_misspelt_one(tmp_
 
 
 @pytest.mark.parametrize("role", ["postfix", "messaging_server"])
-def test_mail_servers_take_the_files_of_blocked_networks(tmp_path: Path, role: str) -> None:
+def test_mail_servers_read_blocked_network_files_and_report_wrong_ones(tmp_path: Path, role: str) -> None:
     for name, text in {
         "good.txt": "192.0.2.0/25\n192.0.2.7 # within\n",
         "bad.txt": "x\n",
@@ -186,7 +188,7 @@ def test_mail_servers_take_the_files_of_blocked_networks(tmp_path: Path, role: s
 
 
 @pytest.mark.parametrize("role", ["postfix", "packet_filter"])
-def test_a_problem_names_the_variable_that_the_user_set(tmp_path: Path, role: str) -> None:
+def test_problem_names_the_variable_that_the_user_set(tmp_path: Path, role: str) -> None:
     option = "domains" if role == "postfix" else "services"
     shared, own = f"mailhost_{option}", f"{role}_{option}"
     hosts = {"shared": {shared: "x"}, "own": {own: "x"}, "both": {own: "x", shared: ["y"]}}
@@ -196,7 +198,7 @@ def test_a_problem_names_the_variable_that_the_user_set(tmp_path: Path, role: st
         assert rf'"msg": "{name}: \"x\" is not a list; write a list, as ' in end[host]
 
 
-def test_a_task_of_its_own_names_the_options_of_the_module(tmp_path: Path) -> None:
+def test_problem_of_a_task_without_the_role_names_the_module_option(tmp_path: Path) -> None:
     tasks = [{"mailhost.hardening.postfix": {"policy": {"domains": "x"}}}]
     play = [{"hosts": "all", "gather_facts": False, "tasks": tasks}]
     (tmp_path / "own.yml").write_text(json.dumps(play))
@@ -204,7 +206,7 @@ def test_a_task_of_its_own_names_the_options_of_the_module(tmp_path: Path) -> No
     assert r'"msg": "policy.domains: \"x\" is not a list; write a list, as ' in ends(printed)["one"]
 
 
-def test_files_of_networks_are_named_as_the_inventory_does(tmp_path: Path) -> None:
+def test_wrong_blocked_network_files_are_reported_under_their_variable(tmp_path: Path) -> None:
     hosts = {
         "shared": {"mailhost_blocked_network_files": "bad.txt"},
         "missing": {"mailhost_blocked_network_files": ["missing.txt"]},
