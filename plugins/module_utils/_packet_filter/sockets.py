@@ -106,16 +106,27 @@ def ssh_connection() -> SshConnection | None:
     """
     process = os.getpid()
     for _step in range(ANCESTORS):
-        found = _read_ssh_connection(_environment(process, b"SSH_CONNECTION="))
-        if found is not None:
-            return found
-        process = _parent(process)
+        for variable in _read_proc(process, "environ").split("\0"):
+            name, _equals, value = variable.partition("=")
+            found = _parse_ssh_connection(value) if name == "SSH_CONNECTION" else None
+            if found is not None:
+                return found
+        parents = [line for line in _read_proc(process, "status").splitlines() if line.startswith("PPid:")]
+        process = int(parents[0].split()[1]) if parents else 0
         if process <= 1:
             break
     return None
 
 
-def _read_ssh_connection(value: str) -> SshConnection | None:
+def _read_proc(process: int, name: str) -> str:
+    try:
+        with open(f"/proc/{process}/{name}", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def _parse_ssh_connection(value: str) -> SshConnection | None:
     words = value.split()
     if len(words) != 4 or not words[3].isdigit():
         return None
@@ -126,25 +137,6 @@ def _read_ssh_connection(value: str) -> SshConnection | None:
     except NetworkError:
         return None
     return SshConnection(controller, address, int(words[3]))
-
-
-def _environment(process: int, key: bytes) -> str:
-    try:
-        with open(f"/proc/{process}/environ", "rb") as file:
-            for item in file.read().split(b"\0"):
-                if item.startswith(key):
-                    return item[len(key) :].decode("ascii", "replace")
-    except OSError:
-        pass
-    return ""
-
-
-def _parent(process: int) -> int:
-    try:
-        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
 
 
 def _canonical(address: str) -> str:
