@@ -41,7 +41,7 @@ def test_unmanaged_table_that_makes_external_clients_internal_stops_the_run(site
     before = site.texts()
     stopped = run(**POLICY)
     assert stopped.rc != 0, stopped
-    found = "stranger 198.51.100.16, for whom there is a rewrite rule: plain: relayed to channel tcp_local"
+    found = "external client 198.51.100.16, which has a rewrite rule: plain: relayed to channel tcp_local"
     assert found in stopped.message
     assert "${X-PARTNERS,$L}" in stopped.message
     assert site.texts() == before

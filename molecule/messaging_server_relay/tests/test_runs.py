@@ -71,7 +71,7 @@ def test_entry_that_opens_the_relay_stops_the_run(lab: Lab, stopped: Apply) -> N
     done = stopped(
         mailhost_relay_exceptions=[], messaging_server_extra_entries={"ORIG_SEND_ACCESS": {"before": [entry]}}
     )
-    assert re.search("stranger [0-9.]+: plain: relayed to channel tcp_local; the policy says: ", done.message)
+    assert re.search("external client [0-9.]+: plain: relayed to channel tcp_local; the policy says: ", done.message)
     # The trace has the entry to blame.
     assert entry[0] in done.message
     assert verdicts(lab, RELAY.external(4, ELSEWHERE)) == [NO_RELAY]

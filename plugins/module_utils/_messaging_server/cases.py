@@ -24,12 +24,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
     exempt_cases,
     internal_cases,
     make_case,
-    people_of,
+    parties_of,
     plain_cases,
     relay_cases,
     relay_exception_cases,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed, ends, sample
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
+    NetworkSet,
+    boundary_of,
+    sample,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
     EXTERNAL_DOMAIN,
     EXTERNAL_SENDER,
@@ -63,50 +67,50 @@ class Server(NamedTuple):
 
 def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
     """All sessions for a policy."""
-    people = people_of(policy, server.domain)
-    for client in people.foreign:
-        yield from _stranger(client, server, people.own)
+    parties = parties_of(policy, server.domain)
+    for client in parties.external:
+        yield from _stranger(client, server, parties.own)
         yield from _logged_in(client, server)
         yield from _other_ways(client, server)
-    for client in people.foreign[:1]:
+    for client in parties.external[:1]:
         yield from _outward(client, policy, server)
     for client in server.literal_clients:
-        if parse_address(client) not in people.claimed:
-            name = f"stranger {client}, for whom there is a rewrite rule"
+        if parse_address(client) not in parties.known:
+            name = f"external client {client}, which has a rewrite rule"
             yield from plain_cases(name, client, server.domain)
-    yield from exempt_cases(policy, people, server.domain)
-    yield from internal_cases(policy, people)
-    yield from relay_exception_cases(policy, people)
-    yield from blocked_cases(policy, people)
+    yield from exempt_cases(policy, parties, server.domain)
+    yield from internal_cases(policy, parties)
+    yield from relay_exception_cases(policy, parties)
+    yield from blocked_cases(policy, parties)
     for block_list in policy.dnsbls:
-        yield from _listed(policy, block_list, people.unlisted, people.own[0])
+        yield from _listed(policy, block_list, parties.unlisted, parties.own[0])
     if policy.sender_domain_check:
-        yield from _sender_domain(people.unlisted, people.own[0])
+        yield from _sender_domain(parties.unlisted, parties.own[0])
 
 
 def _stranger(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Case]:
     forms = relay_forms(server.domain, server.address, server.channel_hosts)
-    yield from relay_cases(f"stranger {client}", client, forms, server.domain)
+    yield from relay_cases(f"external client {client}", client, forms, server.domain)
     yield from delivery_cases(client, own)
     if server.submission:
-        yield make_case(f"stranger {client} at submission", REJECT, client, EXTERNAL_SENDER, TARGET, port=587)
-        name = f"stranger {client} at submission, to us"
+        yield make_case(f"external client {client} at submission", REJECT, client, EXTERNAL_SENDER, TARGET, port=587)
+        name = f"external client {client} at submission, to own domain"
         yield make_case(name, REJECT, client, EXTERNAL_SENDER, own[0], port=587, local=True)
 
 
 def _other_ways(client: str, server: Server) -> Iterator[Case]:
     """Behind TLS, at every port of the Dispatcher, and with the senders that entries of the site's own let pass."""
-    yield from plain_cases(f"stranger {client} with TLS", client, server.domain, tls=True)
+    yield from plain_cases(f"external client {client} with TLS", client, server.domain, tls=True)
     for service in server.services:
         for tls in (True,) if service.tls else (False, True):
-            name = f"stranger {client} at port {service.port} (service {service.name}{', TLS' if tls else ''})"
+            name = f"external client {client} at port {service.port} (service {service.name}{', TLS' if tls else ''})"
             more = {"port": service.port, "service_channel": service.channel, "tls": tls}
             yield from plain_cases(name, client, server.domain, **more)
     for host in server.inner_hosts:
-        name = f"stranger {client}, at the channel's name {host}"
+        name = f"external client {client}, at the channel's name {host}"
         yield make_case(name, REJECT, client, EXTERNAL_SENDER, f"victim@{host}")
     for sender in server.senders:
-        yield make_case(f"stranger {client} with the sender of an extra entry", REJECT, client, sender, TARGET)
+        yield make_case(f"external client {client} with the sender of an extra entry", REJECT, client, sender, TARGET)
 
 
 def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
@@ -114,16 +118,16 @@ def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
     hosts = server.outer_hosts
     for sender in server.senders:
         for host in hosts[:DOMAINS]:
-            name = f"stranger {client} with the sender of an extra entry, to {host}"
+            name = f"external client {client} with the sender of an extra entry, to {host}"
             yield make_case(name, NO_RELAY, client, sender, f"victim@{host}")
     for host in hosts:
-        name = f"stranger {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
+        name = f"external client {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
         yield make_case(name, NO_RELAY, client, EXTERNAL_SENDER, f"victim@{host}")
     for exception in policy.relay_exceptions:
         friend = f"friend@{(exception.sender_domains or (EXTERNAL_DOMAIN,))[0]}"
         named = exception.recipient_domains or hosts
         for host in [host for host in hosts if host in named][:DOMAINS]:
-            name = f"stranger {client} as a friendly relay to {host}, which has a rewrite rule"
+            name = f"external client {client} claiming to be a relay exception to {host}, which has a rewrite rule"
             yield make_case(name, NO_RELAY, client, friend, f"victim@{host}")
 
 
@@ -150,7 +154,7 @@ def _listed(policy: MailPolicy, block_list: Dnsbl, foreign: tuple[str, ...], own
         yield make_case(f"{zone} does not answer", ACCEPT, client, EXTERNAL_SENDER, own, local=True, dns=nothing)
     for title, networks in (("internal", policy.internal), ("exempt", policy.exempt)):
         for network in sample([one for one in networks if one.version == 4], 3):
-            client = ends(network, Claimed(())).inside[0]
+            client = boundary_of(network, NetworkSet(())).inside[0]
             dns = {zone: {client: [LISTED]}}
             yield make_case(
                 f"{title} {client} is listed by {zone}", ACCEPT, client, EXTERNAL_SENDER, own, local=True, dns=dns
@@ -161,5 +165,5 @@ def _sender_domain(foreign: tuple[str, ...], own: str) -> Iterator[Case]:
     sender = "nobody@no-such-domain.invalid"
     for client in foreign:
         for dns, expect, name in (([], REJECT, "does not exist"), ("SERVFAIL", ACCEPT, "gives no answer")):
-            told = f"stranger {client}, sender's domain {name}"
+            told = f"external client {client}, sender's domain {name}"
             yield make_case(told, expect, client, sender, own, local=True, dns={"no-such-domain.invalid": dns})

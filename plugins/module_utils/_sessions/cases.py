@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions with which a staged configuration of any mail server is tried, and what has to come of them.
+"""Sessions that prove a staged configuration of any mail server, with their expected outcome.
 
-Private to this collection. They follow from the policy alone: nothing here knows how a product's files say it.
+Private to the collection: other collections must not import it.
+
+They follow from the policy alone: nothing here knows how a product's files say it.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.network
     parse_address,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
-    Claimed,
-    ends,
+    NetworkSet,
+    boundary_of,
+    external_clients,
     sample,
-    strangers,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
     EXTERNAL_DOMAIN,
@@ -37,18 +39,17 @@ if TYPE_CHECKING:
 
 ACCEPT, REJECT, NO_RELAY = "accept", "reject", "no relay"
 
-#: Networks of a list whose ends are looked at; the others are said in the same way.
 SAMPLE = 12
-
-#: Domains of a list that mail is sent to.
+"""Networks of a list whose boundary addresses are tried; the others are written in the same way."""
 DOMAINS = 6
+"""Domains of a list that mail is sent to."""
 
 
 class Case(NamedTuple):
-    """A session in the shape of `_smtp_session.read_session`, with its expected end.
+    """A session in the shape that `read_session` of Messaging Server's evaluator takes, with its expected outcome.
 
-    ``local`` says that the recipient is one of ours, whose channel the directory tells and not the files. ``author``:
-    who expects that end.
+    ``local``: the recipient is in an own domain, whose channel comes from the directory and not from the files.
+    ``author``: where the expectation comes from.
     """
 
     name: str
@@ -58,35 +59,35 @@ class Case(NamedTuple):
     author: str = "policy says"
 
 
-class People(NamedTuple):
-    """Who is who for a policy. ``claimed``: networks whose hosts may do something, or nothing at all.
+class Parties(NamedTuple):
+    """The clients and recipients of a policy's sessions.
 
-    ``foreign``: a stranger of each family. ``unlisted``: the same, who is not exempt from block lists. ``own``:
-    recipients in our own domains.
+    ``known``: networks for which the policy says something. ``external``: an external client of each family.
+    ``unlisted``: the same, not exempt from DNSBLs. ``own``: recipients in own domains.
     """
 
-    claimed: Claimed
-    foreign: tuple[str, ...]
+    known: NetworkSet
+    external: tuple[str, ...]
     unlisted: tuple[str, ...]
     own: tuple[str, ...]
 
 
-def people_of(policy: MailPolicy, domain: str) -> People:
-    """Who is who; ``domain`` is one of the server's own, for a policy that names none."""
-    friends = [network for exception in policy.relay_exceptions for network in exception.networks]
-    owners = [*policy.internal, *policy.blocked, *friends, *LOOPBACK]
-    # Who is exempt from block lists is a stranger all the same where relaying is concerned.
-    claimed, known = Claimed(owners), Claimed([*owners, *policy.exempt])
-    return People(
-        claimed,
-        tuple(address for version in (4, 6) for address in islice(strangers(claimed, version), 1)),
-        tuple(address for version in (4, 6) for address in islice(strangers(known, version), 1)),
+def parties_of(policy: MailPolicy, domain: str) -> Parties:
+    """Return the parties; ``domain`` is one of the server's own, for a policy that names none."""
+    excepted = [network for exception in policy.relay_exceptions for network in exception.networks]
+    owners = [*policy.internal, *policy.blocked, *excepted, *LOOPBACK]
+    # A client that is exempt from DNSBLs is external all the same where relaying is concerned.
+    known, unlisted = NetworkSet(owners), NetworkSet([*owners, *policy.exempt])
+    return Parties(
+        known,
+        tuple(address for version in (4, 6) for address in islice(external_clients(known, version), 1)),
+        tuple(address for version in (4, 6) for address in islice(external_clients(unlisted, version), 1)),
         tuple(f"postbox@{name}" for name in policy.domains[:DOMAINS] or (domain,)),
     )
 
 
 def cases_of_tests(tests: tuple[PolicyTest, ...], domains: tuple[str, ...]) -> Iterator[Case]:
-    """The user's own tests as sessions."""
+    """Yield the user's own tests as sessions."""
     for test in tests:
         local = test.rcpt_to.rpartition("@")[2].lower() in domains
         case = make_case(
@@ -105,7 +106,7 @@ def cases_of_tests(tests: tuple[PolicyTest, ...], domains: tuple[str, ...]) -> I
 def make_case(  # noqa: PLR0913 - the parts of a session
     name: str, expect: str, client: str, mail_from: str, rcpt_to: str, *, local: bool = False, **more: Any
 ) -> Case:
-    """A session from a stranger's host name, with whatever else it has; the sender's domain exists in its DNS."""
+    """Return a session with the host name of an external client; the sender's domain exists in its DNS."""
     domain = mail_from.rpartition("@")[2]
     dns = {domain: ["192.0.2.80"]} if domain and not domain.startswith("[") else {}
     dns.update(more.pop("dns", {}))
@@ -121,81 +122,87 @@ def make_case(  # noqa: PLR0913 - the parts of a session
 
 
 def relay_cases(name: str, client: str, forms: Iterable[RelayForm], domain: str, **more: Any) -> Iterator[Case]:
-    """All forms in which a stranger asks to relay."""
+    """Yield a session for each relay form; all have to be rejected."""
     for form in forms:
         yield make_case(f"{name}: {form.name}", REJECT, client, form.mail_from, completed(form.rcpt_to, domain), **more)
 
 
 def delivery_cases(client: str, own: tuple[str, ...]) -> Iterator[Case]:
-    """What a stranger may do: send to us."""
+    """Yield what an external client may do: send to own domains."""
+    name = f"external client {client}"
     for recipient in own:
-        yield make_case(f"stranger {client} to our own domain", ACCEPT, client, EXTERNAL_SENDER, recipient, local=True)
-    yield make_case(f"stranger {client}, bounce to our own domain", ACCEPT, client, "", own[0], local=True)
+        yield make_case(f"{name} to own domain", ACCEPT, client, EXTERNAL_SENDER, recipient, local=True)
+    yield make_case(f"{name}, bounce to own domain", ACCEPT, client, "", own[0], local=True)
 
 
 def plain_cases(name: str, client: str, domain: str, **more: Any) -> Iterator[Case]:
-    """The plain forms, for one more way in: the others differ in the recipient, which every way treats alike."""
-    for sender, told in ((EXTERNAL_SENDER, "plain"), ("", "null sender"), (f"postmaster@{domain}", "spoofed sender")):
-        yield make_case(f"{name}: {told}", REJECT, client, sender, TARGET, **more)
+    """Yield the plain relay forms with three senders, for one more client or entry point.
+
+    The other forms differ in the recipient, which every entry point treats alike.
+    """
+    for sender, what in ((EXTERNAL_SENDER, "plain"), ("", "null sender"), (f"postmaster@{domain}", "spoofed sender")):
+        yield make_case(f"{name}: {what}", REJECT, client, sender, TARGET, **more)
 
 
-def exempt_cases(policy: MailPolicy, people: People, domain: str) -> Iterator[Case]:
-    """Who is exempt from block lists may relay no more than others."""
+def exempt_cases(policy: MailPolicy, parties: Parties, domain: str) -> Iterator[Case]:
+    """Yield what shows that exemption from DNSBLs allows no relaying."""
     for network in sample(policy.exempt, SAMPLE):
-        for client in ends(network, Claimed(())).inside:
-            if parse_address(client) not in people.claimed:
-                yield from plain_cases(f"exempt {client}", client, domain)
+        for client in boundary_of(network, NetworkSet(())).inside:
+            if parse_address(client) not in parties.known:
+                yield from plain_cases(f"exempt client {client}", client, domain)
 
 
-def internal_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
-    """Both ends of internal networks, and their neighbours."""
-    own = people.own[0]
+def internal_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case]:
+    """Yield sessions from the boundary addresses of internal networks."""
+    own = parties.own[0]
     for client in ("127.0.0.1", "::1"):
         yield make_case(f"loopback {client}", ACCEPT, client, own, TARGET)
     for network in sample(policy.internal, SAMPLE):
-        edge = ends(network, people.claimed)
+        edge = boundary_of(network, parties.known)
         for client in edge.inside:
-            yield make_case(f"internal {client} of {network}", ACCEPT, client, own, TARGET)
-            yield make_case(f"internal {client} of {network}, to us", ACCEPT, client, own, own, local=True)
+            name = f"internal client {client} of {network}"
+            yield make_case(name, ACCEPT, client, own, TARGET)
+            yield make_case(f"{name}, to own domain", ACCEPT, client, own, own, local=True)
         for client in edge.outside:
-            yield make_case(f"{client} next to internal {network}", NO_RELAY, client, EXTERNAL_SENDER, TARGET)
+            yield make_case(f"{client} next to internal network {network}", NO_RELAY, client, EXTERNAL_SENDER, TARGET)
 
 
-def relay_exception_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
-    """What relay exceptions allow, and what lies next to it."""
+def relay_exception_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case]:
+    """Yield what relay exceptions allow, and what is just outside of them."""
     for exception in policy.relay_exceptions:
         senders = exception.sender_domains or (EXTERNAL_DOMAIN,)
-        # Mail to our own domains is for everybody, whatever an exception says of it.
+        # Mail to own domains is accepted from every client, whatever an exception says of it.
         named = exception.recipient_domains or (TARGET_DOMAIN,)
-        foreign = [domain for domain in named if domain not in policy.domains]
-        pair = (f"friend@{senders[0]}", f"friend@{(foreign or named)[0]}")
+        external = [domain for domain in named if domain not in policy.domains]
+        pair = (f"user@{senders[0]}", f"user@{(external or named)[0]}")
         for network in sample(exception.networks, SAMPLE):
-            edge = ends(network, people.claimed)
+            edge = boundary_of(network, parties.known)
             for client in edge.inside:
-                yield make_case(f"friendly relay {client}", ACCEPT, client, *pair, local=not foreign)
-                if exception.sender_domains and foreign:
+                yield make_case(f"relay exception {client}", ACCEPT, client, *pair, local=not external)
+                if exception.sender_domains and external:
                     yield make_case(
-                        f"friendly relay {client}, other sender", NO_RELAY, client, EXTERNAL_SENDER, pair[1]
+                        f"relay exception {client}, other sender", NO_RELAY, client, EXTERNAL_SENDER, pair[1]
                     )
                 if exception.recipient_domains:
-                    yield make_case(f"friendly relay {client}, other recipient", NO_RELAY, client, pair[0], TARGET)
-            for client in edge.outside if foreign else ():
-                yield make_case(f"{client} next to friendly relay {network}", NO_RELAY, client, *pair)
-        for client in people.foreign:
-            if foreign:
-                yield make_case(f"stranger {client} as a friendly relay", NO_RELAY, client, *pair)
+                    yield make_case(f"relay exception {client}, other recipient", NO_RELAY, client, pair[0], TARGET)
+            for client in edge.outside if external else ():
+                yield make_case(f"{client} next to relay exception {network}", NO_RELAY, client, *pair)
+        for client in parties.external:
+            if external:
+                yield make_case(f"external client {client} claiming to be a relay exception", NO_RELAY, client, *pair)
             for form in relay_forms(senders[0], "192.0.2.25"):
                 recipient = completed(form.rcpt_to, senders[0])
-                yield make_case(f"stranger {client} as a friend, {form.name}", NO_RELAY, client, pair[0], recipient)
+                name = f"external client {client} claiming to be a relay exception, {form.name}"
+                yield make_case(name, NO_RELAY, client, pair[0], recipient)
 
 
-def blocked_cases(policy: MailPolicy, people: People) -> Iterator[Case]:
-    """Who is blocked may not even send to us."""
+def blocked_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case]:
+    """Yield what shows that blocked clients may not even send to own domains."""
     for network in sample(policy.blocked, SAMPLE):
-        for client in ends(network, Claimed(())).inside:
-            yield make_case(f"blocked {client}", REJECT, client, EXTERNAL_SENDER, people.own[0], local=True)
+        for client in boundary_of(network, NetworkSet(())).inside:
+            yield make_case(f"blocked client {client}", REJECT, client, EXTERNAL_SENDER, parties.own[0], local=True)
 
 
 def completed(recipient: str, domain: str) -> str:
-    """A recipient as the server completes it: an address without a domain is one of its own."""
+    """Return a recipient as the server completes it: an address without a domain is one of its own."""
     return recipient if "@" in recipient else f"{recipient}@{domain}"

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The forms in which a stranger asks a mail server to relay.
+"""The forms of envelopes by which an external client may try to relay.
 
-Private to this collection. Sources: RFC 5321 section 4.1.2 (paths, quoted local parts), appendix C (source routes) and
+Private to the collection: other collections must not import it.
+
+Sources: RFC 5321 section 4.1.2 (paths, quoted local parts), appendix C (source routes) and
 F.2; RFC 1123 section 5.2.16 (percent); the relay tests of mail operators. The same forms are evaluated on staged files
 and sent to live servers, up to RCPT.
 """
@@ -12,13 +14,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Domains that no host of ours serves (RFC 6761: .example is nobody's).
 TARGET_DOMAIN = "relay-target.example"
 EXTERNAL_DOMAIN = "relay-sender.example"
+"""Domains that no mail host serves (RFC 6761: .example belongs to nobody)."""
 
-#: Addresses of RFC 5737 and RFC 3849 that stand for a server elsewhere.
 TARGET4 = "203.0.113.25"
 TARGET6 = "2001:db8:ffff:ffff::25"
+"""Addresses of RFC 5737 and RFC 3849 that stand for a server elsewhere."""
 
 EXTERNAL_SENDER = f"external@{EXTERNAL_DOMAIN}"
 TARGET = f"victim@{TARGET_DOMAIN}"
@@ -33,9 +35,9 @@ class RelayForm(NamedTuple):
 
 
 def relay_forms(own_domain: str, own_address: str, channel_hosts: tuple[str, ...] = ()) -> list[RelayForm]:
-    """All forms for a server that takes mail for ``own_domain`` and answers on ``own_address`` (no brackets).
+    """Return all forms for a server that accepts mail for ``own_domain`` and answers on ``own_address`` (no brackets).
 
-    ``channel_hosts`` are names that a server uses inside, as the official host names of Messaging Server's channels.
+    ``channel_hosts`` are internal names of a server, as the official host names of Messaging Server's channels.
     """
     literal = f"[IPv6:{own_address}]" if ":" in own_address else f"[{own_address}]"
     recipients = {
@@ -85,9 +87,9 @@ def relay_forms(own_domain: str, own_address: str, channel_hosts: tuple[str, ...
         "sender without domain": "postmaster",
         "sender is the target": TARGET,
         "sender with a route": f"@{own_domain}:{EXTERNAL_SENDER}",
-        "sender with percent": f"stranger%{EXTERNAL_DOMAIN}@{own_domain}",
+        "sender with percent": f"external%{EXTERNAL_DOMAIN}@{own_domain}",
         "quoted local sender": f'"user@{own_domain}"@{EXTERNAL_DOMAIN}',
-        "sender at a literal": "stranger@[127.0.0.1]",
+        "sender at a literal": "external@[127.0.0.1]",
     }
     forms = [RelayForm(name, EXTERNAL_SENDER, path) for name, path in recipients.items()]
     forms += [RelayForm(name, path, TARGET) for name, path in senders.items()]

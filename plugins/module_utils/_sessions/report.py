@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sessions that ended otherwise than the policy says, and how they are told.
+"""Sessions that ended otherwise than expected, as text.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case
 
-#: Deviations that are shown with their trace, and by their name.
 TRACED, NAMED = 1, 12
+"""Deviations that are shown with their trace, and by their name."""
 
 
 class Deviation(NamedTuple):
-    """A session that ended otherwise than it has to."""
+    """A session that ended otherwise than expected."""
 
     case: Case
     got: str
@@ -26,7 +26,7 @@ class Deviation(NamedTuple):
 
 
 def describe_deviations(found: list[Deviation]) -> str:
-    """What deviates, with the trace of the first."""
+    """Describe what deviates, with the trace of the first."""
     lines = []
     for number, deviation in enumerate(found[:NAMED]):
         session = deviation.case.session

@@ -28,7 +28,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
     read_packet_filter_policy,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL_SERVICES
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import NetworkSet
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ask_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
@@ -208,7 +208,7 @@ def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
     except NoRouteError as error:
         return [Finding(address, "", Point("ports", SKIPPED, str(error)))]
     who = parse_address(asker)
-    if who in Claimed(wanted.policy.blocked):
+    if who in NetworkSet(wanted.policy.blocked):
         told = "asked from an address in mailhost_blocked_networks; name another host in mailhost_verify_from"
         return [Finding(address, asker, Point("ports", DEVIATION, told))]
     patience = Patience(wanted.patience, wanted.patience * ALL)
@@ -252,7 +252,7 @@ def _declared(flows: Sequence[Flow], who: tuple[int, int]) -> dict[int, bool] | 
     found: dict[int, bool] = {}
     for flow in flows:
         if flow.direction == SERVER:
-            meant = flow.peers is None or who in Claimed(flow.peers)
+            meant = flow.peers is None or who in NetworkSet(flow.peers)
             found[flow.service.port] = found.get(flow.service.port, False) or meant
     return found
 
@@ -270,11 +270,11 @@ def _inside(asker: str, address: str, policy: MailPolicy) -> str:
     """Why an asking host is no stranger, or empty."""
     who = parse_address(asker)
     told = "says nothing about strangers; name a host outside in mailhost_verify_from"
-    if asker == address or who in Claimed(LOOPBACK):
+    if asker == address or who in NetworkSet(LOOPBACK):
         return f"asked from the mail host itself: {told}"
-    if who in Claimed(policy.internal):
+    if who in NetworkSet(policy.internal):
         return f"asked from inside ({asker} is in mailhost_internal_networks): {told}"
-    if any(who in Claimed(one.networks) for one in policy.relay_exceptions):
+    if any(who in NetworkSet(one.networks) for one in policy.relay_exceptions):
         return f"asked from {asker}, which has a relay exception: {told}"
     return ""
 

@@ -25,19 +25,23 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
     REJECT,
     SAMPLE,
     Case,
-    People,
+    Parties,
     blocked_cases,
     cases_of_tests,
     delivery_cases,
     exempt_cases,
     internal_cases,
     make_case,
-    people_of,
+    parties_of,
     plain_cases,
     relay_cases,
     relay_exception_cases,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import Claimed, ends, sample
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
+    NetworkSet,
+    boundary_of,
+    sample,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
     EXTERNAL_DOMAIN,
     EXTERNAL_SENDER,
@@ -91,21 +95,21 @@ class Server(NamedTuple):
 
 def canary_cases(policy: MailPolicy, settings: Settings, server: Server) -> Iterator[Case]:
     """All sessions for a policy, each with the service at which it is held."""
-    people = people_of(policy, server.domain)
+    parties = parties_of(policy, server.domain)
     managed = [(SUBMISSION, SUBMISSIONS), ()][not settings.submission]
     smtp = server.entrance(SMTP)
     if smtp is not None:
-        for case in _port_25(policy, people, server):
+        for case in _port_25(policy, parties, server):
             yield _held(case, smtp, server)
     for role in managed:
         entrance = server.entrance(role)
         if entrance is not None:
-            for case in _submission(policy, settings, people, server):
+            for case in _submission(policy, settings, parties, server):
                 if case.session["tls"] or not entrance.wrapped:
                     yield _held(_named(case, role), entrance, server)
     for entrance in server.entrances:
         if entrance.role not in (SMTP, *managed):
-            for case in _elsewhere(people, server, entrance):
+            for case in _elsewhere(parties, server, entrance):
                 yield _held(case, entrance, server)
 
 
@@ -163,80 +167,81 @@ def _keyword(name: str, expect: str, client: str, keyword: str, *, tls: bool) ->
     return case._replace(session={**case.session, "keyword": keyword})
 
 
-def _port_25(policy: MailPolicy, people: People, server: Server) -> Iterator[Case]:
-    for client in people.foreign:
-        yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain)
-        name = f"stranger {client} is told the relay rejection"
+def _port_25(policy: MailPolicy, parties: Parties, server: Server) -> Iterator[Case]:
+    for client in parties.external:
+        yield from relay_cases(f"external client {client}", client, _forms(server), server.domain)
+        name = f"external client {client} gets the relay rejection"
         yield make_case(name, REJECT, client, EXTERNAL_SENDER, TARGET, text=policy.relay_rejection)
-        yield from plain_cases(f"stranger {client} with TLS", client, server.domain, tls=True)
+        yield from plain_cases(f"external client {client} with TLS", client, server.domain, tls=True)
         for tls in (False, True):
             behind = " with TLS" if tls else ""
             for keyword in ("AUTH", "XCLIENT"):
                 yield _keyword(f"{keyword} on port 25{behind} for {client}", NOT_OFFERED, client, keyword, tls=tls)
         if server.delivers:
-            yield from delivery_cases(client, people.own)
+            yield from delivery_cases(client, parties.own)
         # Postfix takes mail for this recipient wherever it comes from (RFC 5321, section 4.5.1).
         yield make_case(
-            f"message of stranger {client}", NO_MISTAKE, client, EXTERNAL_SENDER, "postmaster", message=True
+            f"message of external client {client}", NO_MISTAKE, client, EXTERNAL_SENDER, "postmaster", message=True
         )
         if ":" not in client:
-            yield from plain_cases(f"stranger ::ffff:{client}", f"::ffff:{client}", server.domain)
-    yield from _registry_cases(policy, people, server)
-    yield from exempt_cases(policy, people, server.domain)
-    for case in internal_cases(policy, people):
+            yield from plain_cases(f"external client ::ffff:{client}", f"::ffff:{client}", server.domain)
+    yield from _registry_cases(policy, parties, server)
+    yield from exempt_cases(policy, parties, server.domain)
+    for case in internal_cases(policy, parties):
         if server.delivers or not case.local:
             yield case
     for network in [one for one in policy.internal if one.version == 4][:1]:
-        client = f"::ffff:{ends(network, people.claimed).inside[0]}"
-        yield make_case(f"internal {client} of {network}", ACCEPT, client, people.own[0], TARGET)
+        client = f"::ffff:{boundary_of(network, parties.known).inside[0]}"
+        yield make_case(f"internal client {client} of {network}", ACCEPT, client, parties.own[0], TARGET)
     yield from relay_exception_cases(
-        policy._replace(relay_exceptions=tuple(sample(policy.relay_exceptions, EXCEPTIONS))), people
+        policy._replace(relay_exceptions=tuple(sample(policy.relay_exceptions, EXCEPTIONS))), parties
     )
-    yield from blocked_cases(policy, people)
+    yield from blocked_cases(policy, parties)
 
 
-def _registry_cases(policy: MailPolicy, people: People, server: Server) -> Iterator[Case]:
+def _registry_cases(policy: MailPolicy, parties: Parties, server: Server) -> Iterator[Case]:
     """A domain beside ours: a parent of ours in relay_domains has all below it (parent_domain_matches_subdomains)."""
     beside = {end: None for domain in (*policy.domains, server.host) for end in public_suffixes(domain)}
     for end in [one for one in beside if one not in server.managed][:_REGISTRIES]:
         target = f"victim@{TARGET_DOMAIN.partition('.')[0]}.{end}"
-        for client in people.foreign[:1]:
-            yield make_case(f"stranger {client}, to somebody else below {end}", REJECT, client, EXTERNAL_SENDER, target)
+        for client in parties.external[:1]:
+            name = f"external client {client}, to another domain below {end}"
+            yield make_case(name, REJECT, client, EXTERNAL_SENDER, target)
 
 
-def _submission(policy: MailPolicy, settings: Settings, people: People, server: Server) -> Iterator[Case]:
+def _submission(policy: MailPolicy, settings: Settings, parties: Parties, server: Server) -> Iterator[Case]:
     """Whoever has not logged in sends nothing at all, and whoever has, from what is his."""
     own, other = f"user@{server.domain}", f"somebody-else@{server.domain}"
     login = login_of(own, settings)
     # Without an address a login owns those of the policy's domains alone.
     owns = settings.login_form == ADDRESS or server.domain in policy.domains
-    for client in people.foreign:
+    for client in parties.external:
         yield _keyword(f"AUTH for {client} before TLS", NOT_OFFERED, client, "AUTH", tls=False)
         yield _keyword(f"AUTH for {client} with TLS", OFFERED, client, "AUTH", tls=True)
         for tls in (False, True):
             behind = "with" if tls else "without"
-            yield from plain_cases(f"stranger {client} {behind} TLS", client, server.domain, tls=tls)
-            name = f"stranger {client} {behind} TLS, to us"
-            yield make_case(name, REJECT, client, EXTERNAL_SENDER, people.own[0], local=True, tls=tls)
-        yield from relay_cases(f"stranger {client}", client, _forms(server), server.domain, tls=True)
+            yield from plain_cases(f"external client {client} {behind} TLS", client, server.domain, tls=tls)
+            name = f"external client {client} {behind} TLS, to own domain"
+            yield make_case(name, REJECT, client, EXTERNAL_SENDER, parties.own[0], local=True, tls=tls)
+        yield from relay_cases(f"external client {client}", client, _forms(server), server.domain, tls=True)
         for sender in (own, f"user+box@{server.domain}") if owns else ():
             yield _logged_in(f"logged in from {client}", ACCEPT, client, sender, login)
         # Owners are a list with blanks or commas, which a quoted address can have as well.
         for sender in (other, EXTERNAL_SENDER, f'"a {login} b"@{EXTERNAL_DOMAIN}', f'"a, {login}, b"@{server.domain}'):
             yield _logged_in(f"logged in from {client} as {login}", REJECT, client, sender, login)
     for network in sample(policy.internal, 3):
-        client = ends(network, people.claimed).inside[0]
-        yield make_case(f"internal {client}, not logged in", REJECT, client, own, TARGET, tls=True)
+        client = boundary_of(network, parties.known).inside[0]
+        yield make_case(f"internal client {client}, not logged in", REJECT, client, own, TARGET, tls=True)
     for network in sample(policy.blocked, SAMPLE):
-        client = ends(network, Claimed(())).inside[0]
-        yield _logged_in(f"blocked {client}, logged in", REJECT, client, own, login)
-    yield from _owners(settings, people)
+        client = boundary_of(network, NetworkSet(())).inside[0]
+        yield _logged_in(f"blocked client {client}, logged in", REJECT, client, own, login)
+    yield from _owners(settings, parties)
 
 
-def _owners(settings: Settings, people: People) -> Iterator[Case]:
+def _owners(settings: Settings, parties: Parties) -> Iterator[Case]:
     """Addresses that the inventory gives to logins."""
     for sender, logins in list(settings.sender_logins.items())[:_OWNERS]:
-        for client in people.foreign[:1]:
+        for client in parties.external[:1]:
             for login in logins[:1]:
                 yield _logged_in(f"{sender} of {login}", ACCEPT, client, sender, login)
             yield _logged_in(f"{sender} not of nobody.at.all", REJECT, client, sender, "nobody.at.all")
@@ -246,11 +251,12 @@ def _logged_in(name: str, expect: str, client: str, sender: str, login: str) -> 
     return make_case(f"{name}, sender {sender}", expect, client, sender, TARGET, authenticated=login, tls=True)
 
 
-def _elsewhere(people: People, server: Server, entrance: Entrance) -> Iterator[Case]:
+def _elsewhere(parties: Parties, server: Server, entrance: Entrance) -> Iterator[Case]:
     """What the site has of its own: no stranger may relay there."""
-    for client in people.foreign:
+    for client in parties.external:
         for tls in (True,) if entrance.wrapped else (False, True):
-            told = f"master.cf line {entrance.line}, {entrance.name}{' with TLS' if tls else ''}: stranger {client}"
+            how = f"{entrance.name}{' with TLS' if tls else ''}"
+            told = f"master.cf line {entrance.line}, {how}: external client {client}"
             yield from relay_cases(told, client, _forms(server), server.domain, tls=tls)
             yield _keyword(f"{told}, XCLIENT", NOT_OFFERED, client, "XCLIENT", tls=tls)
 

@@ -120,7 +120,7 @@ PARTNERS = (
     + "\ntcp_partner smtp mx single_sys\npartner-daemon\n"
 )
 OPEN = [
-    f"stranger 203.0.113.77 to {host}, which has a rewrite rule and is not in mailhost_domains"
+    f"external client 203.0.113.77 to {host}, which has a rewrite rule and is not in mailhost_domains"
     for host in ("any.test2", "partner.example")
 ]
 EXTRA = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*|tcp_partner|*@partner.example", "$Y"]]}}
@@ -153,7 +153,7 @@ def test_what_no_domain_is_named_for_is_told_when_it_is_closed() -> None:
 def test_a_sender_whom_an_extra_entry_trusts_reaches_no_partner_unseen() -> None:
     extra = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*@trusted.example|tcp_partner|*", "$Y"]]}}
     (found,) = {name.partition(",")[0] for name in deviations(PARTNERS, extra=extra)}
-    assert found == "stranger 203.0.113.77 with the sender of an extra entry"
+    assert found == "external client 203.0.113.77 with the sender of an extra entry"
 
 
 def test_the_sites_own_channels_are_asked_before_the_rest() -> None:
@@ -180,7 +180,7 @@ def test_what_the_inventory_says_of_a_partner_is_no_relay() -> None:
 def test_a_stranger_who_says_that_he_is_a_friend_reaches_no_partner() -> None:
     friends = [{"networks": ["198.51.100.64/28"], "sender_domains": ["friend.example"]}]
     assert deviations(PARTNERS, relay_exceptions=friends) == []
-    name = "stranger 203.0.113.77 as a friendly relay to any.test2, which has a rewrite rule"
+    name = "external client 203.0.113.77 claiming to be a relay exception to any.test2, which has a rewrite rule"
     assert name in deviations(PARTNERS, relay_exceptions=friends, leaving=frozenset())
 
 
@@ -220,7 +220,7 @@ def table(*entries: str) -> str:
 )
 def test_a_table_of_the_sites_own_makes_nobody_internal_unseen(imta: str, entries: list[str], client: str) -> None:
     found = deviations(imta, mappings=table(*entries))
-    assert f"stranger {client}, for whom there is a rewrite rule: plain" in found
+    assert f"external client {client}, which has a rewrite rule: plain" in found
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_networks
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
-    Claimed,
-    ends,
+    NetworkSet,
+    boundary_of,
+    external_clients,
     sample,
-    strangers,
 )
 
 
@@ -25,14 +25,14 @@ def networks(*texts: str) -> list[Network]:
 
 
 @given(st.lists(st.ip_addresses(v=4).map(lambda ip: ipaddress.ip_network(f"{ip}/20", strict=False)), max_size=6))
-def test_strangers_are_nobody_of_the_policy(claimed: list[ipaddress.IPv4Network]) -> None:
-    found = list(islice(strangers(Claimed(networks(*map(str, claimed))), 4), 3))
+def test_external_clients_are_outside_of_known_networks(known: list[ipaddress.IPv4Network]) -> None:
+    found = list(islice(external_clients(NetworkSet(networks(*map(str, known))), 4), 3))
     assert len(found) == 3
-    assert not any(ipaddress.ip_address(one) in network for one in found for network in claimed)
+    assert not any(ipaddress.ip_address(one) in network for one in found for network in known)
 
 
 @pytest.mark.parametrize(
-    "claimed",
+    "known",
     [
         ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"],
         ["0.0.0.0/1"],
@@ -41,15 +41,15 @@ def test_strangers_are_nobody_of_the_policy(claimed: list[ipaddress.IPv4Network]
         ["2000::/4", "2001:db8::/32"],
     ],
 )
-def test_there_is_a_stranger_wherever_there_is_room(claimed: list[str]) -> None:
-    version = 6 if ":" in claimed[-1] else 4
-    found = next(strangers(Claimed(networks(*claimed)), version))
-    assert not any(ipaddress.ip_address(found) in ipaddress.ip_network(one) for one in claimed)
+def test_there_is_an_external_client_wherever_there_is_room(known: list[str]) -> None:
+    version = 6 if ":" in known[-1] else 4
+    found = next(external_clients(NetworkSet(networks(*known)), version))
+    assert not any(ipaddress.ip_address(found) in ipaddress.ip_network(one) for one in known)
 
 
-def test_nobody_is_left() -> None:
-    everything = Claimed(networks("0.0.0.0/1", "128.0.0.0/1"))
-    assert list(strangers(everything, 4)) == []
+def test_there_is_no_external_client_where_all_networks_are_known() -> None:
+    everything = NetworkSet(networks("0.0.0.0/1", "128.0.0.0/1"))
+    assert list(external_clients(everything, 4)) == []
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,14 @@ def test_nobody_is_left() -> None:
         ("240.0.0.0/4", [], ("240.0.0.0", "255.255.255.255"), ("239.255.255.255",)),
     ],
 )  # fmt: skip
-def test_ends(network: str, also: list[str], inside: tuple[str, ...], outside: tuple[str, ...]) -> None:
-    found = ends(networks(network)[0], Claimed(networks(network, *also)))
+def test_boundary_has_first_and_last_address_and_unknown_neighbours(
+    network: str, also: list[str], inside: tuple[str, ...], outside: tuple[str, ...]
+) -> None:
+    found = boundary_of(networks(network)[0], NetworkSet(networks(network, *also)))
     assert found == (inside, outside)
 
 
-def test_sample_is_spread_with_both_ends() -> None:
+def test_sample_is_spread_from_first_to_last() -> None:
     many = networks(*(f"10.0.{number}.0/24" for number in range(100)))
     few = sample(many, 5)
     assert [one.address for one in few] == ["10.0.0.0", "10.0.24.0", "10.0.49.0", "10.0.74.0", "10.0.99.0"]

@@ -60,25 +60,25 @@ def settings_of(**more: Any) -> Settings:
 def test_every_class_is_asked() -> None:
     found = asked()
     expected = {
-        "stranger 198.51.100.77: plain": (REJECT, 25),
-        "stranger 2001:db8:5757::77: source route": (REJECT, 25),
-        "stranger ::ffff:198.51.100.77: null sender": (REJECT, 25),
-        "stranger 198.51.100.77 with TLS: spoofed sender": (REJECT, 25),
-        "stranger 198.51.100.77 to our own domain": (ACCEPT, 25),
-        "stranger 198.51.100.77, to somebody else below org": (REJECT, 25),
-        "message of stranger 198.51.100.77": (NO_MISTAKE, 25),
+        "external client 198.51.100.77: plain": (REJECT, 25),
+        "external client 2001:db8:5757::77: source route": (REJECT, 25),
+        "external client ::ffff:198.51.100.77: null sender": (REJECT, 25),
+        "external client 198.51.100.77 with TLS: spoofed sender": (REJECT, 25),
+        "external client 198.51.100.77 to own domain": (ACCEPT, 25),
+        "external client 198.51.100.77, to another domain below org": (REJECT, 25),
+        "message of external client 198.51.100.77": (NO_MISTAKE, 25),
         "AUTH on port 25 for 198.51.100.77": (NOT_OFFERED, 25),
-        "internal 192.0.2.80 of 192.0.2.80/28": (ACCEPT, 25),
-        "192.0.2.96 next to internal 192.0.2.80/28": (NO_RELAY, 25),
-        "friendly relay 198.51.100.5": (ACCEPT, 25),
-        "friendly relay 198.51.100.5, other sender": (NO_RELAY, 25),
-        "blocked 203.0.113.127": (REJECT, 25),
+        "internal client 192.0.2.80 of 192.0.2.80/28": (ACCEPT, 25),
+        "192.0.2.96 next to internal network 192.0.2.80/28": (NO_RELAY, 25),
+        "relay exception 198.51.100.5": (ACCEPT, 25),
+        "relay exception 198.51.100.5, other sender": (NO_RELAY, 25),
+        "blocked client 203.0.113.127": (REJECT, 25),
         "submission: AUTH for 198.51.100.77 before TLS": (NOT_OFFERED, 587),
         "submission: AUTH for 198.51.100.77 with TLS": (OFFERED, 587),
-        "submission: stranger 198.51.100.77 with TLS: plain": (REJECT, 587),
+        "submission: external client 198.51.100.77 with TLS: plain": (REJECT, 587),
         "submission: logged in from 198.51.100.77, sender user@example.org": (ACCEPT, 587),
-        "submissions: internal 192.0.2.80, not logged in": (REJECT, 465),
-        "master.cf line 5, 2525: stranger 198.51.100.77: plain": (REJECT, "2525"),
+        "submissions: internal client 192.0.2.80, not logged in": (REJECT, 465),
+        "master.cf line 5, 2525: external client 198.51.100.77: plain": (REJECT, "2525"),
     }
     for name, (expect, port) in expected.items():
         assert (found[name].expect, found[name].session["port"]) == (expect, port), name
@@ -91,14 +91,14 @@ def test_each_session_has_a_service() -> None:
 
 
 def test_a_route_to_us_is_no_relay() -> None:
-    assert asked()["stranger 198.51.100.77: source route through the target"].expect == NO_RELAY
+    assert asked()["external client 198.51.100.77: source route through the target"].expect == NO_RELAY
 
 
 def test_submission_that_is_not_ours_is_a_service_like_any_other() -> None:
     found = asked(submission=False)
     assert not any(name.startswith("submission") for name in found)
-    assert found["master.cf line 2, submission: stranger 198.51.100.77: percent"].expect == REJECT
-    assert found["master.cf line 3, submissions with TLS: stranger 198.51.100.77: plain"].session["tls"]
+    assert found["master.cf line 2, submission: external client 198.51.100.77: percent"].expect == REJECT
+    assert found["master.cf line 3, submissions with TLS: external client 198.51.100.77: plain"].session["tls"]
 
 
 def test_nothing_is_sent_to_us_where_no_domain_is_ours() -> None:
