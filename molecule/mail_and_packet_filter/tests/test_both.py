@@ -91,7 +91,7 @@ def test_only_postfix_sends_mail_and_it_arrives(lab: Lab, gateway: Postfix) -> N
     )
     assert hold(lab, [mail])[0].verdict == "accepted"
     gateway.drain()
-    until("it has arrived", lambda: [one.rcpt_to for one in gateway.collected()] == ["both@remote.example"], 10)
+    until("it has arrived", lambda: [one.rcpt_to for one in gateway.collected()] == ["both@remote.example"])
 
 
 def test_both_roles_apply_a_policy_change_in_one_run(harden: Harden, lab: Lab, policy: dict[str, Any]) -> None:

@@ -52,7 +52,7 @@ class Session:
     def goes_on(self) -> None:
         """Ask something in the session and wait for the answer."""
         self.lab.run("mailhost", ["touch", f"{self.folder}/go"])
-        until("the session goes on", lambda: self.got("answer"), 5)
+        until("the session goes on", lambda: self.got("answer"))
 
 
 @pytest.fixture(scope="module", autouse=True)

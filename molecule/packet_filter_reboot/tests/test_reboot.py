@@ -59,7 +59,7 @@ def restart(lab: Lab) -> None:
     # They would hang on a host that is not the same any more.
     close_connections(MAILHOST)
     lab.engine.run("restart", "--time=5", MAILHOST.container)
-    until("the host is up", lambda: lab.run("mailhost", ["sh", "-ec", READY], check=False).returncode == 0, 60)
+    until("the host is up", lambda: lab.run("mailhost", ["sh", "-ec", READY], check=False).returncode == 0)
 
 
 def all_verdicts(lab: Lab) -> dict[tuple[str, int, str], str | None]:

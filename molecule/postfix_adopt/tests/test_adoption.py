@@ -113,7 +113,7 @@ def test_mail_of_the_site_is_served_as_before(site: Site) -> None:
     (talk,) = hold(site.postfix.lab, [replace(MAILS["to local"], message="Subject: x\r\nX-Gossip: y\r\n\r\nx\r\n")])
     assert talk.verdict == "accepted"
     # By way of the content filter and back.
-    until("it is there", lambda: site.postfix.mailbox("ann"), 10)
+    until("it is there", lambda: site.postfix.mailbox("ann"))
     assert site.postfix.mailbox("ann")[0].message["X-Gossip"] is None
 
 

@@ -48,7 +48,7 @@ def test_accepted_mail_arrives_once_while_the_role_reloads(
     assert (done.rc, done.changed) == (0, True), str(done)
     # What was under delivery at the reload is looked at again after minutes, as qmgr(8) does with what is locked.
     postfix.run("postqueue", "-f")
-    postfix.drain(60)
+    postfix.drain()
     log = postfix.log()[before:]
     accepted = taken(log)
     assert rounds > 0
@@ -68,7 +68,7 @@ def test_mail_flows_while_no_dnsbl_answers(lab: Lab, load: Load, postfix: Postfi
             rounds = sending.enough()
     finally:
         postfix.run("systemctl", "kill", "--signal=CONT", "lab-dns.service")
-    postfix.drain(60)
+    postfix.drain()
     accepted = taken(postfix.log()[before:])
     assert (len(accepted), set(accepted.values())) == (rounds * COUNT_OUTAGE, {1})
     assert arrived(postfix, "bob") == accepted

@@ -98,7 +98,7 @@ class Running:
         for number in [*_descendants(self.process.pid), self.process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-        self.process.wait(timeout=10)
+        self.process.wait(timeout=60)
 
     def wait(self, timeout: float = 360) -> Run:
         """Wait for the end of the run and return what came of it."""

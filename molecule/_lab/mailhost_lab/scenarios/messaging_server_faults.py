@@ -11,10 +11,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mailhost_lab.mail.dialogues import Dialogue, hold
+from mailhost_lab.mail.dialogues import Dialogue
 from mailhost_lab.mail.messaging_server import CONFIG, IMAGE
 from mailhost_lab.mail.messaging_server import STATE as STANDIN
 from mailhost_lab.runs import plays
+from mailhost_lab.scenarios.faults import misfits
 from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
@@ -172,12 +173,7 @@ class Host:
 
     def heard(self, policy: Policy) -> str:
         """The policy's name where the three clients hear what belongs to it, else what they heard."""
-        heard = []
-        for talk in hold(self.messaging.lab, TALKS):
-            rejected = [f"{step.name} {step.code} {step.text}" for step in talk.steps if step.code >= 400]
-            heard.append(rejected[0] if rejected else talk.verdict)
-        fits = all(re.match(pattern, line) for pattern, line in zip(policy.heard, heard))
-        return policy.name if fits else "; ".join(heard)
+        return "; ".join(misfits(self.messaging.lab, TALKS, policy.heard)) or policy.name
 
     def left(self) -> list[str]:
         """What lies around or runs of a change."""
@@ -188,7 +184,7 @@ class Host:
         assert not self.differences(policy)
         assert self.heard(policy) == policy.name
         # What a killed run asked the product may take a moment longer.
-        until("nothing is left", lambda: not [line for line in self.left() if not line.endswith("/notice")], 5)
+        until("nothing is left", lambda: not [line for line in self.left() if not line.endswith("/notice")])
 
     def wait_for_hang(self) -> int:
         """Wait until the faulty call hangs, and return its process."""

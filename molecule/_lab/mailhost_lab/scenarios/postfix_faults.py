@@ -15,6 +15,7 @@ from mailhost_lab.addresses import POSTFIX
 from mailhost_lab.mail.dialogues import Dialogue, hold
 from mailhost_lab.mail.postfix import CONFIG, STATE
 from mailhost_lab.paths import PROJECT
+from mailhost_lab.scenarios.faults import misfits
 from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ class Host:
         """Start a run, and wait until it hangs by its fault."""
         script = 'setsid python3 -c "$0" "$1" < /dev/null > /dev/null 2>&1 &'
         self.postfix.run("sh", "-c", script, RUN, self.arguments(policy))
-        until("a call hangs", lambda: any(line.startswith("hangs ") for line in self.calls()), 30)
+        until("a call hangs", lambda: any(line.startswith("hangs ") for line in self.calls()))
 
     def succeed(self, policy: Policy) -> dict[str, Any]:
         """Run, which must succeed."""
@@ -223,12 +224,7 @@ class Host:
 
     def heard(self, policy: Policy) -> str:
         """The policy's name where the three clients hear what belongs to it, else what they heard."""
-        heard = []
-        for talk in hold(self.postfix.lab, TALKS):
-            rejected = [f"{step.name} {step.code} {step.text}" for step in talk.steps if step.code >= 400]
-            heard.append(rejected[0] if rejected else talk.verdict)
-        fits = all(re.match(pattern, line) for pattern, line in zip(policy.heard, heard))
-        return policy.name if fits else "; ".join(heard)
+        return "; ".join(misfits(self.postfix.lab, TALKS, policy.heard)) or policy.name
 
     def left(self) -> list[str]:
         """What lies around of a change."""
@@ -238,7 +234,7 @@ class Host:
         """A policy is in force, wholly and alone, and the message that was in the queue is still there."""
         assert not self.differences(policy)
         assert self.heard(policy) == policy.name
-        until("nothing is left", lambda: not [line for line in self.left() if not line.endswith("/notice")], 5)
+        until("nothing is left", lambda: not [line for line in self.left() if not line.endswith("/notice")])
         waiting = [one["address"] for mail in self.postfix.queue() for one in mail["recipients"]]
         assert waiting == [WAITS]
 
@@ -252,7 +248,7 @@ class Host:
                 "internal", INTERNAL, mail_from="ann@mail.example", rcpt_to=(WAITS,), message="Subject: x\r\n\r\nx\r\n"
             )
             assert [talk.verdict for talk in hold(lab, [mail])] == ["accepted"]
-            until("it is deferred", lambda: [one["queue_name"] for one in self.postfix.queue()] == ["deferred"], 20)
+            until("it is deferred", lambda: [one["queue_name"] for one in self.postfix.queue()] == ["deferred"])
             yield
         finally:
             self.remote_takes_it(True)
