@@ -2,52 +2,116 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Documentation that several filters share."""
+"""The policy of a mail server, as filters and modules take it."""
 
 from __future__ import annotations
 
+from textwrap import indent
+
+_OPTIONS = indent(
+    r"""
+domains:
+  description:
+    - Domains that this host accepts mail for, exact names. On Messaging Server, if there are any, mail from external
+      clients to the internal channel is accepted for these alone.
+  type: list
+  elements: str
+  default: []
+internal_networks:
+  description: Addresses, prefixes and ranges that relay without AUTH.
+  type: list
+  elements: str
+  default: []
+blocked_networks:
+  description: Addresses, prefixes and ranges that may not connect.
+  type: list
+  elements: str
+  default: []
+relay_rejection:
+  description: Text of the reply to external clients that want to relay.
+  type: str
+  default: Relaying not permitted
+relay_exceptions:
+  description: Networks that may relay for some domains.
+  type: list
+  elements: dict
+  default: []
+  suboptions:
+    networks:
+      description: Addresses, prefixes and ranges.
+      type: list
+      elements: str
+      required: true
+    sender_domains:
+      description: Domains that they may send from. Left out, any; then C(recipient_domains) are needed.
+      type: list
+      elements: str
+    recipient_domains:
+      description: Domains that they may send to. Left out, any; then C(sender_domains) are needed.
+      type: list
+      elements: str
+dnsbls:
+  description: DNSBLs. Those that are known to be closed are errors.
+  type: list
+  elements: dict
+  default: []
+  suboptions:
+    zone:
+      description: The zone.
+      type: str
+      required: true
+    stage:
+      description: When the DNSBL is queried. On Postfix V(connect) and V(dispatcher) are postscreen, V(mail) is the
+        recipient.
+      type: str
+      choices: [connect, mail, dispatcher]
+      default: mail
+    return_codes:
+      description:
+        - Answers of 127.0.0.0/8 that mean listed, addresses or ranges. Postfix needs them. The routines of Messaging
+          Server cannot mask them, so every answer means listed there, and they are only checked.
+      type: list
+      elements: str
+    text:
+      description: Text of the rejection. C({client}) in it stands for the client's address.
+      type: str
+dnsbl_exempt_networks:
+  description: Addresses, prefixes and ranges that are never looked up.
+  type: list
+  elements: str
+  default: []
+sender_domain_check:
+  description: Whether the domain of a sender must exist.
+  type: bool
+  default: false
+""",
+    " " * 6,
+)
+
 
 class ModuleDocFragment:
-    """What the filters that turn a mail policy into configuration have in common."""
+    """The same options below the input of a filter, and below an option of a module."""
 
-    DOCUMENTATION = r"""
+    DOCUMENTATION = (
+        r"""
 options:
   _input:
-    description:
-      - The policy of the mail host, a dictionary of options without the prefix C(mailhost_), each of them optional.
-      - C(domains), list of domains this host accepts mail for, exact names. If there are any, mail from outside to
-        the internal channel is accepted for these alone.
-      - C(internal_networks), list of addresses, prefixes and ranges that relay without login.
-      - C(blocked_networks), list of networks that may not connect.
-      - C(relay_rejection), text for strangers who relay, by default C(Relaying not permitted).
-      - C(relay_exceptions), list of C({networks, sender_domains, recipient_domains}). Without C(sender_domains), or
-        without C(recipient_domains), any domain will do; one of them is needed.
-      - C(dnsbls), list of C({zone, stage, return_codes, text}). C(stage) is C(connect), C(mail) (the default) or
-        C(dispatcher). The routines of Messaging Server cannot mask return codes, so every answer of a list counts as
-        listed; C(return_codes) is only checked here, and counts for other mail servers. C({client}) in C(text) stands
-        for the client's address. Lists that are known to be closed are refused.
-      - C(dnsbl_exempt_networks), list of networks that are never looked up.
-      - C(sender_domain_check), whether the domain of a sender must exist, by default V(false).
+    description: The policy of the mail host, with the meaning of the variables C(mailhost_<option>).
     type: dict
     required: true
-  settings:
+    suboptions:"""
+        + _OPTIONS
+    )
+
+    MODULE = (
+        r"""
+options:
+  policy:
     description:
-      - How the policy is written for this installation, a dictionary of options without the prefix
-        C(messaging_server_), each of them optional.
-      - C(channels), dictionary of the names of the channels C(external), C(internal), C(authenticated), C(submission)
-        and C(local), by default C(tcp_local), C(tcp_intranet), C(tcp_auth), C(tcp_submit) and C(l).
-      - C(submission), whether there is a service for submission, by default V(true).
-      - C(sender_domain_check_form), C(keyword) (the default) or C(mapping). The mapping form finds address records
-        only, so it refuses domains that have nothing but a mail exchanger, and it spares C(dnsbl_exempt_networks).
-      - C(release), C(6-2005q4) (the default) or C(6.3). It decides how many characters an entry may have.
-      - C(dns_library), the library with the block list routines, by default C(IMTA_LIB:dns_verify.so).
-      - C(extra_entries), dictionary from table to C({before, after}), lists of C([pattern, template]) to put before
-        ours, or after ours and before the last entry for all the rest.
-      - C(general_database_from), C(unknown_entries) and C(unusable_dnsbls) are for the role and only checked.
+      - The policy of the mail host, with the meaning of the variables C(mailhost_<option>).
+      - Every problem of the policy is reported at once, before the host is contacted.
     type: dict
     default: {}
-seealso:
-  - name: Sun Java System Messaging Server Administration Guide
-    description: Mapping tables, access control and channel switching.
-    link: https://docs.oracle.com/cd/E19563-01/819-4428/
-"""
+    suboptions:"""
+        + _OPTIONS
+    )

@@ -23,6 +23,7 @@ options:
     type: dict
 extends_documentation_fragment:
   - mailhost.hardening.mail_policy
+  - mailhost.hardening.messaging_server_settings
 """
 
 EXAMPLES = r"""

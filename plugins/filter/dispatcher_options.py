@@ -24,6 +24,7 @@ options:
     default: false
 extends_documentation_fragment:
   - mailhost.hardening.mail_policy
+  - mailhost.hardening.messaging_server_settings
 """
 
 EXAMPLES = r"""

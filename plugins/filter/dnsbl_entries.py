@@ -24,6 +24,7 @@ description:
 positional: _input
 extends_documentation_fragment:
   - mailhost.hardening.mail_policy
+  - mailhost.hardening.messaging_server_settings
 """
 
 EXAMPLES = r"""

@@ -12,20 +12,11 @@ description:
   - Returns the rules of a policy in the spelling that iptables-save prints, so that they can be read, compared and
     archived. The role P(mailhost.hardening.packet_filter#role) loads the same text.
   - What only the host knows are parameters. Without O(smtp_client_uids) any user may connect to port 25.
-  - The text names our own chains only; the jumps from C(INPUT) and C(OUTPUT) are placed when it is loaded.
+  - The text names the managed chains only; the jumps from C(INPUT) and C(OUTPUT) are placed when it is loaded.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 positional: _input
 options:
-  _input:
-    description:
-      - Options of a policy, each of them optional, with the meaning and the default of the role's variable
-        C(packet_filter_<option>). They are C(scope), C(services), C(host_flows), C(close_services),
-        C(blocked_networks), C(management_networks), C(reply_rules), C(egress), C(state_match), C(smtp_client_users),
-        C(new_connections_per_minute), C(new_connections_burst), C(log_denied), C(log_denied_per_minute) and
-        C(log_prefix). C(internal_networks) is checked only.
-    type: dict
-    required: true
   controller:
     description: The address from which the host is managed. The scope V(host) needs it, or C(management_networks).
     type: str
@@ -43,6 +34,8 @@ seealso:
   - name: iptables-extensions(8)
     description: The matches and targets of the rules.
     link: https://manpages.debian.org/bookworm/iptables/iptables-extensions.8.en.html
+extends_documentation_fragment:
+  - mailhost.hardening.packet_filter_policy
 """
 
 EXAMPLES = r"""

@@ -25,17 +25,6 @@ options:
     description: Folder of the installation, as V(/opt/SUNWmsgsr). Empty, the usual places are looked at.
     type: str
     default: ""
-  policy:
-    description:
-      - The policy, as the filter P(mailhost.hardening.relay_block#filter) takes it.
-      - Every problem of the policy is reported at once, before the host is asked for anything.
-    type: dict
-    default: {}
-  settings:
-    description: How the policy is put into this server's files, as the filter P(mailhost.hardening.relay_block#filter)
-      takes it.
-    type: dict
-    default: {}
 requirements:
   - root on the host
   - an installed Messaging Server with text configuration files on the host
@@ -50,6 +39,8 @@ attributes:
     support: full
     platforms: linux
 extends_documentation_fragment:
+  - mailhost.hardening.mail_policy.module
+  - mailhost.hardening.messaging_server_settings
   - mailhost.hardening.mail_server
 seealso:
   - plugin: mailhost.hardening.relay_block

@@ -28,12 +28,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  policy:
-    description:
-      - The options of the filter P(mailhost.hardening.packet_filter_rules#filter), each of them optional.
-      - Every problem of the policy is reported at once, before the host is contacted.
-    type: dict
-    default: {}
   blocked_network_files:
     description: List of files on the controller with one blocked address, prefix or range a line. Overlaps are merged.
     type: raw
@@ -77,6 +71,8 @@ attributes:
 seealso:
   - plugin: mailhost.hardening.packet_filter_rules
     plugin_type: filter
+extends_documentation_fragment:
+  - mailhost.hardening.packet_filter_policy.module
 """
 
 EXAMPLES = r"""

@@ -21,18 +21,6 @@ description:
   - When a step fails or the run is killed, the old files are put back and made live again.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
-options:
-  policy:
-    description:
-      - The policy, as the filter P(mailhost.hardening.postfix_settings#filter) takes it.
-      - Every problem of the policy is reported at once, before the host is asked for anything.
-    type: dict
-    default: {}
-  settings:
-    description: What concerns Postfix alone, as the filter P(mailhost.hardening.postfix_settings#filter)
-      takes it.
-    type: dict
-    default: {}
 requirements:
   - root on the host
   - an installed Postfix, 3.7 or newer, on the host
@@ -47,6 +35,8 @@ attributes:
     support: full
     platforms: linux
 extends_documentation_fragment:
+  - mailhost.hardening.mail_policy.module
+  - mailhost.hardening.postfix_settings
   - mailhost.hardening.mail_server
 seealso:
   - plugin: mailhost.hardening.postfix_settings

@@ -13,6 +13,12 @@ import yaml
 from ansible_collections.mailhost.hardening.plugins.action import packet_filter as packet_filter_action
 from ansible_collections.mailhost.hardening.plugins.action.messaging_server import ActionModule as MessagingServer
 from ansible_collections.mailhost.hardening.plugins.action.postfix import ActionModule as Postfix
+from ansible_collections.mailhost.hardening.plugins.doc_fragments import (
+    mail_policy,
+    messaging_server_settings,
+    packet_filter_policy,
+    postfix_settings,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import settings as messaging_server
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail, packet_filter
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import SHARED_BY_ROLES
@@ -135,3 +141,52 @@ def test_specification_of_shared_options_names_the_shared_variable(role: str) ->
     for name, option in options_of(role).items():
         text = " ".join([option["description"]] if isinstance(option["description"], str) else option["description"])
         assert (f"Default, the value of C(mailhost_{name}), else" in text) is (name in SHARED_BY_ROLES), name
+
+
+def documented(text: str) -> dict[str, Any]:
+    (option,) = yaml.safe_load(text)["options"].values()
+    return dict(option["suboptions"])
+
+
+@pytest.mark.parametrize(
+    ("text", "defaults", "choices"),
+    [
+        (mail_policy.ModuleDocFragment.DOCUMENTATION, mail.DEFAULTS, {}),
+        (mail_policy.ModuleDocFragment.MODULE, mail.DEFAULTS, {}),
+        (packet_filter_policy.ModuleDocFragment.DOCUMENTATION, packet_filter.DEFAULTS, packet_filter._CHOICES),
+        (packet_filter_policy.ModuleDocFragment.MODULE, packet_filter.DEFAULTS, packet_filter._CHOICES),
+        (postfix_settings.ModuleDocFragment.DOCUMENTATION, postfix.DEFAULTS, postfix._CHOICES),
+        (
+            messaging_server_settings.ModuleDocFragment.DOCUMENTATION,
+            messaging_server.DEFAULTS,
+            messaging_server._CHOICES,
+        ),
+    ],
+)
+def test_documentation_has_options_defaults_choices_and_types_of_the_code(
+    text: str, defaults: dict[str, Any], choices: dict[str, tuple[str, ...]]
+) -> None:
+    options = documented(text)
+    assert {name: option["default"] for name, option in options.items()} == defaults
+    for name, option in options.items():
+        assert tuple(option.get("choices", ())) == choices.get(name, ()), name
+        assert option["type"] in (TYPES[type(defaults[name])], "raw"), name
+
+
+def test_documentation_of_lists_has_the_keys_of_the_code() -> None:
+    policy = documented(mail_policy.ModuleDocFragment.DOCUMENTATION)
+    assert tuple(policy["relay_exceptions"]["suboptions"]) == mail._EXCEPTION_KEYS
+    assert tuple(policy["dnsbls"]["suboptions"]) == mail._LIST_KEYS
+    assert tuple(policy["dnsbls"]["suboptions"]["stage"]["choices"]) == mail.STAGES
+    flows = documented(packet_filter_policy.ModuleDocFragment.DOCUMENTATION)
+    for option in ("services", "host_flows"):
+        assert tuple(flows[option]["suboptions"]) == packet_filter._FLOW_KEYS
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_specification_of_lists_has_the_keys_of_the_documentation(role: str) -> None:
+    fragment = packet_filter_policy if role == "packet_filter" else mail_policy
+    spec = options_of(role)
+    for name, option in documented(fragment.ModuleDocFragment.DOCUMENTATION).items():
+        if "suboptions" in option:
+            assert set(spec[name]["options"]) == set(option["suboptions"]), name

@@ -19,9 +19,6 @@ from ansible.errors import AnsibleFilterError
 PLUGINS = "ansible_collections.mailhost.hardening.plugins"
 NAMES = ["internal_ip", "relay_block", "dnsbl_entries", "channel_keywords", "dispatcher_options"]
 MODULES = {name: importlib.import_module(f"{PLUGINS}.filter.{name}") for name in NAMES}
-FRAGMENT = yaml.safe_load(
-    importlib.import_module(f"{PLUGINS}.doc_fragments.mail_policy").ModuleDocFragment.DOCUMENTATION
-)
 
 
 def call(name: str, *args: Any, **kwargs: Any) -> Any:
@@ -45,10 +42,13 @@ def test_documentation_is_complete(name: str) -> None:
     assert documentation["name"] == name
     assert documentation["version_added"] == "1.0.0"
     assert documentation["positional"] == "_input"
-    assert documentation["extends_documentation_fragment"] == ["mailhost.hardening.mail_policy"]
+    assert documentation["extends_documentation_fragment"] == [
+        "mailhost.hardening.mail_policy",
+        "mailhost.hardening.messaging_server_settings",
+    ]
     function = MODULES[name].FilterModule().filters()[name]
     parameters = set(function.__code__.co_varnames[: function.__code__.co_argcount]) - {"policy"}
-    assert {*documentation.get("options", {}), *FRAGMENT["options"]} - {"_input"} == parameters
+    assert {*documentation.get("options", {}), "settings"} == parameters
     assert set(yaml.safe_load(MODULES[name].RETURN)) == {"_value"}
 
 
