@@ -228,7 +228,7 @@ def test_change_is_rolled_back_when_the_module_is_killed(
         done = running.wait()
     assert done.rc != 0
     assert done.message
-    # Either the timer was armed, then it takes the change back, or nothing was live yet.
+    # Either the timer was armed, then it rolls the change back, or nothing was live yet.
     if packet_filter(lab).managed != older.managed:
         until("the previous rules are restored", lambda: packet_filter(lab).managed == older.managed)
     assert packet_filter(lab).all == older.all

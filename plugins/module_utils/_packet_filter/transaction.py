@@ -114,8 +114,7 @@ def installed(root: str = loader.ROOT) -> loader.State | None:
 
 def installed_sets(root: str = loader.ROOT) -> list[str]:
     """Return the names of those sets of the confirmed state that are live."""
-    text = loader.read_text(os.path.join(root, "current"), "sets")
-    wanted = {line.split(" ", 2)[1] for line in text.splitlines() if line.startswith("create ")}
+    wanted = loader.split_sets(loader.read_text(root, "current", "sets"))
     return [name for name in loader.live_set_names() if name in wanted]
 
 
