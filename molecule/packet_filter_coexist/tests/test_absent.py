@@ -37,7 +37,7 @@ def _new_host(new_host: None) -> None:
 
 
 def units(lab: Lab) -> str:
-    """Return what systemd knows of units with our name, running or not."""
+    """Return what systemd knows of units with the managed name, running or not."""
     listed = "systemctl list-units --all --no-legend --plain; systemctl list-unit-files --no-legend"
     return "\n".join(
         line for line in lab.run("mailhost", ["sh", "-c", listed]).stdout.splitlines() if "mailhost-" in line

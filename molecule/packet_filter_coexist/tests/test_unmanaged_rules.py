@@ -87,7 +87,7 @@ def test_unmanaged_bans_win_over_managed_rules(lab: Lab) -> None:
 
 
 DRIFT = {
-    "our chain is flushed": "iptables -F MAILHOST-IN",
+    "a managed chain is flushed": "iptables -F MAILHOST-IN",
     "a jump is gone": "ip6tables -D OUTPUT -j MAILHOST-OUT",
     "a jump is there twice": "iptables -A INPUT -j MAILHOST-IN",
     "a rule is gone": "ip6tables -D MAILHOST-OUT-MAIL 1",
@@ -125,7 +125,7 @@ def test_drift_is_reported_and_repaired(lab: Lab, good: PacketFilter, step: Step
     after = packet_filter(lab)
     assert after.managed == good.managed
     assert after.unmanaged == good.unmanaged
-    assert after.entrances == good.entrances, "our jump is where it was"
+    assert after.entrances == good.entrances, "the managed jump is where it was"
     assert after.counted == good.counted
 
 

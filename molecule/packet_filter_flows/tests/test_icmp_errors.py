@@ -1,4 +1,4 @@
-"""ICMP errors of our connections arrive, even where the host's own rules let no ICMP in."""
+"""ICMP errors of the host's connections arrive, even where its own rules drop all ICMP."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ ENDS = [
     Held("mailhost", "remote", 2525, "NOOP", "250"),
 ]
 
-# Submission is new, the peers of pop3 and of our way to port 2525 are others, the client flow of pop3 is gone.
+# Submission is new, the peers of pop3 and of the client flow to port 2525 are others, the client flow of pop3 is gone.
 CHANGED: list[dict[str, Any]] = [
     {"service": "smtp", "direction": "server"},
     {"service": "smtp", "direction": "client"},

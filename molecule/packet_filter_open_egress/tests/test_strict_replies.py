@@ -1,4 +1,4 @@
-"""Open egress with the strict reply rules: the host may ask anybody, but only the peers of a flow are heard."""
+"""Open egress, strict reply rules: the host may connect anywhere, but only replies of a flow's peers are accepted."""
 
 from __future__ import annotations
 
