@@ -55,7 +55,7 @@ EXAMPLES = r"""
         TCP|*|25|192.0.2.66|*  $NGo$ away
         *  $YEXTERNAL
     # => [{'line': 3, 'code': 'no-smtp-code',
-    #      'message': 'the text "Go away" of a refused connection has no SMTP code; it is sent as it is',
+    #      'message': 'the text "Go away" of a rejected connection has no SMTP code; it is sent as it is',
     #      'hint': 'Begin it with a code, for example "$N500$ 5.7.1$ ...".'}]
 """
 

@@ -50,8 +50,8 @@ def test_options_that_the_dispatcher_lacks_are_an_error(role: Callable[..., Run]
         "mailhost_dnsbls[0].stage",
     ]
     assert found[0].endswith(
-        '"f.dnsbl.example" is list number 6 of the dispatcher, which asks 5; write connect or mail'
+        '"f.dnsbl.example" is list number 6 of the dispatcher, which queries 5; write connect or mail'
     )
     assert found[1].endswith("the dispatcher has its own text; leave it out, or write stage connect")
-    assert "an entry of PORT_ACCESS that matches every stranger" in found[2]
-    assert found[2].endswith("then the dispatcher does not ask mailhost_dnsbls[1]; write one stage for both")
+    assert "an entry of PORT_ACCESS that matches every external client" in found[2]
+    assert found[2].endswith("then the dispatcher does not query mailhost_dnsbls[1]; write one stage for both")

@@ -55,7 +55,7 @@ def test_failed_policy_test_stops_the_run(lab: Lab, stopped: Apply, policy: dict
     path = f"mailhost_policy_tests[{len(policy['mailhost_policy_tests'])}]"
     name = f"{path} (the agency sends for us): 198.51.100.20, port 25, from <sales@agency.example> to <{ELSEWHERE}>"
     assert (
-        f"{name}: refused at RCPT TO with '550 5.7.1 Another text: {ELSEWHERE}'; the test expects: accept\n"
+        f"{name}: rejected at RCPT TO with '550 5.7.1 Another text: {ELSEWHERE}'; the test expects: accept\n"
         in done.message
     )
     assert done.message.count("mailhost_policy_tests[") == 1, "those that pass are named too"

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sessions with which a staged Messaging Server configuration is evaluated, and what has to come of them.
 
-Beside what the policy alone says: the ways in that an installation has of its own.
+They are those of the policy, and further ones for what an installation has beside it.
 Private to the collection: other collections must not import it.
 """
 
@@ -46,12 +46,12 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import Dnsbl, MailPolicy
 
 LISTED = "127.0.0.2"
-"""What a block list answers for who is listed (RFC 5782, section 2.1)."""
+"""What a DNSBL answers for a listed client (RFC 5782, section 2.1)."""
 
 
 class Server(NamedTuple):
-    """What the cases need to know of the server: a name of its own, its address, names of its channels, and where a
-    stranger may come in beside the usual ways (see `_messaging_server_surface`).
+    """What the cases need to know of the server: a name of its own, its address, names of its channels, and the
+    further ways in of external clients (see `surface`).
     """
 
     domain: str
@@ -69,11 +69,11 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
     """All sessions for a policy."""
     parties = parties_of(policy, server.domain)
     for client in parties.external:
-        yield from _stranger(client, server, parties.own)
-        yield from _logged_in(client, server)
-        yield from _other_ways(client, server)
+        yield from _external(client, server, parties.own)
+        yield from _authenticated(client, server)
+        yield from _further_services(client, server)
     for client in parties.external[:1]:
-        yield from _outward(client, policy, server)
+        yield from _by_rewrite_rules(client, policy, server)
     for client in server.literal_clients:
         if parse_address(client) not in parties.known:
             name = f"external client {client}, which has a rewrite rule"
@@ -82,13 +82,13 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
     yield from internal_cases(policy, parties)
     yield from relay_exception_cases(policy, parties)
     yield from blocked_cases(policy, parties)
-    for block_list in policy.dnsbls:
-        yield from _listed(policy, block_list, parties.unlisted, parties.own[0])
+    for dnsbl in policy.dnsbls:
+        yield from _listed(policy, dnsbl, parties.unlisted, parties.own[0])
     if policy.sender_domain_check:
         yield from _sender_domain(parties.unlisted, parties.own[0])
 
 
-def _stranger(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Case]:
+def _external(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Case]:
     forms = relay_forms(server.domain, server.address, server.channel_hosts)
     yield from relay_cases(f"external client {client}", client, forms, server.domain)
     yield from delivery_cases(client, own)
@@ -98,8 +98,8 @@ def _stranger(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Cas
         yield make_case(name, REJECT, client, EXTERNAL_SENDER, own[0], port=587, local=True)
 
 
-def _other_ways(client: str, server: Server) -> Iterator[Case]:
-    """Behind TLS, at every port of the Dispatcher, and with the senders that entries of the site's own let pass."""
+def _further_services(client: str, server: Server) -> Iterator[Case]:
+    """With TLS, at every port of the Dispatcher, and with the senders that unmanaged entries accept."""
     yield from plain_cases(f"external client {client} with TLS", client, server.domain, tls=True)
     for service in server.services:
         for tls in (True,) if service.tls else (False, True):
@@ -113,8 +113,8 @@ def _other_ways(client: str, server: Server) -> Iterator[Case]:
         yield make_case(f"external client {client} with the sender of an extra entry", REJECT, client, sender, TARGET)
 
 
-def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
-    """To hosts of rewrite rules of the site, also by who says that he is a friend, or the sender of an extra entry."""
+def _by_rewrite_rules(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
+    """To hosts of unmanaged rewrite rules, also with the sender of a relay exception or of an extra entry."""
     hosts = server.outer_hosts
     for sender in server.senders:
         for host in hosts[:DOMAINS]:
@@ -124,32 +124,35 @@ def _outward(client: str, policy: MailPolicy, server: Server) -> Iterator[Case]:
         name = f"external client {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
         yield make_case(name, NO_RELAY, client, EXTERNAL_SENDER, f"victim@{host}")
     for exception in policy.relay_exceptions:
-        friend = f"friend@{(exception.sender_domains or (EXTERNAL_DOMAIN,))[0]}"
+        sender = f"friend@{(exception.sender_domains or (EXTERNAL_DOMAIN,))[0]}"
         named = exception.recipient_domains or hosts
         for host in [host for host in hosts if host in named][:DOMAINS]:
             name = f"external client {client} claiming to be a relay exception to {host}, which has a rewrite rule"
-            yield make_case(name, NO_RELAY, client, friend, f"victim@{host}")
+            yield make_case(name, NO_RELAY, client, sender, f"victim@{host}")
 
 
-def _logged_in(client: str, server: Server) -> Iterator[Case]:
+def _authenticated(client: str, server: Server) -> Iterator[Case]:
     for port in (25, 587) if server.submission else (25,):
-        name = f"logged in from {client}, port {port}"
+        name = f"authenticated client {client}, port {port}"
         yield make_case(name, ACCEPT, client, f"user@{server.domain}", TARGET, authenticated=True, port=port)
 
 
-def _listed(policy: MailPolicy, block_list: Dnsbl, foreign: tuple[str, ...], own: str) -> Iterator[Case]:
-    """Who is listed, who is not looked up, and that no answer refuses nobody. Lists of IPv6 are not looked up."""
-    zone = block_list.zone
-    clients = [client for client in foreign if ":" not in client]
+def _listed(policy: MailPolicy, dnsbl: Dnsbl, external: tuple[str, ...], own: str) -> Iterator[Case]:
+    """Clients that are listed, and those that are not looked up; a query without an answer rejects nothing.
+
+    The product does not look up IPv6 addresses.
+    """
+    zone = dnsbl.zone
+    clients = [client for client in external if ":" not in client]
     for client in clients:
         dns = {zone: {client: [LISTED]}}
         yield make_case(f"{client} is listed by {zone}", REJECT, client, EXTERNAL_SENDER, own, local=True, dns=dns)
-        if block_list.stage == "mail":
+        if dnsbl.stage == "mail":
             name = f"{client} is listed by {zone}, "
             postmaster = f"postmaster@{own.rpartition('@')[2]}"
             yield make_case(f"{name}to postmaster", ACCEPT, client, EXTERNAL_SENDER, postmaster, local=True, dns=dns)
             yield make_case(f"{name}bounce", REJECT, client, "", own, local=True, dns=dns)
-            yield make_case(f"{name}logged in", ACCEPT, client, own, TARGET, authenticated=True, dns=dns)
+            yield make_case(f"{name}authenticated", ACCEPT, client, own, TARGET, authenticated=True, dns=dns)
         nothing = {zone: "SERVFAIL"}
         yield make_case(f"{zone} does not answer", ACCEPT, client, EXTERNAL_SENDER, own, local=True, dns=nothing)
     for title, networks in (("internal", policy.internal), ("exempt", policy.exempt)):
@@ -161,9 +164,9 @@ def _listed(policy: MailPolicy, block_list: Dnsbl, foreign: tuple[str, ...], own
             )
 
 
-def _sender_domain(foreign: tuple[str, ...], own: str) -> Iterator[Case]:
+def _sender_domain(external: tuple[str, ...], own: str) -> Iterator[Case]:
     sender = "nobody@no-such-domain.invalid"
-    for client in foreign:
+    for client in external:
         for dns, expect, name in (([], REJECT, "does not exist"), ("SERVFAIL", ACCEPT, "gives no answer")):
-            told = f"external client {client}, sender's domain {name}"
-            yield make_case(told, expect, client, sender, own, local=True, dns={"no-such-domain.invalid": dns})
+            title = f"external client {client}, sender's domain {name}"
+            yield make_case(title, expect, client, sender, own, local=True, dns={"no-such-domain.invalid": dns})

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One run of the role on the host: from the policy to files that are live, or back.
 
-The order is the promise: compose, evaluate, ask the product, and only then touch anything.
+The order is the promise: compose, evaluate, read back by the product, and only then touch anything.
 Private to the collection: other collections must not import it.
 """
 
@@ -66,8 +66,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import Proof, Run
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import Change
 
-_MAY_REFUSE = re.compile(r"\$[NnFf\[{]")
-"""A template of PORT_ACCESS that may refuse a connection."""
+_MAY_REJECT = re.compile(r"\$[NnFf\[{]")
+"""A template of PORT_ACCESS that may reject a connection."""
 
 
 class MessagingServerRun(Run[Live, WantedFiles]):
@@ -150,8 +150,8 @@ def _changes(product: Product, live: Live, composed: Composed) -> list[Change]:
 def _parts(before: Texts, after: Texts) -> set[str]:
     """What the change is about, for the least activation that suffices.
 
-    INTERNAL_IP counts as PORT_ACCESS where that table asks it and may refuse somebody, and so does the general database
-    where one of these tables asks it: the Dispatcher has copies of its own.
+    INTERNAL_IP counts as PORT_ACCESS where that table looks it up and may reject a connection, and so does the general
+    database where one of these tables looks it up: the Dispatcher has copies of its own.
     """
     parts = {part for field, part in TEXT_FILES.items() if getattr(before, field) != getattr(after, field)}
     if not parts & {MAPPINGS, GENERAL_TXT}:
@@ -160,12 +160,12 @@ def _parts(before: Texts, after: Texts) -> set[str]:
     old, new = [{t.name.upper(): [(e.pattern, e.template) for e in t.entries] for t in found} for found in tables]
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     templates = [template for _pattern, template in new.get(PORT_ACCESS, [])]
-    asked = {PORT_ACCESS}
-    refuses = any(_MAY_REFUSE.search(template) for template in templates)
-    if refuses and any(INTERNAL_IP in template.upper() for template in templates):
-        asked.add(INTERNAL_IP)
+    probed = {PORT_ACCESS}
+    rejects = any(_MAY_REJECT.search(template) for template in templates)
+    if rejects and any(INTERNAL_IP in template.upper() for template in templates):
+        probed.add(INTERNAL_IP)
         templates += [template for _pattern, template in new.get(INTERNAL_IP, [])]
-    if changed & asked or (GENERAL_TXT in parts and any("${" in template for template in templates)):
+    if changed & probed or (GENERAL_TXT in parts and any("${" in template for template in templates)):
         parts.add(PORT_ACCESS)
     return parts - {MAPPINGS} if changed <= {PORT_ACCESS} else parts
 
@@ -177,14 +177,17 @@ def new_findings(before: Texts, after: Texts, accepted: frozenset[str]) -> list[
 
 
 def switching_notes(before: Texts, after: Texts, channel: str, owned: tuple[str, ...]) -> list[str]:
-    """Foreign entries that name a channel which mail from inside now leaves (M3); nothing unless that is new."""
+    """Unmanaged entries that name a channel by which mail of internal clients no longer enters (M3).
+
+    Nothing unless that is new.
+    """
     old, new = (parse_imta(texts.imta_cnf).channel(channel) for texts in (before, after))
     if new is None or (old is not None and switching(old) == switching(new)):
         return []
     needles = (f"|{fold(channel)}|", f"{fold(channel)}|", f"in-chan={fold(channel)};")
     return [
-        f"table {table.name}, line {entry.line.number}, names {channel}; mail from inside and after login now "
-        "enters by other channels: write tcp_* there if the entry is meant for all of them"
+        f"table {table.name}, line {entry.line.number}, names {channel}; mail of internal and authenticated "
+        "clients now enters by other channels: write tcp_* there if the entry is meant for all of them"
         for table in parse_mappings(after.mappings).tables
         if table.name.upper() not in owned
         for entry in table.entries

@@ -65,7 +65,7 @@ def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...
     keywords: list[Setting] = [
         (ALL_CHANNELS, "noswitchchannel", ()),
         (channels.external, "switchchannel", ()),
-        # Without a name the server cannot switch by it, and whoever has a reverse zone can choose the name.
+        # Without a name the server cannot switch by it; the owner of a reverse zone can choose the name.
         (channels.external, "identnonenumeric", ()),
         (channels.external, "maysaslserver", ()),
         (channels.external, "saslswitchchannel", (channels.authenticated,)),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the live files of Messaging Server and a plan to the wanted files: only what is ours changes.
+"""From the live files of Messaging Server and a plan to the wanted files: only what is managed changes.
 
 Texts in, texts out; nothing is read from or written to a disk here.
 Private to the collection: other collections must not import it.
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     Pair = tuple[str, str]
 
 KEY_PREFIX = "MAILHOST-"
-"""Begins every key of ours in general.txt."""
+"""Begins every managed key in general.txt."""
 
 DEFAULTS = "defaults"
 
@@ -75,7 +75,7 @@ class Texts(NamedTuple):
 
 
 class UnknownEntry(NamedTuple):
-    """An entry of an owned table that neither the inventory nor an earlier run of ours knows."""
+    """An entry of an owned table that neither the inventory nor an earlier run knows."""
 
     table: str
     place: str
@@ -84,7 +84,7 @@ class UnknownEntry(NamedTuple):
 
 
 class Composed(NamedTuple):
-    """The wanted texts, the record that goes with them, and the entries that nobody answers for."""
+    """The wanted texts, the record that goes with them, and the unknown entries."""
 
     texts: Texts
     record: Record
@@ -93,7 +93,7 @@ class Composed(NamedTuple):
 
 def compose(live: Texts, plan: Plan, record: Record) -> Composed:
     """Edit the live texts until they say what the plan says; what an earlier run put there and the plan no longer
-    says is taken back first.
+    says is removed first.
 
     Raises EditError, ImtaEditError where a file cannot be edited without touching something else.
     """
@@ -135,7 +135,7 @@ def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Own
     unknown: list[UnknownEntry] = []
     for table, known in record.tables.items():
         if table not in plan.tables:
-            text = _give_back(text, table, known)
+            text = _restore_table(text, table, known)
     for table, wanted in plan.tables.items():
         lines = _lines_of(text, table)
         live = tuple(lines) if lines is not None else None
@@ -149,15 +149,15 @@ def _mappings(text: str, plan: Plan, record: Record) -> tuple[str, dict[str, Own
 
 
 def _unknown(table: str, live: tuple[Pair, ...], wanted: Iterable[Pair], managed: Iterable[Pair]) -> list[UnknownEntry]:
-    """What is neither wanted nor ours; it stands before ours, or after the first one of ours."""
+    """Entries that are neither wanted nor managed; they stand before the managed ones, or after the first of them."""
     known = {*wanted, *managed}
     first = next((number for number, pair in enumerate(live) if pair in known), len(live))
     found = [(number, pair) for number, pair in enumerate(live) if pair not in known]
     return [UnknownEntry(table, "before" if number < first else "after", *pair) for number, pair in found]
 
 
-def _give_back(text: str, table: str, known: OwnedTable) -> str:
-    """A table as it was before it was ours; what somebody else has added since stays, in front."""
+def _restore_table(text: str, table: str, known: OwnedTable) -> str:
+    """A table as it was before it was managed; unmanaged entries that came since stay, at its beginning."""
     live = _lines_of(text, table) or {}
     before = known.before or ()
     since = [pair for pair in live if pair not in known.managed and pair not in before]
@@ -176,7 +176,7 @@ def _imta(
 ) -> tuple[str, dict[tuple[str, str], OwnedWords], dict[str, tuple[str, ...]], tuple[Pair, ...], tuple[str, ...]]:
     wanted = {(fold(channel), group_of(fold(keyword))[0]) for channel, keyword, _arguments in plan.keywords}
     used = {channel for channel, _group in wanted}
-    text = _take_back_imta(text, plan, record, wanted)
+    text = _remove_from_imta(text, plan, record, wanted)
     channels = [name for name in record.channels if fold(name) in used]
     for name, words, host in plan.blocks:
         if parse_imta(text).channel(name) is None:
@@ -204,7 +204,7 @@ def _imta(
     return text, keywords, defaults, kept, tuple(channels)
 
 
-def _take_back_imta(text: str, plan: Plan, record: Record, wanted: set[tuple[str, str]]) -> str:
+def _remove_from_imta(text: str, plan: Plan, record: Record, wanted: set[tuple[str, str]]) -> str:
     for pattern, template in record.rules:
         if (pattern, template) not in plan.rules:
             text = remove_rule(text, pattern, template)
@@ -239,7 +239,7 @@ def _dispatcher(text: str, plan: Plan, record: Record) -> tuple[str, dict[tuple[
     for (service, name), known in record.options.items():
         if (fold(service), fold(name)) not in wanted and _values(text, service, name) == known.managed:
             text = set_option(text, service, name, list(known.before or ()))
-            # A service that was not there before goes with its last option.
+            # A service that was not there before is removed with its last option.
             text = remove_section(text, service) if known.before is None else text
     options: dict[tuple[str, str], OwnedWords] = {}
     found = text

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Evaluates what a run aims at before anything is swapped: our own evaluation, and the product's own tool.
+"""Evaluates what a run aims at before anything is swapped: the evaluator, and the product's own tool.
 
 Private to the collection: other collections must not import it.
 """

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who enters by another channel because a rewrite rule of the site's own asks a table of the site's own.
+"""Clients that enter by another channel because an unmanaged rewrite rule looks up an unmanaged table.
 
-A rule as ``[] $E$R${PARTNERS,$L}$U%[$L]@tcp_intranet-daemon`` makes internal whoever stands in the table, and the
+A rule as ``[] $E$R${PARTNERS,$L}$U%[$L]@tcp_intranet-daemon`` makes every client in the table internal, and the
 policy knows nothing of it.
 Private to the collection: other collections must not import it.
 """
@@ -43,20 +43,20 @@ if TYPE_CHECKING:
         MappingFile,
     )
 
-_ASKS = re.compile(r"\$\{([^,{}]+),")
+_LOOKS_UP = re.compile(r"\$\{([^,{}]+),")
 _NESTED = re.compile(r"\$\|([^;|]+);")
 _NETWORK = re.compile(r"\$\(([^()]*)\)|\$\{([^{}]*)\}")
 _WILD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
 
-_ANYBODY = ("8.8.4.77", "100.200.50.77", "151.3.44.77", "216.9.9.77", "2400:77::77", "2607:77::77")
-"""For an entry that takes everybody whom no entry in front of it takes."""
+_ANY_CLIENTS = ("8.8.4.77", "100.200.50.77", "151.3.44.77", "216.9.9.77", "2400:77::77", "2607:77::77")
+"""For an entry that takes every client that no entry before it takes."""
 
 _FILLS = ("77", "7", "1", "0", "3", "9")
 """What an open part of an address is filled with, until the entry takes the address."""
 
 
 class Entering(NamedTuple):
-    """Clients of such tables, and a sentence for each entry of which it cannot be said whom it takes."""
+    """Clients of such tables, and a warning for each entry whose clients cannot be evaluated."""
 
     clients: tuple[str, ...]
     unclear: tuple[str, ...]
@@ -70,7 +70,7 @@ def entering(imta: ImtaFile, mappings: MappingFile, external: str) -> Entering:
     for rule in imta.rules:
         if not (rule.pattern.startswith("[") and rule.pattern.endswith("]")) or not _switches(rule, imta, external):
             continue
-        for table in _ASKS.findall(rule.template):
+        for table in _LOOKS_UP.findall(rule.template):
             for name, entry in _entries(table, tables, set()):
                 inner = rule.pattern[1:-1]
                 found = _clients(entry, inner if inner.endswith(".") else "")
@@ -78,8 +78,8 @@ def entering(imta: ImtaFile, mappings: MappingFile, external: str) -> Entering:
                 if found is None:
                     unclear[
                         f'the rewrite rule "{rule.pattern} {rule.template}" makes clients enter by another channel, '
-                        f'and it cannot be evaluated whom the entry "{entry.pattern} {entry.template}" of table {name} '
-                        "takes; see that they are internal by policy"
+                        f'and the clients of entry "{entry.pattern} {entry.template}" of table {name} cannot be '
+                        "evaluated; see that they are internal by policy"
                     ] = None
     return Entering(tuple(clients), tuple(unclear))
 
@@ -91,25 +91,25 @@ def _switches(rule: Rule, imta: ImtaFile, external: str) -> bool:
 
 
 def _entries(table: str, tables: dict[str, tuple[Entry, ...]], seen: set[str]) -> Iterator[tuple[str, Entry]]:
-    """The entries that may accept, of a table and of those that it asks; but for INTERNAL_IP, which is the policy's."""
+    """The entries that may accept, of a table and those that it looks up; not of INTERNAL_IP, which is the policy's."""
     name = fold(table)
     if name in seen or name == fold(INTERNAL_IP):
         return
     seen.add(name)
     for entry in tables.get(name, ()):
-        asked = _NESTED.findall(entry.template)
-        for inner in asked:
+        inner_tables = _NESTED.findall(entry.template)
+        for inner in inner_tables:
             yield from _entries(inner, tables, seen)
-        if not asked and re.search(r"\$[Yy\[{\]]", entry.template):
+        if not inner_tables and re.search(r"\$[Yy\[{\]]", entry.template):
             yield table, entry
 
 
 def _clients(entry: Entry, prefix: str) -> tuple[str, ...] | None:
-    """Clients whom an entry takes; None where that cannot be said."""
+    """Clients that an entry takes; None where that cannot be evaluated."""
     if re.search(r"\$[\[{\]]", entry.template):
         return None
     if not _WILD.sub("", entry.pattern):
-        return _ANYBODY
+        return _ANY_CLIENTS
     networks = [four or six for four, six in _NETWORK.findall(entry.pattern)]
     try:
         found = [ipaddress.ip_network(text, strict=False) for text in networks]

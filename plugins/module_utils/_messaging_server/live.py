@@ -49,7 +49,7 @@ TEXT_DATABASES = "USE_TEXT_DATABASES"
 ACCESS_ERRORS = "ACCESS_ERRORS"
 
 ACCESS_ORCPT = "ACCESS_ORCPT"
-"""With this option the recipient tables are asked with one field more, which is the stranger's text:
+"""With this option probes of the recipient tables have one field more, which is text of the client:
 docs/reference/messaging-server-facts.md#probe-options."""
 
 
@@ -78,7 +78,7 @@ def read_live(product: Product) -> Live:
     try:
         record = load_record(read_file(RECORD))
     except RecordError as error:
-        raise StepError("read", f"{RECORD} cannot be read: {error}; it says which entries are ours") from error
+        raise StepError("read", f"{RECORD} cannot be read: {error}; it has the managed entries") from error
     return Live(
         texts,
         found["general"] is not None,

@@ -73,7 +73,7 @@ class HostFacts(NamedTuple):
 
     ``text_database``: the option USE_TEXT_DATABASES has bit 0, so that general.txt is used. ``channel_hosts``: the
     official host name of each channel of the live imta.cnf, by folded channel name. ``submission_service``: whether
-    dispatcher.cnf has [SERVICE=SMTP_SUBMIT]. ``skipped_zones``: block lists that are left out. ``smtp_image``: the
+    dispatcher.cnf has [SERVICE=SMTP_SUBMIT]. ``skipped_zones``: DNSBLs that are left out. ``smtp_image``: the
     option IMAGE of [SERVICE=SMTP]. ``leaving``: folded names of the channels by which mail leaves the host; without
     keywords to look at, those of ``channel_hosts`` that are called tcp_*.
     """
@@ -105,7 +105,7 @@ class Plan(NamedTuple):
     def accepted_findings(self) -> frozenset[str]:
         """Codes of mapping_lint that are no fault of these tables.
 
-        A long list is long. Where the Dispatcher asks block lists PORT_ACCESS must not have an entry for everybody.
+        A long list is long. Where the Dispatcher queries DNSBLs PORT_ACCESS must not have an entry for every client.
         Releases from 6.3 on take longer entries than the lint, which knows no release, lets pass.
         """
         codes = {"large-table", "long-pattern", "long-template"}
@@ -211,7 +211,7 @@ class _Check:
             self.problems.add(
                 f"{path}[{one.place}].stage",
                 f'"{one.zone}" is list number {number} of the dispatcher, '
-                f"which asks {MAX_ZONES}; write connect or mail",
+                f"which queries {MAX_ZONES}; write connect or mail",
             )
         for one in lists:
             if one.text:
@@ -221,8 +221,8 @@ class _Check:
         for one in policy.dnsbls_at(STAGE_CONNECT) if lists else ():
             self.problems.add(
                 f"{path}[{one.place}].stage",
-                f"a list of stage connect is an entry of {PORT_ACCESS} that matches every stranger, and then "
-                f"the dispatcher does not ask {path}[{lists[0].place}]; write one stage for both",
+                f"a list of stage connect is an entry of {PORT_ACCESS} that matches every external client, and then "
+                f"the dispatcher does not query {path}[{lists[0].place}]; write one stage for both",
             )
         extra = settings.extra_entries.get(PORT_ACCESS, Extra())
         for place, pairs in extra._asdict().items() if lists else ():
@@ -230,7 +230,7 @@ class _Check:
                 if _matches_external(pattern):
                     self.problems.add(
                         f"{self.path('extra_entries')}.{PORT_ACCESS}.{place}[{index}]",
-                        f"{shown(pattern)} matches strangers, and then the dispatcher does not ask "
+                        f"{shown(pattern)} matches external clients, and then the dispatcher does not query "
                         f"{path}[{lists[0].place}]; write stage connect for its lists, or remove the entry",
                     )
 
@@ -244,7 +244,7 @@ class _Check:
             self.problems.add(
                 f"{path}.external",
                 f"{shown(settings.channels.external)} is no channel of imta.cnf; "
-                "name the channel that takes mail from outside",
+                "name the channel by which mail from external clients enters",
             )
         owners = {fold(host): name for name, host in hosts.items()}
         for name, _keywords, host in build_blocks(settings, hosts):

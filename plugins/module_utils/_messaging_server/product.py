@@ -135,7 +135,7 @@ class Product:
         if not found:
             raise StepError(
                 "discover",
-                f"no compiled configuration was found ({', '.join(places)}), so it could not be put back; "
+                f"no compiled configuration was found ({', '.join(places)}), so it could not be restored; "
                 "run imsimta cnbuild once, or name its place in IMTA_CONFIG_DATA of the tailor file",
             )
         return found
@@ -147,7 +147,7 @@ class Product:
         return run_tool("imsimta version", [self.imsimta, "version"]).strip()
 
     def test_mapping(self, table: str, probe: str, mapping_file: str, input_flags: str = "") -> MappingResult:
-        """Ask the product what a table of a mapping file that is not live gives for a probe."""
+        """Have the product say what a table of a mapping file that is not live gives for a probe."""
         step = "imsimta test -mapping"
         for what, text in (("table", table), ("probe", probe), ("flags", input_flags)):
             if not text.isprintable() or text.startswith("-"):
@@ -186,7 +186,7 @@ class Product:
         return sends_banner(LOCALHOST, SMTP_PORT)
 
     def runs(self) -> bool | None:
-        """Never certain: the vendor's documents name nothing that tells."""
+        """Never certain: the vendor's documents name nothing that shows it."""
         return None
 
 
@@ -265,7 +265,7 @@ def discover(root: str = "") -> Product:
             f"messaging_server_root: {shown(root)} has no program sbin/imsimta or bin/imsimta; "
             "write the folder in which Messaging Server is installed",
         )
-    _refuse_unified(root)
+    _reject_unified(root)
     product = Product(root, imsimta, read_tailor(root))
     edited = [product.files[part] for part in (MAPPINGS, IMTA_CNF, DISPATCHER_CNF)]
     missing = [path for path in edited if not os.path.isfile(path)]
@@ -303,7 +303,7 @@ def _imsimta(root: str) -> str:
     return ""
 
 
-def _refuse_unified(root: str) -> None:
+def _reject_unified(root: str) -> None:
     found = os.path.join(root, "config", "config.xml")
     if os.path.exists(found):
         raise StepError(

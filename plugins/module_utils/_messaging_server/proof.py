@@ -47,23 +47,23 @@ def _decide(case: Case, config: LoadedConfig, channels: Channels) -> Outcome:
     outcome = decide_session(read_session(case.session), config)
     if not case.local or not outcome.mail.accepted:
         return outcome
-    # A directory says which addresses are ours; by the rules alone such a domain may look like any other.
+    # A directory says which addresses are local; by the rules alone such a domain may look like any other.
     if fold(outcome.recipients[0].channel) not in {"", fold(channels.external)}:
         return outcome
     recipient = case.session["rcpt_to"][0]
-    told = dict(case.session, destination_channels={recipient: channels.local})
-    return decide_session(read_session(told), config)
+    known = dict(case.session, destination_channels={recipient: channels.local})
+    return decide_session(read_session(known), config)
 
 
 def _verdict(outcome: Outcome, config: LoadedConfig) -> str:
-    """How the session ended: ``refused at ...``, ``accepted for channel ...`` or ``relayed to channel ...``."""
+    """How the session ended: ``rejected at ...``, ``accepted for channel ...`` or ``relayed to channel ...``."""
     if not outcome.connect.accepted:
-        return f"refused at connect with {outcome.connect.reply!r}"
+        return f"rejected at connect with {outcome.connect.reply!r}"
     if not outcome.mail.accepted:
-        return f"refused at MAIL FROM with {outcome.mail.reply!r}"
+        return f"rejected at MAIL FROM with {outcome.mail.reply!r}"
     recipient = outcome.recipients[0]
     if not recipient.accepted:
-        return f"refused at RCPT TO with {recipient.reply!r}"
+        return f"rejected at RCPT TO with {recipient.reply!r}"
     channel = config.imta.channel(recipient.channel)
     leaves = channel is None or channel.leaves()
     return f"{'relayed to' if leaves else 'accepted for'} channel {recipient.channel}"
@@ -72,4 +72,4 @@ def _verdict(outcome: Outcome, config: LoadedConfig) -> str:
 def _as_expected(case: Case, got: str) -> bool:
     if case.expect == NO_RELAY:
         return not got.startswith("relayed")
-    return got.startswith("refused") != (case.expect == ACCEPT)
+    return got.startswith("rejected") != (case.expect == ACCEPT)

@@ -31,10 +31,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 DECIDING = frozenset("YNF")
-"""Flags that decide; others (a tag, a header line) say nothing about who may pass."""
+"""Flags that decide; others (a tag, a header line) say nothing about whether mail may pass."""
 
 CLIENTS = 3
-"""Clients that the tool is asked about, each of which starts it twice."""
+"""Clients that the tool has to evaluate, each of which starts it twice."""
 
 
 class Staged(NamedTuple):
@@ -47,11 +47,11 @@ class Staged(NamedTuple):
 
 
 def read_back(product: Product, staged: Staged, clients: Iterable[str]) -> int:
-    """Compare the tool's answers with ours; returns how many. Raises StepError where they differ."""
+    """Compare the tool's answers with the evaluator's; returns how many. Raises StepError where they differ."""
     mappings = load_mappings(staged.text, "mappings", tuple(sorted(staged.includes.items())))
     count = 0
     for table, probe in _probes(list(dict.fromkeys(clients)), staged.channels):
-        wanted = _ours(mappings, table, probe)
+        wanted = _evaluated(mappings, table, probe)
         if wanted is None:
             continue
         count += 1
@@ -76,27 +76,27 @@ def _probes(clients: list[str], channels: Channels) -> Iterator[tuple[str, str]]
         yield PORT_ACCESS, port_probe(client)
 
 
-def _ours(mappings: Mappings, table: str, probe: str) -> tuple[frozenset[str], str] | None:
-    """Flags and text of our own evaluation; None where the table is not there or something outside is asked."""
+def _evaluated(mappings: Mappings, table: str, probe: str) -> tuple[frozenset[str], str] | None:
+    """Flags and text by the evaluator; None where there is no such table or something outside is looked up."""
     if table not in mappings:
         return None
-    asked: list[str] = []
+    looked_up: list[str] = []
 
     def outside(_image: str, _routine: str, argument: str) -> None:
-        asked.append(argument)
+        looked_up.append(argument)
 
-    result = mappings.probe(table, probe, surroundings("", _Database(asked), outside))
-    if asked:
+    result = mappings.probe(table, probe, surroundings("", _Database(looked_up), outside))
+    if looked_up:
         return None
     return frozenset(result.flags) & DECIDING, result.output
 
 
 class _Database(dict[str, str]):
-    """An empty general database that remembers what was asked."""
+    """An empty general database that remembers what was looked up."""
 
-    def __init__(self, asked: list[str]) -> None:
+    def __init__(self, looked_up: list[str]) -> None:
         super().__init__()
-        self._asked = asked
+        self._looked_up = looked_up
 
     def __bool__(self) -> bool:
         """An empty one is not none."""
@@ -104,5 +104,5 @@ class _Database(dict[str, str]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Nothing is there."""
-        self._asked.append(key)
+        self._looked_up.append(key)
         return default

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the collection has put into Messaging Server's files, and what stood there before.
 
-It lets a later run tell its own entries from those that somebody else has added, and lets ``messaging_server_state:
-absent`` take away exactly our part. It lives on the host, as JSON.
+It lets a later run distinguish managed entries from unmanaged ones, and lets ``messaging_server_state: absent`` remove
+exactly the managed ones. It lives on the host, as JSON.
 Private to the collection: other collections must not import it.
 """
 
@@ -25,7 +25,7 @@ class RecordError(ReportedError):
 
 
 class OwnedTable(NamedTuple):
-    """Entries of a table: those found when it was first taken over (None: there was none), and those we put there.
+    """Entries of a table: those found when it was first taken over (None: there was none), and the managed ones.
 
     ``lines`` are the former entries as they were written, ``notes`` the comments among them, each with the number of
     entries before it.
@@ -38,17 +38,17 @@ class OwnedTable(NamedTuple):
 
 
 class OwnedWords(NamedTuple):
-    """A keyword with its arguments, or the values of an option: what stood there before, and what we put there."""
+    """A keyword with its arguments, or the values of an option: what stood there before, and what is managed there."""
 
     before: tuple[str, ...] | None
     managed: tuple[str, ...]
 
 
 class Record(NamedTuple):
-    """Everything of ours, by its place.
+    """Everything that is managed, by its place.
 
     ``keywords`` is filed under channel and keyword, ``options`` under service and option. ``defaults`` holds for each
-    keyword what stood in its place in each line of defaults (empty: nothing; no line at all: the line is ours).
+    keyword what stood in its place in each line of defaults (empty: nothing; no line at all: the line is managed).
     ``general_made`` says that there was no general.txt before.
     """
 
@@ -62,7 +62,7 @@ class Record(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing on the host is ours."""
+        """Whether nothing on the host is managed."""
         return not any(self)
 
 
@@ -85,7 +85,7 @@ def dump_record(record: Record) -> bytes:
 
 
 def load_record(text: bytes | None) -> Record:
-    """Read a record; None is the record of a host where nothing is ours. Raises RecordError."""
+    """Read a record; None is the record of a host where nothing is managed. Raises RecordError."""
     if text is None:
         return NOTHING
     try:
@@ -120,5 +120,5 @@ def _pairs(data: Any) -> tuple[Pair, ...] | None:
 def _words(data: Any) -> OwnedWords:
     before = data["before"]
     if not data["managed"]:
-        raise RecordError("it names a place that is ours without what we put there")
+        raise RecordError("it names a managed place without its content")
     return OwnedWords(None if before is None else tuple(map(str, before)), tuple(map(str, data["managed"])))

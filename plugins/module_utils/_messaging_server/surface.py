@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a stranger may come in by what an installation has of its own: services, literal rules, entries of the site.
+"""Where an external client may enter by unmanaged services, rewrite rules of domain literals, and entries.
 
 The sessions that follow from the policy know nothing of these, so they are looked for in the files: each gives further
 sessions to evaluate.
@@ -55,7 +55,7 @@ _WILD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
 
 
 class Service(NamedTuple):
-    """A port of the Dispatcher that strangers can reach: the channel it begins on, and whether it begins with TLS."""
+    """A port of the Dispatcher that external clients reach: its first channel, and whether it begins with TLS."""
 
     name: str
     port: int
@@ -111,15 +111,15 @@ def written(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 def inner_hosts(imta: ImtaFile, local: str) -> tuple[str, ...]:
-    """Official host names that are names of channels alone, without a dot: nobody outside has a reason to use them."""
+    """Official host names without a dot, which are names of channels alone: no external client needs them."""
     others = [one for one in imta.channels if one.hosts and fold(one.name) != fold(local)]
     return tuple(one.hosts[0] for one in others if "." not in one.hosts[0])[:MOST]
 
 
 def outer_hosts(imta: ImtaFile, domains: Iterable[str], settings: Settings) -> tuple[str, ...]:
-    """Hosts that a rewrite rule takes, and for which strangers may not be relayed wherever it leads.
+    """Hosts that a rewrite rule takes, and for which external clients may not relay wherever it leads.
 
-    Left out is what the policy names, what an entry of the site's own decides, and, where the policy names no domains,
+    Left out is what the policy names, what an extra entry decides, and, where the policy names no domains,
     what goes to the internal channel.
     """
     own = {fold(domain) for domain in domains}
@@ -160,7 +160,7 @@ def _host_of(pattern: str) -> str:
 
 
 def senders_of_entries(entries: Iterable[tuple[str, str]], external: str) -> tuple[str, ...]:
-    """Senders whom entries of the site's own let pass from outside to outside, however they are meant."""
+    """Senders that extra entries accept from and to the external channel, however they are meant."""
     found: dict[str, None] = {}
     for pattern, _template in entries:
         fields = [_WILD.sub("x", field) for field in pattern.split("|")]

@@ -7,9 +7,9 @@ Sources: docs/reference/messaging-server-facts.md#access-tables,
 docs/reference/messaging-server-facts.md#general-database, docs/reference/messaging-server-facts.md#dns-verify and
 docs/reference/messaging-server-facts.md#table-mistakes.
 
-HELO names and addresses are text of strangers and may have a bar in them, so a star may take more than its field. Two
+HELO names and addresses are text of the client and may have a bar in them, so a star may take more than its field. Two
 rules keep that harmless. An entry that accepts matches less, never more: each of its fields is a class without a bar,
-or lies in front of all such text. An entry that refuses or looks up has plain stars, which match more.
+or lies before all such text. An entry that rejects or looks up has plain stars, which match more.
 Private to the collection: other collections must not import it.
 """
 
@@ -54,7 +54,7 @@ NEVER_NAMED = ("native", "hold", "pipe")
 """Channels that no address may name, whatever comes behind: docs/reference/messaging-server-facts.md#never-named."""
 
 ALWAYS_REACHABLE = ("postmaster", "abuse")
-"""Senders must be able to ask why they are refused (docs/reference/messaging-server-facts.md#dns-verify-placement)."""
+"""Senders must be able to ask why they are rejected (docs/reference/messaging-server-facts.md#dns-verify-placement)."""
 
 INTERNAL_KEY, BLOCKED_KEY = "MAILHOST-INTERNAL", "MAILHOST-BLOCKED"
 """Keys of the general database."""
@@ -113,7 +113,7 @@ def build_tables(sources: Sources) -> Tables:
 
 
 def _framed(settings: Settings, table: str, own: Iterable[Row], last: Iterable[Row] = ()) -> list[Row]:
-    """Our rows between those of the user."""
+    """The rows of the policy between those of the user."""
     extra = settings.extra_entries.get(table, Extra())
 
     def of_user(place: str, pairs: Iterable[tuple[str, str]]) -> Iterator[Row]:
@@ -164,7 +164,7 @@ def _internal_ip(sources: Sources) -> list[Row]:
     return _framed(sources.settings, INTERNAL_IP, rows, [Row("*", "$N", inside)])
 
 
-# PORT_ACCESS: its probes have no text of strangers.
+# PORT_ACCESS: its probes have no text of the client.
 
 
 def _port_access(sources: Sources) -> list[Row]:
@@ -173,7 +173,7 @@ def _port_access(sources: Sources) -> list[Row]:
     if policy.dnsbls_at(STAGE_DISPATCHER):
         # The zones of the Dispatcher are looked at only when no entry matches
         # (docs/reference/messaging-server-facts.md#port-access): no entry here may
-        # match a stranger, not even one that fails.
+        # match an external client, not even one that fails.
         rows = [Row(_port_pattern(one), BLOCKED, "blocked_networks") for one in policy.blocked]
         rows += [Row(_port_pattern(one), "$Y", "internal_networks") for one in _with_loopback(policy.internal)]
         return _framed(settings, PORT_ACCESS, rows + exempt)
@@ -208,41 +208,41 @@ def _list_call(settings: Settings, routine: str, client: str, one: Dnsbl) -> str
 def _send_access(sources: Sources) -> list[Row]:
     policy, channels = sources.policy, sources.settings.channels
     external, internal = channels.external, channels.internal
-    refused = "$N" + quote(policy.relay_rejection, "text")
+    rejection = "$N" + quote(policy.relay_rejection, "text")
     rows = [
-        Row(f"{source}|*|{destination}", refused, "relay_rejection") for source, destination in _never_open(sources)
+        Row(f"{source}|*|{destination}", rejection, "relay_rejection") for source, destination in _never_open(sources)
     ]
     outward = _outward(sources)
     for index, exception in enumerate(policy.relay_exceptions):
-        # Only who the sender says he is; ORIG_MAIL_ACCESS sees to the networks.
+        # Only the addresses of the envelope; ORIG_MAIL_ACCESS checks the networks.
         rows += [
             Row(f"{external}|{sender}|{destination}|{recipient}", "$Y", "relay_exceptions", f"[{index}]")
             for destination in (external, *outward)
             for sender in _mailboxes(exception.sender_domains)
             for recipient in _mailboxes(exception.recipient_domains)
         ]
-    rows.append(Row(f"{external}|*|{external}|*", refused, "relay_rejection"))
+    rows.append(Row(f"{external}|*|{external}|*", rejection, "relay_rejection"))
     for destination in (*((internal,) if policy.domains else ()), *outward):
-        # Behind the refusals above. A star for the sender may take a channel too, but the text ends in one of our own
-        # domains all the same, and the way out to the world is closed by then.
+        # After the rejections above. A star for the sender may take a channel too, but the text ends in a local domain
+        # all the same, and the external channel is closed by then.
         rows += [
             Row(f"{external}|*|{destination}|*@{domain}", "$Y", "domains", f"[{index}]")
             for index, domain in enumerate(policy.domains)
         ]
-        rows.append(Row(f"{external}|*|{destination}|*", refused, "relay_rejection"))
+        rows.append(Row(f"{external}|*|{destination}|*", rejection, "relay_rejection"))
     return _framed(sources.settings, ORIG_SEND_ACCESS, rows)
 
 
 def _outward(sources: Sources) -> list[str]:
-    """The site's own channels by which mail leaves the host, as patterns."""
+    """Unmanaged channels by which mail leaves the host, as patterns."""
     return [quote(name, "pattern") for name in ways_out(sources.settings, sources.leaving)]
 
 
 def ways_out(settings: Settings, leaving: Iterable[str]) -> list[str]:
-    """The site's own channels of those by which mail leaves the host, but for those of which an extra entry decides."""
+    """Unmanaged channels of those by which mail leaves the host, but for those of which an extra entry decides."""
     channels = settings.channels
     known = {fold(name) for name in (*channels, *NEVER_NAMED)}
-    # An entry of the site's own that takes all mail for a channel decides: none of ours behind it could be reached.
+    # An extra entry that takes all mail for a channel decides: no entry after it could be reached.
     decided = {fold(pattern) for pattern, _template in settings.extra_entries.get(ORIG_SEND_ACCESS, Extra()).before}
     found = [name for name in leaving if name not in known]
     return [name for name in found if fold(f"{channels.external}|*|{quote(name, 'pattern')}|*") not in decided]
@@ -257,8 +257,8 @@ def _never_open(sources: Sources) -> Iterator[tuple[str, str]]:
     settings, hosts = sources.settings, sources.hosts
     channels = settings.channels
     inward = [channels.internal, channels.authenticated, channels.submission]
-    # Whoever takes the mail next, the local channel too, may follow a route: source route, percent sign, bang path,
-    # second at sign. Strangers have no reason to name one (RFC 5321 appendix C, RFC 1123 section 5.2.16).
+    # The next server, the local channel too, may follow a route: source route, percent sign, bang path,
+    # second at sign. External clients have no reason to name one (RFC 5321 appendix C, RFC 1123 section 5.2.16).
     for route in ("@*", "*$%*", "*!*", "*@*@*"):
         yield channels.external, f"*|{route}"
     for name in inward[1:]:
@@ -309,16 +309,16 @@ def _mail_access(sources: Sources) -> list[Row]:
                 for recipient in _mailboxes(exception.recipient_domains)
             ]
     if policy.relay_exceptions:
-        refused = "$N" + quote(policy.relay_rejection, "text")
-        rows.append(Row(f"TCP|*|*|*|*|*|*|{external}|*|{external}|*", refused, "relay_rejection"))
-        rows += _no_friends(sources, refused)
+        rejection = "$N" + quote(policy.relay_rejection, "text")
+        rows.append(Row(f"TCP|*|*|*|*|*|*|{external}|*|{external}|*", rejection, "relay_rejection"))
+        rows += _claimed_exceptions(sources, rejection)
     return _framed(settings, ORIG_MAIL_ACCESS, [*rows, *_looked_up(sources)])
 
 
-def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
-    """Who only says that he is a friend, and asks for one of the site's own channels.
+def _claimed_exceptions(sources: Sources, rejection: str) -> Iterator[Row]:
+    """Mail that has the addresses of a relay exception but not its networks, and goes to an unmanaged channel.
 
-    ORIG_SEND_ACCESS lets these pairs pass besides mail for our own domains, which must not be refused here.
+    ORIG_SEND_ACCESS lets these pairs pass besides mail for the local domains, which must not be rejected here.
     """
     policy, external = sources.policy, sources.settings.channels.external
     managed: dict[str, int] = {}
@@ -339,7 +339,7 @@ def _no_friends(sources: Sources, refused: str) -> Iterator[Row]:
         yield Row(pattern, "$Y$E", "relay_exceptions", f"[{index}]")
     # The narrow ones first, so that each can be reached.
     for pattern, index in sorted(closed.items(), key=lambda one: -one[0].count("@")):
-        yield Row(pattern, refused, "relay_exceptions", f"[{index}]")
+        yield Row(pattern, rejection, "relay_exceptions", f"[{index}]")
 
 
 def _looked_up(sources: Sources) -> Iterator[Row]:
@@ -361,6 +361,6 @@ def _looked_up(sources: Sources) -> Iterator[Row]:
         yield Row(f"{_CLIENT}|SMTP*|*|{external}|*|*|*", f"$C{call}$E", "dnsbls", f"[{one.place}].text")
     if by_mapping:
         # What is found is template text: the domain must not be able to say $[...] in it.
-        refused = "$$NInvalid$ sender$ domain$ $7"
-        call = f"$[{settings.dns_library},dns_verify,$7|$$y|{refused}]"
+        rejection = "$$NInvalid$ sender$ domain$ $7"
+        call = f"$[{settings.dns_library},dns_verify,$7|$$y|{rejection}]"
         yield Row(f"{_CLIENT}|SMTP*|*|{external}|*@{_DOMAIN}|*|*", f"$C{call}$E", "sender_domain_check")

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a run on the host aims at: from policy, settings and live files to wanted files and the sessions to evaluate.
 
-Everything that can be refused by reading alone is refused here.
+Everything that can be found wrong by reading alone is an error here.
 Private to the collection: other collections must not import it.
 """
 
@@ -72,11 +72,11 @@ SUBMIT = "smtp_submit"
 """The service of port 587 in dispatcher.cnf, folded."""
 
 NO_PLAN = Plan({}, (), (), (), (), {})
-"""What is left when our part is to leave."""
+"""The plan of state absent."""
 
 
 class WantedFiles(NamedTuple):
-    """What a run aims at. Without settings our part is to leave, and there are no cases."""
+    """What a run aims at. Without settings the managed part is removed, and there are no cases."""
 
     composed: Composed
     cases: tuple[Case, ...]
@@ -95,7 +95,7 @@ def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
     if live.options.get(ACCESS_ORCPT):
         raise StepError(
             "read",
-            "ACCESS_ORCPT is set in option.dat: the recipient tables are then asked with a further field, for which "
+            "ACCESS_ORCPT is set in option.dat: the recipient tables are then probed with a further field, for which "
             "this role has no entries; remove the option",
         )
     names = arguments.get("names") or {}
@@ -106,7 +106,7 @@ def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
     facts = facts._replace(skipped_zones=frozenset(skipped))
     _check_submission(settings, live, names)
     plan = compile_plan(policy, settings, facts, names)
-    _refuse_included(live, plan)
+    _reject_included(live, plan)
     composed = compose(live.texts, plan, live.record)
     if composed.texts.general and (live.record.general_made or not live.has_general):
         composed = composed._replace(record=composed.record._replace(general_made=True))
@@ -118,8 +118,8 @@ def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
     shut = [] if policy.domains else ways_out(settings, sorted(facts.leaving or ()))
     if shut and composed.texts.mappings != live.texts.mappings:
         warnings.append(
-            f"{names.get('domains', 'mailhost_domains')}: is empty, so mail from outside is refused where it leaves by "
-            f"{', '.join(shut)}; name the domains whose mail goes there"
+            f"{names.get('domains', 'mailhost_domains')}: is empty, so mail from external clients is rejected for "
+            f"channel {', '.join(shut)}; name the domains whose mail goes there"
         )
     cases = chain(
         policy_cases(policy, server),
@@ -129,7 +129,7 @@ def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
 
 
 def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) -> None:
-    """Port 587 must be free or that of the service of submission, whose parameters must be ours to set."""
+    """Port 587 must be free or that of the service of submission, whose parameters must not be set otherwise."""
     if not settings.submission:
         return
     dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
@@ -142,8 +142,8 @@ def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) 
     wanted = f"CHANNEL={settings.channels.submission}"
     others = [value for value in dispatcher.by_name.get((SUBMIT, "parameter"), []) if value != wanted]
     if any(not fold(value).startswith("channel=") for value in others):
-        told = f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which ours would replace"
-        raise PolicyError([f"{told}; remove it, or write false"])
+        problem = f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which the role would replace"
+        raise PolicyError([f"{problem}; remove it, or write false"])
 
 
 def require_includes(live: Live) -> None:
@@ -160,8 +160,8 @@ def require_includes(live: Live) -> None:
         )
 
 
-def _refuse_included(live: Live, plan: Plan) -> None:
-    """A table of ours in an included file would be there twice."""
+def _reject_included(live: Live, plan: Plan) -> None:
+    """A managed table in an included file would be there twice."""
     for table in parse_mappings(live.texts.mappings, includes=live.includes).tables:
         if table.name.upper() in plan.tables and table.line.file in live.includes:
             raise StepError(
@@ -198,13 +198,13 @@ def _server(
     names = tuple(dict.fromkeys(one.hosts[0] for one in hosts if one is not None and one.hosts and one is not local))
     extra = [pair for one in settings.extra_entries.values() for pair in (*one.before, *one.after)]
     clients, unclear = entering(imta, parse_mappings(texts.mappings, includes=includes), settings.channels.external)
-    # Whom an extra entry of INTERNAL_IP names is internal, too.
+    # Clients of an extra entry of INTERNAL_IP are internal, too.
     mappings = load_mappings(texts.mappings, "mappings", tuple(sorted(includes.items())))
-    strangers = (one for one in clients if "Y" not in mappings.probe(INTERNAL_IP, one, surroundings()).flags)
-    others = list(islice(strangers, MOST + 1))
+    external = (one for one in clients if "Y" not in mappings.probe(INTERNAL_IP, one, surroundings()).flags)
+    others = list(islice(external, MOST + 1))
     if len(others) > MOST:
-        told = f"more than {MOST} clients of tables that rewrite rules ask are not internal by policy"
-        unclear += (f"{told}, and only so many are evaluated; see to the others",)
+        warning = f"more than {MOST} clients of tables that rewrite rules look up are not internal by policy"
+        unclear += (f"{warning}, and only so many are evaluated; check the others",)
     server = Server(
         own[0],
         SAMPLE_SERVER,
@@ -230,7 +230,7 @@ def _describe_unknown(composed: Composed) -> str:
 def _unusable_lists(
     policy: MailPolicy, settings: Settings, live: Live, names: Mapping[str, str]
 ) -> tuple[set[str], list[str]]:
-    """Block lists that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
+    """DNSBLs that are not in use yet and fail their self-test, each with a warning; PolicyError to stop."""
     templates = [template for table in live.record.tables.values() for _pattern, template in table.managed]
     zones = [value for words in live.record.options.values() for value in words.managed]
     new = {

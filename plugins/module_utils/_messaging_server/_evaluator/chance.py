@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Entries that succeed by chance (``$?x?``), seen from the side of safety.
 
-Source: docs/reference/messaging-server-facts.md#template-chance. A refusal counts only if no outcome of the chances
-accepts: an entry that refuses half of the mail lets the other half relay.
+Source: docs/reference/messaging-server-facts.md#template-chance. A rejection counts only if no outcome of the chances
+accepts: an entry that rejects half of the mail lets the other half relay.
 Private to the collection: other collections must not import it.
 """
 

@@ -6,7 +6,7 @@
 Sources: docs/reference/messaging-server-facts.md#access-tables,
 docs/reference/messaging-server-facts.md#switching-order, docs/reference/messaging-server-facts.md#dispatcher-cnf and
 docs/reference/messaging-server-facts.md#dns-verify. The session is evaluated on the texts of the configuration files.
-Nothing is asked of a network unless the caller brings a resolver that does.
+Nothing is looked up in a network unless the caller brings a resolver that does.
 Private to the collection: other collections must not import it.
 """
 
@@ -115,7 +115,7 @@ class Destination(NamedTuple):
 
 
 class Stage(NamedTuple):
-    """A stage of the session: whether it was reached, accepted, the reply of a refusal, the tables asked."""
+    """A stage of the session: whether it was reached, accepted, the reply of a rejection, the tables probed."""
 
     name: str
     reached: bool
@@ -173,7 +173,7 @@ def decide_session(session: Session, config: Config | LoadedConfig, resolver: Re
 class Evaluation:
     """One session, step by step.
 
-    ``run`` takes all steps. Who learns the session as it goes takes them one by one in the order of ``run``, and
+    ``run`` takes all steps. A caller that learns the session as it goes takes them one by one in the same order, and
     replaces ``session`` by one that knows more in between.
     """
 
@@ -192,7 +192,7 @@ class Evaluation:
         self.authenticated = False
         self.sender = ""
         self.port_probe = port_probe(session.client, session.server, session.port, session.client_port)
-        self.asked: list[str] = []
+        self.probed: list[str] = []
 
     def run(self) -> Outcome:
         """Take all steps."""
@@ -201,7 +201,7 @@ class Evaluation:
         if connect.accepted:
             self.begin_channels()
             rule_set = self.rule_set()
-            connect = connect._replace(channel=self.switcher.switches[-1].channel, tables=tuple(self.asked))
+            connect = connect._replace(channel=self.switcher.switches[-1].channel, tables=tuple(self.probed))
             self.protect_and_authenticate()
         mail = self.mail(connect.accepted)
         recipients = tuple(self.recipient(address, mail.accepted) for address in self.session.rcpt_to)
@@ -209,10 +209,10 @@ class Evaluation:
         return Outcome(connect, mail, recipients, switches, rule_set, tuple(self.trace))
 
     def probe(self, table: str, text: str, flags: str) -> Result | None:
-        """Ask a table, or None when there is none of this name."""
+        """Probe a table; None when there is none of this name."""
         if table not in self.mappings:
             return None
-        self.asked.append(table)
+        self.probed.append(table)
         around = surroundings(flags, self.database, self.callouts)
         result, complete = weakest(
             lambda chances: self.mappings.probe(table, text, around._replace(chance=chances)),
@@ -245,10 +245,10 @@ class Evaluation:
             decision = self.decision(PORT_ACCESS, result)
             if decision.rejected:
                 self.trace.append("The Dispatcher writes the text as it is and closes the connection.")
-                return Stage("connect", True, False, decision.text, tuple(self.asked), "")
+                return Stage("connect", True, False, decision.text, tuple(self.probed), "")
             if self.zones():
                 self.trace.append("An entry of PORT_ACCESS matched, so DNS_VERIFY_DOMAIN is not looked at.")
-            return Stage("connect", True, True, "", tuple(self.asked), "")
+            return Stage("connect", True, True, "", tuple(self.probed), "")
         if result is not None and self.zones() and any(str(step[0]).startswith("It fails") for step in result.steps):
             self.trace.append("Not certain: whether an entry of PORT_ACCESS that matches and fails hides the zones.")
         for zone in self.zones():
@@ -257,8 +257,8 @@ class Evaluation:
             if found:
                 if self.session.port not in LISTED_PORTS:
                     self.trace.append("Not certain: the reply is stated for ports 25, 110 and 143 only.")
-                return Stage("connect", True, False, listed(self.session.client), tuple(self.asked), "")
-        return Stage("connect", True, True, "", tuple(self.asked), "")
+                return Stage("connect", True, False, listed(self.session.client), tuple(self.probed), "")
+        return Stage("connect", True, True, "", tuple(self.probed), "")
 
     def zones(self) -> list[str]:
         """Return the DNSBL zones that the Dispatcher queries for the session's service."""
@@ -303,12 +303,12 @@ class Evaluation:
         """What becomes of MAIL FROM."""
         if not reached:
             return Stage("mail", False, False, "", (), "")
-        self.asked = []
+        self.probed = []
         self.sender = self.session.mail_from
-        reply = self.refuse_sender()
-        return Stage("mail", True, not reply, reply, tuple(self.asked), self.switcher.switches[-1].channel)
+        reply = self.reply_to_sender()
+        return Stage("mail", True, not reply, reply, tuple(self.probed), self.switcher.switches[-1].channel)
 
-    def refuse_sender(self) -> str:
+    def reply_to_sender(self) -> str:
         """Return the reply that rejects the sender; empty where nothing does."""
         channel = self.switcher.channel()
         sender = self.sender
@@ -360,7 +360,7 @@ class Evaluation:
         """What becomes of RCPT TO."""
         if not reached:
             return Stage(address, False, False, "", (), "")
-        self.asked = []
+        self.probed = []
         stage = self.deliver(address, self.destination(address))
         hop = FIRST_HOP.match(address)
         if stage.accepted or hop is None:
@@ -376,11 +376,11 @@ class Evaluation:
             self.require_all_rules(address)
             self.trace.append(f"Not certain: {OWN_WORDING}.")
             return Stage(address, True, False, UNROUTABLE + address, (), "")
-        reply = self.refuse_recipient(address, destination)
-        return Stage(address, True, not reply, reply, tuple(self.asked), destination.channel)
+        reply = self.reply_to_recipient(address, destination)
+        return Stage(address, True, not reply, reply, tuple(self.probed), destination.channel)
 
     def require_all_rules(self, address: str) -> None:
-        """An address without a rule is no refusal when some of the rules are not known."""
+        """An address without a rule is not rejected when some of the rules are not known."""
         for node in self.imta.nodes:
             name = node.line.text[1:].strip(BLANKS)
             if node.kind == "include" and name in self.imta.missing:
@@ -407,7 +407,7 @@ class Evaluation:
         self.trace.append(f"{rewritten.address} goes to channel {found.name}.")
         return Destination(found.name, rewritten.address)
 
-    def refuse_recipient(self, address: str, destination: Destination) -> str:
+    def reply_to_recipient(self, address: str, destination: Destination) -> str:
         """Return the reply that rejects a recipient; empty where no table does."""
         reply = ""
         for table in RECIPIENT_TABLES:
@@ -417,12 +417,12 @@ class Evaluation:
             if table in EXPANDED_TABLES and fold(address) in self.session.expansions:
                 targets = [(member, self.destination(member)) for member in self.session.expansions[fold(address)]]
             for member, target in targets:
-                decision = self.ask_recipient_table(table, target)
+                decision = self.probe_recipient_table(table, target)
                 if decision.rejected and not reply:
                     reply = rejection(decision, member, self.config.access_errors)
         return reply
 
-    def ask_recipient_table(self, table: str, target: Destination) -> Decision:
+    def probe_recipient_table(self, table: str, target: Destination) -> Decision:
         """Return the decision of one recipient access table about one target."""
         source = self.switcher.switches[-1].channel
         text = send_probe(source, self.sender, target.channel, target.address)

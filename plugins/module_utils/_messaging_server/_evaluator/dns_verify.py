@@ -30,7 +30,7 @@ NOT_FOUND_TEXT = "not found"
 """What ``%e`` stands for in the texts of ``dns_verify``; the vendor's resolver messages are not known."""
 
 TEXT_RECORDS_ARE_QUOTED = True
-"""Text records are data of strangers. Whether the vendor expands dollar signs in them is not known; here they cannot
+"""Text records are data of others. Whether the vendor expands dollar signs in them is not known; here they cannot
 add flags."""
 
 IPV6_IS_LOOKED_UP = False
@@ -65,7 +65,7 @@ class StaticResolver:
     type (``A``, ``TXT``, ``MX`` ...) to a list of texts; or the text ``SERVFAIL`` for no definite answer. A name that
     is not in it, or has none of ``NAME_RECORDS``, does not exist.
 
-    With ``zones`` a key may also be a block list's zone. Its value answers for every address that has no name of its
+    With ``zones`` a key may also be the zone of a DNSBL. Its value answers for every address that has no name of its
     own in the records, or it is a mapping from address to such a value.
     """
 
@@ -111,7 +111,7 @@ class StaticResolver:
 
 
 def dnsbl_name(address: str, zone: str) -> str | None:
-    """The name to ask a block list for: the octets reversed in front of the zone. None when it is no IPv4 address."""
+    """The name to look up in a DNSBL: the octets reversed, then the zone. None when it is no IPv4 address."""
     try:
         parsed = ipaddress.IPv4Address(address)
     except ValueError:
@@ -122,7 +122,7 @@ def dnsbl_name(address: str, zone: str) -> str | None:
 def listing(resolver: Resolver, address: str, zone: str) -> tuple[bool, str]:
     """Whether a zone lists an address, and the reason its text record gives (empty without one).
 
-    Every answer counts, also the error answers of block lists: the routines cannot mask return codes. No definite
+    Every answer counts, also the error answers of DNSBLs: the routines cannot mask return codes. No definite
     answer counts as not listed.
     """
     name = dnsbl_name(address, zone)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the SMTP server says when it accepts or refuses, as far as the manuals give it.
+"""What the SMTP server says when it accepts or rejects, as far as the manuals give it.
 
 Sources: docs/reference/messaging-server-facts.md#rejection-replies and
 docs/reference/messaging-server-facts.md#dispatcher-dnsbls. Where the wording of the vendor is not known, the constant
@@ -23,7 +23,7 @@ DEFAULT_TEXTS = {0: "unknown host or domain", 1: "you are not allowed to use thi
 docs/reference/messaging-server-facts.md#rejection-replies."""
 
 LISTED_PORTS = (25, 110, 143)
-"""Ports for which the Dispatcher's own block list check writes its reply:
+"""Ports for which the Dispatcher's own DNSBL check writes its reply:
 docs/reference/messaging-server-facts.md#dispatcher-dnsbls."""
 
 AUTHENTICATION_REQUIRED = "530 5.7.0 Authentication required"
@@ -35,7 +35,7 @@ UNKNOWN_SENDER_DOMAIN = "550 5.1.8 unknown host or domain: "
 UNROUTABLE = "550 5.1.2 unknown host or domain: "
 """Not from the manuals: a recipient whose address no rule rewrites to a channel."""
 
-OWN_WORDING = "the wording of this reply is ours; the vendor's is not known"
+OWN_WORDING = "the vendor's wording of this reply is not known; it is chosen here"
 
 
 def rejection(decision: Decision, address: str, access_errors: int) -> str:

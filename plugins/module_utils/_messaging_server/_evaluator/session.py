@@ -32,7 +32,7 @@ class SessionError(ReportedError):
 
 
 class Session(NamedTuple):
-    """A session that was checked. ``user`` is the address of who authenticated, or empty.
+    """A session that was checked. ``user`` is the address of an authenticated client, or empty.
 
     Keys of ``destination_channels`` and ``expansions`` are folded: the case of an address changes no channel.
     """

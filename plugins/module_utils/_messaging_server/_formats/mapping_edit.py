@@ -237,9 +237,9 @@ def _checked(before: str, after: str, name: str, entries: Pairs | None) -> str:
     key = name.upper()
     others = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in old.tables if t.name.upper() != key]
     kept = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in new.tables if t.name.upper() != key]
-    mine = [[(e.pattern, e.template) for e in t.entries] for t in new.tables if t.name.upper() == key]
+    edited = [[(e.pattern, e.template) for e in t.entries] for t in new.tables if t.name.upper() == key]
     wanted = [] if entries is None else [list(entries)]
-    if others != kept or mine != wanted or len(new.faults) > len(old.faults):
+    if others != kept or edited != wanted or len(new.faults) > len(old.faults):
         raise EditError(
             f"table {name} cannot be changed without touching another; correct the faults of the file first"
         )

@@ -40,7 +40,7 @@ EFFECTS = {
     "I": "a group id is asked for, which is not looked at here",
 }
 """What flags do to a message that is accepted, for the trace: docs/reference/messaging-server-facts.md#access-flags.
-None of them refuses it at once."""
+None of them rejects it at once."""
 
 REJECTING = "NF"
 
@@ -80,7 +80,7 @@ def decide(table: str, flags: Iterable[str], output: str) -> Decision:
         notes.append("both Y and N are set; the manuals leave open which counts, taken as rejected")
     takers = sum(1 for flag in reading_order(table) if flag in set_flags)
     if takers and output.count("|") >= takers:
-        notes.append("more arguments than flags; the manuals do not say who gets the rest, taken by the last flag")
+        notes.append("more arguments than flags; the manuals leave open which flag gets the rest, taken by the last")
     if not rejecting or ("Y" in set_flags and not REJECTION_WINS):
         return Decision(False, "", "", tuple(notes))
     return Decision(True, arguments.get(rejecting[0], ""), arguments.get("X", ""), tuple(notes))

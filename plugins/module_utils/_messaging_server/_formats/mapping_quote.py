@@ -4,7 +4,7 @@
 """Quoting of values that go into mapping entries, and entries from finished fields.
 
 Sources: docs/reference/messaging-server-facts.md#quoting, docs/reference/messaging-server-facts.md#lengths and
-docs/reference/messaging-server-facts.md#flag-arguments (bars). A value either stays in its field or is refused.
+docs/reference/messaging-server-facts.md#flag-arguments (bars). A value either stays in its field or is an error.
 Private to the collection: other collections must not import it.
 """
 
@@ -37,9 +37,9 @@ LIMITS = {"6-2005q4": Limits(252, 252, 4096), "6.3": Limits(256, 1024, 4096)}
 """By release. For 5.x and 6 2005Q4 no limit of the line is stated; pattern, template and the blanks fit anyway."""
 
 _QUOTED = {"pattern": "$*% \t", "text": "$ \t", "callout": "$ \t"}
-"""What is quoted by a dollar sign, and what is refused, by where a value goes."""
+"""What is quoted by a dollar sign, and what is not accepted, by where a value goes."""
 
-_REFUSED = {"pattern": "|\\", "text": "|\\", "callout": "|\\]"}
+_FORBIDDEN = {"pattern": "|\\", "text": "|\\", "callout": "|\\]"}
 
 
 class QuoteError(ReportedError):
@@ -49,13 +49,13 @@ class QuoteError(ReportedError):
 def quote(value: str, where: str) -> str:
     r"""A value as literal text of a ``pattern``, of the ``text`` of a template, or of a ``callout`` argument.
 
-    Refused are control characters (a line end would begin a new entry), characters that no byte stands for, the
+    Not accepted are control characters (a line end would begin a new entry), characters that no byte stands for, the
     backslash (at the end of a line it joins the next one) and the bar (it separates fields and arguments); in a
     callout also its closing bracket. Raises QuoteError with the value.
     """
-    refused = _REFUSED[where]
+    forbidden = _FORBIDDEN[where]
     for char in value:
-        if char in refused or (ord(char) < 32 and char != "\t") or ord(char) == 127 or ord(char) > 255:
+        if char in forbidden or (ord(char) < 32 and char != "\t") or ord(char) == 127 or ord(char) > 255:
             raise QuoteError(f"{value!r}: {char!r} cannot stand in the {where} of a mapping entry")
     return "".join(f"${char}" if char in _QUOTED[where] else char for char in value)
 

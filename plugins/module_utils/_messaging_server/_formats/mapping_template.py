@@ -98,7 +98,7 @@ class Callout(NamedTuple):
 
 
 class ExternalLookUp(NamedTuple):
-    """A look-up nobody can answer here: ``ldap_url``, ``domain_attribute`` or ``sequence``."""
+    """A look-up that has no answer here: ``ldap_url``, ``domain_attribute`` or ``sequence``."""
 
     kind: str
     argument: tuple[Op, ...]

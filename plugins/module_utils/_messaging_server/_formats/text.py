@@ -232,7 +232,7 @@ def line_ending(text: str) -> str:
 
 
 def decode(data: bytes) -> str:
-    """Bytes of a file as text, one character for one byte (Latin-1), so that nothing is lost on the way back."""
+    """Bytes of a file as text, one character for one byte (Latin-1), so that `encode` gives them back."""
     return data.decode("latin-1")
 
 

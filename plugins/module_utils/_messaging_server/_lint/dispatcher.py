@@ -41,7 +41,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 
 
 def lint_dispatcher(text: str, mappings: str = "") -> list[Finding]:
-    """Findings of a dispatcher.cnf, by line; the mapping file tells whether its zones are ever looked at."""
+    """Findings of a dispatcher.cnf, by line; ``mappings`` decides whether its zones are ever queried."""
     parsed = parse_dispatcher(text)
     findings = fault_findings(parsed.faults, {}, "Write one option in a line; comments have ! in column 1.")
     counts: dict[str, int] = {}
@@ -53,14 +53,14 @@ def lint_dispatcher(text: str, mappings: str = "") -> list[Finding]:
         service = fold(option.service)
         counts[service] = counts.get(service, 0) + 1
         if counts[service] > MAX_ZONES:
-            message = f"zone number {counts[service]} of a service; at most {MAX_ZONES} are looked at"
-            findings.append(Finding(line, "too-many-zones", message, "Ask further lists in PORT_ACCESS."))
+            message = f"zone number {counts[service]} of a service; at most {MAX_ZONES} are queried"
+            findings.append(Finding(line, "too-many-zones", message, "Query further DNSBLs in PORT_ACCESS."))
         if service and "smtp" not in service:
-            message = f"block lists make no sense for service {option.service}"
+            message = f"DNSBLs make no sense for service {option.service}"
             findings.append(Finding(line, "zone-service", message, "Move the option to [SERVICE=SMTP]."))
         if inert:
-            message = "never looked at: an entry of PORT_ACCESS matches every connection"
-            hint = "Ask the zone in PORT_ACCESS, before its last entry."
+            message = "never queried: an entry of PORT_ACCESS matches every connection"
+            hint = "Query the zone in PORT_ACCESS, before its last entry."
             findings.append(Finding(line, "inert-zone", message, hint))
     findings.extend(_closed_shorthand(option) for option in parsed.options if _is_shorthand(option))
     return sorted(set(findings))
@@ -71,7 +71,7 @@ def _is_shorthand(option: Option) -> bool:
 
 
 def _closed_shorthand(option: Option) -> Finding:
-    message = "ENABLE_RBL asks maps.vix.com, which is dead"
+    message = "ENABLE_RBL queries maps.vix.com, which is dead"
     return Finding(option.line.number, "dead-zone", message, "Remove it.")
 
 

@@ -135,7 +135,7 @@ def _internal_rule(parsed: ImtaFile) -> Iterator[Finding]:
         rule.pattern == "[]" and "${" in rule.template and "$R" in rule.template.upper() for rule in parsed.rules
     )
     if parsed.rules and switching and not calls:
-        message = f"channel {switching[0].name} switches by address, but no [] rule asks a table of internal addresses"
+        message = f"channel {switching[0].name} switches by address, but no [] rule looks up a table of them"
         hint = "Put a rule such as [] $E$R${INTERNAL_IP,$L}$U%[$L]@tcp_intranet-daemon before the other [] rules."
         yield Finding(switching[0].line.number, "missing-internal-rule", message, hint)
 

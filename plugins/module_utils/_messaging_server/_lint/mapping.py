@@ -178,6 +178,8 @@ def _load_balancers(parsed: MappingFile, addresses: Sequence[str]) -> Iterator[F
         except (MtaTextError, TooCostlyError):
             continue  # the entry that cannot be read is a finding of its own
         if inside:
-            message = f"{address} is internal, but it is given as a load balancer: every stranger behind it may relay"
+            message = (
+                f"{address} is internal, but it is given as a load balancer: every external client behind it may relay"
+            )
             hint = "Leave it out of INTERNAL_IP, or let the server see the real client address."
             yield Finding(table.line.number, "load-balancer-inside", message, hint)

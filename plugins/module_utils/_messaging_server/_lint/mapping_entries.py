@@ -224,7 +224,7 @@ def _callouts(looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Finding]:
         if not op.routine.startswith("dns_verify_domain"):
             continue
         if index + 1 < len(ops) and isinstance(ops[index + 1], Text):
-            message = "text behind a block list callout is glued to the rejection text of a listed host"
+            message = "text behind a DNSBL callout is glued to the rejection text of a listed host"
             hint = "End the entry with $E right behind the callout; classify in the last entry of the table."
             yield Finding(_line(looked), "text-behind-callout", message, hint)
         argument = "".join(
@@ -252,7 +252,7 @@ def _texts(table: Table, looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Fin
         return
     piece = dict(zip(takers, written.split("|"))).get("N" if "N" in flags else "F", "")
     if not _CODE.match(piece):
-        message = f'the text "{piece[:60]}" of a refused connection has no SMTP code; it is sent as it is'
+        message = f'the text "{piece[:60]}" of a rejected connection has no SMTP code; it is sent as it is'
         yield Finding(_line(looked), "no-smtp-code", message, 'Begin it with a code, for example "$N500$ 5.7.1$ ...".')
 
 

@@ -24,7 +24,7 @@ RIGHT = {"INTERNAL_IP": ("N", ""), "ORIG_SEND_ACCESS": ("N", "No relaying")}
 
 
 class Tool(Product):
-    """Answers as it is told; the second question on a table is not refused."""
+    """A tool with these answers; the second probe of a table is not rejected."""
 
     def __init__(self, answers: dict[str, tuple[str, str]]) -> None:  # pylint: disable=super-init-not-called
         self.answers = answers
@@ -36,16 +36,16 @@ class Tool(Product):
         return MappingResult(bool(flags), frozenset(flags), output, f"printed for {mapping_file}")
 
 
-def asked(answers: dict[str, tuple[str, str]]) -> int:
+def compared(answers: dict[str, tuple[str, str]]) -> int:
     return read_back(Tool(answers), Staged("staged", TEXT, {}, Channels()), ["198.51.100.7"])
 
 
 def test_the_same_answers_pass() -> None:
-    assert asked(RIGHT) == 3
+    assert compared(RIGHT) == 3
 
 
 @pytest.mark.parametrize(
-    ("table", "answer", "told"),
+    ("table", "answer", "said"),
     [
         ("INTERNAL_IP", ("Y", ""), "['Y'] \"\", the evaluation said ['N'] \"\""),
         ("INTERNAL_IP", ("", ""), '[] "", the evaluation said [\'N\'] ""'),
@@ -53,14 +53,14 @@ def test_the_same_answers_pass() -> None:
         ("ORIG_SEND_ACCESS", ("N", "No"), "['N'] \"No\", the evaluation said ['N'] \"No relaying\""),
     ],
 )
-def test_a_tool_that_answers_otherwise_stops_the_run(table: str, answer: tuple[str, str], told: str) -> None:
+def test_a_tool_that_answers_otherwise_stops_the_run(table: str, answer: tuple[str, str], said: str) -> None:
     with pytest.raises(StepError) as error:
-        asked({**RIGHT, table: answer})
+        compared({**RIGHT, table: answer})
     assert f"table {table}, probe " in str(error.value)
-    assert f"the product says {told}\nprinted for staged\nnothing was changed" in str(error.value)
+    assert f"the product says {said}\nprinted for staged\nnothing was changed" in str(error.value)
 
 
-REFUSING = "PORT_ACCESS\n\n  *|*|*|*|*  $C$|INTERNAL_IP;$3|$Y$E\n  TCP|*|*|192.0.2.7|*  $N500$ no\n  *  $Y\n"
+REJECTING = "PORT_ACCESS\n\n  *|*|*|*|*  $C$|INTERNAL_IP;$3|$Y$E\n  TCP|*|*|192.0.2.7|*  $N500$ no\n  *  $Y\n"
 OPEN = "PORT_ACCESS\n\n  *|*|*|*|*  $C$|INTERNAL_IP;$3|$Y$E\n  *  $Y\n"
 INSIDE, OTHER = "\nINTERNAL_IP\n\n  10.1.2.3  $Y\n", "\nINTERNAL_IP\n\n  10.1.2.4  $Y\n"
 RELOAD, DISPATCHER, SMTP = ("reload",), ("restart", "dispatcher"), ("restart", "smtp")
@@ -70,8 +70,8 @@ RELOAD, DISPATCHER, SMTP = ("reload",), ("restart", "dispatcher"), ("restart", "
     ("before", "after", "wanted"),
     [
         (("i", OPEN + INSIDE, "d", ""), ("i", OPEN + OTHER, "d", ""), [RELOAD]),
-        (("i", REFUSING + INSIDE, "d", ""), ("i", REFUSING + OTHER, "d", ""), [RELOAD, DISPATCHER]),
-        (("i", OPEN + INSIDE, "d", ""), ("i", REFUSING + INSIDE, "d", ""), [DISPATCHER]),
+        (("i", REJECTING + INSIDE, "d", ""), ("i", REJECTING + OTHER, "d", ""), [RELOAD, DISPATCHER]),
+        (("i", OPEN + INSIDE, "d", ""), ("i", REJECTING + INSIDE, "d", ""), [DISPATCHER]),
         (("i", OPEN, "d", ""), ("j", OPEN, "d", ""), [SMTP]),
         (("i", OPEN, "d", ""), ("j", OPEN, "e", ""), [DISPATCHER]),
         (("i", OPEN, "d", ""), ("i", OPEN, "d", "k  v\n"), [RELOAD]),

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Foreign files and policies made up at random: only what is ours changes, and absent gives every byte back."""
+"""Random unmanaged files and policies: only managed parts change, and state absent restores every byte."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ POLICY = {"domains": ["example.com"], "internal_networks": ["192.0.2.80/28"]}
 
 
 @pytest.mark.parametrize(("place", "line"), [("before", "INTERNAL_IP\n\n"), ("after", "  127.0.0.1  $Y\n")])
-def test_an_entry_that_somebody_adds_is_named_with_its_place(place: str, line: str) -> None:
+def test_unknown_entry_is_named_with_its_place(place: str, line: str) -> None:
     first = present(Texts(IMTA, "", DISPATCHER, ""), NOTHING, POLICY)
     added = first.texts.mappings.replace(line, f'{line}  $(10.9.0.0/16)  $NNo$ "mail"\n')
     assert added != first.texts.mappings
@@ -162,7 +162,7 @@ def test_an_entry_that_somebody_adds_is_named_with_its_place(place: str, line: s
     assert "10.9" not in second.texts.mappings
 
 
-def test_an_entry_that_somebody_added_since_stays_when_our_part_goes() -> None:
+def test_unmanaged_entry_stays_when_the_managed_ones_are_removed() -> None:
     mappings = "INTERNAL_IP\n\n\t$(192.0.2.0/24)\t$Y\n"
     first = present(Texts(IMTA, mappings, DISPATCHER, ""), NOTHING, POLICY)
     added = first.texts.mappings.replace("INTERNAL_IP\n\n", "INTERNAL_IP\n\n  $(10.9.0.0/16)  $N\n")

@@ -109,7 +109,7 @@ reprocess
 reprocess-daemon
 """
 DISPATCHER = "[SERVICE=SMTP]\nPORT=25\n"
-EXTERNAL_SENDER, STRANGER6 = "198.51.100.7", "2001:db8:bad::7"
+EXTERNAL_SENDER, EXTERNAL_SENDER6 = "198.51.100.7", "2001:db8:bad::7"
 POLICY: dict[str, Any] = {
     "domains": ["example.com", "inside.example"],
     "internal_networks": ["192.0.2.80-192.0.2.99", "10.1.0.0/16", "2001:db8:1::/48"],
@@ -163,7 +163,7 @@ def decide(
 
 
 def reply(result: dict[str, Any]) -> str:
-    """The refusal of the session, or empty."""
+    """The reply that rejects the session, or empty."""
     for stage in (result["connect"], result["mail"], *result["recipients"]):
         if not stage["accepted"]:
             return str(stage["reply"])
@@ -175,17 +175,17 @@ def standard() -> dict[str, str]:
     return files_of(plan_for(POLICY))
 
 
-REFUSED = "550 5.7.1 Relaying not permitted"
+REJECTED = "550 5.7.1 Relaying not permitted"
 
 RELAY: list[tuple[str, dict[str, Any], bool]] = [
-    # Who may relay: strangers and authenticated clients, on both ports
-    ("a stranger", {}, False),
-    ("a stranger, IPv6", {"client": STRANGER6}, False),
-    ("a stranger in IPv6 spelling", {"client": "::ffff:192.0.2.80"}, False),
-    ("a stranger, null sender", {"mail_from": ""}, False),
-    ("a stranger, spoofed local sender", {"mail_from": "a@example.com"}, False),
-    ("a stranger, HELO as an internal host", {"helo": "[192.0.2.80]"}, False),
-    ("a stranger, authenticated", {"authenticated": True}, True),
+    # Relaying by external and authenticated clients, on both ports
+    ("an external client", {}, False),
+    ("an external client, IPv6", {"client": EXTERNAL_SENDER6}, False),
+    ("an external client in IPv6 spelling", {"client": "::ffff:192.0.2.80"}, False),
+    ("an external client, null sender", {"mail_from": ""}, False),
+    ("an external client, spoofed local sender", {"mail_from": "a@example.com"}, False),
+    ("an external client, HELO as an internal host", {"helo": "[192.0.2.80]"}, False),
+    ("an authenticated client", {"authenticated": True}, True),
     ("submission without login", {"port": 587}, False),
     ("submission with login", {"port": 587, "authenticated": True}, True),
     ("submission from inside without login", {"port": 587, "client": "192.0.2.80"}, False),
@@ -200,25 +200,25 @@ RELAY: list[tuple[str, dict[str, Any], bool]] = [
             ("2001:db8:1:ffff:ffff:ffff:ffff:ffff", True), ("2001:db8:2::", False),
         ]
     ],
-    # Friends
-    ("friend as itself", {"client": "198.51.100.64", "mail_from": "a@friend.example"}, True),
-    ("friend, any case", {"client": "198.51.100.79", "mail_from": "a@Friend.EXAMPLE"}, True),
-    ("friend, IPv6", {"client": "2001:db8:f::1", "mail_from": "a@friend.example"}, True),
-    ("one before the friend", {"client": "198.51.100.63", "mail_from": "a@friend.example"}, False),
-    ("one behind the friend", {"client": "198.51.100.80", "mail_from": "a@friend.example"}, False),
-    ("friend as somebody else", {"client": "198.51.100.64", "mail_from": "a@b.example"}, False),
-    ("friend from a sub-domain", {"client": "198.51.100.64", "mail_from": "a@x.friend.example"}, False),
-    ("friend from a longer name", {"client": "198.51.100.64", "mail_from": "a@notfriend.example"}, False),
-    ("friend with a null sender", {"client": "198.51.100.64", "mail_from": ""}, False),
-    ("friend with a route", {"client": "198.51.100.64", "mail_from": "a@friend.example", "to": "v%e.example@d.example"}, False),
-    ("friend to its partner", {"client": "198.51.100.128", "to": "x@partner.example"}, True),
-    ("friend to its partner, bounce", {"client": "198.51.100.128", "to": "x@partner.example", "mail_from": ""}, True),
-    ("friend to somebody else", {"client": "198.51.100.128"}, False),
-    ("stranger to the partner", {"to": "x@partner.example"}, False),
-    ("friend with both", {"client": "198.51.100.200", "mail_from": "a@s.example", "to": "x@r.example"}, True),
-    ("friend with the sender alone", {"client": "198.51.100.200", "mail_from": "a@s.example"}, False),
-    ("friend with the recipient alone", {"client": "198.51.100.200", "to": "x@r.example"}, False),
-    ("friend of another exception", {"client": "198.51.100.64", "mail_from": "a@s.example", "to": "x@r.example"}, False),
+    # Relay exceptions
+    ("exception as itself", {"client": "198.51.100.64", "mail_from": "a@friend.example"}, True),
+    ("exception, any case", {"client": "198.51.100.79", "mail_from": "a@Friend.EXAMPLE"}, True),
+    ("exception, IPv6", {"client": "2001:db8:f::1", "mail_from": "a@friend.example"}, True),
+    ("one before the exception", {"client": "198.51.100.63", "mail_from": "a@friend.example"}, False),
+    ("one after the exception", {"client": "198.51.100.80", "mail_from": "a@friend.example"}, False),
+    ("exception with another sender", {"client": "198.51.100.64", "mail_from": "a@b.example"}, False),
+    ("exception from a sub-domain", {"client": "198.51.100.64", "mail_from": "a@x.friend.example"}, False),
+    ("exception from a longer name", {"client": "198.51.100.64", "mail_from": "a@notfriend.example"}, False),
+    ("exception with a null sender", {"client": "198.51.100.64", "mail_from": ""}, False),
+    ("exception with a route", {"client": "198.51.100.64", "mail_from": "a@friend.example", "to": "v%e.example@d.example"}, False),
+    ("exception to its partner", {"client": "198.51.100.128", "to": "x@partner.example"}, True),
+    ("exception to its partner, bounce", {"client": "198.51.100.128", "to": "x@partner.example", "mail_from": ""}, True),
+    ("exception to another recipient", {"client": "198.51.100.128"}, False),
+    ("external client to the partner", {"to": "x@partner.example"}, False),
+    ("exception with both", {"client": "198.51.100.200", "mail_from": "a@s.example", "to": "x@r.example"}, True),
+    ("exception with the sender alone", {"client": "198.51.100.200", "mail_from": "a@s.example"}, False),
+    ("exception with the recipient alone", {"client": "198.51.100.200", "to": "x@r.example"}, False),
+    ("exception of another exception", {"client": "198.51.100.64", "mail_from": "a@s.example", "to": "x@r.example"}, False),
     # Mail for us
     ("to a local user", {"to": "u@example.com"}, True),
     ("to a local user, bounce", {"to": "u@example.com", "mail_from": ""}, True),
@@ -246,21 +246,21 @@ RELAY: list[tuple[str, dict[str, Any], bool]] = [
     ("to a partner's channel, bounce", {"to": "u@x.tas.example", "mail_from": ""}, False),
     ("to a partner's channel, spoofed local sender", {"to": "u@x.tas.example", "mail_from": "a@example.com"}, False),
     ("to a partner's channel from inside", {"to": "u@x.tas.example", "client": "10.1.2.3"}, True),
-    ("to a partner's channel, logged in", {"to": "u@x.tas.example", "authenticated": True}, True),
-    ("friend to a partner's channel", {"client": "198.51.100.64", "mail_from": "a@friend.example", "to": "u@x.tas.example"}, True),
-    ("friend as somebody else to a partner's channel", {"client": "198.51.100.64", "to": "u@x.tas.example"}, False),
-    ("stranger as a friend to a partner's channel", {"mail_from": "a@friend.example", "to": "u@x.tas.example"}, False),
-    ("friend of another partner", {"client": "198.51.100.128", "to": "u@x.tas.example"}, False),
+    ("to a partner's channel, authenticated", {"to": "u@x.tas.example", "authenticated": True}, True),
+    ("exception to a partner's channel", {"client": "198.51.100.64", "mail_from": "a@friend.example", "to": "u@x.tas.example"}, True),
+    ("exception with another sender to a partner's channel", {"client": "198.51.100.64", "to": "u@x.tas.example"}, False),
+    ("external client with the sender of an exception to a partner's channel", {"mail_from": "a@friend.example", "to": "u@x.tas.example"}, False),
+    ("exception of another partner", {"client": "198.51.100.128", "to": "u@x.tas.example"}, False),
     ("to an inner address literal", {"to": "v@[10.1.2.3]"}, False),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("changes", "accepted"), [case[1:] for case in RELAY], ids=[case[0] for case in RELAY])
-def test_who_may_relay(changes: dict[str, Any], accepted: bool) -> None:
-    refusal = reply(decide(standard(), **changes))
-    assert (refusal == "") is accepted
+def test_policy_decides_about_relaying(changes: dict[str, Any], accepted: bool) -> None:
+    rejection = reply(decide(standard(), **changes))
+    assert (rejection == "") is accepted
     if not accepted and changes.get("port") != 587:
-        assert refusal.startswith(REFUSED)
+        assert rejection.startswith(REJECTED)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_channels_of_the_sessions() -> None:
     assert decide(standard(), port=587)["mail"]["source_channel"] == "tcp_submit"
 
 
-# Bars: HELO names and addresses are the stranger's text.
+# Bars: HELO names and addresses are text of the client.
 
 TAIL = "MAIL|tcp_local|a@b.example|tcp_local|v@e.example"
 
@@ -328,7 +328,7 @@ def probe(plan: Plan, table: str, text: str, called: list[str] | None = None, **
     "sender",
     ["a@b.example", "a@friend.example", "", "x|tcp_local|y@friend.example", '"a@friend.example|tcp_local|z"@b.example'],
 )
-def test_no_bar_makes_a_stranger_a_friend(helo: str, sender: str) -> None:
+def test_bar_in_a_field_makes_no_relay_exception(helo: str, sender: str) -> None:
     plan = plan_for({**POLICY, "dnsbls": [{"zone": "bl.example"}]})
     text = f"TCP|192.0.2.25|25|{EXTERNAL_SENDER}|40001|SMTP/{helo}|MAIL|tcp_local|{sender}|tcp_local|v@e.example"
     result = probe(plan, "ORIG_MAIL_ACCESS", text)
@@ -351,8 +351,8 @@ def test_what_this_host_takes_mail_for_goes_by_another_channel_too(domain: str, 
     old = "\nexample.com           $U%$D@mail.example.com\n"
     assert old in files["imta_cnf"]
     files["imta_cnf"] = files["imta_cnf"].replace(old, "\nexample.com $U%$D@tcp_tas-daemon\n")
-    for to, refused in ((f"u@{domain}", False), ("u@y.tas.example", True), (f"v%e.example@{domain}", True)):
-        assert bool(reply(decide(files, to=to, mail_from=mail_from))) is refused
+    for to, rejected in ((f"u@{domain}", False), ("u@y.tas.example", True), (f"v%e.example@{domain}", True)):
+        assert bool(reply(decide(files, to=to, mail_from=mail_from))) is rejected
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_no_bar_leads_through_a_partners_channel(sender: str) -> None:
             assert probe(plan_for(POLICY), "ORIG_SEND_ACCESS", text).flags == ("N",)
 
 
-def test_a_channel_that_the_site_closed_gets_no_entries_of_ours() -> None:
+def test_channel_that_an_extra_entry_closes_gets_no_managed_entries() -> None:
     extra = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*|TCP_TAS|*", "$NNo"]]}}
     entries = plan_for(POLICY, {"extra_entries": extra}).tables["ORIG_SEND_ACCESS"]
     assert [pattern for pattern, _template in entries if "|tcp_tas|" in pattern] == ["tcp_*|*|tcp_tas|*@tcp_tas-daemon"]
@@ -429,7 +429,7 @@ def test_a_sender_domain_is_no_template(domain: str) -> None:
     assert all("$[" not in one and one.count("|") == 2 for one in called)
 
 
-# Block lists
+# DNSBLs
 
 STAGES = {
     "connect": f"500 5.7.1 Your host {EXTERNAL_SENDER} is listed by bl.example",
@@ -443,7 +443,7 @@ def with_list(stage: str, **changes: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_listed_stranger_is_refused_with_this_text(stage: str) -> None:
+def test_listed_external_client_is_rejected_with_this_text(stage: str) -> None:
     files = with_list(stage)
     assert reply(decide(files, to="u@example.com", dns=LISTED)) == STAGES[stage]
     assert reply(decide(files, to="u@example.com", dns=LISTED, mail_from="")) == STAGES[stage]
@@ -488,11 +488,11 @@ def test_a_list_of_the_stage_mail_leaves_authenticated_clients_and_postmaster_al
     assert reply(decide(files, authenticated=True, dns=LISTED)) == ""
     for to in ("postmaster@example.com", "Abuse@example.com"):
         assert reply(decide(files, to=to, dns=LISTED)) == ""
-    assert reply(decide(files, to="postmaster@d.example", dns=LISTED)).startswith(REFUSED)
+    assert reply(decide(files, to="postmaster@d.example", dns=LISTED)).startswith(REJECTED)
     assert "listed" in reply(decide(files, to="notpostmaster@example.com", dns=LISTED))
 
 
-def test_a_list_at_connect_leaves_submission_alone_and_asks_once() -> None:
+def test_dnsbl_at_connect_is_queried_once_and_not_for_submission() -> None:
     files = with_list("connect")
     assert reply(decide(files, port=587, authenticated=True, dns=LISTED)) == ""
     plan = plan_for({**POLICY, "dnsbls": [{"zone": "bl.example", "stage": "connect"}]})
@@ -510,7 +510,7 @@ def test_texts_of_lists() -> None:
     assert reply(decide(files, to="u@example.com", dns=txt)) == "550 5.7.1 its own words: u@example.com"
 
 
-def test_the_key_in_a_zone_is_not_told() -> None:
+def test_rejection_hides_the_key_in_a_zone() -> None:
     zone = f"{'k' * 26}.zen.example"
     files = files_of(plan_for({"dnsbls": [{"zone": zone}]}))
     dns = {zone: {EXTERNAL_SENDER: ["127.0.0.2"]}}
@@ -520,13 +520,13 @@ def test_the_key_in_a_zone_is_not_told() -> None:
 
 def test_lists_of_the_dispatcher_really_run() -> None:
     plan = plan_for({**POLICY, "dnsbls": [{"zone": "bl.example", "stage": "dispatcher"}]})
-    for client in (EXTERNAL_SENDER, STRANGER6, "203.0.113.63", "192.0.2.79", "255.255.255.255"):
+    for client in (EXTERNAL_SENDER, EXTERNAL_SENDER6, "203.0.113.63", "192.0.2.79", "255.255.255.255"):
         assert not probe(plan, "PORT_ACCESS", f"TCP|192.0.2.25|25|{client}|1", flags="A").matched
     assert "missing-catch-all" in plan.accepted_findings()
     assert "missing-catch-all" not in plan_for(POLICY).accepted_findings()
 
 
-def test_a_skipped_list_is_not_asked() -> None:
+def test_skipped_dnsbl_is_not_queried() -> None:
     policy = {"dnsbls": [{"zone": "bl.example", "stage": "dispatcher"}, {"zone": "two.example"}]}
     plan = plan_for(policy, skipped_zones=frozenset({"bl.example"}))
     assert [option for option in plan.options if option[0] == "SMTP"] == []
@@ -541,13 +541,13 @@ CANNOT: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"dnsbls": [{"zone": f"z{number}.example", "stage": "dispatcher"} for number in range(6)]},
         {},
-        'mailhost_dnsbls[5].stage: "z5.example" is list number 6 of the dispatcher, which asks 5; write connect or mail',
+        'mailhost_dnsbls[5].stage: "z5.example" is list number 6 of the dispatcher, which queries 5; write connect or mail',
     ),
     (
         {"dnsbls": [DISPATCHER_LIST, {"zone": "c.example", "stage": "connect"}]},
         {},
-        "mailhost_dnsbls[1].stage: a list of stage connect is an entry of PORT_ACCESS that matches every stranger, and then "
-        "the dispatcher does not ask mailhost_dnsbls[0]; write one stage for both",
+        "mailhost_dnsbls[1].stage: a list of stage connect is an entry of PORT_ACCESS that matches every external client, and then "
+        "the dispatcher does not query mailhost_dnsbls[0]; write one stage for both",
     ),
     (
         {"dnsbls": [{**DISPATCHER_LIST, "text": "x"}]},
@@ -557,8 +557,8 @@ CANNOT: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"dnsbls": [DISPATCHER_LIST]},
         {"extra_entries": {"PORT_ACCESS": {"after": [["TCP|*|25|*|*", "$Y"]]}}},
-        'messaging_server_extra_entries.PORT_ACCESS.after[0]: "TCP|*|25|*|*" matches strangers, and then the dispatcher '
-        "does not ask mailhost_dnsbls[0]; write stage connect for its lists, or remove the entry",
+        'messaging_server_extra_entries.PORT_ACCESS.after[0]: "TCP|*|25|*|*" matches external clients, and then the dispatcher '
+        "does not query mailhost_dnsbls[0]; write stage connect for its lists, or remove the entry",
     ),
     (
         {"dnsbls": [{"zone": "d.example", "text": "x" * 191}]},
@@ -599,7 +599,7 @@ def test_channels_of_the_host() -> None:
     with pytest.raises(PolicyError) as caught:
         plan_for({}, {"channels": {"external": "tcp_out"}}, channel_hosts=hosts)
     assert caught.value.problems == [
-        'messaging_server_channels.external: "tcp_out" is no channel of imta.cnf; name the channel that takes mail from outside',
+        'messaging_server_channels.external: "tcp_out" is no channel of imta.cnf; name the channel by which mail from external clients enters',
         'messaging_server_channels.authenticated: "tcp_auth" is no channel of imta.cnf, and its host name "tcp_auth-daemon" '
         'belongs to "inside"; name that channel, or rename one of them',
     ]
@@ -681,7 +681,7 @@ def test_long_lists_go_into_the_general_database() -> None:
     assert len(plan_for(policy, {"general_database_from": 126}, text_database=True).general) == len(singles)
 
 
-def test_entries_of_the_user_stand_around_ours() -> None:
+def test_extra_entries_stand_around_managed_ones() -> None:
     extra = {
         table: {"before": [["first", "$Y"]], "after": [["last", "$N500$ x"]]}
         for table in ("PORT_ACCESS", "ORIG_SEND_ACCESS", "ORIG_MAIL_ACCESS")
@@ -702,7 +702,7 @@ def test_tables_that_no_policy_needs_are_left_alone() -> None:
     assert list(plan_for({}).tables) == ["INTERNAL_IP", "ORIG_SEND_ACCESS"]
 
 
-# No policy makes a stranger relay
+# No policy makes an external client relay
 
 FORMS = (
     "v@e.example",
@@ -794,16 +794,16 @@ def networks_of(policy: dict[str, Any]) -> list[Any]:
     form=st.sampled_from(["keyword", "mapping"]),
     text_database=st.booleans(),
 )
-def test_no_policy_makes_a_stranger_relay(policy: Any, client: Any, form: str, text_database: bool) -> None:
+def test_no_policy_makes_an_external_client_relay(policy: Any, client: Any, form: str, text_database: bool) -> None:
     try:
         wanted = {"sender_domain_check_form": form, "general_database_from": 1}
         plan = plan_for(policy, wanted, text_database=text_database)
     except PolicyError:
         return
-    strangers = {client, ipaddress.ip_address("100.64.0.1"), ipaddress.ip_address("2001:db8:eeee::1")}
-    strangers = {one for one in strangers if not one.is_loopback and not any(one in net for net in networks_of(policy))}
+    external = {client, ipaddress.ip_address("100.64.0.1"), ipaddress.ip_address("2001:db8:eeee::1")}
+    external = {one for one in external if not one.is_loopback and not any(one in net for net in networks_of(policy))}
     files = files_of(plan)
-    for one in strangers:
+    for one in external:
         for sender in SENDERS:
-            refusals = [reply(decide(files, str(one), to, mail_from=sender)) for to in FORMS]
-            assert [to for to, refusal in zip(FORMS, refusals) if not refusal] == []
+            rejections = [reply(decide(files, str(one), to, mail_from=sender)) for to in FORMS]
+            assert [to for to, rejection in zip(FORMS, rejections) if not rejection] == []

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where an installed Messaging Server has its files, how its tool is asked, and how its answers are read."""
+"""Where an installed Messaging Server has its files, how its tool is run, and how its output is read."""
 
 from __future__ import annotations
 
@@ -57,7 +57,9 @@ def test_a_tailor_file_that_leads_in_a_circle(host: Installation) -> None:
         product.discover(str(host.root))
 
 
-def test_what_is_refused(host: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_discover_reports_what_it_cannot_use(
+    host: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(StepError, match=r"messaging_server_root: .* has no program"):
         product.discover(str(tmp_path))
     with pytest.raises(StepError, match="has no program"):
@@ -107,7 +109,7 @@ def test_the_least_activation(parts: list[str], commands: list[str]) -> None:
     assert [" ".join(words) for words in product.activations(parts)] == commands
 
 
-def test_unknown_parts_are_refused() -> None:
+def test_activations_reject_unknown_parts() -> None:
     with pytest.raises(ValueError, match="unknown parts: aliases"):
         product.activations(["aliases"])
 
@@ -180,7 +182,7 @@ def test_a_probe_reaches_the_tool_as_one_argument(host: Installation) -> None:
 
 
 @pytest.mark.parametrize("probe", ["-table=X", "a\nb", "a\0b", "a\x1bb"])
-def test_probes_that_would_be_something_else_are_refused(host: Installation, probe: str) -> None:
+def test_mapping_test_rejects_probes_that_would_be_options(host: Installation, probe: str) -> None:
     with pytest.raises(StepError, match="cannot be given as probe"):
         product.discover(str(host.root)).test_mapping("INTERNAL_IP", probe, "/x")
     assert host.calls() == []

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The proof finds what is wrong: each entry that refuses is taken out or turned round, and the proof has to see it."""
+"""The proof finds what is wrong: each entry that rejects is removed or turned round, and the proof has to see it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ POLICY: dict[str, Any] = {
     "dnsbl_exempt_networks": ["203.0.113.0/28"],
     "dnsbls": [{"zone": "c.example", "stage": "connect"}, {"zone": "m.example", "stage": "mail"}],
 }
-"""Everything that can refuse somebody."""
+"""Everything that can reject a session."""
 
 
 def composed(policy: dict[str, Any]) -> Texts:
@@ -80,8 +80,8 @@ UNSEEN = {
 """Second bars: they shut ways by which no form of the proof gets out while the others stand."""
 
 
-def refuses(line: str) -> bool:
-    """Whether a line refuses, or looks up somebody who may have to be refused."""
+def rejects(line: str) -> bool:
+    """Whether a line rejects, or looks up a client that may have to be rejected."""
     if not line.startswith("  "):
         return False
     pattern, template = line.split(maxsplit=1)
@@ -99,7 +99,7 @@ def mutants() -> list[Any]:
         for number, line in enumerate(lines):
             pattern = line.split(maxsplit=1)[0] if line.strip() else ""
             doubled = pattern == "tcp_local|*|tcp_local|*" and policy is POLICY
-            if not refuses(line) or pattern in UNSEEN or doubled:
+            if not rejects(line) or pattern in UNSEEN or doubled:
                 continue
             for kind, mutant in (("removed", ""), ("accepts", f"  {pattern}  $Y$E\n")):
                 mappings = "".join([*lines[:number], mutant, *lines[number + 1 :]])
@@ -108,13 +108,13 @@ def mutants() -> list[Any]:
 
 
 @pytest.mark.parametrize(("policy", "mappings"), mutants())
-def test_each_refusal_is_missed(policy: dict[str, Any], mappings: str) -> None:
+def test_proof_misses_each_rejecting_entry(policy: dict[str, Any], mappings: str) -> None:
     assert deviations(policy, composed(policy)._replace(mappings=mappings))
 
 
 def test_both_bars_together_are_missed() -> None:
     lines = TEXTS.mappings.splitlines(keepends=True)
-    kept = [line for line in lines if not (refuses(line) and "|tcp_local|*|tcp_local|*" in f"|{line.split()[0]}")]
+    kept = [line for line in lines if not (rejects(line) and "|tcp_local|*|tcp_local|*" in f"|{line.split()[0]}")]
     assert len(kept) == len(lines) - 2
     assert deviations(POLICY, TEXTS._replace(mappings="".join(kept)))
 
@@ -156,11 +156,11 @@ def test_the_first_deviation_is_shown_with_its_trace() -> None:
     )
 
 
-def test_an_end_that_a_test_expects_is_told_as_such() -> None:
+def test_deviation_names_the_policy_test_that_expects_it() -> None:
     wrong = {"client": "198.51.100.7", "mail_from": "a@b.example", "rcpt_to": "c@d.example", "expect": "accept"}
     (case,) = cases_of_tests(read_policy_tests([dict(wrong, comment="managed")]), ())
-    assert describe_deviations([Deviation(case, "refused", ())]).splitlines()[0] == (
-        "mailhost_policy_tests[0] (managed): 198.51.100.7, port 25, from <a@b.example> to <c@d.example>: refused; "
+    assert describe_deviations([Deviation(case, "rejected", ())]).splitlines()[0] == (
+        "mailhost_policy_tests[0] (managed): 198.51.100.7, port 25, from <a@b.example> to <c@d.example>: rejected; "
         "the test expects: accept"
     )
 
@@ -173,12 +173,12 @@ def test_of_many_deviations_twelve_are_named() -> None:
 @pytest.mark.parametrize(
     ("client", "recipient", "expect", "got"),
     [
-        ("198.51.100.7", "x@relay-target.example", ACCEPT, "refused at RCPT TO with "),
+        ("198.51.100.7", "x@relay-target.example", ACCEPT, "rejected at RCPT TO with "),
         ("198.51.100.7", "x@relay-target.example", REJECT, None),
         ("10.1.2.3", "x@relay-target.example", NO_RELAY, "relayed to channel tcp_local"),
         ("10.1.2.3", "x@example.com", REJECT, "accepted for channel "),
         ("10.1.2.3", "x@example.com", NO_RELAY, None),
-        ("203.0.113.70", "x@example.com", ACCEPT, "refused at connect with "),
+        ("203.0.113.70", "x@example.com", ACCEPT, "rejected at connect with "),
     ],
 )
 def test_verdicts(client: str, recipient: str, expect: str, got: str | None) -> None:

@@ -55,7 +55,7 @@ def test_a_record_comes_back(record: Record) -> None:
     assert dump_record(load_record(text)) == text
 
 
-def test_no_file_is_the_record_of_a_host_where_nothing_is_ours() -> None:
+def test_missing_file_is_the_record_of_a_host_where_nothing_is_managed() -> None:
     assert load_record(None) == NOTHING
     assert NOTHING.empty
     assert not NOTHING._replace(channels=("tcp_auth",)).empty

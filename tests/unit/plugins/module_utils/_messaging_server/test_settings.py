@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the settings of Messaging Server refuse, with the exact words."""
+"""What the settings of Messaging Server do not accept, with the exact words."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def extra(*entries: Any, table: str = "INTERNAL_IP") -> dict[str, Any]:
     return {"extra_entries": {table: {"before": list(entries)}}}
 
 
-REFUSED: list[tuple[Any, str]] = [
+REJECTED: list[tuple[Any, str]] = [
     (1, "settings: 1 is not a dictionary; write the variables without messaging_server_"),
     ({"channel": {}}, f'settings: "channel" is not an option; write one of {", ".join(sorted(DEFAULTS))}'),
     (
@@ -131,8 +131,8 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "expected"), REFUSED)
-def test_what_is_refused(options: Any, expected: str) -> None:
+@pytest.mark.parametrize(("options", "expected"), REJECTED)
+def test_settings_reject(options: Any, expected: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read_settings(options)
     assert caught.value.problems == [expected]

@@ -97,7 +97,7 @@ def test_nothing_is_found_where_nothing_is_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"imta": IMTA.replace("tcp_local smtp", "tcp_local tlsswitchchannel tcp_tas smtp")}, "with TLS"),
         ({"imta": IMTA.replace("defaults", "defaults tlsswitchchannel tcp_tas")}, "with TLS"),
@@ -110,9 +110,9 @@ def test_nothing_is_found_where_nothing_is_open() -> None:
         ({"extra": {"ORIG_SEND_ACCESS": {"before": [["*", "$Y"]]}}}, "plain"),
     ],
 )
-def test_what_the_site_has_of_its_own_opens_nothing_unseen(change: dict[str, Any], told: str) -> None:
+def test_proof_finds_what_an_unmanaged_setting_opens(change: dict[str, Any], reported: str) -> None:
     found = deviations(**change)
-    assert any(told in name for name in found), found
+    assert any(reported in name for name in found), found
 
 
 PARTNERS = (
@@ -128,35 +128,35 @@ EXTRA = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*|tcp_partner|*@partner.exa
 
 @pytest.mark.parametrize("domains", [["mail.example"], []])
 @pytest.mark.parametrize("channel", ["tcp_partner smtp", "Partner smtp_crorlf", "tcp_partner"])
-def test_no_channel_of_the_sites_own_relays_for_strangers(channel: str, domains: list[str]) -> None:
+def test_unmanaged_channels_do_not_relay_for_external_clients(channel: str, domains: list[str]) -> None:
     imta = PARTNERS.replace("tcp_partner smtp", channel)
     assert deviations(imta, domains=domains) == []
     assert deviations(imta, domains=domains, leaving=frozenset()) == OPEN
 
 
-def test_what_no_domain_is_named_for_is_told_when_it_is_closed() -> None:
-    def told(texts: Texts, **policy: Any) -> tuple[str, ...]:
+def test_run_warns_of_channels_that_it_closes_without_domains() -> None:
+    def reported(texts: Texts, **policy: Any) -> tuple[str, ...]:
         live = Live(texts, False, {}, {}, NOTHING)
         arguments = {"policy": policy, "settings": {"unknown_entries": "replace"}, "policy_tests": []}
         return wanted.present(arguments, live).warnings
 
     before = Texts(PARTNERS, "", DISPATCHER, "")
-    assert told(before) == (
-        "mailhost_domains: is empty, so mail from outside is refused where it leaves by tcp_partner, tcp_tas; "
+    assert reported(before) == (
+        "mailhost_domains: is empty, so mail from external clients is rejected for channel tcp_partner, tcp_tas; "
         "name the domains whose mail goes there",
     )
-    assert not told(before, domains=["mail.example"])
+    assert not reported(before, domains=["mail.example"])
     after = wanted.present({"policy": {}, "settings": {}, "policy_tests": []}, Live(before, False, {}, {}, NOTHING))
-    assert not told(after.composed.texts)
+    assert not reported(after.composed.texts)
 
 
-def test_a_sender_whom_an_extra_entry_trusts_reaches_no_partner_unseen() -> None:
+def test_proof_finds_a_partner_that_the_sender_of_an_extra_entry_reaches() -> None:
     extra = {"ORIG_SEND_ACCESS": {"before": [["tcp_local|*@trusted.example|tcp_partner|*", "$Y"]]}}
     (found,) = {name.partition(",")[0] for name in deviations(PARTNERS, extra=extra)}
     assert found == "external client 203.0.113.77 with the sender of an extra entry"
 
 
-def test_the_sites_own_channels_are_asked_before_the_rest() -> None:
+def test_unmanaged_channels_are_proven_before_the_others() -> None:
     rules = "".join(f".t{n}  $U%$H$D@tcp-daemon\n" for n in range(300))
     policy, settings = read_wanted(POLICY, {})
     hosts = outer_hosts(parse_imta(rules + PARTNERS), policy.domains, settings)
@@ -177,11 +177,11 @@ def test_what_the_inventory_says_of_a_partner_is_no_relay() -> None:
     assert deviations(PARTNERS, domains=["mail.example", "partner.example"]) == []
 
 
-def test_a_stranger_who_says_that_he_is_a_friend_reaches_no_partner() -> None:
-    friends = [{"networks": ["198.51.100.64/28"], "sender_domains": ["friend.example"]}]
-    assert deviations(PARTNERS, relay_exceptions=friends) == []
+def test_external_client_with_the_sender_of_an_exception_reaches_no_partner() -> None:
+    exceptions = [{"networks": ["198.51.100.64/28"], "sender_domains": ["friend.example"]}]
+    assert deviations(PARTNERS, relay_exceptions=exceptions) == []
     name = "external client 203.0.113.77 claiming to be a relay exception to any.test2, which has a rewrite rule"
-    assert name in deviations(PARTNERS, relay_exceptions=friends, leaving=frozenset())
+    assert name in deviations(PARTNERS, relay_exceptions=exceptions, leaving=frozenset())
 
 
 def test_without_domains_what_goes_inside_is_as_before() -> None:
@@ -190,15 +190,15 @@ def test_without_domains_what_goes_inside_is_as_before() -> None:
     assert deviations(imta) == []
 
 
-ASKED = IMTA.replace("[]", "[]  $E$R${PARTNERS,$L}$U%[$L]@tcp_tas-daemon\n[]", 1)
-INSIDE = ASKED.replace("tcp_tas-daemon", "tcp_intranet-daemon", 1)
+LOOKED_UP = IMTA.replace("[]", "[]  $E$R${PARTNERS,$L}$U%[$L]@tcp_tas-daemon\n[]", 1)
+INSIDE = LOOKED_UP.replace("tcp_tas-daemon", "tcp_intranet-daemon", 1)
 
 
 def table(*entries: str) -> str:
     return "PARTNERS\n\n" + "".join(f"  {entry}\n" for entry in entries)
 
 
-@pytest.mark.parametrize("imta", [ASKED, INSIDE], ids=["another channel", "the internal channel"])
+@pytest.mark.parametrize("imta", [LOOKED_UP, INSIDE], ids=["another channel", "the internal channel"])
 @pytest.mark.parametrize(
     ("entries", "client"),
     [
@@ -218,7 +218,7 @@ def table(*entries: str) -> str:
         (["*  $C$|OTHERS;$0|$Y$E\n\nOTHERS\n\n  $(198.51.100.16/28)  $Y"], "198.51.100.16"),
     ],
 )
-def test_a_table_of_the_sites_own_makes_nobody_internal_unseen(imta: str, entries: list[str], client: str) -> None:
+def test_proof_finds_clients_that_an_unmanaged_table_makes_internal(imta: str, entries: list[str], client: str) -> None:
     found = deviations(imta, mappings=table(*entries))
     assert f"external client {client}, which has a rewrite rule: plain" in found
 
@@ -230,15 +230,24 @@ def test_a_table_of_the_sites_own_makes_nobody_internal_unseen(imta: str, entrie
         (INSIDE, ["$(198.51.100.16/28)  $N"], {}),
         (INSIDE, ["*  $C$|INTERNAL_IP;$0|$Y$E"], {}),
         (INSIDE, ["$(198.51.100.16/28)  $Y"], {"INTERNAL_IP": {"before": [["$(198.51.100.16/28)", "$Y"]]}}),
-        (ASKED.replace("tcp_tas smtp mx allowswitchchannel", "tcp_tas smtp mx"), ["$(198.51.100.16/28)  $Y"], {}),
-        (ASKED.replace("tcp_tas-daemon", "tcp-daemon", 1), ["$(198.51.100.16/28)  $Y"], {}),
-        (ASKED, ["$(198.51.100.16/28)  $Y"], {"ORIG_SEND_ACCESS": {"before": [["tcp_tas|*|tcp_local|*", "$N"]]}}),
+        (LOOKED_UP.replace("tcp_tas smtp mx allowswitchchannel", "tcp_tas smtp mx"), ["$(198.51.100.16/28)  $Y"], {}),
+        (LOOKED_UP.replace("tcp_tas-daemon", "tcp-daemon", 1), ["$(198.51.100.16/28)  $Y"], {}),
+        (LOOKED_UP, ["$(198.51.100.16/28)  $Y"], {"ORIG_SEND_ACCESS": {"before": [["tcp_tas|*|tcp_local|*", "$N"]]}}),
         (IMTA, ["$(198.51.100.16/28)  $Y"], {}),
         (INSIDE, ["::ffff:198.51.100.9  $Y", "${::ffff:c633:6400/120}  $Y"], {}),
         (INSIDE.replace("[]", "[::ffff:198.51.100.9]  $U%[$L]@tcp_intranet-daemon\n[]", 1), ["* $N"], {}),
     ],
     ids=[
-        *("internal", "refuses", "asks the policy", "extra entry", "no switching", "external", "no relay", "not asked"),
+        *(
+            "internal",
+            "rejects",
+            "looks up the policy",
+            "extra entry",
+            "no switching",
+            "external",
+            "no relay",
+            "not looked up",
+        ),
         *("IPv4 in IPv6 spelling", "a rule with that"),
     ],
 )
@@ -246,37 +255,37 @@ def test_a_rule_that_the_site_rightly_has_is_no_relay(imta: str, entries: list[s
     assert deviations(imta, mappings=table(*entries), extra=extra) == []
 
 
-def test_more_clients_of_a_table_than_are_evaluated_are_told() -> None:
+def test_run_warns_of_more_clients_of_a_table_than_it_evaluates() -> None:
     entries = [f"198.18.{n >> 8}.{n & 255}  $Y" for n in range(300)]
     assert deviations(INSIDE, mappings=table(*entries), doubtful=True)
     assert deviations(INSIDE, mappings=table(*entries), internal_networks=["198.18.0.0/23"]) == []
 
 
-def test_a_friend_of_our_own_domains_changes_nothing() -> None:
+def test_relay_exception_for_a_local_domain_changes_nothing() -> None:
     imta = IMTA.replace("[]", "mail.example  $U%$D@tcp_intranet-daemon\n[]", 1)
-    friend = {"networks": ["198.51.100.64/28"], "recipient_domains": ["mail.example"]}
-    assert deviations(imta, relay_exceptions=[friend]) == []
-    assert deviations(imta, relay_exceptions=[{**friend, "sender_domains": ["partner.example"]}]) == []
+    exception = {"networks": ["198.51.100.64/28"], "recipient_domains": ["mail.example"]}
+    assert deviations(imta, relay_exceptions=[exception]) == []
+    assert deviations(imta, relay_exceptions=[{**exception, "sender_domains": ["partner.example"]}]) == []
 
 
 @pytest.mark.parametrize("entry", ["*  $C$[lib,routine,$0]$E", "*  $C${PARTNER|$0}$E", "$$(198.51.100.16/28  $Y"])
-def test_whom_a_table_takes_cannot_always_be_said(entry: str) -> None:
-    assert deviations(ASKED, mappings=table(entry), doubtful=True) == []
-    found = entering(parse_imta(ASKED), parse_mappings(table(entry)), "tcp_local").unclear
+def test_run_warns_of_entries_whose_clients_cannot_be_evaluated(entry: str) -> None:
+    assert deviations(LOOKED_UP, mappings=table(entry), doubtful=True) == []
+    found = entering(parse_imta(LOOKED_UP), parse_mappings(table(entry)), "tcp_local").unclear
     assert found == (
         'the rewrite rule "[] $E$R${PARTNERS,$L}$U%[$L]@tcp_tas-daemon" makes clients enter by another channel, '
-        f'and it cannot be evaluated whom the entry "{" ".join(entry.split())}" of table PARTNERS takes; '
+        f'and the clients of entry "{" ".join(entry.split())}" of table PARTNERS cannot be evaluated; '
         "see that they are internal by policy",
     )
 
 
-def test_who_is_exempt_from_block_lists_is_a_stranger() -> None:
-    everybody = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]
-    assert deviations(dnsbl_exempt_networks=everybody) == []
-    assert deviations(dnsbl_exempt_networks=everybody, extra={"ORIG_SEND_ACCESS": {"before": [["*", "$Y"]]}})
+def test_client_exempt_from_dnsbls_is_external() -> None:
+    every_network = ["0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1"]
+    assert deviations(dnsbl_exempt_networks=every_network) == []
+    assert deviations(dnsbl_exempt_networks=every_network, extra={"ORIG_SEND_ACCESS": {"before": [["*", "$Y"]]}})
 
 
-def test_a_service_on_the_loopback_is_nobodys_way_in() -> None:
+def test_service_on_the_loopback_is_not_proven() -> None:
     inner = "\n[SERVICE=SCAN]\nPORT=10025\nINTERFACE_ADDRESS=127.0.0.1\nPARAMETER=CHANNEL=tcp_intranet\n"
     assert deviations(dispatcher=DISPATCHER + inner) == []
 

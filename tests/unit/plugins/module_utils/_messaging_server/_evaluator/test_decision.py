@@ -62,19 +62,19 @@ def test_tls_switches() -> None:
         ({}, "", ""),
     ],
 )
-def test_sender_domains_are_refused_only_when_they_do_not_exist(dns: dict[str, Any], sender: str, reply: str) -> None:
+def test_sender_domains_are_rejected_only_when_they_do_not_exist(dns: dict[str, Any], sender: str, reply: str) -> None:
     assert run("mailfromdnsverify", dns=dns, mail_from=sender)["mail"]["reply"] == reply
     assert run("nomailfromdnsverify", dns=dns, mail_from=sender)["mail"]["accepted"]
 
 
-def test_the_first_table_that_rejects_gives_the_reply_and_all_are_asked() -> None:
+def test_first_table_that_rejects_gives_the_reply_and_all_are_probed() -> None:
     mappings = "MAIL_ACCESS\n\n  *  $Nsecond\n\nORIG_SEND_ACCESS\n\n  *  $Nfirst\n\nFROM_ACCESS\n\n  *  $Y\n"
     result = run("smtp", mappings)
     assert result["recipients"][0]["reply"] == "550 5.7.1 first: c@d.example"
     assert result["tables"] == ["FROM_ACCESS", "ORIG_SEND_ACCESS", "MAIL_ACCESS"]
 
 
-def test_from_access_refuses_the_sender_and_ends_the_session() -> None:
+def test_from_access_rejects_the_sender_and_ends_the_session() -> None:
     result = run(
         "smtp",
         "FROM_ACCESS\n\n  TCP|*|SMTP/mx|MAIL|tcp_local|a@b.example|u@x  $X4.7.1|$NNot$ now\n",
@@ -112,11 +112,11 @@ def test_input_flags_of_the_session() -> None:
         accepted = run("maysaslserver", mappings.format(flag), **{"ehlo": False, **changes})["recipients"][0][
             "accepted"
         ]
-        refused = run("maysaslserver", mappings.format(flag), ehlo=False)["recipients"][0]["accepted"]
-        assert (accepted, refused) == (True, False)
+        rejected = run("maysaslserver", mappings.format(flag), ehlo=False)["recipients"][0]["accepted"]
+        assert (accepted, rejected) == (True, False)
 
 
-def test_the_database_and_an_address_nobody_routes() -> None:
+def test_database_and_an_address_without_a_route() -> None:
     imta = "d.example  $U%$D@nowhere\n\ntcp_local smtp\ntcp-daemon\n"
     data = {"client": "198.51.100.7", "rcpt_to": ["c@d.example"]}
     result = as_data(decide_session(read_session(data), read_config({"imta_cnf": imta})))
@@ -140,7 +140,7 @@ def test_the_database_and_an_address_nobody_routes() -> None:
         ({}, ""),
     ],
 )
-def test_block_lists_by_zone_or_name(dns: dict[str, Any], reply: str) -> None:
+def test_dnsbls_by_zone_or_name(dns: dict[str, Any], reply: str) -> None:
     mappings = "PORT_ACCESS\n\n  TCP|*|25|*|*  $C$[x,dns_verify_domain_port,$1,bl.example.]$E\n  *  $YEXTERNAL\n"
     assert run("smtp", mappings, dns=dns)["connect"]["reply"] == reply
 
@@ -159,20 +159,20 @@ def test_a_configuration_is_read_once_and_decides_many_sessions() -> None:
         assert decide_session(session, loaded).trace[0].startswith('Not certain: general.txt includes "/etc/more"')
 
 
-def test_a_configuration_that_cannot_be_read_is_refused_when_it_is_loaded() -> None:
+def test_a_configuration_that_cannot_be_read_is_rejected_when_it_is_loaded() -> None:
     with pytest.raises(MtaTextError, match="mappings:1:3"):
         load_config(read_config({"mappings": "  *  $Y\n"}))
 
 
 def test_the_resolver_of_the_caller_answers_instead_of_the_session() -> None:
-    class Asked(StaticResolver):
+    class Recording(StaticResolver):
         names: tuple[str, ...] = ()
 
         def texts(self, name: str) -> Any:
             self.names += (name,)
             return super().texts(name)
 
-    resolver = Asked({"7.100.51.198.bl.example": ["127.0.0.2"]})
+    resolver = Recording({"7.100.51.198.bl.example": ["127.0.0.2"]})
     session = read_session({"client": "198.51.100.7", "dns": {"bl.example": []}})
     config = read_config({"imta_cnf": f"{RULES}tcp_local smtp{END}", "mappings": LISTED})
     assert decide_session(session, config).connect.accepted

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""No refusal is reported where the server, by the facts, may relay."""
+"""No rejection is reported where the server, by the facts, may relay."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_tables_see_the_rewritten_recipient() -> None:
     assert result["recipients"][0]["reply"] == "550 5.7.1 no: c@d.example"
 
 
-def test_a_recipient_without_rule_is_no_refusal_when_an_include_is_missing() -> None:
+def test_a_recipient_without_rule_is_not_rejected_when_an_include_is_missing() -> None:
     with pytest.raises(MtaTextError) as caught:
         run("", f"! rules\n<IMTA_TABLE:internet.rules\n{CHANNELS}")
     assert str(caught.value) == (
@@ -72,7 +72,7 @@ def test_a_recipient_without_rule_is_no_refusal_when_an_include_is_missing() -> 
         (["*  $C$?50?$Nfirst$E", "*  $Nlast"], False),
     ],
 )
-def test_a_refusal_by_chance_is_no_refusal(entries: list[str], expected: bool) -> None:
+def test_rejection_by_chance_does_not_count(entries: list[str], expected: bool) -> None:
     assert accepted(run(table(*entries))) is expected
 
 
@@ -91,7 +91,7 @@ def test_from_access_replaces_the_sender_of_later_probes() -> None:
     assert 'Flag J: the envelope sender is now "x@siroe.example"; taken as what the next tables see.' in result["trace"]
 
 
-def test_a_domain_literal_is_not_refused_for_its_name() -> None:
+def test_a_domain_literal_is_not_rejected_for_its_name() -> None:
     imta = RULES + CHANNELS.replace("smtp", "smtp mailfromdnsverify")
     result = run("", imta, mail_from="a@[198.51.100.7]")
     assert result["mail"]["accepted"]
@@ -105,7 +105,7 @@ def test_routes_are_named_in_the_trace(address: str) -> None:
     assert f"Not certain: {address} names a route; only the host behind its last @ is looked at." in result["trace"]
 
 
-def test_a_source_route_is_no_refusal_when_its_first_hop_is_accepted() -> None:
+def test_source_route_is_not_rejected_when_its_first_hop_is_accepted() -> None:
     imta = f"h.example  $U%$D@inner\n{RULES}{CHANNELS}\ntcp_intranet smtp\ninner\n"
     mappings = table("tcp_local|*|tcp_local|*  $Nno")
     result = run(mappings, imta, rcpt_to=["@h.example:v@far.example", "@far.example,@h.example:v@far.example"])
@@ -167,7 +167,7 @@ def test_includes_that_are_not_followed_are_said() -> None:
     )
 
 
-def test_flags_that_do_not_refuse_are_said() -> None:
+def test_flags_that_do_not_reject_are_traced() -> None:
     result = run(table("*  $H"))
     assert accepted(result)
     assert "Flag H: the message is held." in result["trace"]

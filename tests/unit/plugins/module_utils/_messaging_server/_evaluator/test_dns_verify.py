@@ -61,6 +61,6 @@ def test_names_that_exist_have_an_address_or_exchanger(records: dict[str, object
     assert StaticResolver(records).exists("b.example") is exists
 
 
-def test_block_list_names() -> None:
+def test_dnsbl_names() -> None:
     assert dnsbl_name("192.0.2.7", "bl.example.") == "7.2.0.192.bl.example"
     assert dnsbl_name("no address", "bl.example.") is None

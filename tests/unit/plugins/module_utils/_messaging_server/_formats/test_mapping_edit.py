@@ -83,7 +83,7 @@ def test_quote(value: str, where: str, quoted: str) -> None:
         ("Ω", "text", "'Ω': 'Ω' cannot stand in the text of a mapping entry"),
     ],
 )
-def test_quote_refuses(value: str, where: str, message: str) -> None:
+def test_quote_rejects(value: str, where: str, message: str) -> None:
     with pytest.raises(QuoteError) as caught:
         quote(value, where)
     assert str(caught.value) == message
@@ -117,7 +117,7 @@ def test_quoted_values_stay_in_their_field(value: str) -> None:
         ),
     ],
 )
-def test_entries_are_refused(pattern: str, template: str, message: str) -> None:
+def test_entry_is_rejected(pattern: str, template: str, message: str) -> None:
     with pytest.raises(QuoteError) as caught:
         format_entry(pattern, template)
     assert str(caught.value) == message
@@ -198,12 +198,12 @@ def test_edits_touch_one_table_only(text: str, what: str) -> None:
     except EditError:
         return
     before, after = parse_mappings(text), parse_mappings(result)
-    foreign = [node.line.raw for node in before.nodes if node.table < 0 or before.tables[node.table].name != "T"]
+    unmanaged = [node.line.raw for node in before.nodes if node.table < 0 or before.tables[node.table].name != "T"]
     kept = [node.line.raw for node in after.nodes if node.table < 0 or after.tables[node.table].name != "T"]
     blank = {("\n",), ("\r\n",)}
     remaining = iter([raw for raw in kept if raw not in blank])
     # Comments above the first entry of a table stay when the table goes, so there may be more than before.
-    assert all(raw in remaining for raw in foreign if raw not in blank)
+    assert all(raw in remaining for raw in unmanaged if raw not in blank)
     assert edit(result) == result
 
 
@@ -296,7 +296,7 @@ def test_channels_come_and_go() -> None:
         add_channel(IMTA, "tcp_auth", ("smtp",), "ims-ms-daemon")
 
 
-GENERAL = "! ours below\r\nSEND|a@b.example  $Y\r\nMINE|1  $Y\r\n"
+GENERAL = "! managed below\r\nSEND|a@b.example  $Y\r\nMINE|1  $Y\r\n"
 
 
 def test_general_keys() -> None:
@@ -431,7 +431,7 @@ def test_set_option() -> None:
         ("A=B", ["1"], "'A=B' for service 'SMTP' is no option name"),
     ],
 )
-def test_set_option_refuses(name: str, values: list[str], message: str) -> None:
+def test_set_option_rejects(name: str, values: list[str], message: str) -> None:
     with pytest.raises(EditError) as caught:
         set_option(DISPATCHER, "SMTP", name, values)
     assert str(caught.value) == message
