@@ -11,7 +11,7 @@ from ansible.errors import AnsibleError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     DEFAULTS as PACKET_FILTER_DEFAULTS,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.reach import closed_submission
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.submission import closed_submission
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import DEFAULTS
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
 from ansible_collections.mailhost.hardening.plugins.plugin_utils._mail_server_action import MailServerAction

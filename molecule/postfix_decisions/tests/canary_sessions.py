@@ -27,7 +27,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     watched,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import Heard, hold
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, set_parameters
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import (
     ask_postconf,
@@ -87,14 +88,14 @@ def main() -> None:
         for name in ("main.cf", "master.cf"):
             with open(f"{LIVE}/{name}", encoding="utf-8", errors="surrogateescape") as file:
                 texts.append(file.read())
-        main_cf, master_cf = texts
+        main_cf, master_cf = MainCf(texts[0]), MasterCf(texts[1])
         known = ask_postconf(LIVE, ("daemon_directory", "mail_owner", "setgid_group"))
         ports = free_ports(ADDRESS, len(find_entrances(main_cf, master_cf)))
         files = canary_files(main_cf, master_cf, Place(folder, ADDRESS, f"{folder}/sasl"), ports, submission=True)
-        asked = {name: value for name, value in read_main(main_cf).items() if asking(name)}
+        asked = {name: value for name, value in main_cf.items() if asking(name)}
         # smtpd remembers what lists have answered for as long as it lives.
-        write(f"{config}/main.cf", set_parameters(files.main, {**asked, "max_use": "1"}))
-        write(f"{config}/master.cf", files.master)
+        write(f"{config}/main.cf", files.main.edited({**asked, "max_use": "1"}).text)
+        write(f"{config}/master.cf", files.master.text)
         set_past(config)
         make_folders(folder, known["mail_owner"], known["setgid_group"])
         entrances = {one.name: one for one in files.entrances}

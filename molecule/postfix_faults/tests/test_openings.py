@@ -45,8 +45,10 @@ TRY = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
 from {MODULES.replace("/", ".")}._transaction import command as tool
-from {MODULES.replace("/", ".")}._postfix import change
-compose = change.compose
+from {MODULES.replace("/", ".")}._transaction.run import run_change
+from {MODULES.replace("/", ".")}._postfix import wanted
+from {MODULES.replace("/", ".")}._postfix.change import PostfixRun
+compose = wanted.compose
 openings = json.load(sys.stdin)
 def opened(text, old, new):
     assert old in text, old
@@ -55,12 +57,14 @@ for name, (where, old, new) in openings.items():
     def wrong(*arguments):
         found = compose(*arguments)
         if where in ("main", "master"):
-            return found._replace(**{{where: opened(getattr(found, where), old, new)}})
+            file = getattr(found, where)
+            return found._replace(**{{where: type(file)(opened(file.text, old, new))}})
         table = found.maps[where]
         return found._replace(maps={{**found.maps, where: table._replace(text=opened(table.text, old, new))}})
-    change.compose = wrong
+    wanted.compose = wrong
     try:
-        found = ["", str(change.change(json.loads(sys.argv[1]), True)["evaluated"])]
+        run = PostfixRun(json.loads(sys.argv[1]))
+        found = ["", str(run_change(run, check_mode=True, diff=False)["evaluated"])]
     except tool.StepError as error:
         found = [error.step, error.output]
     print(json.dumps([name, *found]))

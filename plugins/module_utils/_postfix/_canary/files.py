@@ -15,18 +15,12 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
-    LiveService,
-    entries,
-    read_main,
-    read_master,
-    set_parameters,
-    split_words,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import (
-    PORTS,
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import split_words
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import (
+    MasterCf,
+    MasterService,
     is_loopback,
-    options_of,
 )
 
 SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
@@ -145,31 +139,29 @@ class Place(NamedTuple):
 class Canary(NamedTuple):
     """Both files, the ways in, and whether something was left out that would ask elsewhere."""
 
-    main: str
-    master: str
+    main: MainCf
+    master: MasterCf
     entrances: tuple[Entrance, ...]
     silenced: tuple[str, ...]
 
 
-def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
+def find_entrances(main: MainCf, master: MasterCf) -> tuple[Entrance, ...]:
     """All services with smtpd or postscreen that listen on more than the loopback address; those of ours come first."""
-    settings = read_main(main)
-    interfaces = split_words(settings.get("inet_interfaces", "all").replace(",", " "))
-    wrapped = settings.get("smtpd_tls_wrappermode", "no")
+    interfaces = main.words("inet_interfaces", "all")
+    wrapped = main.get("smtpd_tls_wrappermode", "no")
     shut = bool(interfaces) and all(is_loopback(one) for one in interfaces)
     found = []
-    for entry, service in zip(entries(master), read_master(master)):
+    for line, service in master.numbered():
         if service.type != "inet" or service.command not in _PROXY:
             continue
-        host, _colon, port = service.name.rpartition(":")
-        if host and is_loopback(host):
+        if is_loopback(service.host):
             continue
-        role = _ROLES.get(PORTS.get(port, 0), "")
+        role = _ROLES.get(service.port, "")
         # Where Postfix listens for itself alone, only what the policy speaks of is looked at.
-        if shut and not host and not role:
+        if shut and not service.host and not role:
             continue
-        tls = options_of(service.arguments).get("smtpd_tls_wrappermode", wrapped) == "yes"
-        found.append((bool(host), Entrance(role, service.name, entry.numbers[0] + 1, service.command, tls)))
+        tls = service.options.get("smtpd_tls_wrappermode", wrapped) == "yes"
+        found.append((bool(service.host), Entrance(role, service.name, line, service.command, tls)))
     ranked = [one for _bound, one in sorted(found, key=lambda pair: pair[0])]
     taken: set[str] = set()
     result = []
@@ -180,7 +172,7 @@ def find_entrances(main: str, master: str) -> tuple[Entrance, ...]:
     return tuple(sorted(result, key=lambda one: (order.index(one.role), one.line)))
 
 
-def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, submission: bool) -> Canary:
+def canary_files(main: MainCf, master: MasterCf, place: Place, ports: Sequence[int], *, submission: bool) -> Canary:
     """The canary of staged texts. ``ports``: a free one for each of ``find_entrances``.
 
     ``submission``: whether the ports of submission are ours, where users log in.
@@ -196,12 +188,12 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, 
         "smtpd_sasl_path": place.sasl,
     }
     silenced: dict[str, None] = {}
-    quiet = {name: _silence(value, silenced) for name, value in read_main(main).items()}
+    quiet = {name: _silence(value, silenced) for name, value in main.items()}
     if quiet.get(_TLS) == "encrypt":
         # Who has no TLS would be told that alone. Services that set it themselves, as submission, keep it.
         quiet[_TLS] = "may"
     entrances = tuple(one._replace(port=port) for one, port in zip(find_entrances(main, master), ports))
-    services = {entry.numbers[0] + 1: one for entry, one in zip(entries(master), read_master(master))}
+    services = dict(master.numbered())
     lines = []
     for entrance in entrances:
         more = [_PROXY[entrance.command]]
@@ -217,8 +209,8 @@ def canary_files(main: str, master: str, place: Place, ports: Sequence[int], *, 
             lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
     # What a site has there is tried, and ends in the refusal of the canary.
     end = {_END_OF_DATA: ", ".join(one for one in (quiet.get(_END_OF_DATA, ""), own[_END_OF_DATA]) if one)}
-    text = set_parameters(main, {**quiet, **own, **end})
-    return Canary(text, "".join([*lines, _HELPERS]), entrances, tuple(silenced))
+    staged = main.edited({**quiet, **own, **end})
+    return Canary(staged, MasterCf("".join([*lines, _HELPERS])), entrances, tuple(silenced))
 
 
 def _silence(value: str, silenced: dict[str, None]) -> str:
@@ -227,15 +219,15 @@ def _silence(value: str, silenced: dict[str, None]) -> str:
 
 
 def _arguments(
-    service: LiveService, own: dict[str, str], more: Sequence[tuple[str, str]], silenced: dict[str, None]
+    service: MasterService, own: dict[str, str], more: Sequence[tuple[str, str]], silenced: dict[str, None]
 ) -> list[str]:
     """Arguments that decide as staged; what the canary sets in main.cf holds in the service as well."""
-    again = [(name, own[name]) for name in options_of(service.arguments) if name in own]
+    again = [(name, own[name]) for name in service.options if name in own]
     words = split_words(_silence(" ".join(service.arguments), silenced))
     return [*words, *(word for name, value in [*again, *more] for word in ("-o", f"{name}={value}"))]
 
 
-def _line(service: LiveService, columns: tuple[str, str, str], arguments: Iterable[str]) -> str:
+def _line(service: MasterService, columns: tuple[str, str, str], arguments: Iterable[str]) -> str:
     """A service outside of the jail, which a new queue directory is not furnished for."""
     name, private, limit = columns
     return " ".join([name, service.type, private, "-", "n", "-", limit, service.columns[7], *arguments]) + "\n"

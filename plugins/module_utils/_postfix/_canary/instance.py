@@ -148,15 +148,3 @@ def sasl_server(path: str) -> Iterator[None]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def answers(path: str) -> bool:
-    """Whether somebody listens on a socket, given by its path or as ``inet:host:port``."""
-    host, _colon, port = path[5:].rpartition(":") if path.startswith("inet:") else ("", "", "")
-    try:
-        with contextlib.closing(socket.socket(socket.AF_UNIX) if not host else socket.socket()) as one:
-            one.settimeout(2)
-            one.connect((host.strip("[]"), int(port)) if host else path)
-        return True
-    except (OSError, ValueError):
-        return False

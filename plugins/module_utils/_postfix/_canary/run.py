@@ -38,7 +38,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import hold
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.verdicts import SECONDS, Proof, judge
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import FileError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import (
     Staged,
@@ -111,7 +111,7 @@ def _prove(folder: str, staged: Staged, wanted: tuple[MailPolicy, Settings, tupl
 
 
 def _replace(config: str, files: Canary) -> None:
-    for name, text in (("main.cf", files.main), ("master.cf", files.master)):
+    for name, text in (("main.cf", files.main.text), ("master.cf", files.master.text)):
         with open(f"{config}/{name}", "wb") as file:
             file.write(encode(text))
     set_past(config)

@@ -1,42 +1,50 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stays in a Postfix and names tables or parameters of ours that leave: it would put off or refuse all mail.
+"""What stays on the host and uses tables or parameters that are being removed: mail would be deferred or rejected.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
+    Conflict,
+    Context,
+    Finding,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import PREFIX
 
 _CONFIG = ("${config_directory}", "$(config_directory)", "$config_directory")
 
 
-def dangling(main: str, master: str, before: Record, after: Record, folder: str) -> list[str]:
-    """Places in new texts that name what the record had before the change, and has no more.
+def dangling_references(context: Context) -> Iterator[Finding]:
+    """Find settings that reference objects the role is removing.
 
-    ``folder``: the configuration directory. Where an own parameter was edited, the edit stays, and so do names in it.
+    Where a managed parameter was edited, the edit stays, and so do references in it.
     """
-    settings = read_main(main)
-    gone = {name for name in {*before.main} - {*settings} if name.startswith(PREFIX)}
-    patterns = {name: re.compile(rf"(?<!\w){name}(?!\w)") for name in gone}
+    main, before, after = context.composed.main, context.live.record, context.composed.record
+    removed = {name for name in {*before.main} - {*main} if name.startswith(PREFIX)}
+    patterns = {name: re.compile(rf"(?<!\w){name}(?!\w)") for name in removed}
+    folders = "|".join(map(re.escape, (*_CONFIG, context.host.folder)))
     for name in {*before.maps} - {*after.maps}:
-        path = rf"(?<![\w./-])(?:{'|'.join(map(re.escape, (*_CONFIG, folder)))})/+{FOLDER}/+{re.escape(name)}"
+        path = rf"(?<![\w./-])(?:{folders})/+{FOLDER}/+{re.escape(name)}"
         patterns[f"{FOLDER}/{name}"] = re.compile(rf"{path}(?![\w.-])")
-    found = [f"main.cf: {name} names {word}" for name, value in settings.items() for word in _named(value, patterns)]
-    for one in read_master(master):
-        found += [
-            f"master.cf: {one.name} {one.type} names {word}" for word in _named(" ".join(one.arguments), patterns)
-        ]
-    return found
-
-
-def _named(value: str, patterns: dict[str, re.Pattern[str]]) -> Iterable[str]:
-    return [name for name, pattern in sorted(patterns.items()) if pattern.search(value)]
+    values = [(f"main.cf: {name}", value) for name, value in main.items()]
+    values += [(f"master.cf: {one.name} {one.type}", " ".join(one.arguments)) for one in context.composed.master]
+    found = [
+        f"{place} uses {name}"
+        for place, value in values
+        for name, pattern in sorted(patterns.items())
+        if pattern.search(value)
+    ]
+    if found:
+        advice = (
+            "these managed objects are being removed, but the settings above still use them, and mail would be "
+            "deferred or rejected; remove the references first"
+        )
+        yield Conflict("read", "\n".join([*found, advice]))

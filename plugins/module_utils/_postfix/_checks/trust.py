@@ -1,26 +1,31 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of a site by which a client may say who it is, or is not asked: whoever can do so is inside when he likes.
+"""Settings by which a client may name another client's address, or is not checked: it is internal whenever it likes.
 
-Private to this collection. Sources: XCLIENT_README, postconf(5), qmqpd(8). No dialogue finds these: the one who asks is
-himself somebody who may say who he is, and knows SMTP alone.
+Sources: XCLIENT_README, postconf(5), qmqpd(8). No proof finds these: the sessions of the canary name their client
+themselves, and speak SMTP alone.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import (
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
+    Conflict,
+    Context,
+    Finding,
+    PolicyContext,
+    Warn,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf, items
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import (
     is_loopback,
     option_pair,
-    options_of,
-    read_options,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
     POSTSCREEN_PROXY,
@@ -32,81 +37,90 @@ QMQP = "qmqpd_authorized_clients"
 PROXIES = (SMTPD_PROXY, POSTSCREEN_PROXY)
 
 
-def untrusted_hosts(main: str, master: str, internal: Iterable[Network]) -> list[str]:
-    """What lets somebody who is not inside name another client's address, or send to anybody, each with its place."""
-    inside = [ipaddress.ip_network(str(one)) for one in internal]
-    parameters = read_main(main)
-    found = []
-    named = [(XCLIENT, *one) for one in _values(main, master, XCLIENT)]
-    named += [(QMQP, *one) for one in _qmqp_clients(parameters, master)]
-    for name, place, value in dict.fromkeys(named):
-        for host in re.split(r"[\s,]+", value.replace("$mynetworks", " "), flags=re.ASCII):
-            if host and not host.startswith("!") and not _is_inside(host, inside, parameters):
-                found.append(f"{place}: {name} has {host}, which is not inside by mailhost_internal_networks")
-    return found
+def untrusted_hosts(context: PolicyContext) -> Iterator[Finding]:
+    """Find what lets a client that is not internal name another client's address, or send to any recipient."""
+    inside = [ipaddress.ip_network(str(one)) for one in context.policy.internal]
+    main = context.composed.main
+    named = [(XCLIENT, *one) for one in _values(context, XCLIENT)]
+    named += [(QMQP, *one) for one in _qmqp_clients(context)]
+    found = [
+        f"{place}: {name} has {host}, which is not in mailhost_internal_networks"
+        for name, place, value in dict.fromkeys(named)
+        for host in items(value.replace("$mynetworks", " "))
+        if not host.startswith("!") and not _is_inside(host, inside, main)
+    ]
+    if found:
+        advice = (
+            "these clients can relay: they may claim an internal address (XCLIENT), or are not checked (QMQP); remove "
+            "them there, or add them to mailhost_internal_networks"
+        )
+        yield Conflict("trust", "\n".join([*found, advice]))
 
 
-def _qmqp_clients(main: dict[str, str], master: str) -> Iterator[tuple[str, str]]:
-    """Who may send by QMQP to anybody, for each qmqpd to which others than the host itself can come."""
-    interfaces = main.get("inet_interfaces", "all").replace(",", " ").split()
+def _qmqp_clients(context: Context) -> Iterator[tuple[str, str]]:
+    """The clients that may send by QMQP to any recipient, of each qmqpd that others than the host itself can reach."""
+    main = context.composed.main
+    interfaces = main.words("inet_interfaces", "all")
     shut = bool(interfaces) and all(is_loopback(one) for one in interfaces)
-    for service in read_master(master):
-        host = service.name.rpartition(":")[0]
-        if service.type != "inet" or os.path.basename(service.columns[7]) != "qmqpd":
+    for service in context.composed.master:
+        if service.type != "inet" or service.command != "qmqpd":
             continue
-        if is_loopback(host) or (shut and not host):
+        if is_loopback(service.host) or (shut and not service.host):
             continue
-        own = options_of(service.arguments)
+        own = service.options
         place = f"master.cf: {service.name} inet" if QMQP in own else "main.cf"
         yield place, own.get(QMQP, main.get(QMQP, ""))
 
 
-def proxies(main: str, master: str) -> list[str]:
-    """Remarks on services that take the client's address from whoever connects."""
-    return [
-        f"{place}: {name} = {value}: whoever reaches this port directly can say that he is inside; let the packet "
-        "filter admit the proxy alone"
-        for name in PROXIES
-        for place, value in _values(main, master, name)
-        if value
-    ]
+def proxies(context: Context) -> Iterator[Finding]:
+    """Warn of services that take the client's address from the connection's first line."""
+    for name in PROXIES:
+        for place, value in _values(context, name):
+            if value and context.changed:
+                yield Warn(
+                    f"{place}: {name} = {value}: a client that reaches this port directly can claim an internal "
+                    "address; let the packet filter accept the proxy alone"
+                )
 
 
-def soft_bounces(main: str, master: str) -> list[str]:
-    """Remarks on refusals that are none."""
-    return [
-        f"{place}: soft_bounce = {value}: who is refused gets 4xx instead of 5xx, and tries again for days; remove it"
-        for place, value in _values(main, master, "soft_bounce")
-        if value.lower() == "yes"
-    ]
+def soft_bounces(context: Context) -> Iterator[Finding]:
+    """Warn of rejects that are deferred instead."""
+    for place, value in _values(context, "soft_bounce"):
+        if value.lower() == "yes" and context.changed:
+            yield Warn(
+                f"{place}: soft_bounce = {value}: rejected mail gets 4xx instead of 5xx, and the sender retries for "
+                "days; remove it"
+            )
 
 
-def other_instances(main: str) -> list[str]:
-    """A remark where Postfix runs in more than one instance (postmulti(1)): this role sees the first alone."""
-    folders = re.split(r"[\s,]+", read_main(main).get("multi_instance_directories", ""), flags=re.ASCII)
-    named = ", ".join(filter(None, folders))
-    told = "other instances are not looked at, and may relay for anybody; ask them by the playbook verify"
-    return [f"main.cf: multi_instance_directories has {named}: {told}"] if named else []
+def other_instances(context: Context) -> Iterator[Finding]:
+    """Warn where Postfix runs in more than one instance (postmulti(1)): this role sees the first alone."""
+    named = ", ".join(context.composed.main.words("multi_instance_directories"))
+    if named and context.changed:
+        yield Warn(
+            f"main.cf: multi_instance_directories has {named}: other instances are not checked, and may relay for "
+            "external clients; test them by the playbook verify"
+        )
 
 
-def _values(main: str, master: str, name: str) -> Iterator[tuple[str, str]]:
-    value = read_main(main).get(name)
+def _values(context: Context, name: str) -> Iterator[tuple[str, str]]:
+    value = context.composed.main.get(name)
     if value:
         yield "main.cf", value
-    for service in read_master(master):
-        for option, words in read_options(service.arguments):
+    for service in context.composed.master:
+        for option, words in service.option_words:
             if option == name:
                 yield f"master.cf: {service.name} {service.type}", option_pair(words)[1]
 
 
-def _is_inside(host: str, inside: list[ipaddress.IPv4Network | ipaddress.IPv6Network], main: dict[str, str]) -> bool:
-    # Of a reference only that to an empty parameter is nobody; a default or a condition may be anybody.
+def _is_inside(host: str, inside: list[ipaddress.IPv4Network | ipaddress.IPv6Network], main: MainCf) -> bool:
+    # Of a reference only that to an empty parameter is no client; a default or a condition may be any.
     if host == "${mynetworks}" or (host.startswith("$") and main.get(host.strip("${}"), "?") == ""):
         return True
     try:
         network = ipaddress.ip_network(re.sub(r"[\[\]]", "", host), strict=False)
     except ValueError:
-        return False  # a name or a table: nobody can tell who that is
+        return False  # a name or a table: which clients these are is unknown
     if network.is_loopback:
         return True
     return any(

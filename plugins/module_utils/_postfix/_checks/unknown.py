@@ -1,27 +1,38 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What main.cf has in places that the policy fills, and the inventory does not know: it is never dropped in silence.
+"""What main.cf has in places that the policy fills, and the inventory does not have: it is never dropped in silence.
 
-Private to this collection. Sources: postconf(5), access lists of SMTPD_ACCESS_README.
+Sources: postconf(5), access lists of SMTPD_ACCESS_README.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Union
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
+    Conflict,
+    Finding,
+    PolicyContext,
+    Warn,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf, items
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
+    DEFAULTS,
     LOCAL,
     RELAY,
     STAGES,
+    STOP,
     VIRTUAL,
-    Settings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import Plan
 
@@ -82,27 +93,51 @@ class Unknown(NamedTuple):
     elsewhere: dict[str, tuple[str, ...]]
 
 
-def find_unknown(  # noqa: PLR0913 - the policy, and the host
-    site: Mapping[str, str], plan: Plan, record: Record, *, policy: MailPolicy, settings: Settings, host_name: str
-) -> Unknown:
-    """What ``site`` (main.cf without us) has beyond the inventory, in parameters that are not ours yet or not any more.
+def unknown_entries(context: PolicyContext) -> Iterator[Finding]:
+    """Find what a run would replace that the inventory does not have."""
+    found = find_unknown(context) if context.settings.unknown_entries == STOP else None
+    unknown = found and describe_unknown(found._replace(elsewhere={**found.elsewhere, **replaced_settings(context)}))
+    if unknown:
+        yield Conflict(
+            "unknown entries",
+            "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
+            "are to stay into the inventory, and remove the others from main.cf, or write "
+            f"postfix_unknown_entries: replace\n{unknown}",
+        )
 
-    What stood there before us was asked about when we came. What somebody has added to ours since is not.
+
+def relayed_by_default(context: PolicyContext) -> Iterator[Finding]:
+    """Warn where mail for all subdomains of the host's domains was accepted, which ends."""
+    value, name = context.live.defaults.get("relay_domains", ""), "relay_domains"
+    if value and name not in context.live.facts.site and name not in context.live.record.main:
+        yield Warn(
+            f"{name} is {shown(value)} by the low compatibility_level: mail for subdomains of these was accepted, and "
+            "no longer is; to keep some, set it in main.cf"
+        )
+
+
+def find_unknown(context: PolicyContext) -> Unknown:
+    """What the unmanaged main.cf has beyond the inventory, in parameters that are not managed yet or not any more.
+
+    What stood there before the role was reported by the first run. What was added to managed values since was not.
     """
+    plan, record, policy, settings = context.plan, context.live.record, context.policy, context.settings
+    site = context.live.facts.site
+    host_name = site.get("myhostname", context.live.facts.parameters.get("myhostname", ""))
     taken = {name: site[name] for name in plan.main if name in site and site[name] != _known_before(name, record)}
     managed = {name: (record.main[name].managed or "") if name in record.main else "" for name in taken}
 
-    def items(name: str) -> list[str]:
-        known = _items(managed.get(name, ""))
-        return [one for one in _items(taken.get(name, "")) if one not in known]
+    def added(name: str) -> list[str]:
+        known = items(managed.get(name, ""))
+        return [one for one in items(taken.get(name, "")) if one not in known]
 
     def listed(name: str) -> list[str]:
         known = restrictions_of(managed.get(name, ""))
         return [one for one in restrictions_of(taken.get(name, "")) if one not in known]
 
-    networks, unread = _networks(items("mynetworks"), policy)
+    networks, unread = _networks(added("mynetworks"), policy)
     parameter = _DOMAINS.get(settings.domain_class, "")
-    domains, tables = _domains(items(parameter), policy, host_name)
+    domains, tables = _domains(added(parameter), policy, host_name)
     restrictions: dict[str, tuple[str, ...]] = {}
     zones = {one.zone for one in policy.dnsbls}
     for stage in STAGES:
@@ -124,9 +159,9 @@ def find_unknown(  # noqa: PLR0913 - the policy, and the host
 
 
 def _known_before(name: str, record: Record) -> str | None:
-    """What a parameter of ours was when we came."""
+    """What a managed parameter was before the role."""
     before = record.main[name].before if name in record.main else None
-    return None if before is None else read_main(before).get(name)
+    return None if before is None else MainCf(before).get(name)
 
 
 def describe_unknown(unknown: Unknown) -> str:
@@ -150,6 +185,47 @@ def describe_unknown(unknown: Unknown) -> str:
     return "\n".join(lines)
 
 
+def replaced_settings(context: PolicyContext) -> dict[str, tuple[str, ...]]:
+    """What a first run would replace that users or neighbours depend on, by parameter."""
+    plan, record, defaults, site = context.plan, context.live.record, context.live.defaults, context.live.facts.site
+    found: dict[str, tuple[str, ...]] = {}
+    if "mynetworks" not in site and "mynetworks" not in record.main:
+        style = site.get("mynetworks_style", "")
+        if not style and defaults.get("mynetworks_style", "host") != "host":
+            style = f"{defaults['mynetworks_style']}, by the low compatibility_level; host trusts no neighbours"
+        if style not in ("host", ""):
+            found["mynetworks_style"] = (style,)
+    for name, usual, given in (
+        ("smtpd_sender_login_maps", "", ""),
+        ("smtpd_sasl_type", "dovecot", _type_of_logins(site, context.live.master)),
+    ):
+        value = site.get(name, given)
+        if name in plan.main and name not in record.main and value not in (usual, plan.main[name]):
+            found[name] = (value,)
+    found.update(_socket(site, plan, record))
+    return found
+
+
+def _type_of_logins(site: Mapping[str, str], master: MasterCf) -> str:
+    """SMTP AUTH that names no type is that of Cyrus SASL."""
+    services = [service.options for service in master]
+    untyped = [one for one in (site, *services) if "smtpd_sasl_type" not in one]
+    logins = any(one.get("smtpd_sasl_auth_enable", "").lower() == "yes" for one in untyped)
+    return "cyrus" if logins or "smtpd_sasl_path" in site else "dovecot"
+
+
+def _socket(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tuple[str, ...]]:
+    """The socket of an unmanaged Dovecot, where the inventory names none and the usual one is another."""
+    name, usual = "smtpd_sasl_path", DEFAULTS["sasl_path"]
+    if name in record.main or plan.main.get(name) != usual or site.get("smtpd_sasl_type") != "dovecot":
+        return {}
+    path = site.get(name, usual)
+    path = path[len("unix:") :] if path.startswith("unix:") else path
+    queue = site.get("queue_directory", "/var/spool/postfix")
+    path = re.sub(r"^\$(?:queue_directory\b|\{queue_directory\}|\(queue_directory\))", lambda _reference: queue, path)
+    return {} if path in (usual, f"{queue}/{usual}") else {name: (path,)}
+
+
 def restrictions_of(value: str) -> list[str]:
     """The restrictions of a list, each with its argument."""
     words = _WORD.findall(value)
@@ -167,10 +243,6 @@ def _is_decided(restriction: str, zones: Iterable[str]) -> bool:
     if name == "reject_rbl_client":
         return argument.partition("=")[0] in set(zones)
     return restriction in _DECIDED
-
-
-def _items(value: str) -> list[str]:
-    return [word for word in re.split(r"[\s,]+", value, flags=re.ASCII) if word]
 
 
 def _networks(items: Iterable[str], policy: MailPolicy) -> tuple[list[str], list[str]]:
@@ -201,7 +273,7 @@ def _within(network: IPNetwork, other: IPNetwork) -> bool:
 
 
 def _domains(items: Iterable[str], policy: MailPolicy, host_name: str) -> tuple[list[str], list[str]]:
-    """Domains that the policy does not have, and what is no domain. Names of the host itself are kept by the plan."""
+    """Domains that the policy does not have, and what is no domain. Names of the host itself are kept."""
     domains, unread = [], []
     for item in items:
         name = item.lower()

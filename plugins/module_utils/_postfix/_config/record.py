@@ -12,11 +12,10 @@ import json
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import Lines
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import Lines
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import Place
 
 VERSION = 1
-
-Place = tuple[str, str]
 
 
 class RecordError(ReportedError):

@@ -15,15 +15,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import INDEXED, read_parameters
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.ports import EVERYWHERE
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import ask_staged
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import sends_banner
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
     Runner,
     StepError,
+    call,
     run_tool,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import read_file, remove
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (only tried, and closed at once)
+
+TABLE_SECONDS = 15
+"""For one table, which may be a database on another host."""
 
 #: What postmap adds to the name of a table.
 INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
@@ -112,6 +119,18 @@ class Postfix:
     def alive(self) -> bool:
         """Whether port 25 gives a 220 banner where Postfix listens."""
         return any(sends_banner(address, SMTP_PORT) for address in self.addresses)
+
+    def expanded(self, main: MainCf, names: Sequence[str]) -> dict[str, str]:
+        """Values of parameters as Postfix reads them from a main.cf that is not live, with what they refer to."""
+        return ask_staged(main, names)
+
+    def table_errors(self, table: str) -> list[str]:
+        """What Postfix reports when it looks up a key that no table has."""
+        try:
+            _code, _out, errors = call("postmap", ("postmap", "-c", self.folder, "-q", "x", table), TABLE_SECONDS)
+        except StepError as error:
+            return [error.output]
+        return [re.sub(r"^\S*postmap: (?:fatal: )?", "", line) for line in errors.splitlines()]
 
     def runs(self) -> bool | None:
         """Whether the master that has noted its number is there. Its lock tells too, but to try it could hinder it."""

@@ -19,11 +19,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
-    FileError,
-    read_master,
-    set_parameters,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import (
     CIDR,
     FOLDER,
@@ -31,6 +28,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     TEXT,
     MapFile,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import decode, encode
@@ -51,12 +49,12 @@ _PLAIN = (CIDR, REGEXP, TEXT)
 class Staged(NamedTuple):
     """What is about to go live.
 
-    ``main``, ``master``: texts, bytes as _configuration_files.decode reads them. ``maps``: our tables by file name.
+    ``maps``: managed tables by file name.
     ``folder``: the live configuration directory. ``queue``: the live queue directory.
     """
 
-    main: str
-    master: str
+    main: MainCf
+    master: MasterCf
     maps: Mapping[str, MapFile]
     folder: str
     queue: str
@@ -89,7 +87,7 @@ def _live(staged: Staged) -> Staged:
     for name in ("main.cf", "master.cf"):
         with open(f"{staged.folder}/{name}", "rb") as file:
             texts.append(decode(file.read()))
-    return Staged(texts[0], texts[1], {}, staged.folder, staged.queue)
+    return Staged(MainCf(texts[0]), MasterCf(texts[1]), {}, staged.folder, staged.queue)
 
 
 def _check(staged: Staged, place: str) -> tuple[list[str], bool]:
@@ -103,9 +101,9 @@ def _check(staged: Staged, place: str) -> tuple[list[str], bool]:
     shutil.chown(f"{place}/data", owner)
     own = {"queue_directory": queue, "data_directory": f"{place}/data"}
     # Postfix tells what it finds in its log alone, unless it is a person at a terminal who asks.
-    if any(service.name == "postlog" for service in read_master(staged.master)):
+    if any(service.name == "postlog" for service in staged.master):
         own.update({"maillog_file": log, "maillog_file_prefixes": place})
-    write_copy(staged._replace(main=set_parameters(staged.main, own)), folder)
+    write_copy(staged._replace(main=staged.main.edited(own)), folder)
     lines: list[str] = []
     failed = False
     for command in (("postconf", "-n", "-c", folder), ("postconf", "-M", "-c", folder)):
@@ -137,8 +135,8 @@ def write_copy(staged: Staged, target: str) -> None:
     """Make a copy of the live folder with the staged files and tables; the indexes are not built."""
     _copy_tree(staged.folder, target)
     shutil.rmtree(f"{target}/{FOLDER}", ignore_errors=True)
-    _write(f"{target}/main.cf", staged.main)
-    _write(f"{target}/master.cf", staged.master)
+    _write(f"{target}/main.cf", staged.main.text)
+    _write(f"{target}/master.cf", staged.master.text)
     os.mkdir(f"{target}/{FOLDER}", 0o755)
     for name, table in staged.maps.items():
         _write(f"{target}/{FOLDER}/{name}", table.text)
@@ -174,10 +172,10 @@ def ask_postconf(folder: str, names: Sequence[str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _equals, value in pairs}
 
 
-def ask_staged(main: str, names: Sequence[str]) -> dict[str, str]:
+def ask_staged(main: MainCf, names: Sequence[str]) -> dict[str, str]:
     """Values of parameters in a main.cf that is not live yet, with what they refer to. Raises StepError, OSError."""
     with private_folder() as place:
-        _write(f"{place}/main.cf", main)
+        _write(f"{place}/main.cf", main.text)
         _write(f"{place}/master.cf", "")
         set_past(place)
         return ask_postconf(place, names)

@@ -20,7 +20,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail im
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import BITS, LOOPBACK, Network
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import split_words
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import split_words
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import (
     REGEXP,
     TEXT,

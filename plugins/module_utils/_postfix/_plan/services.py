@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import Place
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import PREFIX, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.general import has_certificate
@@ -34,6 +35,11 @@ class Service(NamedTuple):
     limit: str
     command: str
     options: tuple[Option, ...] = ()
+
+    @property
+    def place(self) -> Place:
+        """Name and type."""
+        return self.name, self.type
 
     def lines(self) -> str:
         """The service as master.cf has it."""

@@ -26,23 +26,28 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import DEFAULTS as POLICY
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix import change as postfix_change
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.checks import POLICY_CHECKS
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import PolicyContext
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import read_facts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.live import Live as PostfixLive
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import (
     NOTHING as POSTFIX_NOTHING,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
     DEFAULTS as POSTFIX_SETTINGS,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import Live as PostfixLive
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import (
     read_wanted as read_wanted_of_postfix,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.proof import run_checks
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.wanted import want_policy
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions import dnsbl
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import Answers
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.tests import decision_differences as differences
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import StubHost
 
 REPOSITORY = Path(__file__).parents[4]
 INSTALLED = REPOSITORY / "molecule" / "_lab" / "standin" / "root" / "opt" / "SUNWmsgsr" / "config"
@@ -225,18 +230,19 @@ smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, che
 """
 
 
-def first_run_of_postfix(monkeypatch: pytest.MonkeyPatch, release: str, **more: str) -> postfix_change.Wanted:
+def first_run_of_postfix(monkeypatch: pytest.MonkeyPatch, release: str, **more: str) -> PolicyContext:
     """What the page asks for on a host with something of its own."""
     monkeypatch.setattr(dnsbl, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones})
-    monkeypatch.setattr(postfix_change, "ask_staged", lambda _main, _names: {})  # nothing refers to anything here
     policy, settings, tests = options_of_postfix(
         next(data for name, data in INVENTORIES if name == "docs/postfix.md: mailhost_mail_server")
     )
     assert len(tests) == 3
-    facts = read_facts(VECTORS[release])._replace(site=read_main(FIRST))
-    live = PostfixLive(FIRST, "smtp inet n - y - - smtpd\n", POSTFIX_NOTHING, facts)
+    facts = read_facts(VECTORS[release])._replace(site=dict(MainCf(FIRST)))
+    live = PostfixLive(MainCf(FIRST), MasterCf("smtp inet n - y - - smtpd\n"), POSTFIX_NOTHING, facts)
     arguments = {"policy": policy, "settings": {**settings, **more}, "policy_tests": tests}
-    return postfix_change._present(arguments, live)
+    wanted = want_policy(arguments, live, StubHost())  # no parameter refers to another here
+    run_checks(wanted, POLICY_CHECKS)
+    return wanted
 
 
 def test_the_message_of_the_first_run_of_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,8 +254,8 @@ def test_the_message_of_the_first_run_of_postfix(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("release", ["debian_12", "debian_13"])
 def test_the_inventory_of_postfix_has_a_plan(monkeypatch: pytest.MonkeyPatch, release: str) -> None:
     wanted = first_run_of_postfix(monkeypatch, release, unknown_entries="replace")
-    assert "smtpd_forbid_bare_newline = normalize\n" in wanted.composed.main
-    assert ("smtpd_hide_client_session" in wanted.composed.master) == (release == "debian_13")
+    assert "smtpd_forbid_bare_newline = normalize\n" in wanted.composed.main.text
+    assert ("smtpd_hide_client_session" in wanted.composed.master.text) == (release == "debian_13")
 
 
 def test_the_message_about_return_codes() -> None:

@@ -22,6 +22,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     login_of,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import find_entrances
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, REJECT, Case
@@ -50,7 +52,9 @@ def asked(policy: dict[str, Any] | None = None, master: str = MASTER, **settings
 
 
 def server(master: str = MASTER, *, delivers: bool = True) -> Server:
-    return Server("example.org", frozenset({"example.org"}), "127.0.0.1", find_entrances("", master), delivers)
+    return Server(
+        "example.org", frozenset({"example.org"}), "127.0.0.1", find_entrances(MainCf(""), MasterCf(master)), delivers
+    )
 
 
 def settings_of(**more: Any) -> Settings:

@@ -13,12 +13,13 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
     SUBMISSION,
     SUBMISSIONS,
     Canary,
+    Entrance,
     Place,
     canary_files,
     find_entrances,
-    options_of,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import read_main, read_master
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 
 PLACE = Place("/run/c", "127.0.0.1", "/run/c/sasl")
 MAIN = "mynetworks = 192.0.2.0/24\nqueue_directory = /var/spool/postfix\nsmtpd_sasl_path = private/auth\n"
@@ -40,7 +41,11 @@ relay unix - - y - - smtp
 
 
 def made(main: str = MAIN, master: str = FULL, *, submission: bool = True) -> Canary:
-    return canary_files(main, master, PLACE, (10001, 10002, 10003, 10004), submission=submission)
+    return canary_files(MainCf(main), MasterCf(master), PLACE, (10001, 10002, 10003, 10004), submission=submission)
+
+
+def entrances(main: str, master: str) -> tuple[Entrance, ...]:
+    return find_entrances(MainCf(main), MasterCf(master))
 
 
 def test_postscreen_submission_and_what_else_there_is() -> None:
@@ -50,7 +55,7 @@ def test_postscreen_submission_and_what_else_there_is() -> None:
         (SUBMISSION, "submission", 4, 10002),
         ("", "10.0.0.1:10025", 11, 10003),
     ]
-    assert found.master.splitlines()[:6] == [
+    assert found.master.text.splitlines()[:6] == [
         "[127.0.0.1]:10001 inet n - n - 1 postscreen -o postscreen_upstream_proxy_protocol=haproxy",
         "[127.0.0.1]:10002 inet n - n - - smtpd -o { smtpd_tls_security_level = encrypt } "
         "-o smtpd_upstream_proxy_protocol=haproxy -o smtpd_authorized_xclient_hosts=static:all",
@@ -64,7 +69,7 @@ def test_postscreen_submission_and_what_else_there_is() -> None:
 def test_without_postscreen() -> None:
     found = made(master=PLAIN)
     assert [one.role for one in found.entrances] == [SMTP]
-    assert found.master.startswith(
+    assert found.master.text.startswith(
         "[127.0.0.1]:10001 inet n - n - - smtpd -o content_filter=scan -o smtpd_upstream_proxy_protocol=haproxy\n"
     )
 
@@ -80,39 +85,39 @@ def test_without_postscreen() -> None:
 def test_what_stands_behind_a_message_is_tried_and_none_is_taken(staged: str, left: str) -> None:
     main = f"smtpd_end_of_data_restrictions = {staged}\n"
     found = made(main, "smtp inet n - y - - smtpd -o smtpd_end_of_data_restrictions=\n")
-    assert read_main(found.main)["smtpd_end_of_data_restrictions"] == left
-    assert options_of(found.master.splitlines()[0].split())["smtpd_end_of_data_restrictions"] == "reject"
+    assert found.main["smtpd_end_of_data_restrictions"] == left
+    assert found.master.services[0].options["smtpd_end_of_data_restrictions"] == "reject"
 
 
 def test_whoever_has_no_tls_is_heard_where_the_site_demands_it() -> None:
     master = f"{PLAIN}submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt\n"
     found = made("smtpd_tls_security_level = encrypt\n", master)
-    assert read_main(found.main)["smtpd_tls_security_level"] == "may"
-    assert options_of(found.master.splitlines()[1].split())["smtpd_tls_security_level"] == "encrypt"
+    assert found.main["smtpd_tls_security_level"] == "may"
+    assert found.master.services[1].options["smtpd_tls_security_level"] == "encrypt"
 
 
 def test_bytes_of_other_letters_stay() -> None:
     text = "voil\u00e0".encode().decode("latin-1")
     found = made(master=f"smtp inet n - y - - smtpd -o {{ smtpd_banner = {text} {text} }}\n")
-    assert f"-o {{ smtpd_banner = {text} {text} }} -o " in found.master
+    assert f"-o {{ smtpd_banner = {text} {text} }} -o " in found.master.text
 
 
 def test_milters_are_not_asked() -> None:
-    main = read_main(made("smtpd_milters = inet:h:1\nsmtpd_milter_maps = cidr:/m\nnon_smtpd_milters = inet:h:2\n").main)
+    main = made("smtpd_milters = inet:h:1\nsmtpd_milter_maps = cidr:/m\nnon_smtpd_milters = inet:h:2\n").main
     assert [main[name] for name in ("smtpd_milters", "smtpd_milter_maps", "non_smtpd_milters")] == [""] * 3
 
 
 def test_nobody_logs_in_where_submission_is_the_site_s_own() -> None:
-    assert "xclient" not in made(submission=False).master
+    assert "xclient" not in made(submission=False).master.text
 
 
 def test_nothing_takes_mail_on_and_nothing_listens_elsewhere() -> None:
     found = made()
-    for service in read_master(found.master):
+    for service in found.master:
         assert service.columns[7] not in ("qmgr", "pickup", "smtp", "lmtp", "local", "virtual", "pipe", "error")
         assert service.type != "inet" or service.name.startswith("[127.0.0.1]:")
         assert service.columns[4] == "n"
-    main = read_main(found.main)
+    main = found.main
     assert main["mynetworks"] == "192.0.2.0/24"
     assert main["smtpd_end_of_data_restrictions"] == "reject"
     assert main["smtpd_sasl_path"] == "/run/c/sasl"
@@ -133,49 +138,59 @@ def test_nothing_takes_mail_on_and_nothing_listens_elsewhere() -> None:
     ],
 )
 def test_ports_have_several_names(name: str, role: str) -> None:
-    (found,) = find_entrances("", f"{name} inet n - y - - smtpd\n")
+    (found,) = entrances("", f"{name} inet n - y - - smtpd\n")
     assert (found.role, found.name) == (role, name)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1:10025", "localhost:10025", "[::1]:10025", "127.0.0.2:smtp"])
 def test_strangers_do_not_come_to_the_loopback_address(name: str) -> None:
-    assert find_entrances("", f"{name} inet n - y - - smtpd\n") == ()
+    assert entrances("", f"{name} inet n - y - - smtpd\n") == ()
 
 
 def test_a_host_of_its_own_is_asked_for_what_the_policy_speaks_of() -> None:
     master = "smtp inet n - y - - smtpd\n2525 inet n - y - - smtpd\n192.0.2.1:2526 inet n - y - - smtpd\n"
-    found = find_entrances("inet_interfaces = loopback-only\n", master)
+    found = entrances("inet_interfaces = loopback-only\n", master)
     assert [one.name for one in found] == ["smtp", "192.0.2.1:2526"]
 
 
 def test_the_same_program_by_another_path_is_an_entrance() -> None:
-    (found,) = find_entrances("", "2525 inet n - y - - ./smtpd\n")
+    (found,) = entrances("", "2525 inet n - y - - ./smtpd\n")
     assert found.command == "smtpd"
 
 
 def test_a_second_entrance_to_a_port_is_the_site_s_own() -> None:
-    found = find_entrances("", "192.0.2.1:smtp inet n - y - - smtpd\nsmtp inet n - y - 1 postscreen\n")
+    found = entrances("", "192.0.2.1:smtp inet n - y - - smtpd\nsmtp inet n - y - 1 postscreen\n")
     assert [(one.name, one.role, one.line) for one in found] == [("smtp", SMTP, 2), ("192.0.2.1:smtp", "", 1)]
 
 
 def test_tls_that_comes_first() -> None:
     master = "465 inet n - y - - smtpd\n  -o smtpd_tls_wrappermode=yes\n2525 inet n - y - - smtpd\n"
-    assert [one.wrapped for one in find_entrances("", master)] == [True, False]
-    assert [one.wrapped for one in find_entrances("smtpd_tls_wrappermode = yes\n", master)] == [True, True]
+    assert [one.wrapped for one in entrances("", master)] == [True, False]
+    assert [one.wrapped for one in entrances("smtpd_tls_wrappermode = yes\n", master)] == [
+        True,
+        True,
+    ]
 
 
 def test_options_in_all_spellings() -> None:
     text = "-o a=1 -o { b = 2, 3 } -o {c=4 5} -od=6 -v -o a=7 -o e= -o f=${x} -o { g = pcre:{{/a/ IGNORE}} }"
     braces = {"f": "${x}", "g": "pcre:{{/a/ IGNORE}}"}
-    assert options_of(text.split()) == {"a": "7", "b": "2, 3", "c": "4 5", "d": "6", "e": "", **braces}
+    assert MasterCf(f"smtp inet n - y - - smtpd {text}\n").services[0].options == {
+        "a": "7",
+        "b": "2, 3",
+        "c": "4 5",
+        "d": "6",
+        "e": "",
+        **braces,
+    }
 
 
 def test_what_a_service_sets_is_set_again() -> None:
     found = made(
         master="submission inet n - y - - smtpd -o smtpd_milters=inet:127.0.0.1:8891 -o message_size_limit=1\n"
     )
-    (line,) = [line for line in found.master.splitlines() if " smtpd " in line]
-    assert options_of(line.split()) == {
+    (service,) = [one for one in found.master if one.command == "smtpd"]
+    assert service.options == {
         "smtpd_milters": "",
         "message_size_limit": "102400",
         "smtpd_upstream_proxy_protocol": "haproxy",
@@ -207,11 +222,11 @@ QUIET = "check_client_access,static:DUNNO"
 )
 def test_nobody_else_is_asked(written: str, left: str) -> None:
     found = made(f"smtpd_recipient_restrictions = {written}\n")
-    assert read_main(found.main)["smtpd_recipient_restrictions"] == left
+    assert found.main["smtpd_recipient_restrictions"] == left
     assert bool(found.silenced) == (written != left)
     (line,) = made(
         "", f"2525 inet n - y - - smtpd -o {{ smtpd_recipient_restrictions = {written} }}\n"
-    ).master.splitlines()[:1]
+    ).master.text.splitlines()[:1]
     assert f"-o {{ smtpd_recipient_restrictions = {left} }}" in line
 
 

@@ -6,18 +6,46 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import parse_networks
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
+    Conflict,
+    PolicyContext,
+    Warn,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.trust import (
     other_instances,
     proxies,
     soft_bounces,
     untrusted_hosts,
 )
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import (
+    SMTP as MASTER,
+)
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import context
 
-INTERNAL = [*parse_networks("198.51.100.64/26"), *parse_networks("2001:db8:200::/64")]
-MASTER = "smtp inet n - y - - smtpd\n"
+POLICY = {"internal_networks": ["198.51.100.64/26", "2001:db8:200::/64"]}
+ADVICE = (
+    "these clients can relay: they may claim an internal address (XCLIENT), or are not checked (QMQP); remove them "
+    "there, or add them to mailhost_internal_networks"
+)
+
+
+def hosts(main: str, master: str = MASTER) -> list[str]:
+    """Return the hosts that are reported."""
+    lines = []
+    for conflict in untrusted_hosts(context(main, master, policy=POLICY)):
+        assert isinstance(conflict, Conflict)
+        assert conflict.step == "trust"
+        *lines, advice = conflict.text.splitlines()
+        assert advice == ADVICE
+    return lines
+
+
+def unchanged(found: PolicyContext) -> PolicyContext:
+    return dataclasses.replace(found, changed=False)
 
 
 @pytest.mark.parametrize(
@@ -31,8 +59,8 @@ MASTER = "smtp inet n - y - - smtpd\n"
         "!203.0.113.9, 198.51.100.70",
     ],
 )
-def test_who_is_inside_may(value: str) -> None:
-    assert not untrusted_hosts(f"smtpd_authorized_xclient_hosts = {value}\n", MASTER, INTERNAL)
+def test_xclient_of_internal_hosts_is_accepted(value: str) -> None:
+    assert not hosts(f"smtpd_authorized_xclient_hosts = {value}\n", MASTER)
 
 
 @pytest.mark.parametrize(
@@ -47,26 +75,24 @@ def test_who_is_inside_may(value: str) -> None:
         "$mydomain",
     ],
 )
-def test_who_is_not_inside_may_not(host: str) -> None:
-    told = f"smtpd_authorized_xclient_hosts has {host}, which is not inside by mailhost_internal_networks"
-    assert untrusted_hosts(f"smtpd_authorized_xclient_hosts = 127.0.0.1 {host}\n", MASTER, INTERNAL) == [
-        f"main.cf: {told}"
-    ]
+def test_xclient_of_external_hosts_is_a_conflict(host: str) -> None:
+    text = f"smtpd_authorized_xclient_hosts has {host}, which is not in mailhost_internal_networks"
+    assert hosts(f"smtpd_authorized_xclient_hosts = 127.0.0.1 {host}\n", MASTER) == [f"main.cf: {text}"]
     master = f"{MASTER}2525 inet n - y - - smtpd\n  -o smtpd_authorized_xclient_hosts={host}\n"
-    assert untrusted_hosts("", master, INTERNAL) == [f"master.cf: 2525 inet: {told}"]
+    assert hosts("", master) == [f"master.cf: 2525 inet: {text}"]
 
 
-def test_a_value_by_another_parameter_is_read() -> None:
+def test_xclient_by_another_parameter_is_a_conflict() -> None:
     main = "filters = 203.0.113.0/24\nsmtpd_authorized_xclient_hosts = $filters\n"
-    assert untrusted_hosts(main, MASTER, INTERNAL)
+    assert hosts(main, MASTER)
 
 
 @pytest.mark.parametrize("value", ["${myhostname?0.0.0.0/0}", "${filters:203.0.113.0/24}", "$(filters)"])
-def test_a_reference_with_a_default_is_somebody(value: str) -> None:
-    assert untrusted_hosts(f"filters =\nsmtpd_authorized_xclient_hosts = {value}\n", MASTER, INTERNAL)
-    assert not untrusted_hosts("filters =\nsmtpd_authorized_xclient_hosts = ${filters}\n", MASTER, INTERNAL)
+def test_reference_with_a_default_is_a_conflict(value: str) -> None:
+    assert hosts(f"filters =\nsmtpd_authorized_xclient_hosts = {value}\n", MASTER)
+    assert not hosts("filters =\nsmtpd_authorized_xclient_hosts = ${filters}\n", MASTER)
     option = "2525 inet n - y - - smtpd\n  -o smtpd_authorized_xclient_hosts=${filters}\n"
-    assert not untrusted_hosts("filters =\n", f"{MASTER}{option}", INTERNAL)
+    assert not hosts("filters =\n", f"{MASTER}{option}")
 
 
 QMQPD = "628 inet n - y - - qmqpd\n"
@@ -85,9 +111,9 @@ QMQPD = "628 inet n - y - - qmqpd\n"
         ),
     ],
 )
-def test_who_is_not_inside_may_not_send_by_qmqp(main: str, service: str, place: str) -> None:
-    assert untrusted_hosts(main, MASTER + service, INTERNAL) == [
-        f"{place}: qmqpd_authorized_clients has 203.0.113.0/26, which is not inside by mailhost_internal_networks"
+def test_qmqp_of_external_hosts_is_a_conflict(main: str, service: str, place: str) -> None:
+    assert hosts(main, MASTER + service) == [
+        f"{place}: qmqpd_authorized_clients has 203.0.113.0/26, which is not in mailhost_internal_networks"
     ]
 
 
@@ -102,29 +128,39 @@ def test_who_is_not_inside_may_not_send_by_qmqp(main: str, service: str, place: 
         ("", QMQPD),
     ],
 )
-def test_qmqp_for_nobody_else_is_let_be(main: str, service: str) -> None:
-    assert not untrusted_hosts(main, MASTER + service, INTERNAL)
+def test_qmqp_without_external_hosts_is_accepted(main: str, service: str) -> None:
+    assert not hosts(main, MASTER + service)
 
 
-def test_soft_bounces_are_remarked_on() -> None:
-    told = "who is refused gets 4xx instead of 5xx, and tries again for days; remove it"
-    master = "smtp inet n - y - - smtpd -o soft_bounce=Yes\n"
-    assert soft_bounces("soft_bounce = yes\n", master) == [
-        f"main.cf: soft_bounce = yes: {told}",
-        f"master.cf: smtp inet: soft_bounce = Yes: {told}",
+def test_soft_bounce_is_a_warning_for_each_place() -> None:
+    text = "rejected mail gets 4xx instead of 5xx, and the sender retries for days; remove it"
+    found = context("soft_bounce = yes\n", "smtp inet n - y - - smtpd -o soft_bounce=Yes\n")
+    assert list(soft_bounces(found)) == [
+        Warn(f"main.cf: soft_bounce = yes: {text}"),
+        Warn(f"master.cf: smtp inet: soft_bounce = Yes: {text}"),
     ]
-    assert not soft_bounces("soft_bounce = no\n", MASTER)
+    assert not list(soft_bounces(unchanged(found)))
+    assert not list(soft_bounces(context("soft_bounce = no\n")))
 
 
-def test_a_proxy_is_remarked_on() -> None:
-    (told,) = proxies("smtpd_upstream_proxy_protocol = haproxy\n", MASTER)
-    assert told.startswith("main.cf: smtpd_upstream_proxy_protocol = haproxy: whoever reaches this port directly")
-    assert not proxies("", MASTER)
+def test_proxy_protocol_is_a_warning() -> None:
+    found = context("smtpd_upstream_proxy_protocol = haproxy\n")
+    (warning,) = proxies(found)
+    assert warning.text.startswith(
+        "main.cf: smtpd_upstream_proxy_protocol = haproxy: a client that reaches this port directly can claim an "
+        "internal address"
+    )
+    assert not list(proxies(unchanged(found)))
+    assert not list(proxies(context()))
 
 
-def test_other_instances_are_remarked_on() -> None:
-    assert other_instances("multi_instance_directories = /etc/postfix-out,\n  /etc/postfix-lists\n") == [
-        "main.cf: multi_instance_directories has /etc/postfix-out, /etc/postfix-lists: other instances are not looked at, "
-        "and may relay for anybody; ask them by the playbook verify"
+def test_other_instances_are_a_warning() -> None:
+    found = context("multi_instance_directories = /etc/postfix-out,\n  /etc/postfix-lists\n")
+    assert list(other_instances(found)) == [
+        Warn(
+            "main.cf: multi_instance_directories has /etc/postfix-out, /etc/postfix-lists: other instances are not "
+            "checked, and may relay for external clients; test them by the playbook verify"
+        )
     ]
-    assert not other_instances("multi_instance_directories =\nmulti_instance_enable = yes\n")
+    assert not list(other_instances(unchanged(found)))
+    assert not list(other_instances(context("multi_instance_directories =\nmulti_instance_enable = yes\n")))

@@ -10,25 +10,36 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import Conflict, Warn
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.unknown import (
+    Unknown,
     describe_unknown,
     find_unknown,
+    relayed_by_default,
+    replaced_settings,
     restrictions_of,
+    unknown_entries,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import Lines
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import Lines
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import NOTHING, Owned, Record
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import compile_plan, read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import (
+    Plan,
+    compile_plan,
+    read_wanted,
+)
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import context
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._plan.test_compose import (
     POLICY,
     facts,
+    plan,
 )
 
 
 def told(site: dict[str, str], record: Record = NOTHING, **settings: Any) -> str:
-    policy, read = read_wanted(POLICY, {"submission": False, **settings})
-    plan = compile_plan(policy, read, facts(site))
-    found = find_unknown(site, plan, record, policy=policy, settings=read, host_name="mx.mail.example")
-    return describe_unknown(found)
+    read = {"submission": False, **settings}
+    site = {"myhostname": "mx.mail.example", **site}
+    compiled = compile_plan(*read_wanted(POLICY, read), facts(site))
+    return describe_unknown(find_unknown(context(site=site, record=record, plan=compiled, settings=read)))
 
 
 def test_debian_as_shipped_has_nothing_unknown() -> None:
@@ -117,3 +128,122 @@ def test_restrictions_keep_their_arguments(value: str, found: list[str] | None) 
         assert restrictions_of(value)[-1] == "reject"
     else:
         assert restrictions_of(value) == found
+
+
+def replaced(
+    site: dict[str, str],
+    wanted: Plan,
+    record: Record = NOTHING,
+    defaults: dict[str, str] | None = None,
+    master: str = "",
+) -> dict[str, tuple[str, ...]]:
+    """Return what a first run would replace."""
+    return replaced_settings(context(live_master=master, site=site, record=record, defaults=defaults, plan=wanted))
+
+
+def test_unknown_entries_are_a_conflict_unless_they_are_to_be_replaced() -> None:
+    site = {"mynetworks_style": "subnet", "smtpd_tls_cert_file": "/c.pem"}
+    (conflict,) = unknown_entries(context(site=site, plan=plan(site)))
+    assert isinstance(conflict, Conflict)
+    assert conflict.step == "unknown entries"
+    assert conflict.text.endswith(
+        "postfix_unknown_entries: replace\n# without a variable of their own:\n#   mynetworks_style: subnet"
+    )
+    assert not list(unknown_entries(context(site=site, plan=plan(site), settings={"unknown_entries": "replace"})))
+
+
+def test_settings_that_users_depend_on_are_replaced() -> None:
+    site = {
+        "mynetworks_style": "subnet",
+        "smtpd_sender_login_maps": "mysql:/etc/postfix/owners.cf",
+        "smtpd_sasl_type": "cyrus",
+        "smtpd_tls_cert_file": "/etc/ssl/mail.pem",
+    }
+    assert replaced(site, plan(site)) == {
+        "mynetworks_style": ("subnet",),
+        "smtpd_sender_login_maps": ("mysql:/etc/postfix/owners.cf",),
+        "smtpd_sasl_type": ("cyrus",),
+    }
+    managed = Record({name: Owned(None, "x") for name in ("mynetworks", *site)}, {}, ())
+    assert not replaced(site, plan(site), managed)
+
+
+def test_debian_as_shipped_has_nothing_replaced() -> None:
+    site = {"mynetworks": "127.0.0.0/8", "smtpd_sasl_type": "dovecot", "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
+    assert not replaced(site, plan(site))
+
+
+DEFAULTS = {"mynetworks_style": "subnet", "relay_domains": "mx.mail.example, mail.example"}
+
+
+def test_defaults_of_a_low_compatibility_level_are_reported() -> None:
+    found = replaced({}, plan({"smtpd_tls_cert_file": "x"}), defaults=DEFAULTS)
+    assert found == {"mynetworks_style": ("subnet, by the low compatibility_level; host trusts no neighbours",)}
+    assert list(relayed_by_default(context(defaults=DEFAULTS))) == [
+        Warn(
+            'relay_domains is "mx.mail.example, mail.example" by the low compatibility_level: mail for subdomains of '
+            "these was accepted, and no longer is; to keep some, set it in main.cf"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("site", "record", "defaults"),
+    [
+        ({}, NOTHING, {"mynetworks_style": "host", "relay_domains": ""}),
+        ({"mynetworks": "127.0.0.0/8", "relay_domains": ""}, NOTHING, DEFAULTS),
+        ({"mynetworks_style": "host", "relay_domains": "$mydestination"}, NOTHING, DEFAULTS),
+        ({}, Record({name: Owned(None, "x") for name in ("mynetworks", "relay_domains")}, {}, ()), DEFAULTS),
+    ],
+)
+def test_other_defaults_are_not_reported(site: dict[str, str], record: Record, defaults: dict[str, str]) -> None:
+    assert not replaced(site, plan({"smtpd_tls_cert_file": "x"}), record, defaults)
+    assert not list(relayed_by_default(context(site=site, record=record, defaults=defaults)))
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("private/auth", ""),
+        ("/var/spool/postfix/private/auth", ""),
+        ("unix:private/auth", ""),
+        ("$queue_directory/private/auth", ""),
+        ("unix:${queue_directory}/private/auth", ""),
+        ("private/dovecot-auth", "private/dovecot-auth"),
+        ("unix:/run/dovecot/auth", "/run/dovecot/auth"),
+        ("inet:127.0.0.1:12345", "inet:127.0.0.1:12345"),
+    ],
+)
+def test_another_socket_of_dovecot_is_shown(path: str, shown: str) -> None:
+    site = {"smtpd_sasl_type": "dovecot", "smtpd_sasl_path": path, "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
+    found = replaced(site, plan(site))
+    assert found == ({"smtpd_sasl_path": (shown,)} if shown else {})
+    elsewhere = {**found, "smtpd_sasl_type": ("cyrus",)}
+    assert describe_unknown(Unknown((), (), {}, elsewhere)).splitlines() == [
+        *([f"postfix_sasl_path: {shown if shown[0] == 'p' else repr(shown)}"] if shown else []),
+        "# without a variable of their own:",
+        "#   smtpd_sasl_type: cyrus",
+    ]
+    assert not replaced(site, plan(site, settings={"sasl_path": "private/chosen"}))
+    assert not replaced(site, plan(site, settings={"submission": False}))
+    assert not replaced(site, plan(site), Record({"smtpd_sasl_path": Owned(None, "x")}, {}, ()))
+
+
+AUTH = "submission inet n - y - - smtpd -o smtpd_sasl_auth_enable=yes"
+
+
+@pytest.mark.parametrize(
+    ("settings", "master", "shown"),
+    [
+        ({"smtpd_sasl_auth_enable": "yes"}, "", True),
+        ({"smtpd_sasl_path": "smtpd"}, "", True),
+        ({}, AUTH, True),
+        ({"smtpd_sasl_type": "dovecot"}, AUTH, False),
+        ({}, f"{AUTH} -o smtpd_sasl_type=dovecot", False),
+        ({}, AUTH.replace("yes", "no"), False),
+    ],
+)
+def test_smtp_auth_without_a_type_is_that_of_cyrus(settings: dict[str, str], master: str, shown: bool) -> None:
+    site = {**settings, "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
+    found = replaced(site, plan(site), master=f"{master}\n")
+    assert found == ({"smtpd_sasl_type": ("cyrus",)} if shown else {})

@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host import product
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.ports import EVERYWHERE
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.product import Postfix, indexed_tables
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.product import (
+    EVERYWHERE,
+    Postfix,
+    indexed_tables,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 MAIN = "smtpd_client_restrictions = check_client_access hash:${config_directory}/mailhost/blocked-addresses\n"
@@ -181,3 +184,24 @@ def test_a_master_that_is_gone_does_not_run(postfix: Postfix, noted: bytes | Non
         folder.mkdir(parents=True)
         (folder / "master.pid").write_bytes(noted)
     assert postfix.runs() is runs
+
+
+@pytest.mark.parametrize(
+    ("table", "errors"),
+    [
+        ("regexp:/no", ["warning: main.cf, line 9: overriding earlier entry", "open /no: No such file or directory"]),
+        ("ldap:/slow", ["postmap: no end after 15 seconds"]),
+    ],
+)
+def test_errors_of_a_lookup_are_those_of_postmap(
+    monkeypatch: pytest.MonkeyPatch, table: str, errors: list[str]
+) -> None:
+    def call(_step: str, command: Sequence[str], _seconds: float) -> tuple[int, str, str]:
+        assert command == ("postmap", "-c", "/etc/postfix", "-q", "x", table)
+        if table == "ldap:/slow":
+            raise StepError("postmap", "postmap: no end after 15 seconds")
+        noise = "postmap: warning: main.cf, line 9: overriding earlier entry\n"
+        return 1, "", f"{noise}/usr/sbin/postmap: fatal: open /no: No such file or directory\n"
+
+    monkeypatch.setattr(product, "call", call)
+    assert Postfix("/etc/postfix", "/queue").table_errors(table) == errors

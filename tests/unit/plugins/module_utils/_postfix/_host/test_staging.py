@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import MapFile
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host import sandbox as private
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host import staging
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import (
@@ -58,7 +60,9 @@ def live(tmp_path: Path) -> Path:
 
 
 def staged(live: Path) -> Staged:
-    return Staged("caf\xe9 = 1\n", "master\n", {"a.cidr": MapFile("cidr", "192.0.2.2 OK\n")}, str(live), "/queue")
+    return Staged(
+        MainCf("caf\xe9 = 1\n"), MasterCf(MASTER), {"a.cidr": MapFile("cidr", "192.0.2.2 OK\n")}, str(live), "/queue"
+    )
 
 
 def test_a_copy_has_the_staged_files_and_those_of_the_site(live: Path, tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_files_that_are_asked_alone_look_old(monkeypatch: pytest.MonkeyPatch) ->
         return 0, "myhostname = mail.example\n", ""
 
     monkeypatch.setattr(staging, "call", postconf)
-    assert staging.ask_staged("myhostname = mail.example\n", ("myhostname",)) == {"myhostname": "mail.example"}
+    assert staging.ask_staged(MainCf("myhostname = mail.example\n"), ("myhostname",)) == {"myhostname": "mail.example"}
     assert len(ages) >= 2
     assert min(ages) > 10
 
@@ -156,7 +160,7 @@ def test_what_is_said_of_the_live_files_as_well_is_a_warning(
     monkeypatch.setattr(staging, "call", Tools({"live": live_said, "staged": staged_said}))
     monkeypatch.setattr(staging, "ask_postconf", lambda _folder, _names: {"mail_owner": "postfix"})
     monkeypatch.setattr(shutil, "chown", lambda _path, _owner: None)
-    wanted = staged(live)._replace(master=MASTER)
+    wanted = staged(live)._replace(master=MasterCf(MASTER))
     if new is None:
         assert staging.check_staged(wanted) == [line.format(folder=live) for line in staged_said]
     else:

@@ -15,24 +15,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import read_facts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
-    FileError,
-    parameter_lines,
-    read_main,
-    read_master,
-    service_lines,
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.live import (
+    has_postscreen,
+    site_settings,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import (
     NOTHING,
     Record,
     RecordError,
     dump_record,
     load_record,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.services import read_options
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import (
-    has_postscreen,
-    site_settings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
     NO_PLAN,
@@ -91,8 +86,12 @@ def plan(site: dict[str, str], **changes: Any) -> Plan:
     return compile_plan(policy, read, facts(site))
 
 
-def adopt(main: str = MAIN, master: str = MASTER, record: Record = NOTHING, **changes: Any) -> Composed:
-    return compose(main, master, plan(dict(site_settings(main, record)), **changes), record)
+def adopt(
+    main: str | MainCf = MAIN, master: str | MasterCf = MASTER, record: Record = NOTHING, **changes: Any
+) -> Composed:
+    live = main if isinstance(main, MainCf) else MainCf(main)
+    services = master if isinstance(master, MasterCf) else MasterCf(master)
+    return compose(live, services, plan(site_settings(live, record), **changes), record)
 
 
 def test_the_second_run_changes_nothing() -> None:
@@ -105,8 +104,8 @@ def test_absent_gives_every_byte_back() -> None:
     first = adopt()
     again = adopt(first.main, first.master, first.record, blocked_networks=["203.0.113.0/24"])
     left = compose(again.main, again.master, NO_PLAN, again.record)
-    assert left.master == MASTER
-    assert left.main == MAIN
+    assert left.master.text == MASTER
+    assert left.main.text == MAIN
     assert left.record.empty
     assert not left.maps
 
@@ -114,27 +113,29 @@ def test_absent_gives_every_byte_back() -> None:
 @pytest.mark.parametrize("gone", ["# a comment within\n", "# -o smtpd_proxy_filter=127.0.0.1:10026\n"])
 def test_notes_that_somebody_has_removed_do_not_come_back(gone: str) -> None:
     first = adopt()
-    left = compose(first.main.replace(gone, ""), first.master.replace(gone, ""), NO_PLAN, first.record)
+    left = compose(
+        MainCf(first.main.text.replace(gone, "")), MasterCf(first.master.text.replace(gone, "")), NO_PLAN, first.record
+    )
     wanted = MAIN.replace(gone, ""), MASTER.replace(gone, "")
-    assert (read_main(left.main), read_master(left.master)) == (read_main(MAIN), read_master(MASTER))
-    assert [sorted(text.splitlines()) for text in left[:2]] == [sorted(text.splitlines()) for text in wanted]
+    assert (dict(left.main), left.master.services) == (dict(MainCf(MAIN)), MasterCf(MASTER).services)
+    assert [sorted(file.text.splitlines()) for file in left[:2]] == [sorted(text.splitlines()) for text in wanted]
 
 
 def test_what_the_policy_does_not_speak_of_stays() -> None:
     first = adopt()
-    before, after = parameter_lines(MAIN), parameter_lines(first.main)
+    before, after = MainCf(MAIN).lines, first.main.lines
     for name in ("biff", "alias_maps", "smtpd_tls_cert_file", "smtpd_tls_key_file"):
         assert after[name] == before[name]
-    places = service_lines(MASTER)
+    places = MasterCf(MASTER).lines
     for place in (("pickup", "unix"), ("127.0.0.1:10025", "inet")):
-        assert service_lines(first.master)[place] == places[place]
+        assert first.master.lines[place] == places[place]
 
 
 def test_the_site_keeps_its_options_and_the_policy_its_own() -> None:
     first = adopt()
-    (smtp,) = [one for one in read_master(first.master) if one.name == "smtp"]
+    (smtp,) = [one for one in first.master if one.name == "smtp"]
     assert smtp.columns[6:] == ("50", "smtpd")
-    assert [words for _name, words in read_options(smtp.arguments)] == [
+    assert [words for _name, words in smtp.option_words] == [
         "-o content_filter=smtp-amavis:[127.0.0.1]:10024",
         "-o { smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8892 }",
         "-v",
@@ -149,7 +150,7 @@ def test_a_command_with_a_path_is_the_same_program(blocked: list[str]) -> None:
     assert MASTER.count(written) == 1
     plain, found = (adopt(master=text, blocked_networks=blocked) for text in (MASTER, MASTER.replace(written, path)))
     assert (found.master, found.warnings) == (plain.master, plain.warnings)
-    assert "content_filter=smtp-amavis:[127.0.0.1]:10024" in found.master
+    assert "content_filter=smtp-amavis:[127.0.0.1]:10024" in found.master.text
 
 
 @pytest.mark.parametrize("blocked", [[], ["203.0.113.0/24"]])
@@ -169,17 +170,17 @@ def test_bytes_of_other_letters_are_no_blanks(letters: str) -> None:
     master = MASTER.replace("  -v\n", f"  -o {{ smtpd_client_message = {text} {text}x }}\n")
     main = MAIN + f"mail_name = {text} x{text}\nmyorigin{text} = x\n"
     first = adopt(main, master)
-    assert f"  -o {{ smtpd_client_message = {text} {text}x }}\n" in first.master
-    assert read_main(first.main)["mail_name"] == f"{text} x{text}"
-    assert f"mail_name = {text} x{text}\n" in first.main
+    assert f"  -o {{ smtpd_client_message = {text} {text}x }}\n" in first.master.text
+    assert first.main["mail_name"] == f"{text} x{text}"
+    assert f"mail_name = {text} x{text}\n" in first.main.text
     assert adopt(first.main, first.master, first.record) == first
     left = compose(first.main, first.master, NO_PLAN, first.record)
-    assert (left.main, left.master) == (main, master)
+    assert (left.main.text, left.master.text) == (main, master)
 
 
 def test_postscreen_hands_the_options_of_the_site_to_smtpd() -> None:
     first = adopt(blocked_networks=["203.0.113.0/24"])
-    services = {(one.name, one.type): one for one in read_master(first.master)}
+    services = {(one.name, one.type): one for one in first.master}
     assert services["smtp", "inet"].columns[7] == "postscreen"
     assert services["smtp", "inet"].arguments == ()
     assert services["smtpd", "pass"].columns[6] == "50"
@@ -216,19 +217,19 @@ def test_postscreen_takes_the_clients_address_from_where_smtpd_did(
     master = f"{name} inet n - y - - smtpd {options} -o content_filter=x\n"
     main = f"{main}smtpd_tls_cert_file=/etc/ssl/mail.pem\n"
     first = adopt(main, master, blocked_networks=["203.0.113.0/24"])
-    services = {(one.name, one.type): one for one in read_master(first.master)}
+    services = {(one.name, one.type): one for one in first.master}
     assert [word for word in services["smtp", "inet"].arguments if word != "-o"] == expected
     # Nothing reads it behind postscreen.
     assert services["smtpd", "pass"].arguments == ("-o", "content_filter=x")
     assert adopt(first.main, first.master, first.record, blocked_networks=["203.0.113.0/24"]) == first
-    assert compose(first.main, first.master, NO_PLAN, first.record)[:2] == (main, master)
+    assert compose(first.main, first.master, NO_PLAN, first.record)[:2] == (MainCf(main), MasterCf(master))
 
 
 def test_the_inventory_decides_how_postscreen_learns_of_the_client() -> None:
     wanted = plan({"smtpd_tls_cert_file": "x"}, blocked_networks=["203.0.113.0/24"])
     wanted.main["postscreen_upstream_proxy_protocol"] = ""
-    found = compose(f"{PROXY} = haproxy\n", "smtp inet n - y - - smtpd\n", wanted, NOTHING)
-    assert next(one for one in read_master(found.master) if one.name == "smtp").arguments == ()
+    found = compose(MainCf(f"{PROXY} = haproxy\n"), MasterCf("smtp inet n - y - - smtpd\n"), wanted, NOTHING)
+    assert next(one for one in found.master if one.name == "smtp").arguments == ()
 
 
 def test_our_cleanup_works_like_the_sites() -> None:
@@ -240,9 +241,9 @@ def test_our_cleanup_works_like_the_sites() -> None:
         "  -o message_size_limit=7\n"
     )
     first = adopt(master=f"smtp inet n - y - - smtpd\n{site}")
-    (managed,) = [one for one in read_master(first.master) if one.name == "mailhost-cleanup"]
+    (managed,) = [one for one in first.master if one.name == "mailhost-cleanup"]
     assert managed.columns[2:] == ("n", "-", "n", "-", "0", "cleanup")
-    assert [words for _name, words in read_options(managed.arguments)] == [
+    assert [words for _name, words in managed.option_words] == [
         "-o header_checks=$mailhost_submission_header_checks",
         "-o nested_header_checks=$mailhost_submission_nested_header_checks",
         "-o mime_header_checks=$mailhost_submission_mime_header_checks",
@@ -252,16 +253,16 @@ def test_our_cleanup_works_like_the_sites() -> None:
     assert first.warnings == (
         "master.cf: mailhost-cleanup unix: -o message_size_limit=7 is decided by the policy, and left out",
     )
-    assert site in first.master
+    assert site in first.master.text
     assert adopt(first.main, first.master, first.record) == first
-    without = adopt(first.main, first.master.replace(site, ""), first.record)
-    (managed,) = [one for one in read_master(without.master) if one.name == "mailhost-cleanup"]
-    assert (managed.columns[4], len(read_options(managed.arguments))) == ("y", 3)
+    without = adopt(first.main, first.master.text.replace(site, ""), first.record)
+    (managed,) = [one for one in without.master if one.name == "mailhost-cleanup"]
+    assert (managed.columns[4], len(managed.option_words)) == ("y", 3)
 
 
 def test_postscreen_of_the_site_stays() -> None:
     policy, read = read_wanted(POLICY, {})
-    found = compile_plan(policy, read, facts(read_main(MAIN))._replace(postscreen=True))
+    found = compile_plan(policy, read, facts(dict(MainCf(MAIN)))._replace(postscreen=True))
     assert [one.command for one in found.services if one.name == "smtp"] == ["postscreen"]
 
 
@@ -269,29 +270,29 @@ def test_postscreen_of_ours_is_not_the_sites() -> None:
     first = adopt(blocked_networks=["203.0.113.0/24"])
     assert not has_postscreen(first.master, first.record)
     site = MASTER.replace("smtpd\n  -o content", "postscreen\n  -o content", 1)
-    assert has_postscreen(site, NOTHING)
+    assert has_postscreen(MasterCf(site), NOTHING)
     second = adopt(master=site)
     assert has_postscreen(second.master, second.record)
 
 
 def test_an_alias_of_a_port_is_that_port() -> None:
     composed = adopt(master="mail inet n - y - - smtpd\n")
-    assert next(one.name for one in read_master(composed.master) if one.type == "inet") == "smtp"
-    assert "mail inet" not in composed.master
+    assert next(one.name for one in composed.master if one.type == "inet") == "smtp"
+    assert "mail inet" not in composed.master.text
 
 
 def test_another_name_of_a_port_gives_its_place() -> None:
     first = adopt()
-    names = [one.name for one in read_master(first.master)]
+    names = [one.name for one in first.master]
     assert names.index("submissions") == 1
     assert "smtps" not in names
-    (service,) = [one for one in read_master(first.master) if one.name == "submissions"]
+    (service,) = [one for one in first.master if one.name == "submissions"]
     assert "receive_override_options=no_address_mappings" in service.arguments
 
 
 def test_a_value_with_braces_is_one_option() -> None:
     words = "-o { smtpd_client_restrictions = check_policy_service { inet:[::1]:10023 } } -o content_filter="
-    assert [name for name, _words in read_options(tuple(words.split()))] == [
+    assert [name for name, _words in MasterCf(f"smtp inet n - y - - smtpd {words}\n").services[0].option_words] == [
         "smtpd_client_restrictions",
         "content_filter",
     ]
@@ -309,11 +310,11 @@ def test_one_address_of_a_port_is_refused() -> None:
 
 def test_what_somebody_changed_is_set_again_and_absent_leaves_it() -> None:
     first = adopt()
-    changed = first.main.replace("disable_vrfy_command = yes", "disable_vrfy_command = no")
-    assert changed != first.main
+    changed = first.main.text.replace("disable_vrfy_command = yes", "disable_vrfy_command = no")
+    assert changed != first.main.text
     assert adopt(changed, first.master, first.record).main == first.main
-    left = compose(changed, first.master, NO_PLAN, first.record)
-    assert read_main(left.main)["disable_vrfy_command"] == "no"
+    left = compose(MainCf(changed), first.master, NO_PLAN, first.record)
+    assert left.main["disable_vrfy_command"] == "no"
 
 
 @pytest.mark.parametrize(
@@ -326,23 +327,23 @@ def test_what_somebody_changed_is_set_again_and_absent_leaves_it() -> None:
 def test_a_service_that_needs_ours_does_not_stay_alone(line: str, edited: str) -> None:
     """Else submission answers nobody, or postscreen has no smtpd to hand clients to."""
     first = adopt(blocked_networks=["203.0.113.1"])
-    assert line in first.master
+    assert line in first.master.text
     with pytest.raises(FileError, match="was edited, and uses managed objects that are being removed"):
-        compose(first.main, first.master.replace(line, edited, 1), NO_PLAN, first.record)
+        compose(first.main, MasterCf(first.master.text.replace(line, edited, 1)), NO_PLAN, first.record)
 
 
 def test_what_leaves_the_policy_leaves_the_files() -> None:
     first = adopt(settings={"extra_settings": {"biff": "yes", "mailbox_size_limit": "99999999"}})
-    assert read_main(first.main)["biff"] == "yes"
+    assert first.main["biff"] == "yes"
     second = adopt(first.main, first.master, first.record)
-    assert parameter_lines(second.main)["biff"] == "biff = no\n"
-    assert "mailbox_size_limit" not in read_main(second.main)
+    assert second.main.lines["biff"] == "biff = no\n"
+    assert "mailbox_size_limit" not in second.main
     assert "mailbox_size_limit" not in second.record.main
 
 
 def test_site_settings_are_without_ours() -> None:
     first = adopt()
-    assert site_settings(first.main, first.record) == read_main(MAIN)
+    assert site_settings(first.main, first.record) == dict(MainCf(MAIN))
 
 
 def test_the_record_is_what_was_written() -> None:
@@ -362,6 +363,6 @@ NAMES = st.sampled_from(["biff", "mynetworks", "smtpd_banner", "smtpd_helo_restr
 @given(st.lists(st.tuples(NAMES, VALUES, st.sampled_from(["", "# note\n", "\n"])), unique_by=lambda one: one[0]))
 def test_any_site_gets_its_file_back(settings: list[tuple[str, str, str]]) -> None:
     main = "".join(f"{note}{name} = {value}\n" for name, value, note in settings)
-    first = compose(main, MASTER, plan({}, settings={"submission": False}), NOTHING)
+    first = compose(MainCf(main), MasterCf(MASTER), plan({}, settings={"submission": False}), NOTHING)
     left = compose(first.main, first.master, NO_PLAN, first.record)
-    assert (left.main, left.master) == (main, MASTER)
+    assert (left.main.text, left.master.text) == (main, MASTER)

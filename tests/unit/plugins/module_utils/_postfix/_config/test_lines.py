@@ -2,21 +2,32 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""main.cf and master.cf: what is ours changes, and nothing else by a byte."""
+"""main.cf and master.cf: what is managed changes, and nothing else by a byte."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.files import (
-    FileError,
-    read_main,
-    read_master,
-    set_parameters,
-    set_services,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
+
+
+def read_main(text: str) -> dict[str, str]:
+    return dict(MainCf(text))
+
+
+def set_parameters(text: str, wanted: Mapping[str, str | None]) -> str:
+    return MainCf(text).edited(wanted).text
+
+
+def set_services(text: str, wanted: Mapping[tuple[str, str], str | None]) -> str:
+    return MasterCf(text).edited(wanted).text
+
 
 MAIN = """\
 # See postconf(5)
@@ -50,7 +61,7 @@ def test_reading() -> None:
         "empty": "",
         "mynetworks": "10.0.0.0/8",
     }
-    assert [(one.name, one.type, one.columns[7], one.arguments) for one in read_master(MASTER)] == [
+    assert [(one.name, one.type, one.columns[7], one.arguments) for one in MasterCf(MASTER)] == [
         ("smtp", "inet", "smtpd", ("-o", "content_filter=scan", "-o", "{", "smtpd_banner", "=", "my", "own", "}")),
         ("smtp", "unix", "smtp", ()),
         ("127.0.0.1:10025", "inet", "smtpd", ()),
@@ -96,7 +107,7 @@ def test_services() -> None:
     )
     assert set_services(changed, {("smtp", "inet"): "smtp  inet n - y\n - 1 postscreen\n"}) == changed
     assert ("smtpd", "pass") not in [
-        (one.name, one.type) for one in read_master(set_services(changed, {("smtpd", "pass"): None}))
+        (one.name, one.type) for one in MasterCf(set_services(changed, {("smtpd", "pass"): None}))
     ]
 
 

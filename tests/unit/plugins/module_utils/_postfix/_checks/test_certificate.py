@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.certificate import check_certificate
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import read_wanted
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.certificate import certificate_files
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import context
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def problems(main: str = "", master: str = "", **settings: Any) -> list[str]:
-    _policy, read = read_wanted({}, settings)
-    try:
-        check_certificate(main, master, read, {})
-    except PolicyError as error:
-        return error.problems
-    return []
+    return [one.text for one in certificate_files(context(main, master, policy={}, settings=settings))]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +91,7 @@ def test_files_of_main_cf(folder: Path, main: str, told: list[str]) -> None:
     assert not problems(main, "submission inet n - y - - smtpd\n  -o smtpd_tls_cert_file=/other.pem\n")
 
 
-def test_an_encrypted_key_asks_nobody(folder: Path) -> None:
+def test_encrypted_key_is_left_to_the_canary(folder: Path) -> None:
     encrypted = folder / "encrypted.key"
     openssl = shutil.which("openssl") or "openssl"
     command = [

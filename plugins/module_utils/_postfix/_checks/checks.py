@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checks of a run, in the order in which they are reported.
+
+Private to the collection: other collections must not import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.certificate import certificate_files
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
+    Context,
+    Finding,
+    PolicyContext,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.dangling import dangling_references
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import (
+    domain_classes,
+    domain_references,
+    recipient_maps,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.ports import (
+    silent_server,
+    taken_ports,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.submission import (
+    sasl_server,
+    unmanaged_submission,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.tables import lookup_tables
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.trust import (
+    other_instances,
+    proxies,
+    soft_bounces,
+    untrusted_hosts,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.unknown import (
+    relayed_by_default,
+    unknown_entries,
+)
+
+Check = Callable[[Context], Iterable[Finding]]
+PolicyCheck = Callable[[PolicyContext], Iterable[Finding]]
+
+POLICY_CHECKS: tuple[PolicyCheck, ...] = (
+    unknown_entries,
+    relayed_by_default,
+    domain_classes,
+    recipient_maps,
+    untrusted_hosts,
+    domain_references,
+    lookup_tables,
+    unmanaged_submission,
+    sasl_server,
+)
+"""Of a run that has a policy."""
+
+CHECKS: tuple[Check, ...] = (dangling_references, taken_ports, proxies, soft_bounces, other_instances, silent_server)
+"""Of every run."""
+
+PROOF_CHECKS: tuple[PolicyCheck, ...] = (certificate_files,)
+"""Before a proof: the canary would report the same in the words of OpenSSL."""
