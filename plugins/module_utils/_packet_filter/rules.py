@@ -33,7 +33,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     tcp,
     udp,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import BITS, Network, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_networks
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     CLIENT,
     SERVER,
@@ -283,11 +283,8 @@ class _Compiler:
     # The scope "host": everything else
 
     def _managers(self) -> list[Network]:
-        networks = list(self.policy.management)
-        if self.facts.controller is not None:
-            version, value = parse_address(self.facts.controller)
-            networks.append(Network(version, value, BITS[version]))
-        return sorted(set(self.table.own(networks)))
+        controller = parse_networks(self.facts.controller) if self.facts.controller is not None else []
+        return sorted(set(self.table.own([*self.policy.management, *controller])))
 
     def _established(self, chain: str) -> None:
         if self.policy.generic_replies:

@@ -17,7 +17,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     mail_services,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import Endpoint, SocketsInUse
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_networks
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     CLIENT,
     SERVER,
@@ -116,8 +116,7 @@ def _allows(policy: PacketFilterPolicy, service: Service, direction: str, peer: 
 
 
 def _within(address: str, networks: Iterable[Network]) -> bool:
-    version, value = parse_address(address)
-    return any(network.version == version and network.value <= value <= network.last for network in networks)
+    return any(network.contains(parse_networks(address)[0]) for network in networks)
 
 
 def describe_undeclared(
