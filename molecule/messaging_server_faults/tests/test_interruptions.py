@@ -24,10 +24,11 @@ SHORT_PATIENCE = """
 import json, sys
 sys.path.insert(0, "/opt/messaging-standin")
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import change
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.change import MessagingServerRun
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import run_change
 transaction.ALIVE_SECONDS = 1
 try:
-    change.change(json.loads(sys.argv[1]), False)
+    run_change(MessagingServerRun(json.loads(sys.argv[1])), check_mode=False, diff=False)
 except transaction.StepError as error:
     print(error)
 """

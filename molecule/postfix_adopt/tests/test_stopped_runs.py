@@ -84,8 +84,8 @@ def test_extra_restriction_unknown_to_postfix_stops_the_run(site: Site) -> None:
     restrictions = {"data": ["reject_multi_recipient_bounces"], "end_of_data": ["check_policy_servic inet:[::1]:9"]}
     for stage, where in (("data", "DATA"), ("end_of_data", "the end of DATA")):
         message = stopped(site, postfix_extra_restrictions={stage: restrictions[stage]})
-        assert message.startswith("canary: message of stranger ")
-        assert f"put off at {where} with '451 4.3.5 " in message
+        assert message.startswith("canary: message of external client ")
+        assert f"deferred at {where} with '451 4.3.5 " in message
         assert f'unknown smtpd restriction: "{restrictions[stage][0].partition(" ")[0]}"' in message
         assert message.endswith(UNTOUCHED)
 
@@ -114,8 +114,8 @@ def test_top_level_domain_by_reference_stops_the_run(site: Site) -> None:
     """Only the real postconf knows what a reference is, mydomain of a short myhostname above all."""
     site.write(MAIN, f"{site.postfix.read(MAIN)}myhostname = mail.example\nrelay_domains = $mydomain\n")
     assert stopped(site) == (
-        'postfix_domain_class: example stands in relay_domains of main.cf ("$mydomain"): everybody could relay to all '
-        "domains below it; set relay_domains without it"
+        'postfix_domain_class: example is in relay_domains of main.cf ("$mydomain"): any client could relay to every '
+        "domain below it; set relay_domains without it"
     )
 
 

@@ -111,10 +111,11 @@ RUN = f"""
 import json, sys
 sys.path.insert(0, "{CODE}")
 from {MODULES.replace("/", ".")}._transaction import transaction
-from {MODULES.replace("/", ".")}._postfix import change
+from {MODULES.replace("/", ".")}._postfix.change import PostfixRun
+from {MODULES.replace("/", ".")}._transaction.run import run_change
 transaction.ALIVE_SECONDS = 30
 try:
-    print(json.dumps(change.change(json.loads(sys.argv[1]), False)))
+    print(json.dumps(run_change(PostfixRun(json.loads(sys.argv[1])), check_mode=False, diff=False)))
 except transaction.StepError as error:
     print(json.dumps({{"step": error.step, "msg": str(error)}}))
     sys.exit(1)

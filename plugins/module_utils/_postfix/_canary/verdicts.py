@@ -96,9 +96,9 @@ def verdict(case: Case, heard: Heard, managed: frozenset[str]) -> str:
         return f"{keyword} is {OFFERED if heard.offered else NOT_OFFERED}"
     if not heard.stage:
         return "accepted"
-    kind = "refused" if heard.code >= 500 else "put off"
+    kind = "rejected" if heard.code >= 500 else "deferred"
     if _passed(case, heard, managed):
-        kind = "let through by the policy and refused as unknown"
+        kind = "accepted by the policy and rejected as unknown"
     return f"{kind} at {heard.stage} with {heard.text!r}"
 
 

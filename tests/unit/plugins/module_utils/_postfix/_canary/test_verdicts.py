@@ -124,13 +124,13 @@ def test_offers() -> None:
     ("recipient", "answer", "told"),
     [
         (FAR, PASSED, "accepted"),
-        (FAR, heard("550 5.7.1 no"), "refused at RCPT TO with '550 5.7.1 no'"),
-        (FAR, heard("451 4.3.0 later", MAIL), "put off at MAIL FROM with '451 4.3.0 later'"),
+        (FAR, heard("550 5.7.1 no"), "rejected at RCPT TO with '550 5.7.1 no'"),
+        (FAR, heard("451 4.3.0 later", MAIL), "deferred at MAIL FROM with '451 4.3.0 later'"),
         (FAR, Heard(CONNECT, 0, "connection closed", ()), "no answer: connection closed"),
         (
             NEAR,
             heard("550 5.1.1 no"),
-            "let through by the policy and refused as unknown at RCPT TO with '550 5.1.1 no'",
+            "accepted by the policy and rejected as unknown at RCPT TO with '550 5.1.1 no'",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_message_that_may_be_refused_and_not_for_a_mistake() -> None:
     with pytest.raises(StepError) as caught:
         judged((message, heard("451 4.3.5 Server configuration error", DATA)), (case(), DENIED))
     assert caught.value.output == (
-        "a case: put off at DATA with '451 4.3.5 Server configuration error'\nsmtpd: warning: no such table"
+        "a case: deferred at DATA with '451 4.3.5 Server configuration error'\nsmtpd: warning: no such table"
     )
 
 
@@ -201,7 +201,7 @@ def test_an_open_relay_is_told_before_mistakes() -> None:
     proof = judged((case(), heard("451 4.3.5 Server configuration error")), (case(), PASSED))
     assert [deviation.got for deviation in proof.deviations] == [
         "accepted",
-        "put off at RCPT TO with '451 4.3.5 Server configuration error'",
+        "deferred at RCPT TO with '451 4.3.5 Server configuration error'",
     ]
     assert proof.deviations[1].trace == ("smtpd: warning: no such table",)
 
