@@ -462,7 +462,7 @@ def test_the_end_of_the_whole_session_leads_back(
 ) -> None:
     """Also the tool that hangs is ended, and nothing keeps the output of the run open while the watchdog works."""
     os.killpg(session.pid, number)
-    output, _errors = session.communicate(timeout=20)
+    output, _errors = session.communicate(timeout=60)
     assert b"begins" in output
     wait_until(lambda: not transaction.interrupted(host.state))
     wait_until(lambda: not host.sleepers())
@@ -477,7 +477,7 @@ def test_the_end_of_the_whole_session_leads_back(
     assert host.is_new()
 
 
-def test_the_guardian_holds_nothing_of_the_run(host: Installation, session: subprocess.Popen[bytes]) -> None:
+def test_the_watchdog_holds_nothing_of_the_run(host: Installation, session: subprocess.Popen[bytes]) -> None:
     children = Path(f"/proc/{session.pid}/task/{session.pid}/children").read_text().split()
     watchdog = next(child for child in children if b"python" in Path(f"/proc/{child}/cmdline").read_bytes())
     held = {os.readlink(path) for path in Path(f"/proc/{watchdog}/fd").iterdir()}
@@ -490,14 +490,14 @@ def test_the_guardian_holds_nothing_of_the_run(host: Installation, session: subp
 
 
 def test_a_number_that_belongs_to_another_process_is_not_ended(host: Installation) -> None:
-    with subprocess.Popen(["sleep", "301"], start_new_session=True) as stranger:
+    with subprocess.Popen(["sleep", "301"], start_new_session=True) as other:
         register = host.root / "tool"
-        register.write_text(f"{stranger.pid} 1")
+        register.write_text(f"{other.pid} 1")
         tool.end_orphan(str(register))
-        assert stranger.poll() is None
-        register.write_text(f"{stranger.pid} {tool._started(stranger.pid)}")
+        assert other.poll() is None
+        register.write_text(f"{other.pid} {tool._started(other.pid)}")
         tool.end_orphan(str(register))
-        assert stranger.wait(5) == -signal.SIGKILL
+        assert other.wait(60) == -signal.SIGKILL
 
 
 def test_output_is_bounded_and_both_ends_are_kept(tmp_path: Path) -> None:
@@ -510,14 +510,13 @@ def test_output_is_bounded_and_both_ends_are_kept(tmp_path: Path) -> None:
         tool.run_tool("talk", [str(tmp_path / "missing")])
 
 
-def test_a_service_that_a_tool_starts_does_not_keep_the_run_waiting() -> None:
-    begun = time.monotonic()
-    text = tool.run_tool("start", ["sh", "-c", "sleep 10 & echo started"])
-    assert text == "started\n"
-    assert time.monotonic() - begun < 8
+def test_tool_that_starts_a_service_ends_while_the_service_runs() -> None:
+    service = int(tool.run_tool("start", ["sh", "-c", "sleep 300 & echo $!"]))
+    assert Path(f"/proc/{service}").exists()
+    os.kill(service, signal.SIGKILL)
 
 
-def test_tools_do_not_inherit_ignored_signals_from_the_guardian(host: Installation) -> None:
+def test_tools_do_not_inherit_ignored_signals_from_the_watchdog(host: Installation) -> None:
     """Services that the watchdog restarts would not end when they are asked to."""
     host.imsimta.write_text(f"#!/bin/sh\ngrep SigIgn /proc/self/status >> {host.root}/signals\nsleep 300\n")
     host.imsimta.chmod(0o755)
