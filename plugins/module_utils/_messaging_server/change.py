@@ -86,7 +86,7 @@ class MessagingServerRun(Run[Live, WantedFiles]):
         return live
 
     def want(self, live: Live) -> WantedFiles:
-        """Compose the files that the policy asks for."""
+        """Compose the files that the policy demands."""
         return absent(live) if self.arguments["state"] == "absent" else present(self.arguments, live)
 
     def changes(self, live: Live, wanted: WantedFiles) -> list[Change]:

@@ -122,7 +122,7 @@ def _clients(entry: Entry, prefix: str) -> tuple[str, ...] | None:
 
 
 def _taken(pattern: str, prefix: str) -> str:
-    """An address that an entry's pattern really takes behind the rule's part of it; empty where none is found."""
+    """An address that an entry's pattern really takes after the rule's part of it; empty where none is found."""
     try:
         compiled = compile_pattern(pattern)
         for fill in _FILLS:

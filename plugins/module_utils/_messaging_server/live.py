@@ -89,7 +89,7 @@ def read_live(product: Product) -> Live:
 
 
 def _includes(texts: Texts, product: Product) -> dict[str, str]:
-    """Included files by the name behind ``<``, also those that they include; a file that is not there is left out."""
+    """Included files by the name after ``<``, also those that they include; a file that is not there is left out."""
     known: dict[str, str] = {}
     while True:
         missing = {*parse_mappings(texts.mappings, includes=known).missing}

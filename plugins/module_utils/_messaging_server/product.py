@@ -109,7 +109,7 @@ class Product:
         return os.path.normpath(spec) if spec.startswith("/") else None
 
     def include_path(self, spec: str) -> str | None:
-        """Return the path of an included file by what stands behind ``<``; None where it is no full path."""
+        """Return the path of an included file by its name after ``<``; None where it is no full path."""
         return self.resolve(spec.strip())
 
     def _place(self, option: str) -> str:

@@ -51,7 +51,7 @@ _CLIENT = f"TCP|{_ADDRESS}|{_PORT}|{_ADDRESS}|{_PORT}"
 """What leads a probe of ORIG_MAIL_ACCESS, with the client's address as wildcard 2."""
 
 NEVER_NAMED = ("native", "hold", "pipe")
-"""Channels that no address may name, whatever comes behind: docs/reference/messaging-server-facts.md#never-named."""
+"""Channels that no address may name, whatever comes after: docs/reference/messaging-server-facts.md#never-named."""
 
 ALWAYS_REACHABLE = ("postmaster", "abuse")
 """Senders must be able to ask why they are rejected (docs/reference/messaging-server-facts.md#dns-verify-placement)."""
@@ -353,7 +353,7 @@ def _looked_up(sources: Sources) -> Iterator[Row]:
     for mailbox in ALWAYS_REACHABLE:
         yield Row(f"{anyone}|{mailbox}@{_VISIBLE}", "$Y$E", "dnsbls")
     for network in policy.exempt:
-        # All fields before the text of the client are fixed; behind them it may say what it likes.
+        # All fields before the text of the client are fixed; after them it may say what it likes.
         pattern = f"TCP|{_ADDRESS}|{_PORT}|{network_pattern(network)}|{_PORT}|*"
         yield Row(pattern, "$Y$E", "dnsbl_exempt_networks")
     for one in lists:

@@ -91,7 +91,7 @@ def absent(live: Live) -> WantedFiles:
 
 
 def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
-    """Return the files that the policy asks for; a StepError where it cannot be had."""
+    """Return the files that the policy demands; a StepError where it cannot be had."""
     if live.options.get(ACCESS_ORCPT):
         raise StepError(
             "read",

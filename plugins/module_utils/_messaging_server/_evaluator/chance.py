@@ -22,7 +22,7 @@ MAX_OUTCOMES = 16
 
 
 class Chances:
-    """Answers to the chances of one probe, in the order they are met; behind the given ones each succeeds."""
+    """Answers to the chances of one probe, in the order they are met; after the given ones each succeeds."""
 
     def __init__(self, answers: tuple[bool, ...]) -> None:
         self.answers = answers

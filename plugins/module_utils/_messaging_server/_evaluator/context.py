@@ -32,7 +32,7 @@ class Surroundings(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What a probe gave. ``steps`` are (format, values) pairs, made into text by :meth:`trace` only when asked."""
+    """What a probe gave. ``steps`` are (format, values) pairs, which :meth:`trace` makes into text."""
 
     matched: bool
     flags: tuple[str, ...]

@@ -93,10 +93,10 @@ DEFAULT_CHANNEL = "tcp_local"
 """Channel of a session whose service names none: that of port 25 in every installation."""
 
 CHANNEL_PARAMETER = "channel="
-"""What a text in front of the channel's name means in the option PARAMETER of a service."""
+"""What a text before the channel's name means in the option PARAMETER of a service."""
 
 ROUTE = re.compile("[@%!]")
-"""Signs of a route in front of the last ``@``: source route, percent hack, bang path."""
+"""Signs of a route before the last ``@``: source route, percent hack, bang path."""
 
 FIRST_HOP = re.compile("@([^@,:]+)[,:]")
 """The first host of a source route (RFC 5321, appendix C)."""
@@ -392,7 +392,7 @@ class Evaluation:
         if given is not None:
             return Destination(given, address)
         if ROUTE.search(address.rpartition("@")[0]):
-            self.trace.append(f"Not certain: {address} names a route; only the host behind its last @ is looked at.")
+            self.trace.append(f"Not certain: {address} names a route; only the host after its last @ is looked at.")
         return self.by_rules(address)
 
     def by_rules(self, address: str) -> Destination:

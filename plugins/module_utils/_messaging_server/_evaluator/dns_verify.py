@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DOMAIN_HIT_PREFIX = "$N"
-"""What ``dns_verify_domain`` puts in front of the reason when a host is listed. That it sets flag N is derived from
+"""What ``dns_verify_domain`` puts before the reason when a host is listed. That it sets flag N is derived from
 the vendor's templates; the exact text is not known: docs/reference/messaging-server-facts.md#unknown."""
 
 DOMAIN_PORT_HIT_PREFIX = "$N500$ 5.7.1$ "

@@ -187,7 +187,7 @@ class _Position:
         self.candidates = self.table.candidates(self.subject)
 
     def take_extra_pass(self) -> bool:
-        """At the end of the table: whether $L asks for one more pass from the top, and begin it."""
+        """At the end of the table: whether $L demands one more pass from the top, and begin it."""
         if not self.once_more or (self.passed_again and EXTRA_PASS_ONCE):
             return False
         self.start, self.once_more, self.passed_again = 0, False, True

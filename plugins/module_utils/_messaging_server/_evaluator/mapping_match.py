@@ -4,7 +4,7 @@
 """Matching of a text against a compiled pattern, in time linear in both.
 
 Source: docs/reference/messaging-server-facts.md#pattern-matching: anchored at both ends, case-blind, wildcards are
-maximal (minimal behind ``$_``) from left to right.
+maximal (minimal after ``$_``) from left to right.
 
 How it stays linear: for each item, from the last to the first, one integer holds as bits all positions from which the
 rest of the pattern can match. The bit of position p is ``len(text) - p``, so going left is a shift to the left. Then
@@ -136,7 +136,7 @@ def match(pattern: Pattern, subject: Subject) -> list[str] | None:
 
 
 def _match_plain(pattern: Pattern, segments: tuple[str, ...], subject: Subject) -> list[str] | None:
-    """Literals between maximal stars: each literal sits as far right as the ones behind it leave room."""
+    """Literals between maximal stars: each literal sits as far right as the ones after it leave room."""
     folded = subject.folded
     if len(segments) == 1:
         return [] if folded == segments[0] else None
@@ -267,6 +267,6 @@ def _search(items: tuple[Item, ...], reach: list[int], subject: Subject) -> list
             continue
         ends.append(end)
         if len(ends) == len(items):
-            return ends  # only the end of the text is reachable behind the last item
+            return ends  # only the end of the text is reachable after the last item
         stack.append(open_item(len(ends), end))
     return None

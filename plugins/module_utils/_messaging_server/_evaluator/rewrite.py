@@ -94,7 +94,7 @@ def patterns_for(host: str) -> list[tuple[str, _Parts]]:
     for count in range(1, len(labels)):
         rest = "." + ".".join(labels[count:])
         if rest == ".":
-            break  # behind a final dot; the match-all pattern comes last, with the whole host
+            break  # after a final dot; the match-all pattern comes last, with the whole host
         tries.append((rest, _Parts("", host, rest, ".".join(labels[:count]), "")))
     tries.append((".", _Parts("", host, "", host, "")))
     return tries
@@ -181,7 +181,7 @@ class _Expansion:
                 at = self._dollar(text, at, depth)
 
     def _dollar(self, text: str, at: int, depth: int) -> int:
-        """One sequence; ``at`` is behind the dollar sign. Returns where to go on."""
+        """One sequence; ``at`` is after the dollar sign. Returns where to go on."""
         char = text[at].upper()
         at += 1
         parts = self.parts
@@ -230,7 +230,7 @@ class _Expansion:
         current = self.place.source if char in "NM" else self.place.destination
         same = bool(current) and fold(current) == fold(name)
         if char in DESTINATION_ONLY + DESTINATION_NOT:
-            self.trace.append(f"Not certain: what ${char} asks of the destination channel is not described in full.")
+            self.trace.append(f"Not certain: what ${char} demands of the destination channel is not described in full.")
         if char in "M" + DESTINATION_ONLY and not same:
             raise _RuleFailedError(f"it is for channel {name} only")
         if char in "N" + DESTINATION_NOT and same:

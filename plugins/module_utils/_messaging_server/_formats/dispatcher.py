@@ -70,7 +70,7 @@ class DispatcherFile(NamedTuple):
         return self.by_name.get((fold(service), key)) or self.by_name.get(("", key), [])
 
     def service_of_port(self, port: int) -> str | None:
-        """The service that listens on a port, in clear or, with TLS_PORT, behind TLS."""
+        """The service that listens on a port, in clear or, with TLS_PORT, with TLS."""
         for service in self.services:
             for value in (*self.values(service, "PORT"), *self.values(service, "TLS_PORT")):
                 if str(port) in (part.strip(BLANKS) for part in value.split(",")):
@@ -116,8 +116,8 @@ def print_dispatcher(parsed: DispatcherFile) -> str:
 def set_option(text: str, service: str, name: str, values: list[str]) -> str:
     """Give an option of a service exactly these values (none: remove it); every other byte stays.
 
-    Lines with a wanted value stay where they are, lines with another value go, missing ones are added behind the last
-    line of the option or else behind the last option of the section, which is made when it is not there. Raises
+    Lines with a wanted value stay where they are, lines with another value go, missing ones are added after the last
+    line of the option or else after the last option of the section, which is made when it is not there. Raises
     EditError for values that would not stay in their line, and for more values than the option may have.
     """
     parsed = parse_dispatcher(text)

@@ -50,7 +50,7 @@ def parse_general(text: str, file: str = "general.txt") -> GeneralText:
         key = line.text.split(" ", 1)[0].split("\t", 1)[0]
         value = line.text[len(key) :].strip(BLANKS)
         if not value:
-            raise line.error(len(line.text), f'the key "{key}" without a value', "blanks and a template behind it")
+            raise line.error(len(line.text), f'the key "{key}" without a value', "blanks and a template after it")
         values.setdefault(key, value)
     return GeneralText(tuple(lines), values)
 

@@ -224,7 +224,7 @@ class _ImtaReader(LineReader):
             self.add(line, "defaults")
         elif self.block == "defaults":
             self.add(line, "stray")
-            self.fault("no-blank-after-defaults", line, 0, "a line right behind defaults", "a blank line")
+            self.fault("no-blank-after-defaults", line, 0, "a line right after defaults", "a blank line")
         elif not self.block:
             self.block, self.head, self.name = "channel", line, words[0].text
             self.keywords, self.hosts = keywords_of(words[1:]), []

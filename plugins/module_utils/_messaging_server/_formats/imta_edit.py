@@ -47,7 +47,7 @@ def set_keyword(text: str, channel: str, keyword: str, arguments: Sequence[str] 
     """Give a channel a keyword with its arguments.
 
     It takes the place of the keyword of the same group that counts (for example noswitchchannel for switchchannel),
-    else it is put behind the last word of the line. Raises ImtaEditError for a channel that is not there and for
+    else it is put after the last word of the line. Raises ImtaEditError for a channel that is not there and for
     words that would not stay words.
     """
     found = _channel(parse_imta(text), channel)
@@ -75,7 +75,7 @@ def clear_keyword(text: str, channel: str, keyword: str) -> str:
 
 
 def ensure_rule(text: str, pattern: str, template: str) -> str:
-    """Make this rule the first one of its pattern; new patterns go behind the last rule."""
+    """Make this rule the first one of its pattern; new patterns go after the last rule."""
     for what in (pattern, template):
         if not what or any(ord(char) <= 32 or ord(char) == 127 for char in what) or what.endswith("\\"):
             raise ImtaEditError(f"{what!r} cannot stand in a rewrite rule; expected text without blanks")
@@ -86,7 +86,7 @@ def ensure_rule(text: str, pattern: str, template: str) -> str:
     if same and same[0].template == template:
         return text
     if any(ends_in_continuation(node.line) for node in parsed.nodes):
-        raise ImtaEditError("the file ends behind a backslash, which would join what is added; remove it first")
+        raise ImtaEditError("the file ends in a backslash, which would join what is added; remove it first")
     result = _with_rule(parsed, same, f"{pattern}\t{template}", template, line_ending(text))
     rules = [one for one in parse_imta(result).rules if fold(one.pattern) == fold(pattern)]
     if not rules or rules[0].template != template:
@@ -95,7 +95,7 @@ def ensure_rule(text: str, pattern: str, template: str) -> str:
 
 
 def _with_rule(parsed: ImtaFile, same: list[Rule], rule: str, template: str, ending: str) -> str:
-    """The text with a rule in front of the others of its pattern, or behind all rules."""
+    """The text with a rule before the others of its pattern, or after all rules."""
     raws = ["".join(node.line.raw) for node in parsed.nodes]
     lines = [node.line for node in parsed.nodes]
     for double in same:
@@ -157,7 +157,7 @@ def _line_offset(text: str, number: int) -> int:
 def set_default(text: str, keyword: str) -> str:
     """Give every line of defaults a keyword, in the place of the one of its group; a line is made when there is none.
 
-    Each line counts for the channels behind it and replaces the one before, so all of them need it.
+    Each line counts for the channels after it and replaces the one before, so all of them need it.
     """
     name = word(keyword, quotable=False)
     for number in range(len(parse_imta(text).defaults)):
@@ -254,10 +254,10 @@ def remove_rule(text: str, pattern: str, template: str) -> str:
 
 
 def _without_block(text: str, index: int) -> str:
-    """The text without a block of one line and the blank line behind it."""
+    """The text without a block of one line and the blank line after it."""
     nodes = parse_imta(text).nodes
-    behind = index + 1 < len(nodes) and nodes[index + 1].kind == "blank"
-    gone = {index, index + 1} if behind else {index, index - 1 if index and nodes[index - 1].kind == "blank" else index}
+    after = index + 1 < len(nodes) and nodes[index + 1].kind == "blank"
+    gone = {index, index + 1} if after else {index, index - 1 if index and nodes[index - 1].kind == "blank" else index}
     return written(node.line for number, node in enumerate(nodes) if number not in gone)
 
 
@@ -265,7 +265,7 @@ def _with_block(text: str, lines: Sequence[str], *, first: bool) -> str:
     """The text with a block before the first one of the file, or at its end."""
     parsed = parse_imta(text)
     if any(ends_in_continuation(node.line) for node in parsed.nodes):
-        raise ImtaEditError("the file ends behind a backslash, which would join what is added; remove it first")
+        raise ImtaEditError("the file ends in a backslash, which would join what is added; remove it first")
     ending = line_ending(text)
     block = "".join(line + ending for line in lines)
     raws = ["".join(node.line.raw) for node in parsed.nodes]

@@ -31,7 +31,7 @@ _FIELD = re.compile(r"(?:[^$ \t]+|\$.?)*", re.DOTALL)
 
 
 class Entry(NamedTuple):
-    """One pattern and its template, as written; ``rest`` is what stands behind the template and is not part of it.
+    """One pattern and its template, as written; ``rest`` is what stands after the template and is not part of it.
 
     ``pattern_at`` and ``template_at`` are offsets in ``line.text``.
     """
@@ -82,7 +82,7 @@ class MappingFile(NamedTuple):
 def parse_mappings(text: str, file: str = "mappings", includes: Mapping[str, str] | None = None) -> MappingFile:
     """Read a mapping file.
 
-    ``includes`` gives the texts of included files by the name that stands behind ``<``; their lines count where the
+    ``includes`` gives the texts of included files by the name that stands after ``<``; their lines count where the
     include stands. Without a text the include is kept, named in ``missing`` and not followed. The last few texts are
     remembered, as editors and lints read the same one again and again.
     """
@@ -127,8 +127,8 @@ class _MappingReader(LineReader):
         self.names: list[tuple[str, LogicalLine]] = []
         self.entries: list[list[Entry]] = []
         self.seen: dict[str, LogicalLine] = {}
-        # outside: no table yet; named: right behind a name; open: entries may come; closed: a second blank line came,
-        # which ends a table, also behind a comment or before its first entry:
+        # outside: no table yet; named: right after a name; open: entries may come; closed: a second blank line came,
+        # which ends a table, also after a comment or before its first entry:
         # docs/reference/messaging-server-facts.md#mapping-tables.
         self.state = "outside"
         self.column_one = ""
@@ -158,13 +158,13 @@ class _MappingReader(LineReader):
                 found = f"a blank line ends table {self.names[-1][0]}, so this entry belongs to no table"
                 expected = "no blank line between the entries of a table"
             elif self.column_one:
-                found, expected = f'no table is open behind "{self.column_one}"', "a table name in column 1 before it"
+                found, expected = f'no table is open after "{self.column_one}"', "a table name in column 1 before it"
             else:
                 found, expected = "an entry before any table", "a table name in column 1 before it"
             self.fault("orphaned-entry", line, entry.pattern_at, found, expected)
             return
         if self.state == "named":
-            found = f"an entry right behind the name of table {self.names[-1][0]}"
+            found = f"an entry right after the name of table {self.names[-1][0]}"
             self.fault("no-blank-after-name", line, entry.pattern_at, found, "a blank line after the table name")
             self.state = "open"
         self.add(line, "entry")
@@ -185,10 +185,10 @@ class _MappingReader(LineReader):
             self._stray_name(line, found, "no blank in it; entries are indented")
             return
         if self.state == "open" and self.entries[-1]:
-            found = f'the table name "{name}" right behind an entry'
+            found = f'the table name "{name}" right after an entry'
             self.fault("no-blank-before-name", line, 0, found, "a blank line before a table name")
         elif self.state == "named":
-            found = f'"{name}" right behind the table name'
+            found = f'"{name}" right after the table name'
             self.fault("no-blank-after-name", line, 0, found, "a blank line after the table name")
         first = self.seen.setdefault(name.upper(), line)
         if first is not line:

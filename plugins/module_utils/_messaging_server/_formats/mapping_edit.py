@@ -233,7 +233,7 @@ def _checked(before: str, after: str, name: str, entries: Pairs | None) -> str:
     """The new text, if reading it gives the wanted table and all others as they were."""
     old, new = parse_mappings(before), parse_mappings(after)
     if any(ends_in_continuation(node.line) for node in old.nodes):
-        raise EditError("the file ends behind a backslash, which would join what is added; remove it first")
+        raise EditError("the file ends in a backslash, which would join what is added; remove it first")
     key = name.upper()
     others = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in old.tables if t.name.upper() != key]
     kept = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in new.tables if t.name.upper() != key]

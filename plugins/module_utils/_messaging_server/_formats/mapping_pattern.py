@@ -81,7 +81,7 @@ class CharClass:
         return place >= 0 and code <= self.ranges[place][1]
 
     def __getitem__(self, code: int) -> str:
-        """``1`` for the code of a member, else ``0``; this is what ``str.translate`` asks for."""
+        """``1`` for the code of a member, else ``0``; ``str.translate`` calls it."""
         bit = self._bits.get(code)
         if bit is None:
             bit = self._bits[code] = "1" if chr(code) in self else "0"
@@ -193,7 +193,7 @@ class _PatternReader:
                 self._literal(char)
                 self.at += 1
         if self.pending:
-            raise PatternError(self.at, "the pattern ends behind a modifier", "a wildcard (% or *)")
+            raise PatternError(self.at, "the pattern ends after a modifier", "a wildcard (% or *)")
         self._flush()
 
     def _flush(self) -> None:
@@ -203,7 +203,7 @@ class _PatternReader:
 
     def _literal(self, char: str) -> None:
         if self.pending:
-            raise PatternError(self.at, f'"{char}" behind a modifier', "a wildcard (% or *)")
+            raise PatternError(self.at, f'"{char}" after a modifier', "a wildcard (% or *)")
         self.literal.append(char)
 
     def _wildcard(self, allowed: CharClass | None, many: bool) -> None:
@@ -220,7 +220,7 @@ class _PatternReader:
         start = self.at
         self.at += 1
         if self.at >= len(self.text):
-            raise PatternError(start, "the pattern ends in a dollar sign", "a character behind it")
+            raise PatternError(start, "the pattern ends in a dollar sign", "a character after it")
         char = self.text[self.at]
         if char in _QUOTABLE:
             self._literal(char)
@@ -307,7 +307,7 @@ class _PatternReader:
 
     def _address(self, start: int, opener: str) -> None:
         if self.pending:
-            raise PatternError(start, "an address behind a modifier", "a wildcard (% or *)")
+            raise PatternError(start, "an address after a modifier", "a wildcard (% or *)")
         end = self.text.find(_CLOSERS[opener], self.at + 1)
         if end < 0:
             raise PatternError(start, f'"${opener}" is not closed', f'"{_CLOSERS[opener]}" before the pattern ends')

@@ -120,7 +120,7 @@ def compile_template(text: str) -> tuple[Op, ...]:
 
 
 def walk_ops(ops: tuple[Op, ...]) -> list[Op]:
-    """All operations from left to right, those in arguments in front of the operation they belong to."""
+    """All operations from left to right, those in arguments before the operation they belong to."""
     found: list[Op] = []
     for op in ops:
         if isinstance(op, (SubTable, Callout, ExternalLookUp)):
@@ -161,7 +161,7 @@ class _TemplateReader:
             self.plain.append(text[self.at : dollar])
             self.at = dollar + 1
             if self.at >= len(text):
-                raise self._error(dollar, "the template ends in a dollar sign", "a character behind it")
+                raise self._error(dollar, "the template ends in a dollar sign", "a character after it")
             self._dollar(text[self.at])
         self._flush()
         return self.ops
@@ -180,7 +180,7 @@ class _TemplateReader:
         self.ops.append(op)
 
     def _dollar(self, char: str) -> None:
-        """One construct; ``self.at`` is at the character behind the dollar sign."""
+        """One construct; ``self.at`` is at the character after the dollar sign."""
         start = self.at - 1
         self.at += 1
         if char in "0123456789":
@@ -215,7 +215,7 @@ class _TemplateReader:
     def _flag_test(self, start: int, wanted: bool) -> None:
         letter = self.text[self.at : self.at + 1]
         if not letter:
-            raise self._error(start, "a flag test without its flag", "a letter behind $: or $;")
+            raise self._error(start, "a flag test without its flag", "a letter after $: or $;")
         self.at += 1
         self._op(FlagTest(letter.upper() if letter.isascii() else letter, wanted))
 

@@ -145,7 +145,7 @@ def logical_lines(text: str, file: str, *, joined: bool = True) -> list[LogicalL
                 break
             pieces.append(line[:-1])
         else:
-            # The file ends behind a backslash: an empty piece keeps positions right.
+            # The file ends in a backslash: an empty piece keeps positions right.
             result.append(LogicalLine(file, first + 1, (*lines[first:index], ""), "".join(pieces)))
             continue
         result.append(LogicalLine(file, first + 1, tuple(lines[first:index]), "".join(pieces)))
@@ -153,14 +153,14 @@ def logical_lines(text: str, file: str, *, joined: bool = True) -> list[LogicalL
 
 
 def ends_in_continuation(line: LogicalLine) -> bool:
-    """Whether the file ends behind the backslash of this line, which then joins nothing."""
+    """Whether the file ends after the backslash of this line, which then joins nothing."""
     return len(line.raw) > 1 and line.raw[-1] == ""
 
 
 class LineReader:
     """Reads a file line by line, and the files that it includes in the place of their include lines.
 
-    ``includes``: texts of included files by the name behind ``<``; ``missing`` collects the names without a text.
+    ``includes``: texts of included files by the name after ``<``; ``missing`` collects the names without a text.
     ``own`` is false while the lines of an included file are read.
     """
 

@@ -45,7 +45,7 @@ def zone_findings(line: int, zone: str, *, with_dot: bool) -> list[Finding]:
     """Return the findings about a zone; ``with_dot`` says that it should end in a dot."""
     found: list[Finding] = []
     if len(zone) > 255 or not _ZONE.fullmatch(zone):
-        hint = "Write the zone alone; a ! is no comment behind an option, only in column 1."
+        hint = "Write the zone alone; a ! is no comment after an option, only in column 1."
         found.append(Finding(line, "zone-characters", f'"{zone[:80]}" is no zone name', hint))
     why = closed_list(zone)
     if why:

@@ -72,11 +72,11 @@ LARGE_TABLE = 100
 
 _FAULT_HINTS = {
     "entry-in-column-one": "Indent entries; only table names begin in column 1.",
-    "no-blank-after-name": "Put a blank line behind the table name.",
+    "no-blank-after-name": "Put a blank line after the table name.",
     "no-blank-before-name": "Put a blank line before the table name, or indent the entry.",
     "orphaned-entry": "Remove the blank line, or give the entry a table.",
     "duplicate-table": "Merge the two tables.",
-    "no-template": "Put a blank and a template behind the pattern.",
+    "no-template": "Put a blank and a template after the pattern.",
 }
 
 
@@ -85,7 +85,7 @@ def lint_mappings(
 ) -> list[Finding]:
     """Findings of a mapping file, by line.
 
-    ``load_balancers`` are addresses of load balancers, proxies and translators in front of the server, which must not
+    ``load_balancers`` are addresses of load balancers, proxies and translators before the server, which must not
     be internal. ``channels`` are the names of the channels; with them, fields that name another are found.
     """
     parsed = parse_mappings(text)
@@ -106,7 +106,7 @@ def _lines(parsed: MappingFile) -> Iterator[Finding]:
             message = "a comment that ends in a backslash; the line below may be taken as part of it"
             yield Finding(line.number, "comment-backslash", message, "Remove the backslash.")
         elif ends_in_continuation(line):
-            message = "the file ends behind a backslash"
+            message = "the file ends in a backslash"
             yield Finding(line.number, "continuation-at-end", message, "Remove the backslash.")
 
 

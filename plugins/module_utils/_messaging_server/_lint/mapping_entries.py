@@ -125,7 +125,7 @@ def always_ends(ops: tuple[Op, ...]) -> bool:
 
 def entry_findings(table: Table, looked: ReadEntry) -> Iterator[Finding]:
     """All remarks on one entry."""
-    yield from _text_behind(looked)
+    yield from _text_after(looked)
     yield from _lengths(looked)
     yield from _fields(table, looked)
     if looked.ops is not None:
@@ -140,7 +140,7 @@ def _line(looked: ReadEntry) -> int:
     return looked.entry.line.number
 
 
-def _text_behind(looked: ReadEntry) -> Iterator[Finding]:
+def _text_after(looked: ReadEntry) -> Iterator[Finding]:
     entry = looked.entry
     if not entry.rest:
         return
@@ -154,10 +154,8 @@ def _text_behind(looked: ReadEntry) -> Iterator[Finding]:
             _line(looked), "glued-continuation", message, "Remove the backslash at the end of the entry before it."
         )
     elif first.startswith(("#", "!")):
-        message = f'"{entry.rest[:60]}" behind the template is no comment; it is ignored'
-        yield Finding(
-            line, "text-behind-template", message, "Write comments in lines of their own, with ! in column 1."
-        )
+        message = f'"{entry.rest[:60]}" after the template is no comment; it is ignored'
+        yield Finding(line, "text-after-template", message, "Write comments in lines of their own, with ! in column 1.")
     else:
         message = f'an unquoted blank ends the template; "{entry.rest[:60]}" is lost'
         yield Finding(line, "unquoted-blank", message, 'Write "$ " for a blank, and break lines without blanks.')
@@ -177,7 +175,7 @@ def _fields(table: Table, looked: ReadEntry) -> Iterator[Finding]:
     application = field_of(table.name, APPLICATION)
     if application is not None and len(fields) > application and fields[application].upper() == "SMTP":
         message = '"|SMTP|" does not match "SMTP/name", which the server sends'
-        hint = 'Write "SMTP*"; every wildcard number behind it grows by one.'
+        hint = 'Write "SMTP*"; every wildcard number after it grows by one.'
         yield Finding(_line(looked), "bare-smtp", message, hint)
     sender = field_of(table.name, SENDER)
     if sender is not None and len(fields) > sender and fields[sender] == "*@*" and looked.ops is not None:
@@ -200,15 +198,15 @@ def _order(looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Finding]:
             always = isinstance(op, Callout) and op.routine == "dns_verify"
             if control == "E":
                 message = "$E stands before an item that can fail; when it fails the table ends without a decision"
-                yield Finding(_line(looked), "end-before-callout", message, "Put $C before the item and $E behind it.")
+                yield Finding(_line(looked), "end-before-callout", message, "Put $C before the item and $E after it.")
                 return
             if not control and not looked.last and not always:
                 message = "no $C before an item that can fail; when it fails the entries below are not reached"
-                yield Finding(_line(looked), "missing-continue", message, "Put $C before the item and $E behind it.")
+                yield Finding(_line(looked), "missing-continue", message, "Put $C before the item and $E after it.")
                 return
             if flags:
                 message = f"flag {flags} stands before an item that can fail; whether it stays then is not known"
-                yield Finding(_line(looked), "flag-before-callout", message, "Put the flag behind the item.")
+                yield Finding(_line(looked), "flag-before-callout", message, "Put the flag after the item.")
                 return
 
 
@@ -224,9 +222,9 @@ def _callouts(looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Finding]:
         if not op.routine.startswith("dns_verify_domain"):
             continue
         if index + 1 < len(ops) and isinstance(ops[index + 1], Text):
-            message = "text behind a DNSBL callout is glued to the rejection text of a listed host"
-            hint = "End the entry with $E right behind the callout; classify in the last entry of the table."
-            yield Finding(_line(looked), "text-behind-callout", message, hint)
+            message = "text after a DNSBL callout is glued to the rejection text of a listed host"
+            hint = "End the entry with $E right after the callout; classify in the last entry of the table."
+            yield Finding(_line(looked), "text-after-callout", message, hint)
         argument = "".join(
             piece.text if isinstance(piece, Text) else f"${piece.number}" if isinstance(piece, Saved) else ""
             for piece in op.argument

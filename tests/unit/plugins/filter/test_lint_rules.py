@@ -43,7 +43,7 @@ MAPPING = [
     (table("T", "$Ax  $Y"), [(3, "pattern")]),
     (table("T", "*  $[a"), [(3, "template")]),
     (table("T", "a  $Y \\", "b|*  $N", "*  $Y"), [(3, "glued-continuation")]),
-    (table("T", "*  $Y # why"), [(3, "text-behind-template")]),
+    (table("T", "*  $Y # why"), [(3, "text-after-template")]),
     (table("T", "*  $NGo away"), [(3, "unquoted-blank")]),
     # Found by fuzzing: white space to Python, data to the mapping file.
     (table("T", "*  $Y  \x0b"), [(3, "unquoted-blank")]),
@@ -73,7 +73,7 @@ MAPPING = [
     (table("T", "*  $C$[x,dns_verify_domain,$0,rbl.maps.vix.com.]$E"), [(3, "dead-zone")]),
     (table("T", "*  $C$[x,dns_verify_domain,$0,bl.example]$E"), [(3, "zone-without-dot")]),
     (table("T", "*  $C$[x,dns_verify_domain,$0,bl_!.example.]$E"), [(3, "zone-characters")]),
-    (table("T", "*  $C$[x,dns_verify_domain_port,$0,bl.example.]EXTERNAL$E"), [(3, "text-behind-callout")]),
+    (table("T", "*  $C$[x,dns_verify_domain_port,$0,bl.example.]EXTERNAL$E"), [(3, "text-after-callout")]),
     (table("T", "*  $C$[</lib/x.so,check,$0]$E"), [(3, "callout-image")]),
     (table("T", "a  $Y", "*  $N", "b  $Y"), [(5, "unreachable-entry")]),
     (table("T", "*  $C$[x,check,$0]$E", "*  $Cx", "b  $Y"), []),
@@ -108,7 +108,7 @@ def test_mapping_finding_in_full() -> None:
             "line": 3,
             "code": "missing-continue",
             "message": "no $C before an item that can fail; when it fails the entries below are not reached",
-            "hint": "Put $C before the item and $E behind it.",
+            "hint": "Put $C before the item and $E after it.",
         }
     ]
 
@@ -163,7 +163,7 @@ def test_dispatcher_rules(text: str, expected: list[tuple[int, str]]) -> None:
     assert codes(dispatcher_lint(text)) == expected
 
 
-def test_dispatcher_zones_are_inert_behind_a_catch_all() -> None:
+def test_dispatcher_zones_are_inert_after_a_catch_all() -> None:
     text = "[SERVICE=SMTP]\nDNS_VERIFY_DOMAIN=b.example\n"
     assert codes(dispatcher_lint(text, table("PORT_ACCESS", "TCP|*|25|*|*  $Y", "*  $YEXTERNAL"))) == [
         (2, "inert-zone")

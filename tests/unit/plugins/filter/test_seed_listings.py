@@ -260,7 +260,7 @@ dns_verify_domain_port,$1,bl.example.]$E
 
 
 def test_m9_printed_has_no_last_entry_and_glues_text_to_the_rejection() -> None:
-    assert codes(mapping_lint(M9_PRINTED)) == [(6, "dead-zone"), (6, "missing-catch-all"), (6, "text-behind-callout")]
+    assert codes(mapping_lint(M9_PRINTED)) == [(6, "dead-zone"), (6, "missing-catch-all"), (6, "text-after-callout")]
     config = {"mappings": INTERNAL + M9_PRINTED.replace("rbl.maps.vix.com.", "bl.example."), "imta_cnf": IMTA}
     refused = smtp_decision(session(dns=LISTED), config)["connect"]
     assert refused["reply"].endswith("EXTERNAL")

@@ -102,7 +102,7 @@ def test_a_domain_literal_is_not_rejected_for_its_name() -> None:
 @pytest.mark.parametrize("address", ["v%ext.example@d.example", "ext.example!v@d.example", "@h.example:v@d.example"])
 def test_routes_are_named_in_the_trace(address: str) -> None:
     result = run(rcpt_to=[address])
-    assert f"Not certain: {address} names a route; only the host behind its last @ is looked at." in result["trace"]
+    assert f"Not certain: {address} names a route; only the host after its last @ is looked at." in result["trace"]
 
 
 def test_source_route_is_not_rejected_when_its_first_hop_is_accepted() -> None:
@@ -143,7 +143,7 @@ def test_a_destination_channel_has_a_name() -> None:
     )
 
 
-def test_zones_behind_an_entry_that_fails_are_an_open_point() -> None:
+def test_zones_after_an_entry_that_fails_are_an_open_point() -> None:
     note = "Not certain: whether an entry of PORT_ACCESS that matches and fails hides the zones."
     dispatcher = "[SERVICE=SMTP]\nPORT=25\nDNS_VERIFY_DOMAIN=bl.example.\n"
     for mappings, expected in (("*  $C$:T$Y$E", True), ("TCP|*|587|*  $Y", False), ("*  $Y", False)):

@@ -72,10 +72,10 @@ MISSES = [
     ("*=$0*", "a=b"),
 ]
 ERRORS = [
-    ("a$", 1, "the pattern ends in a dollar sign; expected a character behind it"),
+    ("a$", 1, "the pattern ends in a dollar sign; expected a character after it"),
     ("$Ax", 0, '"$Ax" in a pattern; expected a wildcard (% or *) at its end'),
     ("$_x", 0, '"$_x" in a pattern; expected a wildcard (% or *) at its end'),
-    ("$_$ ", 3, '" " behind a modifier; expected a wildcard (% or *)'),
+    ("$_$ ", 3, '" " after a modifier; expected a wildcard (% or *)'),
     ("$_$[a", 2, '"$[" is not closed; expected "]" before the pattern ends'),
     ("$[]%", 0, '"$[]" has no characters; expected at least one'),
     ("$[9-0]%", 0, 'the range "9-0" is empty; expected the lower character first'),

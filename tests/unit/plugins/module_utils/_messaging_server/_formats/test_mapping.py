@@ -31,12 +31,12 @@ FAULTS = [
     (
         "T\n  a  $Y\n",
         "no-blank-after-name",
-        "m:2:3: an entry right behind the name of table T; expected a blank line after the table name",
+        "m:2:3: an entry right after the name of table T; expected a blank line after the table name",
     ),
     (
         "T\nU\n\n  a  $Y\n",
         "no-blank-after-name",
-        'm:2:1: "U" right behind the table name; expected a blank line after the table name',
+        'm:2:1: "U" right after the table name; expected a blank line after the table name',
     ),
     (
         "T\n\n  a  $Y\n\n  b  $N\n",
@@ -62,7 +62,7 @@ FAULTS = [
     (
         "T\n\n  a  $Y\nU\n\n  b  $Y\n",
         "no-blank-before-name",
-        'm:4:1: the table name "U" right behind an entry; expected a blank line before a table name',
+        'm:4:1: the table name "U" right after an entry; expected a blank line before a table name',
     ),
     ("T\n\n  a\\\nbc \n", "no-template", 'm:4:3: the pattern "abc" stands alone; expected a blank and a template'),
     ("T\n\n<\n", "include-name", "m:3:2: an include without a file; expected the full path of a file"),
@@ -162,7 +162,7 @@ def test_general_text() -> None:
     ("text", "message"),
     [
         (" a $Y\n", "general.txt:1:1: an indented line; expected a key in column 1"),
-        ("a $Y\nkey  \n", 'general.txt:2:6: the key "key" without a value; expected blanks and a template behind it'),
+        ("a $Y\nkey  \n", 'general.txt:2:6: the key "key" without a value; expected blanks and a template after it'),
     ],
 )
 def test_general_errors(text: str, message: str) -> None:
@@ -171,5 +171,5 @@ def test_general_errors(text: str, message: str) -> None:
     assert str(caught.value) == message
 
 
-def test_no_position_lies_behind_the_end_of_the_file() -> None:
+def test_no_position_lies_after_the_end_of_the_file() -> None:
     assert str(parse_mappings("T\n\n  a\\", "m").faults[0].error).startswith("m:3:4: ")

@@ -346,7 +346,7 @@ IMTA_FAULTS = [
     (
         "\ndefaults x\nc smtp\n",
         "no-blank-after-defaults",
-        "imta.cnf:3:1: a line right behind defaults; expected a blank line",
+        "imta.cnf:3:1: a line right after defaults; expected a blank line",
     ),
     ("<\n", "include-name", "imta.cnf:1:2: an include without a file; expected the full path of a file"),
 ]
