@@ -219,8 +219,8 @@ def test_absent_stops_where_edited_settings_need_a_managed_table(site: Site) -> 
     stopped = run(postfix_state="absent")
     assert stopped.rc != 0, stopped
     assert stopped.message == (
-        "read: main.cf: mynetworks uses mailhost/internal.cidr\nthese managed objects are being removed, but the settings "
-        "above still use them, and mail would be deferred or rejected; remove the references first\n"
+        "read: main.cf: mynetworks uses mailhost/internal.cidr\nthese managed objects are being removed, but the "
+        "settings above still use them, and mail would be deferred or rejected; remove the references first\n"
         "nothing was changed"
     )
     assert site.look() == before

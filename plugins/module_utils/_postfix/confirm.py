@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Confirms the live Postfix after a change, before it is final: over real connections, and never further than RCPT.
 
-Private to the collection: other collections must not import it.
-
 A connection to an address of the host's own comes from that address, so that the host can be an external client of
 itself wherever that address is not internal.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

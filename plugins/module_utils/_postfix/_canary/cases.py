@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sessions that a private Postfix is asked, and what has to come of them.
 
-Private to this collection. Answers of the DNS and of block lists cannot be given to it, so nothing here is about them.
+Answers of the DNS and of block lists cannot be given to it, so nothing here is about them.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -54,25 +56,25 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import PolicyTest
 
-#: What is expected of a keyword of EHLO.
 OFFERED, NOT_OFFERED = "offered", "not offered"
+"""What is expected of a keyword of EHLO."""
 
-#: What is expected where restrictions may refuse, and only have to be such as Postfix can evaluate.
 NO_MISTAKE = "no mistake of the configuration"
+"""What is expected where restrictions may refuse, and only have to be such as Postfix can evaluate."""
 
 _PORTS = {SMTP: 25, SUBMISSION: 587, SUBMISSIONS: 465}
 
-#: Characters of a local part that may lead elsewhere.
 _ROUTING = frozenset('@%!"')
+"""Characters of a local part that may lead elsewhere."""
 
-#: Relay exceptions that are tried, each in all forms.
 EXCEPTIONS = 100
+"""Relay exceptions that are tried, each in all forms."""
 
-#: Ends of domains below which a stranger's is tried.
 _REGISTRIES = 20
+"""Ends of domains below which a stranger's is tried."""
 
-#: Owners of further addresses that are tried.
 _OWNERS = 6
+"""Owners of further addresses that are tried."""
 
 
 class Server(NamedTuple):

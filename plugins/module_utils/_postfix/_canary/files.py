@@ -3,10 +3,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files of a private Postfix that decides like the staged one and can neither receive mail nor deliver any.
 
-Private to this collection. It listens on the loopback address, where the one who asks says which client he stands for:
-by a line of the PROXY protocol, also through postscreen, and by XCLIENT who has logged in. Nothing outside is asked:
-restrictions that ask the DNS, lists or policy services say nothing here.
-Sources: XCLIENT_README, POSTSCREEN_README, postconf(5), master(5); the waiting times were measured.
+It listens on the loopback address, where the one who asks says which client he stands for: by a line of the PROXY
+protocol, also through postscreen, and by XCLIENT who has logged in. Nothing outside is asked: restrictions that ask the
+DNS, lists or policy services say nothing here. Sources: XCLIENT_README, POSTSCREEN_README, postconf(5), master(5); the
+waiting times were measured.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -27,15 +29,14 @@ SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
 
 _ROLES = {25: SMTP, 587: SUBMISSION, 465: SUBMISSIONS}
 
-#: The folders of a queue, with mode, and whether their group is that of postdrop.
 QUEUE_FOLDERS = (
     *((name, 0o700, False) for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold")),
     *((name, 0o700, False) for name in ("incoming", "private", "saved", "trace")),
     ("public", 0o710, True),
     ("maildrop", 0o730, True),
 )
+"""The folders of a queue, with mode, and whether their group is that of postdrop."""
 
-#: What smtpd and postscreen call. There is no queue manager, and nothing that picks up or delivers.
 _HELPERS = """\
 rewrite unix - - n - - trivial-rewrite
 proxymap unix - - n - - proxymap
@@ -49,18 +50,18 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 postlog unix-dgram n - n - 1 postlogd
 """
+"""What smtpd and postscreen call. There is no queue manager, and nothing that picks up or delivers."""
 
 _PROXY = {
     "postscreen": ("postscreen_upstream_proxy_protocol", "haproxy"),
     "smtpd": ("smtpd_upstream_proxy_protocol", "haproxy"),
 }
 
-#: Who may say that he is logged in: the canary listens where nobody else can come to.
 _XCLIENT = ("smtpd_authorized_xclient_hosts", "static:all")
+"""Who may say that he is logged in: the canary listens where nobody else can come to."""
 
 _END_OF_DATA = "smtpd_end_of_data_restrictions"
 
-#: No answer waits, none is remembered, nobody else is asked, and no message is taken.
 _PARAMETERS = {
     "multi_instance_enable": "no",
     "multi_instance_directories": "",
@@ -96,10 +97,10 @@ _PARAMETERS = {
     "postscreen_non_smtp_command_enable": "no",
     "postscreen_bare_newline_enable": "no",
 }
+"""No answer waits, none is remembered, nobody else is asked, and no message is taken."""
 
 _TLS = "smtpd_tls_security_level"
 
-#: Restrictions whose answer comes from elsewhere: from the DNS, a list, another server or a policy service.
 _ASKING = re.compile(
     r"""(?<![\w$.:/-])(?:
       (?:reject_rbl_client|reject_rhsbl_\w+|permit_dnswl_client|permit_rhswl_client|check_\w+_(?:a|mx|ns)_access
@@ -110,6 +111,8 @@ _ASKING = re.compile(
     )(?![\w.:/-])""",
     re.VERBOSE | re.ASCII,
 )
+"""Restrictions whose answer comes from elsewhere: from the DNS, a list, another server or a policy service."""
+
 _SILENT = "check_client_access,static:DUNNO"
 
 

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A private Postfix while it runs, and the server that it asks about logins.
 
-Private to this collection. Sources: master(8), Dovecot's authentication protocol, version 1.
+Sources: master(8), Dovecot's authentication protocol, version 1.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -24,15 +26,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import end_processes, processes
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
 
-#: The name of the step in errors.
 CANARY = "canary"
+"""The name of the step in errors."""
 
-#: The master ends by itself after so many seconds, if nobody is left to end it.
 LIFE_SECONDS = 90
+"""The master ends by itself after so many seconds, if nobody is left to end it."""
+
 START_SECONDS = 15
 
-#: Lines of its log that say why something does not work; there is no queue manager, and strangers write nonsense.
 _TROUBLE = re.compile(r"\b(?:warning|error|fatal|panic): (?!Illegal address syntax|unable to look up public/qmgr)")
+"""Lines of its log that say why something does not work; there is no queue manager, and strangers write nonsense."""
+
 _FATAL = re.compile(r"\b(?:fatal|panic): ")
 _SHOWN = 12
 

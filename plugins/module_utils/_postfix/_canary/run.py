@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Has a private Postfix of the staged files answer for every class of the policy, before anything goes live.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Holds sessions with a private Postfix.
 
-Private to this collection. The envelopes of a client follow each other on one connection; clients come side by side.
+The envelopes of a client follow each other on one connection; clients come side by side.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp 
     Reply,
 )
 
-#: Clients at the same time.
 CLIENTS = 12
+"""Clients at the same time."""
 
 CONNECT, HELLO, TLS, LOGIN, MAIL, RCPT = "connect", "EHLO", "STARTTLS", "XCLIENT", "MAIL FROM", "RCPT TO"
 DATA, END = "DATA", "the end of DATA"

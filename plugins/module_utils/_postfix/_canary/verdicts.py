@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the sessions with a private Postfix ended as they have to.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
     from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
 
-#: Seconds for all sessions together.
 SECONDS = 45
+"""Seconds for all sessions together."""
 
-#: An address of ours that nobody has: the policy let the message through (RFC 3463, X.1.1; X.1.0 of older tables).
 _UNKNOWN = re.compile(r"[45]50 [45]\.1\.[01] ")
+"""An address of ours that nobody has: the policy let the message through (RFC 3463, X.1.1; X.1.0 of older tables)."""
 
-#: How Postfix puts off whoever may not relay, where a site prefers that.
 _PUT_OFF_RELAY = re.compile(r"45\d 4\.7\.1 .*Relay access denied")
+"""How Postfix puts off whoever may not relay, where a site prefers that."""
 
-#: Postfix cannot do what its configuration says (RFC 3463, X.3: the system).
 _MISTAKE = re.compile(r"4\d\d 4\.3\.")
+"""Postfix cannot do what its configuration says (RFC 3463, X.3: the system)."""
 
 
 @dataclass(frozen=True)

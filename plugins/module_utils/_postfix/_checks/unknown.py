@@ -38,7 +38,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
 
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
-#: Restrictions whose subject the policy decides, whatever main.cf said of it.
 _DECIDED = {
     "permit",
     "reject",
@@ -57,8 +56,8 @@ _DECIDED = {
     "reject_sender_login_mismatch",
     "reject_authenticated_sender_login_mismatch",
 }
+"""Restrictions whose subject the policy decides, whatever main.cf said of it."""
 
-#: Restrictions that have an argument, beside all that begin with ``check_``.
 _WITH_ARGUMENT = {
     "reject_rbl_client",
     "permit_dnswl_client",
@@ -71,15 +70,16 @@ _WITH_ARGUMENT = {
     "warn_if_reject",
     "sleep",
 }
+"""Restrictions that have an argument, beside all that begin with ``check_``."""
 
-#: Braces keep blanks and commas together, and stand by themselves or in a word as ``inline:{ {a = b} }``.
 _WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+", re.ASCII)
+"""Braces keep blanks and commas together, and stand by themselves or in a word as ``inline:{ {a = b} }``."""
 
-#: Names by other parameters that the plan keeps.
 _KEPT = ("$myhostname", "${myhostname}", "localhost.$mydomain", "localhost.${mydomain}", "$mydestination")
+"""Names by other parameters that the plan keeps."""
 
-#: Variables of the role that have the value of a parameter.
 _VARIABLES = (("smtpd_sasl_path", "postfix_sasl_path"),)
+"""Variables of the role that have the value of a parameter."""
 
 _DOMAINS = {LOCAL: "mydestination", VIRTUAL: "virtual_mailbox_domains", RELAY: "relay_domains"}
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the Postfix of a host says of itself, so that nothing about a version is guessed.
 
-Private to this collection.
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 DEFAULTED = ("mynetworks_style", "relay_domains")
 """Parameters whose default may depend on compatibility_level."""
 
-#: Types of maps that every Postfix has built in and that our files use.
 BUILT_IN = ("cidr", "regexp", "texthash")
+"""Types of maps that every Postfix has built in and that our files use."""
 
-#: Types with an index, in the order in which they are taken when the installation's own default is none of them.
 INDEXED = ("lmdb", "hash", "cdb", "btree")
+"""Types with an index, in the order in which they are taken when the installation's own default is none of them."""
 
 
 class PostfixFacts(NamedTuple):

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Source texts of Postfix's lookup tables; no value can leave its field.
 
-Private to this collection. Sources: cidr_table(5), regexp_table(5), access(5), postmap(1).
+Sources: cidr_table(5), regexp_table(5), access(5), postmap(1).
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -17,11 +19,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.network
 
 CIDR, REGEXP, TEXT = "cidr", "regexp", "texthash"
 
-#: Where the tables lie; in a copy of the configuration the name leads into the copy.
 FOLDER = "mailhost"
+"""Where the tables lie; in a copy of the configuration the name leads into the copy."""
 
-#: What has a meaning in a POSIX extended regular expression, and the slash, which ends it.
 _SPECIAL = re.compile(r"([.^$*+?()\[\]{}|\\/])")
+"""What has a meaning in a POSIX extended regular expression, and the slash, which ends it."""
 
 
 class MapFile(NamedTuple):

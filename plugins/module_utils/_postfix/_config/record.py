@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the role has put into the files of a Postfix, and what stood there before.
 
-Private to this collection. Without it nobody could tell ours from the site's, nor give the site's back.
+Without it nobody could tell ours from the site's, nor give the site's back.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

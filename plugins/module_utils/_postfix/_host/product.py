@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An installed Postfix: where its files are, what it says of itself, and how a change of it goes live.
 
-Private to this collection. Sources: postconf(1), postfix(1), postmap(1), master(5).
+Sources: postconf(1), postfix(1), postmap(1), master(5).
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (only tried, and closed at once)
 TABLE_SECONDS = 15
 """For one table, which may be a database on another host."""
 
-#: What postmap adds to the name of a table.
 INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
+"""What postmap adds to the name of a table."""
 
 SMTP_PORT = 25
 

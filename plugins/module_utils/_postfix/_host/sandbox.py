@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Private folders, and the Postfix that runs from one: neither is there afterwards.
 
-Private to this collection. Source: proc(5).
+Source: proc(5).
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from collections.abc import Iterator
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import END_SECONDS, process_fields
 
-#: Private folders lie here: in memory, and nobody but root can write beside them.
 PARENT = "/run"
+"""Private folders lie here: in memory, and nobody but root can write beside them."""
+
 PREFIX = "mailhost-canary-"
 
-#: Seconds after which a private folder without a lock is nobody's.
 _ABANDONED = 300
+"""Seconds after which a private folder without a lock is nobody's."""
 
 
 @contextlib.contextmanager

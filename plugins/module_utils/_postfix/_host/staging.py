@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A private copy of Postfix's configuration with the staged files in it, and what Postfix itself says of those.
 
-Private to this collection. Nothing live is written: a copy has a queue directory of its own, into which newer versions
-write even when they only check.
+Nothing live is written: a copy has a queue directory of its own, into which newer versions write even when they only
+check.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -33,17 +35,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import decode, encode
 
-#: The name of the step in errors.
 CHECK = "postfix check"
+"""The name of the step in errors."""
 
-#: Postfix waits up to two seconds for files that were just written, so they get a time in the past.
 PAST = 60
+"""Postfix waits up to two seconds for files that were just written, so they get a time in the past."""
 
-#: What a line of the log begins with: when, on which host, and by which process.
 _LOGGED = r"^.*?\S\[\d+\]: "
+"""What a line of the log begins with: when, on which host, and by which process."""
 
-#: Tables without an index.
 _PLAIN = (CIDR, REGEXP, TEXT)
+"""Tables without an index."""
 
 
 class Staged(NamedTuple):

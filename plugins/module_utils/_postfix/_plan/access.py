@@ -3,13 +3,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Who may relay, who is refused, and which lists are asked: restrictions on port 25 with their tables.
 
-Private to this collection. Sources: postconf(5), access(5), RESTRICTION_CLASS_README. Whoever is neither inside nor a
-relay exception is let go on only for a domain of ours; the list of relay restrictions ends in a refusal of everybody.
+Sources: postconf(5), access(5), RESTRICTION_CLASS_README. Whoever is neither inside nor a relay exception is let go on
+only for a domain of ours; the list of relay restrictions ends in a refusal of everybody.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
     CLIENT_IN_TEXT,
@@ -18,7 +20,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail im
     MailPolicy,
     RelayException,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import BITS, LOOPBACK, Network
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
+    BITS,
+    LOOPBACK,
+    Network,
+    parse_networks,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import split_words
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import (
@@ -35,15 +42,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     PREFIX,
     Settings,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.answers import answer_patterns
 
-#: Senders must be able to ask why they are refused.
 ALWAYS_REACHABLE = ("postmaster", "abuse")
+"""Senders must be able to ask why they are refused."""
 
-#: Goes on to the next restriction; permit would end the list, and with it what the user has put behind ours.
 GO_ON, PERMIT, REJECT = "DUNNO", "OK", "REJECT"
+"""Goes on to the next restriction; permit would end the list, and with it what the user has put behind ours."""
 
 _EVERYBODY = (Network(4, 0, 0), Network(6, 0, 0))
+
+Octets = tuple[tuple[int, int], ...]
+_ALL_OCTETS = (0, 255)
 
 
 class Access:
@@ -221,3 +230,58 @@ def _patterns(one: Dnsbl) -> list[str]:
 def list_reply(one: Dnsbl) -> str:
     """The reply for a list, in which the client's address is a macro of Postfix."""
     return f"$rbl_code 5.7.1 {one.reply_text.replace(CLIENT_IN_TEXT, '$client_address')}"
+
+
+# Return codes
+
+
+def answer_patterns(return_codes: Iterable[str]) -> list[str]:
+    """Return codes of a DNSBL as Postfix filters answers (postconf(5), reject_rbl_client): a pattern for each octet.
+
+    These are the fewest patterns, as ``127.0.0.[2..11;20]``, that match exactly the addresses of the return codes.
+    """
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for first, last in _ranges(return_codes):
+        for octets in _split(first, last, 24):
+            *head, end = [_item(*octet) for octet in octets]
+            rows.setdefault(tuple(_pattern([item]) for item in head), []).append(end)
+    return [".".join((*head, _pattern(ends))) for head, ends in rows.items()]
+
+
+def _ranges(return_codes: Iterable[str]) -> list[tuple[int, int]]:
+    """Ends of the fewest ranges, in order."""
+    found: list[tuple[int, int]] = []
+    networks = [network for text in return_codes for network in parse_networks(text)]
+    for first, last in sorted((network.value, network.last) for network in networks):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return found
+
+
+def _split(first: int, last: int, shift: int) -> Iterator[Octets]:
+    """A range as products of octets: the octet at ``shift`` bits and those behind it."""
+    low, high = first >> shift & 255, last >> shift & 255
+    rest = (1 << shift) - 1
+    if first & rest == 0 and last & rest == rest:
+        yield ((low, high), *[_ALL_OCTETS] * (shift // 8))
+    elif low == high:
+        yield from (((low, low), *octets) for octets in _split(first, last, shift - 8))
+    else:
+        middle = low + 1 if first & rest else low
+        end = high - 1 if last & rest != rest else high
+        if middle > low:
+            yield from _split(first, first | rest, shift)
+        if middle <= end:
+            yield ((middle, end), *[_ALL_OCTETS] * (shift // 8))
+        if end < high:
+            yield from _split(last & ~rest, last, shift)
+
+
+def _item(low: int, high: int) -> str:
+    return str(low) if low == high else f"{low}..{high}"
+
+
+def _pattern(items: list[str]) -> str:
+    return items[0] if len(items) == 1 and items[0].isdigit() else f"[{';'.join(items)}]"

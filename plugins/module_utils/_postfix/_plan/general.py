@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds for every session: domains, TLS, limits, protection of the protocol, what is given away.
 
-Private to this collection. Sources: postconf(5), TLS_README, https://www.postfix.org/smtp-smuggling.html.
+Sources: postconf(5), TLS_README, https://www.postfix.org/smtp-smuggling.html.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -23,11 +25,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import PERMIT, Access
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.values import MAILBOXES, is_too_small
 
-#: Names that every host is asked by, beside the domains of the policy.
 _HOST_NAMES = ("$myhostname", "localhost.$mydomain", "localhost")
+"""Names that every host is asked by, beside the domains of the policy."""
 
-#: Settings of a site that name a certificate.
 CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
+"""Settings of a site that name a certificate."""
 
 _WEAK = "aNULL, eNULL, EXPORT, LOW, DES, 3DES, RC2, RC4, MD5, SEED, IDEA, PSK, SRP, DSS"
 

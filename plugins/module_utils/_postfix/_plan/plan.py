@@ -3,9 +3,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a Postfix must have for a policy: the one result that everything else works with.
 
-Private to this collection. Sources: postconf(5), master(5), access(5), RESTRICTION_CLASS_README, POSTSCREEN_README.
+Sources: postconf(5), master(5), access(5), RESTRICTION_CLASS_README, POSTSCREEN_README.
 
 Free texts stand in lookup tables alone, where a line is an entry; main.cf and master.cf have names, numbers and paths.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

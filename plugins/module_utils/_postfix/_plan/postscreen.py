@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What postscreen does in front of port 25: who may not connect, block lists, and tests of a client's manners.
 
-Private to this collection. Source: POSTSCREEN_README.
+Source: POSTSCREEN_README.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     PIPELINING,
     PREGREET,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.answers import answer_patterns
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access, answer_patterns
 
 
 def build_postscreen(access: Access) -> dict[str, str]:

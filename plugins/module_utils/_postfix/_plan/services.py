@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Lines of master.cf.
 
-Private to this collection. Source: master(5).
+Source: master(5).
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
 
 Option = tuple[str, str]
 
-#: Takes what users submit, to leave out of its header where they wrote it.
 CLEANUP = "mailhost-cleanup"
+"""Takes what users submit, to leave out of its header where they wrote it."""
 
 
 class Service(NamedTuple):

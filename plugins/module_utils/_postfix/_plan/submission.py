@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Submission: users who log in, over TLS, and send from addresses that are theirs.
 
-Private to this collection. What the lines of master.cf need stands in main.cf as parameters of our own, so that no
-value has to be quoted for master.cf.
+What the lines of master.cf need stands in main.cf as parameters of our own, so that no value has to be quoted for
+master.cf.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -15,20 +17,20 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import ADDRESS, PREFIX
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access
 
-#: Since Postfix 3.10; the header checks below do the same before.
 HIDE = "smtpd_hide_client_session"
+"""Since Postfix 3.10; the header checks below do the same before."""
 
-#: Parameters of cleanup with checks of headers. The later ones are as the first where they are not set.
 HEADER_CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
+"""Parameters of cleanup with checks of headers. The later ones are as the first where they are not set."""
 
-#: Parts of an address that stands for itself. A quoted one can have blanks and commas: its parts would be logins.
 _LOCAL, _DETAIL, _DOMAIN = '([^@+,"[:space:]]+)', '(\\+[^@,"[:space:]]*)', '([^@,"[:space:]]+)'
+"""Parts of an address that stands for itself. A quoted one can have blanks and commas: its parts would be logins."""
 
-#: How a parameter names the header checks of all, which are ours where this is read.
 _REFERENCE = re.compile(r"\$(?:header_checks\b|\{header_checks\}|\(header_checks\))")
+"""How a parameter names the header checks of all, which are ours where this is read."""
 
-#: What a mail program says of itself and of the user's address.
 _TELLTALES = "/^(User-Agent|X-Mailer|X-Originating-IP|X-MimeOLE):/"
+"""What a mail program says of itself and of the user's address."""
 
 
 def build_submission(access: Access) -> dict[str, str]:

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a value has the form that a parameter of Postfix takes, told from the parameter's default.
 
-Private to this collection. A program of Postfix ends where a value has another form, and most of them, as the queue
-manager and those that deliver, do not run before the change is live. Source: postconf(5).
+A program of Postfix ends where a value has another form, and most of them, as the queue manager and those that deliver,
+do not run before the change is live. Source: postconf(5).
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ from collections.abc import Mapping
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
 
-#: Limits of mailboxes, which must not be below that of a message: nothing would be delivered.
 MAILBOXES = ("mailbox_size_limit", "virtual_mailbox_limit")
+"""Limits of mailboxes, which must not be below that of a message: nothing would be delivered."""
 
 _REFERENCE = re.compile(r"\$\{?(\w+)\}?")
 _REFERENCES = 9
@@ -32,11 +34,11 @@ _KINDS = (
 )
 """The form of a default, that of other values, and what to say of one that is neither."""
 
-#: Their default is a number, and other values may be a release, a fraction, words, or below zero.
 _WORDS = re.compile(
     "compatibility_level|milter_protocol|mail_release_date|lmtp_tcp_port|.*_(?:feedback|loglevel)"
     "|postscreen_dnsbl_(?:allow|white)list_threshold"
 )
+"""Their default is a number, and other values may be a release, a fraction, words, or below zero."""
 
 
 def wrong_form(name: str, value: str, defaults: Mapping[str, str]) -> str:

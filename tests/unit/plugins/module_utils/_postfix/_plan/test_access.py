@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.answers import answer_patterns
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import answer_patterns
 
 LOW, HIGH = int(ipaddress.ip_address("127.0.0.0")), int(ipaddress.ip_address("127.255.254.255"))
 
