@@ -14,8 +14,8 @@ class ModuleDocFragment:
 options:
   state:
     description:
-      - Whether our part is in the files. V(absent) takes exactly our part away. V(previous) puts back what was live
-        before the last change; twice, it goes forward again.
+      - Whether the managed settings are in the files. V(absent) removes exactly these. V(previous) restores what was
+        live before the last change; twice, it goes forward again.
     type: str
     choices: [present, absent, previous]
     default: present
@@ -34,7 +34,7 @@ attributes:
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff
       mode.
-    details: The keys of block lists are hidden.
+    details: The keys of DNSBLs are hidden.
     support: full
 """
 
@@ -45,8 +45,8 @@ options:
     type: str
     required: true
     choices:
-      apply: Bring the configuration to what the arguments ask for.
-      rollback: Put back the configuration that was there before the latest change.
+      apply: Bring the configuration into the state of the arguments.
+      rollback: Restore the configuration before the latest change.
   arguments:
     description: What the step needs.
     type: dict

@@ -103,7 +103,7 @@ state_match:
   choices: [conntrack, state]
   default: conntrack
 smtp_client_users:
-  description: V(auto), V(any), or a list of the users who may connect to port 25 of other hosts.
+  description: V(auto), V(any), or a list of the users that may connect to port 25 of other hosts.
   type: raw
   default: auto
 new_connections_per_minute:

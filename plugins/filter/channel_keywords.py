@@ -11,8 +11,8 @@ version_added: 1.0.0
 author:
   - The mailhost.hardening developers
 description:
-  - Returns what C(imta.cnf) must have so that mail is told apart by where it comes from. That is the switching
-    keywords, the C([]) rewrite rule that asks C(INTERNAL_IP), and blocks for channels that are missing.
+  - Returns what C(imta.cnf) must have so that mail is distinguished by where it comes from. That is the switching
+    keywords, the C([]) rewrite rule that consults C(INTERNAL_IP), and blocks for channels that are missing.
   - All problems of the input are named in one error, each with its key, its value and the accepted form.
 positional: _input
 options:

@@ -13,8 +13,9 @@ author:
 description:
   - Returns the options of C(dispatcher.cnf) that a policy needs, which are C(DNS_VERIFY_DOMAIN) for the lists of stage
     C(dispatcher), at most five, and the service for submission.
-  - The Dispatcher asks its lists only for connections that no entry of C(PORT_ACCESS) matches. So they are refused
-    together with lists of stage C(connect), and P(mailhost.hardening.dnsbl_entries#filter) returns the table that fits.
+  - The Dispatcher queries its DNSBLs only for connections that no entry of C(PORT_ACCESS) matches. So they are an error
+    together with DNSBLs of stage C(connect), and P(mailhost.hardening.dnsbl_entries#filter) returns the table that
+    fits.
   - All problems of the input are named in one error, each with its key, its value and the accepted form.
 positional: _input
 options:

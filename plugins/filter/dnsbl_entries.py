@@ -6,20 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: dnsbl_entries
-short_description: The tables of Messaging Server that ask block lists
+short_description: The tables of Messaging Server that query DNSBLs
 version_added: 1.0.0
 author:
   - The mailhost.hardening developers
 description:
-  - Returns the entries of C(PORT_ACCESS), which refuses blocked networks and asks the lists of stage C(connect) when a
-    client connects to port 25, and of C(ORIG_MAIL_ACCESS), which asks the lists of stage C(mail) for each recipient of
-    mail from outside, and looks for the domain of the sender where the policy says so in mapping form.
+  - Returns the entries of C(PORT_ACCESS), which rejects blocked networks and queries the DNSBLs of stage C(connect)
+    when a client connects to port 25, and of C(ORIG_MAIL_ACCESS), which queries those of stage C(mail) for each
+    recipient of an external client, and looks for the domain of the sender where the policy says so in mapping form.
   - Internal and exempt networks are never looked up, at stage C(mail) authenticated clients neither, and C(postmaster)
     and C(abuse) can always be reached there. When the DNS gives no answer, mail goes through.
-  - For lists of stage C(dispatcher) the table C(PORT_ACCESS) has no last entry for all the rest, because the Dispatcher
-    asks no list when an entry matches; P(mailhost.hardening.dispatcher_options#filter) has their options.
-  - The routines cannot mask return codes; an error answer of a list (127.255.255.0/24) counts as listed. Let the role
-    test the lists from the host, or do so yourself, before they are used.
+  - For DNSBLs of stage C(dispatcher) the table C(PORT_ACCESS) has no last entry for all the rest, because the
+    Dispatcher queries none when an entry matches; P(mailhost.hardening.dispatcher_options#filter) has their options.
+  - The routines cannot mask return codes; an error answer of a DNSBL (127.255.255.0/24) counts as listed. Let the role
+    test the DNSBLs from the host, or do so yourself, before they are used.
   - All problems of the input are named in one error, each with its key, its value and the accepted form.
 positional: _input
 extends_documentation_fragment:
@@ -28,7 +28,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: A list that is asked for each message
+- name: A DNSBL that is queried for each message
   ansible.builtin.debug:
     msg: "{{ (policy | mailhost.hardening.dnsbl_entries).ORIG_MAIL_ACCESS[-1] }}"
   vars:
@@ -44,7 +44,7 @@ _value:
   description:
     - The entries in order by the name of their table, each a list of pattern and template, finished and quoted.
       A table is there where the policy needs it.
-    - A table is always complete. C(ORIG_MAIL_ACCESS) has the entries for relaying and those for block lists, so that
+    - A table is always complete. C(ORIG_MAIL_ACCESS) has the entries for relaying and those for DNSBLs, so that
       it is the same from P(mailhost.hardening.relay_block#filter) and P(mailhost.hardening.dnsbl_entries#filter).
   type: dict
 """

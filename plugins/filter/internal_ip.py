@@ -11,9 +11,9 @@ version_added: 1.0.0
 author:
   - The mailhost.hardening developers
 description:
-  - Returns the entries of the mapping table C(INTERNAL_IP), which says who may relay without login. Both families are
-    in it, ranges are split into prefixes, the loopback addresses are always internal, and the last entry refuses all
-    the rest.
+  - Returns the entries of the mapping table C(INTERNAL_IP), which says which clients may relay without AUTH. Both
+    families are in it, ranges are split into prefixes, the loopback addresses are always internal, and the last entry
+    is for all the rest.
   - The table decides only where the C([]) rewrite rule and the keywords of
     P(mailhost.hardening.channel_keywords#filter) are in place.
   - All problems of the input are named in one error, each with its key, its value and the accepted form.
@@ -24,7 +24,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Who may relay
+- name: Clients that may relay
   ansible.builtin.debug:
     msg: "{{ policy | mailhost.hardening.internal_ip }}"
   vars:

@@ -46,7 +46,7 @@ options:
     default: {}
   includes:
     description:
-      - Texts of included files by the name that stands behind C(<). An include without a text is named in the trace and
+      - Texts of included files by the name that stands after C(<). An include without a text is named in the trace and
         skipped.
     type: dict
     default: {}
@@ -58,7 +58,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: May a stranger relay
+- name: Whether an external client may relay
   ansible.builtin.debug:
     msg: "{{ mappings | mailhost.hardening.mapping_probe('ORIG_SEND_ACCESS', probe) }}"
   vars:

@@ -25,7 +25,7 @@ options:
     type: int
     default: 22
   smtp_client_uids:
-    description: Ids of the users who may connect to port 25. Left out, any user may.
+    description: Ids of the users that may connect to port 25. Left out, any user may.
     type: list
     elements: int
 seealso:

@@ -12,14 +12,14 @@ author:
   - The mailhost.hardening developers (@mailhost-hardening)
 description:
   - Returns what main.cf, master.cf and the lookup tables must have for a policy, so that it can be read, compared and
-    archived. Nothing is written and no Postfix is asked.
-  - Only inside and logged-in clients and relay exceptions can relay. Logging in is possible on the ports of submission
+    archived. Nothing is written, and no Postfix is needed.
+  - Only internal and authenticated clients and relay exceptions can relay. AUTH is possible on the ports of submission
     alone, and over TLS alone.
   - A parameter that the installed Postfix does not know is left out, and RV(_value.notes) says what stands in for it.
 positional: _input, settings, facts
 options:
   facts:
-    description: What the installed Postfix says of itself.
+    description: What the installed Postfix reports.
     type: dict
     required: true
     suboptions:
@@ -63,7 +63,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Show who is inside
+- name: Show the internal networks
   ansible.builtin.debug:
     msg: "{{ (policy | mailhost.hardening.postfix_settings({'submission': false}, facts)).maps['internal.cidr'].text }}"
   vars:

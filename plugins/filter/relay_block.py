@@ -6,15 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: relay_block
-short_description: The tables of Messaging Server that keep strangers from relaying
+short_description: The tables of Messaging Server that keep external clients from relaying
 version_added: 1.0.0
 author:
   - The mailhost.hardening developers
 description:
-  - Returns the entries of C(ORIG_SEND_ACCESS), which refuses mail that came from outside and would go outside, and of
+  - Returns the entries of C(ORIG_SEND_ACCESS), which rejects mail from external clients to other domains, and of
     C(ORIG_MAIL_ACCESS) where the policy needs it, as for relay exceptions.
-  - Also refused are addresses with a route for a host that takes our mail (C(victim%other@here)), and addresses that
-    name a channel directly.
+  - Also rejected are addresses with a route for a host that accepts mail for the policy's domains
+    (C(victim%other@here)), and addresses that name a channel directly.
   - HELO names and addresses may have a bar in them; entries that accept cannot be led astray by it.
   - All problems of the input are named in one error, each with its key, its value and the accepted form.
 positional: _input
@@ -23,7 +23,7 @@ options:
     description:
       - The official host name of each channel of the host's C(imta.cnf), by channel. Left out, the channels are not
         known, and the refusals for directly named channels are those that every installation needs.
-      - Channels that are called C(tcp_*) are closed for strangers too, but for the policy's domains.
+      - Channels that are called C(tcp_*) are closed for external clients too, but for the policy's domains.
     type: dict
 extends_documentation_fragment:
   - mailhost.hardening.mail_policy
@@ -31,7 +31,7 @@ extends_documentation_fragment:
 """
 
 EXAMPLES = r"""
-- name: Relay block with a friendly relay
+- name: Relay block with a relay exception
   ansible.builtin.debug:
     msg: "{{ (policy | mailhost.hardening.relay_block).ORIG_SEND_ACCESS[-2:] }}"
   vars:
@@ -47,7 +47,7 @@ _value:
   description:
     - The entries in order by the name of their table, each a list of pattern and template, finished and quoted.
       C(ORIG_SEND_ACCESS) is always there.
-    - A table is always complete. C(ORIG_MAIL_ACCESS) has the entries for relaying and those for block lists, so that
+    - A table is always complete. C(ORIG_MAIL_ACCESS) has the entries for relaying and those for DNSBLs, so that
       it is the same from P(mailhost.hardening.relay_block#filter) and P(mailhost.hardening.dnsbl_entries#filter).
   type: dict
 """

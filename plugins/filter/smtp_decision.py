@@ -78,7 +78,7 @@ options:
         description:
           - Everything that exists in the DNS, by name. A value is a list of addresses, a dictionary from record type to
             texts, or V(SERVFAIL). A name that is absent, or has no record, does not exist.
-          - A name may also be the zone of a block list. Its value is the answer about the client, or a dictionary from
+          - A name may also be the zone of a DNSBL. Its value is the answer about the client, or a dictionary from
             address to answer.
         type: dict
         default: {}
@@ -108,7 +108,7 @@ options:
         type: str
         default: ''
       includes:
-        description: Texts of included files by the name that stands behind C(<).
+        description: Texts of included files by the name that stands after C(<).
         type: dict
         default: {}
       access_errors:
@@ -118,7 +118,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A stranger tries to relay
+- name: An external client tries to relay
   ansible.builtin.assert:
     that:
       - "result.recipients[0].reply == '550 5.7.1 Relaying not permitted: c@d.example'"
@@ -151,7 +151,7 @@ _value:
   contains:
     connect:
       description:
-        - The connection, with C(reached), C(accepted), C(reply) (the exact line of a refusal, else empty),
+        - The connection, with C(reached), C(accepted), C(reply) (the exact line of a rejection, else empty),
           C(source_channel) and C(tables).
       type: dict
       returned: always

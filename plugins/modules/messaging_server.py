@@ -15,9 +15,9 @@ version_added: 1.0.0
 description:
   - Edits the mapping file, C(imta.cnf), C(dispatcher.cnf) and C(general.txt) of an installed Sun or Oracle Messaging
     Server, evaluates and compiles the result, swaps it in and makes it live. One call to the host does it all.
-  - Before anything is swapped the new files are evaluated for a stranger in more than 40 forms of asking for relay,
+  - Before anything is swapped the new files are evaluated for an external client in more than 40 forms of relaying,
     for every class of the policy, and for the user's own tests. A deviation stops the run and shows the trace.
-  - When a step fails or the run is killed, the old files and the old compiled image are put back and made live again.
+  - When a step fails or the run is killed, the old files and the old compiled image are restored and made live again.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 options:
@@ -50,7 +50,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let the own networks and authenticated users relay, and nobody else
+- name: Let internal and authenticated clients relay, and no other
   mailhost.hardening.messaging_server:
     policy:
       domains: [example.org]
@@ -60,7 +60,7 @@ EXAMPLES = r"""
     policy_tests:
       - {client: 203.0.113.9, mail_from: a@example.net, rcpt_to: b@example.com, expect: reject}
 
-- name: Go back to what was live before the last change
+- name: Roll back the last change
   mailhost.hardening.messaging_server:
     state: previous
 """
@@ -89,7 +89,7 @@ step:
   returned: on failure of a step
   type: str
 output:
-  description: What the tool or the evaluation said.
+  description: Output of the tool or the evaluation.
   returned: on failure of a step
   type: str
 restored:

@@ -15,10 +15,11 @@ version_added: 1.0.0
 description:
   - Edits C(main.cf) and C(master.cf) of an installed Postfix, keeps lookup tables of its own beside them, and
     reloads it. One call to the host does it all.
-  - Before anything is swapped, Postfix reads the new files, and a private Postfix of these files answers real SMTP
-    dialogues, for a stranger in more than 40 forms of asking for relay, for every class of the policy, and for the
-    user's own tests. A deviation stops the run and shows the dialogue. After the reload the live Postfix is asked.
-  - When a step fails or the run is killed, the old files are put back and made live again.
+  - Before anything is swapped, Postfix reads the new files, and a canary, a temporary Postfix of these files, answers
+    real SMTP dialogues, for an external client in more than 40 forms of relaying, for every class of the policy, and
+    for the user's own tests. A deviation stops the run and shows the dialogue. After the reload the live Postfix is
+    tested.
+  - When a step fails or the run is killed, the old files are restored and made live again.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 requirements:
@@ -27,7 +28,7 @@ requirements:
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
-    details: The private Postfix is asked in check mode as well.
+    details: The canary runs in check mode as well.
     support: full
   platform:
     description: Target OS/families that can be operated against.
@@ -44,7 +45,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let the own networks and authenticated users relay, and nobody else
+- name: Let internal and authenticated clients relay, and no other
   mailhost.hardening.postfix:
     policy:
       domains: [example.org]
@@ -54,7 +55,7 @@ EXAMPLES = r"""
     policy_tests:
       - {client: 203.0.113.9, mail_from: a@example.net, rcpt_to: b@example.com, expect: reject}
 
-- name: Go back to what was live before the last change
+- name: Roll back the last change
   mailhost.hardening.postfix:
     state: previous
 """
@@ -67,7 +68,7 @@ files:
   elements: str
   sample: [/etc/postfix/main.cf, /etc/postfix/mailhost/internal.cidr]
 evaluated:
-  description: How many sessions the private Postfix answered. Zero where these files and this policy were proven in an
+  description: How many sessions the canary answered. Zero where these files and this policy were proven in an
     earlier run, with O(state=absent), and where no session could be held, which is a warning.
   returned: success, unless O(state=previous)
   type: int
@@ -79,7 +80,7 @@ activation:
   elements: str
   sample: [postfix reload]
 notes:
-  description: What the installed version cannot do and what stands in for it, and what could not be asked.
+  description: What the installed version cannot do and what stands in for it, and what could not be tested.
   returned: success, unless O(state=previous)
   type: list
   elements: str
@@ -88,7 +89,7 @@ step:
   returned: on failure of a step
   type: str
 output:
-  description: What the program or the dialogue said.
+  description: Output of the program or the dialogue.
   returned: on failure of a step
   type: str
 restored:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the inventory says of mail: who is inside, who may relay where, which block lists count.
+"""The mail policy of an inventory: internal clients, relay exceptions, DNSBLs.
 
 Private to the collection. Every mail server is configured from this one policy; what only one product knows is
 elsewhere. Every problem of an inventory is found in one pass and raised as one PolicyError.
@@ -188,7 +188,7 @@ class _MailPolicyReader(OptionReader):
             if any(network.overlaps(other) for other in _TRANSLATED):
                 self.problems.add(
                     path,
-                    f"{shown(text)} has addresses that stand for IPv4 addresses of anybody; "
+                    f"{shown(text)} has addresses that stand for any IPv4 address; "
                     "write the IPv4 networks that are meant",
                 )
                 return
@@ -238,13 +238,13 @@ class _MailPolicyReader(OptionReader):
         zones: dict[str, str] = {}
         for index, value in enumerate(self.items(option, self.value("dnsbls"), example)):
             path = f"{option}[{index}]"
-            item = self.keys(path, value, _LIST_KEYS, "a block list", example[1:-1])
+            item = self.keys(path, value, _LIST_KEYS, "a DNSBL", example[1:-1])
             if item is None:
                 continue
             zone = self.name(f"{path}.zone", item.get("zone"), ZONE)
             if zone in zones:
                 self.problems.add(
-                    f"{path}.zone", f"{shown(item['zone'])} repeats {zones[zone]}; ask each list at one stage"
+                    f"{path}.zone", f"{shown(item['zone'])} repeats {zones[zone]}; query each DNSBL at one stage"
                 )
             zones.setdefault(zone, f"{path}.zone")
             closed = closed_list(zone)
@@ -273,11 +273,11 @@ class _MailPolicyReader(OptionReader):
             except NetworkError:
                 continue
             if any(not _ANSWERS.contains(network) for network in networks):
-                self.problems.add(f"{path}[{index}]", f"{shown(text)} is no answer of a block list; {accepted}")
+                self.problems.add(f"{path}[{index}]", f"{shown(text)} is no answer of a DNSBL; {accepted}")
             elif any(network.overlaps(_ERRORS) for network in networks):
                 self.problems.add(
                     f"{path}[{index}]",
-                    f"{shown(text)} has answers in 127.255.255.0/24, which say that the question was refused; "
+                    f"{shown(text)} has answers in 127.255.255.0/24, which say that the query was not permitted; "
                     "leave them out",
                 )
         return tuple(str(text) for text in value)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Tests that a user writes for the policy: who may send what to whom.
+"""Tests that a user writes for the policy: sessions with their expected end.
 
 Private to the collection: other collections must not import it. They are evaluated on the staged configuration, and one
 that fails stops the deployment.
@@ -43,9 +43,9 @@ class PolicyTest(NamedTuple):
     @property
     def title(self) -> str:
         """What a report calls the test."""
-        who = f"{self.client} (logged in)" if self.authenticated else self.client
+        client = f"{self.client} (authenticated)" if self.authenticated else self.client
         name = f"{self.path} ({self.comment})" if self.comment else self.path
-        return f"{name}: {who}, port {self.port}, from <{self.mail_from}> to <{self.rcpt_to}>"
+        return f"{name}: {client}, port {self.port}, from <{self.mail_from}> to <{self.rcpt_to}>"
 
 
 def read_policy_tests(value: object, path: str = PATH) -> tuple[PolicyTest, ...]:
@@ -100,7 +100,7 @@ def _client(problems: Problems, path: str, value: object) -> str:
 
 
 def _address(problems: Problems, path: str, value: object, *, null: bool) -> str:
-    """An address in a path; anything may be asked for but what would leave its line or field."""
+    """An address in a path; anything that does not leave its line or field."""
     accepted = 'write an address without angle brackets, as "a@example.org"' + (', or "" for none' if null else "")
     text = value if isinstance(value, str) else None
     whole = re.fullmatch(r"(.+@[^@]+)?", text or "") and len(text or "") <= LONGEST

@@ -59,7 +59,7 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         {"dnsbls": ["bl.example"]},
-        f'{LIST}: "bl.example" is not a block list; write a dictionary, as {{zone: zen.example.org, stage: mail}}',
+        f'{LIST}: "bl.example" is not a DNSBL; write a dictionary, as {{zone: zen.example.org, stage: mail}}',
     ),
     (
         {"relay_exceptions": {}},
@@ -136,11 +136,11 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         {"internal_networks": ["::/32"]},
-        'mailhost_internal_networks[0]: "::/32" has addresses that stand for IPv4 addresses of anybody; write the IPv4 networks that are meant',
+        'mailhost_internal_networks[0]: "::/32" has addresses that stand for any IPv4 address; write the IPv4 networks that are meant',
     ),
     (
         {"internal_networks": ["64:ff9b::/96"]},
-        'mailhost_internal_networks[0]: "64:ff9b::/96" has addresses that stand for IPv4 addresses of anybody; write the IPv4 networks that are meant',
+        'mailhost_internal_networks[0]: "64:ff9b::/96" has addresses that stand for any IPv4 address; write the IPv4 networks that are meant',
     ),
     (
         exception(networks=["198.0.0.0/8"]),
@@ -196,7 +196,7 @@ REFUSED: list[tuple[Any, str]] = [
     (block_list(stage=["mail"]), f"{LIST}.stage: a list is not accepted; write connect, mail or dispatcher"),
     (
         block_list(name="x"),
-        f'{LIST}: "name" is not a key of a block list; write one of zone, stage, return_codes, text',
+        f'{LIST}: "name" is not a key of a DNSBL; write one of zone, stage, return_codes, text',
     ),
     ({"dnsbls": [{}]}, f'{LIST}.zone: null is not a zone; write a name as "zen.example.org"'),
     (block_list(zone="bl.example!"), f'{LIST}.zone: "bl.example!" is not a zone; write a name as "zen.example.org"'),
@@ -211,7 +211,7 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         lists("bl.example", "BL.example."),
-        'mailhost_dnsbls[1].zone: "BL.example." repeats mailhost_dnsbls[0].zone; ask each list at one stage',
+        'mailhost_dnsbls[1].zone: "BL.example." repeats mailhost_dnsbls[0].zone; query each DNSBL at one stage',
     ),
     (
         block_list(zone="dnsbl.sorbs.net"),
@@ -225,17 +225,17 @@ REFUSED: list[tuple[Any, str]] = [
     (block_list(return_codes=[]), f"{LIST}.return_codes: a list is not a list with answers; {CODES}"),
     (
         block_list(return_codes=["128.0.0.0"]),
-        f'{LIST}.return_codes[0]: "128.0.0.0" is no answer of a block list; {CODES}',
+        f'{LIST}.return_codes[0]: "128.0.0.0" is no answer of a DNSBL; {CODES}',
     ),
     (
         block_list(return_codes=["126.255.255.255"]),
-        f'{LIST}.return_codes[0]: "126.255.255.255" is no answer of a block list; {CODES}',
+        f'{LIST}.return_codes[0]: "126.255.255.255" is no answer of a DNSBL; {CODES}',
     ),
-    (block_list(return_codes=["::1"]), f'{LIST}.return_codes[0]: "::1" is no answer of a block list; {CODES}'),
+    (block_list(return_codes=["::1"]), f'{LIST}.return_codes[0]: "::1" is no answer of a DNSBL; {CODES}'),
     *[
         (
             block_list(return_codes=[code]),
-            f'{LIST}.return_codes[0]: "{code}" has answers in 127.255.255.0/24, which say that the question was refused; leave them out',
+            f'{LIST}.return_codes[0]: "{code}" has answers in 127.255.255.0/24, which say that the query was not permitted; leave them out',
         )
         for code in ("127.255.255.0", "127.255.255.255", "127.0.0.0/8", "127.255.254.255-127.255.255.0")
     ],

@@ -22,7 +22,7 @@ def test_what_is_left_out_has_a_default() -> None:
     )
     assert found[0].title == "mailhost_policy_tests[0]: 192.0.2.7, port 25, from <a@b.example> to <c@d.example>"
     assert read_policy_tests([dict(GOOD, authenticated=True, comment="staff", port=587)])[0].title == (
-        "mailhost_policy_tests[0] (staff): 192.0.2.7 (logged in), port 587, from <a@b.example> to <c@d.example>"
+        "mailhost_policy_tests[0] (staff): 192.0.2.7 (authenticated), port 587, from <a@b.example> to <c@d.example>"
     )
     assert read_policy_tests([dict(GOOD, mail_from="")])[0].mail_from == ""
 
