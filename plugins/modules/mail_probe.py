@@ -11,17 +11,17 @@ module: mail_probe
 short_description: Looks at a mail host from outside and says what deviates from its policy
 version_added: 1.0.0
 description:
-  - Runs on the host that asks, not on the mail host, which needs neither login nor anything of this collection.
-  - Asks for relay in 50 forms, up to RCPT and never further; which mail ports answer; where AUTH is offered; which
-    versions of TLS are taken; what the greeting, VRFY and EXPN tell; XCLIENT; whether block lists work.
+  - Runs on a probing host, not on the mail host, which needs neither login nor anything of this collection.
+  - Tries 50 relay forms, up to RCPT and never further; which mail ports answer; where AUTH is offered; which versions of
+    TLS are accepted; what the banner, VRFY and EXPN show; XCLIENT; whether DNSBLs work.
   - A deviation does not fail the module, so that a play can show all verdicts first. See RV(deviations).
-  - What could not be seen is V(skipped) and says why. A refusal by 4xx, a rate limit and silence are no proof.
+  - What could not be seen is V(skipped) and says why. A reply of 4xx, a rate limit and silence are no proof.
   - Sends no message. Takes 25 connections or so for each address, never more than one at a time to a port.
 author:
   - The mailhost.hardening developers (@mailhost-hardening)
 options:
   addresses:
-    description: Names or addresses of the mail host as the asking host reaches it. Of a name all addresses are asked.
+    description: Names or addresses of the mail host as the probing host reaches it. Of a name all addresses are tested.
     type: list
     elements: str
     required: true
@@ -36,14 +36,14 @@ options:
     description:
       - The policy of the mail host, as the modules M(mailhost.hardening.postfix) and
         M(mailhost.hardening.messaging_server) take it.
-      - C(domains), the first of which is asked for; without one the server's own name is.
-      - C(internal_networks) and C(relay_exceptions), in which the asking host must not be, or V(relay) is skipped.
-      - C(blocked_networks), in which the asking host must not be, or nothing is asked and V(ports) deviates.
-      - C(dnsbls), which are asked for their test entries.
+      - C(domains), the first of which is tried; without one the server's own name is.
+      - C(internal_networks) and C(relay_exceptions), in which the probing host must not be, or V(relay) is skipped.
+      - C(blocked_networks), in which the probing host must not be, or nothing is tested and V(ports) deviates.
+      - C(dnsbls), which are queried for their test entries.
     type: dict
     default: {}
   skip:
-    description: Points that are asked and not judged, of V(ports), V(relay), V(auth), V(tls), V(starttls), V(banner),
+    description: Points that are tested and not judged, of V(ports), V(relay), V(auth), V(tls), V(starttls), V(banner),
       V(vrfy), V(xclient) and V(dnsbls).
     type: list
     elements: str
@@ -85,7 +85,7 @@ points:
   elements: dict
   contains:
     address:
-      description: The address that was asked, or empty where none was.
+      description: The address that was tested, or empty where none was.
       type: str
       returned: success
     point:
@@ -96,7 +96,7 @@ points:
       description: V(ok), V(deviation) or V(skipped).
       type: str
       returned: success
-    told:
+    detail:
       description: What was seen, in one line.
       type: str
       returned: success
@@ -106,7 +106,7 @@ lines:
   type: list
   elements: str
   sample:
-    - at 198.51.100.10, asked from 198.51.100.20
+    - at 198.51.100.10, seen from 198.51.100.20
     - "ok         ports     25 and 587 answer, 110, 143, 465, 993, 995 and 4190"
     - "                     not"
 deviations:
@@ -124,7 +124,7 @@ summary:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify import probe as outside
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify import probe
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def main() -> None:
     )
     # For the same reasons the arguments do not travel back.
     try:
-        module.exit_json(changed=False, invocation={}, **outside.check(outside.read_wanted(module.params)))
+        module.exit_json(changed=False, invocation={}, **probe.check(probe.read_wanted(module.params)))
     except PolicyError as error:
         module.fail_json(msg=str(error), invocation={})
 

@@ -35,7 +35,7 @@ def test_verify_from_external_host_finds_no_deviation(messaging: Messaging, poli
             assert points[address, point][0] == "ok", points[address, point]
         # The stand-in cannot decide about recipients without a domain, and says so by 451.
         assert points[address, "relay"][1].startswith(
-            "none of 53 forms was seen to relay, 49 are refused, 4 refused for"
+            "none of 53 forms was accepted for relaying, 49 were rejected, 4 deferred"
         )
     assert messaging.messages() == []
 
@@ -49,9 +49,11 @@ def test_verify_in_check_mode_sends_the_same_probes(policy: dict[str, Any]) -> N
 def test_verify_from_internal_host_leaves_relaying_out(policy: dict[str, Any]) -> None:
     inner = MESSAGING.address("internal", 4)
     _run, points = verify(policy, mailhost_verify_from="internal", mailhost_verify_addresses=[inner])
-    verdict, told = points[inner, "relay"]
+    verdict, detail = points[inner, "relay"]
     assert verdict == "skipped"
-    assert told.startswith("asked from inside (198.51.100.84 is in mailhost_internal_networks): says nothing about")
+    assert detail.startswith(
+        "seen from an internal client (198.51.100.84 is in mailhost_internal_networks): shows nothing about"
+    )
 
 
 def test_verify_of_a_fresh_host_finds_deviations(messaging: Messaging, apply: Callable[..., plays.Run]) -> None:

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at a mail host from outside: inventory values in, questions over the network, a report of verdicts out.
+"""Looks at a mail host from outside: inventory values in, sessions over the network, a report of verdicts out.
 
-Private to this collection. Nothing is sent beyond RCPT, nothing is changed, and the mail host needs no login.
+Private to the collection: other collections must not import it.
+
+Nothing is sent beyond RCPT, nothing is changed, and the mail host needs no login.
 """
 
 from __future__ import annotations
@@ -43,9 +45,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp 
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.relay import (
     SUBMISSION_FORMS,
     Envelopes,
-    ask_control,
-    ask_forms,
     forms_for,
+    try_control,
+    try_forms,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import Door, Surface, look
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import FLOOR, OLD, context_of
@@ -64,9 +66,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._verify.verdict
 
 SMTP, SUBMISSION, SUBMISSIONS = 25, 587, 465
 
-#: Times the patience for one answer: the time for all questions to one address. A server that delays every refusal by
-#: some seconds is asked to the end, one that hangs is not waited for.
 ALL = 15
+"""Times the patience for one answer: the time for all answers of one address, also where each rejection is delayed."""
 
 #: Characters of a line of the report.
 WIDTH = 74
@@ -86,10 +87,10 @@ class Wanted(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A verdict, and the address that it is about, or empty."""
+    """A verdict, the address that it is about, or empty, and the address from which it was seen."""
 
     address: str
-    asker: str
+    client: str
     point: Point
 
 
@@ -144,12 +145,12 @@ def check(wanted: Wanted) -> dict[str, Any]:
         places.update(dict.fromkeys(found, name))
     for address, name in places.items():
         findings += look_at(name, address, wanted)
-    if places and all(not one.asker for one in findings):
+    if places and all(not one.client for one in findings):
         findings.append(Finding("", "", Point("ports", DEVIATION, "no address can be reached from here")))
     lists = [one.zone for one in wanted.policy.dnsbls]
     answers = ask_lists(lists) if lists else {}
     findings.append(Finding("", "", judge_lists([answers[zone] for zone in lists])))
-    return report([one._replace(point=_pardon(one.point, wanted.skip)) for one in findings])
+    return report([one._replace(point=_unjudged(one.point, wanted.skip)) for one in findings])
 
 
 def resolve(name: str) -> list[str]:
@@ -161,10 +162,10 @@ def resolve(name: str) -> list[str]:
     return list(dict.fromkeys(str(one[4][0]) for one in found))
 
 
-def _pardon(point: Point, skip: Sequence[str]) -> Point:
+def _unjudged(point: Point, skip: Sequence[str]) -> Point:
     if point.point not in skip:
         return point
-    return point._replace(verdict=SKIPPED, told=f"not judged (mailhost_verify_skip): {point.told}")
+    return point._replace(verdict=SKIPPED, detail=f"not judged (mailhost_verify_skip): {point.detail}")
 
 
 def report(findings: Sequence[Finding]) -> dict[str, Any]:
@@ -174,11 +175,11 @@ def report(findings: Sequence[Finding]) -> dict[str, Any]:
     for one in findings:
         if one.address != last:
             where = f"at {one.address}" if one.address else "in general"
-            lines.append(f"{where}, asked from {one.asker}" if one.asker else where)
+            lines.append(f"{where}, seen from {one.client}" if one.client else where)
             last = one.address
         start = f"{one.point.verdict:<11}{one.point.point:<10}"
         # Ansible breaks longer lines anywhere.
-        lines += textwrap.wrap(start + one.point.told, WIDTH, subsequent_indent=" " * len(start))
+        lines += textwrap.wrap(start + one.point.detail, WIDTH, subsequent_indent=" " * len(start))
     summary = _summary([one.point for one in findings])
     lines += textwrap.wrap(summary, WIDTH)
     return {
@@ -195,32 +196,32 @@ def _summary(points: Sequence[Point]) -> str:
     which = {verdict: f" ({', '.join(dict.fromkeys(names))})" if names else "" for verdict, names in named.items()}
     count, skipped = len(named[DEVIATION]), len(named[SKIPPED])
     plural = "s" if count == 1 else ""
-    told = f"{count} of {len(points)} points deviate{plural}{which[DEVIATION]}, {skipped} skipped{which[SKIPPED]}"
+    text = f"{count} of {len(points)} points deviate{plural}{which[DEVIATION]}, {skipped} skipped{which[SKIPPED]}"
     relay = {one.verdict for one in points if one.point == "relay"}
     unproven = not relay or (SKIPPED in relay and DEVIATION not in relay)
-    return f"{told}; relay was not proven" if unproven else told
+    return f"{text}; relay was not proven" if unproven else text
 
 
 def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
     """All points about one address."""
     try:
-        asker = source_address(Place(address, SMTP))
+        client = source_address(Place(address, SMTP))
     except NoRouteError as error:
         return [Finding(address, "", Point("ports", SKIPPED, str(error)))]
-    who = parse_address(asker)
-    if who in NetworkSet(wanted.policy.blocked):
-        told = "asked from an address in mailhost_blocked_networks; name another host in mailhost_verify_from"
-        return [Finding(address, asker, Point("ports", DEVIATION, told))]
+    peer = parse_address(client)
+    if peer in NetworkSet(wanted.policy.blocked):
+        text = "seen from an address in mailhost_blocked_networks; name another host in mailhost_verify_from"
+        return [Finding(address, client, Point("ports", DEVIATION, text))]
     patience = Patience(wanted.patience, wanted.patience * ALL)
     contexts = {version: context_of(version) for version in (FLOOR, *OLD)}
-    literal = f"[IPv6:{asker}]" if ":" in asker else f"[{asker}]"
+    literal = f"[IPv6:{client}]" if ":" in client else f"[{client}]"
     doors = {
         port: Door(Place(address, port), port == SUBMISSIONS, literal, contexts)
         for port in (SMTP, SUBMISSION, SUBMISSIONS)
     }
-    declared = _declared(wanted.flows, who)
+    declared = _declared(wanted.flows, peer)
     ports = sorted({service.port for service in MAIL_SERVICES.values()} | set(declared or ()))
-    note = _inside(asker, address, wanted.policy)
+    note = _not_external(client, address, wanted.policy)
     with ThreadPoolExecutor(len(ports)) as pool:
         looked = {port: pool.submit(look, door, patience, words=port == SMTP) for port, door in doors.items()}
         simple = {port: pool.submit(_answers, Place(address, port), patience) for port in ports if port not in doors}
@@ -228,16 +229,16 @@ def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
         answers = {port: future.result() for port, future in simple.items()}
         answers.update({port: not surface.closed for port, surface in surfaces.items()})
         expected = _expected(declared, wanted.policy, name, surfaces[SMTP])
-        relay = Relay(asker, note)
+        relay = Relay(client, note)
         if not note:
-            relay = _ask_relay(doors, surfaces, patience, expected.domain, asker)
-    points = [judge_ports(answers, expected, asker), judge_relay(relay, expected)]
+            relay = _try_relay(doors, surfaces, patience, expected.domain, client)
+    points = [judge_ports(answers, expected, client), judge_relay(relay, expected)]
     points += judge(list(surfaces.values()), [version for version in OLD if contexts[version] is None], expected)
-    return [Finding(address, asker, point) for point in points]
+    return [Finding(address, client, point) for point in points]
 
 
 def _answers(place: Place, patience: Patience) -> bool:
-    """Whether connections are taken."""
+    """Return whether connections are accepted."""
     try:
         Connection(place, patience).close()
     except ClosedError:
@@ -245,14 +246,14 @@ def _answers(place: Place, patience: Patience) -> bool:
     return True
 
 
-def _declared(flows: Sequence[Flow], who: tuple[int, int]) -> dict[int, bool] | None:
-    """For each declared port whether it is declared for who asks."""
+def _declared(flows: Sequence[Flow], peer: tuple[int, int]) -> dict[int, bool] | None:
+    """For each declared port whether it is declared for this client."""
     if not flows:
         return None
     found: dict[int, bool] = {}
     for flow in flows:
         if flow.direction == SERVER:
-            meant = flow.peers is None or who in NetworkSet(flow.peers)
+            meant = flow.peers is None or peer in NetworkSet(flow.peers)
             found[flow.service.port] = found.get(flow.service.port, False) or meant
     return found
 
@@ -261,47 +262,47 @@ def _expected(declared: Mapping[int, bool] | None, policy: MailPolicy, name: str
     """What is expected; without domains in the inventory the server's own name has to do, else that of the host."""
     if policy.domains:
         return Expected(declared, policy.domains[0], False)
-    greeted = surface.greeting.lines[0].split(" ")[0] if surface.greeting is not None else ""
-    names = [one for one in (greeted, name) if _DOMAIN.fullmatch(one) and not one[-1].isdigit()]
+    named = surface.banner.lines[0].split(" ")[0] if surface.banner is not None else ""
+    names = [one for one in (named, name) if _DOMAIN.fullmatch(one) and not one[-1].isdigit()]
     return Expected(declared, names[0].lower() if names else "localhost", True)
 
 
-def _inside(asker: str, address: str, policy: MailPolicy) -> str:
-    """Why an asking host is no stranger, or empty."""
-    who = parse_address(asker)
-    told = "says nothing about strangers; name a host outside in mailhost_verify_from"
-    if asker == address or who in NetworkSet(LOOPBACK):
-        return f"asked from the mail host itself: {told}"
-    if who in NetworkSet(policy.internal):
-        return f"asked from inside ({asker} is in mailhost_internal_networks): {told}"
-    if any(who in NetworkSet(one.networks) for one in policy.relay_exceptions):
-        return f"asked from {asker}, which has a relay exception: {told}"
+def _not_external(client: str, address: str, policy: MailPolicy) -> str:
+    """Return why this host is not an external client, or nothing."""
+    peer = parse_address(client)
+    text = "shows nothing about external clients; name an external host in mailhost_verify_from"
+    if client == address or peer in NetworkSet(LOOPBACK):
+        return f"seen from the mail host itself: {text}"
+    if peer in NetworkSet(policy.internal):
+        return f"seen from an internal client ({client} is in mailhost_internal_networks): {text}"
+    if any(peer in NetworkSet(one.networks) for one in policy.relay_exceptions):
+        return f"seen from {client}, which has a relay exception: {text}"
     return ""
 
 
-def _ask_relay(
-    doors: Mapping[int, Door], surfaces: Mapping[int, Surface], patience: Patience, domain: str, asker: str
+def _try_relay(
+    doors: Mapping[int, Door], surfaces: Mapping[int, Surface], patience: Patience, domain: str, client: str
 ) -> Relay:
-    """Ask for all forms on 25, and for a few on the ports of submission."""
+    """Try all forms on 25, and a few on the ports of submission."""
     forms, own = forms_for(domain, doors[SMTP].place.address)
     few = [form for form in forms if form.name in SUBMISSION_FORMS]
-    relay = Relay(asker, "25 does not answer")
+    relay = Relay(client, "25 does not answer")
     for port, door in doors.items():
-        if surfaces[port].greeting is None:
+        if surfaces[port].banner is None:
             continue
         envelopes = Envelopes(partial(door.open, patience))
         try:
             if port == SMTP:
-                control = ask_control(envelopes, domain)
-                relay = Relay(asker, "", control, ask_forms(envelopes, forms, own, control.sender))
+                control = try_control(envelopes, domain)
+                relay = Relay(client, "", control, try_forms(envelopes, forms, own, control.sender))
             else:
                 found = [
                     one._replace(form=one.form._replace(name=f"{port}: {one.form.name}"))
-                    for one in ask_forms(envelopes, few, own, EXTERNAL_SENDER)
+                    for one in try_forms(envelopes, few, own, EXTERNAL_SENDER)
                 ]
-                relay = relay._replace(asked=[*relay.asked, *found])
+                relay = relay._replace(tried=[*relay.tried, *found])
         except NoAnswerError as error:
-            relay = Relay(asker, f"25 gave no answer: {error}")
+            relay = Relay(client, f"25 gave no answer: {error}")
         finally:
             envelopes.close()
     return relay

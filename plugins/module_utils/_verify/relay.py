@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks a live server for relay in all forms, up to RCPT and never further, and sorts the answers.
+"""Tries all relay forms with a live server, up to RCPT and never further, and sorts the answers.
 
-Private to this collection. A server that refuses everything from here (a block list, a wrong EHLO) refuses relay as
-well; so mail that it should take, to its postmaster (RFC 5321 section 4.5.1), is asked for first.
+Private to the collection: other collections must not import it.
+
+A server that rejects everything from here (a DNSBL, a wrong EHLO) rejects relaying as well; so mail that it should
+accept, to its postmaster (RFC 5321 section 4.5.1), is tried first.
 """
 
 from __future__ import annotations
@@ -24,57 +26,57 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp 
     NoAnswerError,
     Reply,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import NOBODY
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import NO_MAILBOX
 
-ACCEPTED, REFUSED, TEMPORARY, UNANSWERED = "accepted", "refused", "temporary", "unanswered"
-#: Taken just as mail for any made-up name there: whether it would be passed on shows after DATA alone.
+ACCEPTED, REJECTED, DEFERRED, UNANSWERED = "accepted", "rejected", "deferred", "unanswered"
+#: Accepted as mail for any invented name there: whether it would be relayed shows after DATA alone.
 LOCAL = "local"
 
-#: Refusals on one connection. Postfix slows down after ten errors and closes after twenty (postconf(5),
+#: Rejections on one connection. Postfix slows down after ten errors and closes after twenty (postconf(5),
 #: smtpd_soft_error_limit).
-REFUSALS = 9
+REJECTIONS = 9
 
-#: Forms that may find the connection lost twice, before nothing more is asked.
+#: Forms that may find the connection lost twice, before nothing more is tried.
 LOST = 3
 
 #: Official host name of the channel for inner hosts in every imta.cnf that an installer of Messaging Server leaves.
 CHANNEL_HOSTS = ("tcp_intranet-daemon",)
 
-#: What is asked on the ports for submission, where nothing is taken without login.
+#: What is tried on the ports for submission, where nothing is accepted without authentication.
 SUBMISSION_FORMS = ("plain", "null sender", "spoofed local sender")
 
 _LIMIT = re.compile(r"\brates?\b|too (many|much)|limit|throttl|slow down", re.IGNORECASE)
 
 
 class Control(NamedTuple):
-    """Whether mail for the server's own postmaster is taken, from which sender, and what was said."""
+    """Whether mail for the server's own postmaster is accepted, from which sender, and the reply."""
 
-    taken: bool
+    accepted: bool
     sender: str
     rcpt_to: str
-    told: str
+    detail: str
 
 
-class Asked(NamedTuple):
-    """A form, what came of it, and the server's words."""
+class Tried(NamedTuple):
+    """A form, what came of it, and the reply."""
 
     form: RelayForm
     outcome: str
-    told: str
+    detail: str
 
 
 class Envelopes:
-    """Asks for one envelope after the other, over few connections; ``dial`` opens one that has said EHLO."""
+    """Tries one envelope after the other, over few connections; ``dial`` opens one that has said EHLO."""
 
     def __init__(self, dial: Callable[[], Connection]) -> None:
         self.dial = dial
         self.talk: Connection | None = None
-        self.refusals = 0
+        self.rejections = 0
         self.lost = 0
         self.given_up = ""
 
-    def ask(self, mail_from: str, rcpt_to: str) -> Reply:
-        """Return the reply to RCPT, or to MAIL where that was refused. Raises NoAnswerError.
+    def send(self, mail_from: str, rcpt_to: str) -> Reply:
+        """Return the reply to RCPT, or to MAIL where that was rejected. Raises NoAnswerError.
 
         A lost connection is renewed once, as servers close it after some errors.
         """
@@ -82,12 +84,12 @@ class Envelopes:
             raise NoAnswerError(self.given_up)
         try:
             try:
-                return self._ask(mail_from, rcpt_to)
+                return self._send(mail_from, rcpt_to)
             except LateError:
                 raise
             except NoAnswerError:
                 self.close()
-                return self._ask(mail_from, rcpt_to)
+                return self._send(mail_from, rcpt_to)
         except NoAnswerError as error:
             unreachable = self.talk is None
             self.close()
@@ -96,8 +98,8 @@ class Envelopes:
                 self.given_up = str(error)
             raise
 
-    def _ask(self, mail_from: str, rcpt_to: str) -> Reply:
-        if self.refusals >= REFUSALS:
+    def _send(self, mail_from: str, rcpt_to: str) -> Reply:
+        if self.rejections >= REJECTIONS:
             self.close()
         if self.talk is None:
             self.talk = self.dial()
@@ -106,7 +108,7 @@ class Envelopes:
         reply = self.talk.say(f"MAIL FROM:<{mail_from}>")
         if reply.good:
             reply = self.talk.say(f"RCPT TO:<{rcpt_to}>")
-        self.refusals += not reply.good
+        self.rejections += not reply.good
         return reply
 
     def close(self) -> None:
@@ -114,60 +116,60 @@ class Envelopes:
         if self.talk is not None:
             self.talk.close()
         self.talk = None
-        self.refusals = 0
+        self.rejections = 0
 
 
-def ask_control(envelopes: Envelopes, domain: str) -> Control:
-    """Ask for what the server should take. Raises NoAnswerError.
+def try_control(envelopes: Envelopes, domain: str) -> Control:
+    """Try what the server should accept. Raises NoAnswerError.
 
-    From a sender whose domain does not exist, and from none; to the postmaster of the domain, and of the server. An
-    answer of 4xx is as good as none: it is asked for again, as postscreen wants of a client that it never saw, and
-    greylisting says so to whom it may take later.
+    From a sender whose domain does not exist, and from none; to the postmaster of the domain, and of the server. A
+    reply of 4xx is as good as none: it is tried again, as postscreen wants of a client that it never saw, and
+    greylisting may accept it later.
     """
-    told = ""
+    detail = ""
     later: list[Control] = []
     for mail_from in (EXTERNAL_SENDER, ""):
         for rcpt_to in (f"postmaster@{domain}", "postmaster"):
-            reply = envelopes.ask(mail_from, rcpt_to)
+            reply = envelopes.send(mail_from, rcpt_to)
             if reply.temporary:
                 envelopes.close()
-                reply = envelopes.ask(mail_from, rcpt_to)
-            told = told or reply.line
+                reply = envelopes.send(mail_from, rcpt_to)
+            detail = detail or reply.line
             if reply.good:
                 return Control(True, mail_from, rcpt_to, reply.line)
             if reply.temporary:
                 later.append(Control(True, mail_from, rcpt_to, reply.line))
-    return later[0] if later else Control(False, EXTERNAL_SENDER, f"postmaster@{domain}", told)
+    return later[0] if later else Control(False, EXTERNAL_SENDER, f"postmaster@{domain}", detail)
 
 
-def ask_forms(envelopes: Envelopes, forms: list[RelayForm], own: tuple[str, ...], sender: str) -> list[Asked]:
-    """Ask for all forms; ``own`` are the domains that are the server's, ``sender`` is who stands for a stranger."""
-    anybody: dict[str, bool] = {}
+def try_forms(envelopes: Envelopes, forms: list[RelayForm], own: tuple[str, ...], sender: str) -> list[Tried]:
+    """Try all forms; ``own`` are domains of the server itself, ``sender`` is the address of an external sender."""
+    any_name: dict[str, bool] = {}
     found = []
     for form in [form._replace(mail_from=sender) if form.mail_from == EXTERNAL_SENDER else form for form in forms]:
-        outcome, told = outcome_of(envelopes, form.mail_from, form.rcpt_to)
+        outcome, detail = outcome_of(envelopes, form.mail_from, form.rcpt_to)
         domain = domain_of(form.rcpt_to)
         if outcome == ACCEPTED and domain in own:
-            if domain not in anybody:
-                nobody = f"{NOBODY}@{domain}" if domain else NOBODY
-                anybody[domain] = outcome_of(envelopes, form.mail_from, nobody)[0] == ACCEPTED
-            outcome = LOCAL if anybody[domain] else ACCEPTED
-        found.append(Asked(form, outcome, told))
+            if domain not in any_name:
+                invented = f"{NO_MAILBOX}@{domain}" if domain else NO_MAILBOX
+                any_name[domain] = outcome_of(envelopes, form.mail_from, invented)[0] == ACCEPTED
+            outcome = LOCAL if any_name[domain] else ACCEPTED
+        found.append(Tried(form, outcome, detail))
     envelopes.close()
     return found
 
 
 def outcome_of(envelopes: Envelopes, mail_from: str, rcpt_to: str) -> tuple[str, str]:
-    """What comes of an envelope, and the words of the server."""
+    """Return what comes of an envelope, and the reply."""
     try:
-        reply = envelopes.ask(mail_from, rcpt_to)
+        reply = envelopes.send(mail_from, rcpt_to)
     except NoAnswerError as error:
         return UNANSWERED, str(error)
     if reply.good:
         return ACCEPTED, f"'{reply.line}'"
     if not reply.temporary:
-        return REFUSED, f"'{reply.line}'"
-    return UNANSWERED if _LIMIT.search(" ".join(reply.lines)) else TEMPORARY, f"'{reply.line}'"
+        return REJECTED, f"'{reply.line}'"
+    return UNANSWERED if _LIMIT.search(" ".join(reply.lines)) else DEFERRED, f"'{reply.line}'"
 
 
 def domain_of(path: str) -> str:

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an SMTP port shows to anybody: greeting, keywords before and under TLS, versions of TLS, VRFY and EXPN.
+"""What an SMTP port shows to any client: banner, keywords before and under TLS, versions of TLS, VRFY and EXPN.
 
-Private to this collection. Sources: RFC 5321 (EHLO, VRFY, EXPN), RFC 3207 (STARTTLS), RFC 8314 (TLS from the start),
+Private to the collection: other collections must not import it.
+
+Sources: RFC 5321 (EHLO, VRFY, EXPN), RFC 3207 (STARTTLS), RFC 8314 (TLS from the start),
 CVE-2011-0411 (commands sent together with STARTTLS).
 """
 
@@ -33,14 +35,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls imp
 if TYPE_CHECKING:
     import ssl
 
-#: A mailbox that nobody has, for comparison.
-NOBODY = "no-such-user-of-mailhost-verify"
+#: A mailbox that no server has, for comparison.
+NO_MAILBOX = "no-such-user-of-mailhost-verify"
 
 
 class Door(NamedTuple):
-    """A port as it is asked: where, whether TLS comes first, the name in EHLO, and the TLS clients by version.
+    """A port of the mail host: where, whether TLS comes first, the name in EHLO, and the TLS clients by version.
 
-    A version that the asking host cannot speak has None.
+    A version that this host cannot speak has None.
     """
 
     place: Place
@@ -49,7 +51,7 @@ class Door(NamedTuple):
     contexts: Mapping[str, ssl.SSLContext | None]
 
     def open(self, patience: Patience) -> Connection:
-        """Connect, read the greeting, say EHLO and begin TLS where it is to be had. Raises NoAnswerError."""
+        """Connect, read the banner, say EHLO and begin TLS where it is to be had. Raises NoAnswerError."""
         talk = Connection(self.place, patience)
         try:
             floor = self.contexts[FLOOR]
@@ -71,7 +73,7 @@ class Door(NamedTuple):
         """Begin TLS, or raise NoAnswerError."""
         trial = try_version(partial(talk.protect, context))
         if trial.outcome != ACCEPTED:
-            raise NoAnswerError(f"TLS {FLOOR} cannot be begun ({trial.told})")
+            raise NoAnswerError(f"TLS {FLOOR} cannot be begun ({trial.detail})")
 
 
 @dataclass
@@ -80,13 +82,13 @@ class Surface:
 
     ``closed`` and ``silent`` say why there was no connection, or nothing further. ``words`` has the replies to VRFY and
     EXPN, for a mailbox that every server has and for one that none has. ``injected`` says whether a command that came
-    in the clear together with STARTTLS was obeyed under TLS.
+    in the clear together with STARTTLS was executed under TLS.
     """
 
     port: int
     closed: str = ""
     silent: str = ""
-    greeting: Reply | None = None
+    banner: Reply | None = None
     clear: Mapping[str, str] | None = None
     protected: Mapping[str, str] | None = None
     trials: dict[str, Trial] = field(default_factory=dict)
@@ -107,7 +109,7 @@ def must(reply: Reply) -> Reply:
 
 
 def look(door: Door, patience: Patience, *, words: bool) -> Surface:
-    """Look at a port, by at most four connections one after the other; ``words`` also asks VRFY and EXPN."""
+    """Look at a port, by at most four connections one after the other; ``words``: also VRFY and EXPN."""
     surface = Surface(door.place.port)
     try:
         _first(surface, door, patience, words)
@@ -133,8 +135,8 @@ def _first(surface: Surface, door: Door, patience: Patience, words: bool) -> Non
     try:
         if door.implicit and not _protected(surface, talk, floor):
             return
-        surface.greeting = talk.answer()
-        must(surface.greeting)
+        surface.banner = talk.answer()
+        must(surface.banner)
         must(talk.hello(door.name))
         if door.implicit:
             surface.protected = talk.keywords
@@ -142,7 +144,7 @@ def _first(surface: Surface, door: Door, patience: Patience, words: bool) -> Non
             surface.clear = talk.keywords
         if words:
             for word in ("VRFY", "EXPN"):
-                surface.words[word] = (talk.say(f"{word} postmaster"), talk.say(f"{word} {NOBODY}"))
+                surface.words[word] = (talk.say(f"{word} postmaster"), talk.say(f"{word} {NO_MAILBOX}"))
         if surface.starttls and must(talk.say("STARTTLS")) and _protected(surface, talk, floor):
             must(talk.hello(door.name))
             surface.protected = talk.keywords
@@ -157,14 +159,14 @@ def _protected(surface: Surface, talk: Connection, floor: ssl.SSLContext | None)
 
 
 def _try_old(door: Door, patience: Patience, context: ssl.SSLContext) -> Trial:
-    """Whether a server takes an old version, on a connection of its own."""
+    """Return whether a server accepts an old version, on a connection of its own."""
     try:
         talk = Connection(door.place, patience)
     except NoAnswerError as error:
         return Trial("unknown", str(error))
     try:
         if not door.implicit:
-            _ask_for_tls(door, talk)
+            _begin_tls(door, talk)
     except NoAnswerError as error:
         talk.close()
         return Trial("unknown", str(error))
@@ -173,14 +175,14 @@ def _try_old(door: Door, patience: Patience, context: ssl.SSLContext) -> Trial:
     return trial
 
 
-def _ask_for_tls(door: Door, talk: Connection) -> None:
+def _begin_tls(door: Door, talk: Connection) -> None:
     must(talk.answer())
     must(talk.hello(door.name))
     must(talk.say("STARTTLS"))
 
 
 def _inject(door: Door, patience: Patience) -> bool | None:
-    """Send a made-up command in one packet with STARTTLS. Is it obeyed, then its error comes before NOOP's 250."""
+    """Send a made-up command in one packet with STARTTLS. If it is executed, its error comes before NOOP's 250."""
     context = door.contexts[FLOOR]
     if context is None:
         return None

@@ -1,9 +1,11 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which versions of TLS a server takes, as far as the asking host's own OpenSSL can still speak them.
+"""Which versions of TLS a server accepts, as far as the OpenSSL of this host can still speak them.
 
-Private to this collection. Sources: RFC 8996 (1.0 and 1.1 are deprecated); OpenSSL, SSL_CTX_set_security_level(3).
+Private to the collection: other collections must not import it.
+
+Sources: RFC 8996 (1.0 and 1.1 are deprecated); OpenSSL, SSL_CTX_set_security_level(3).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ACCEPTED, REFUSED, UNKNOWN = "accepted", "refused", "unknown"
+ACCEPTED, REJECTED, UNKNOWN = "accepted", "rejected", "unknown"
 
 FLOOR = "1.2"
 OLD = ("1.0", "1.1")
@@ -25,10 +27,10 @@ _VERSIONS = {"1.0": ssl.TLSVersion.TLSv1, "1.1": ssl.TLSVersion.TLSv1_1, "1.2": 
 
 
 class Trial(NamedTuple):
-    """What came of a handshake: accepted, refused or unknown, and what was said."""
+    """What came of a handshake: accepted, rejected or unknown, and why."""
 
     outcome: str
-    told: str
+    detail: str
 
 
 def context_of(version: str) -> ssl.SSLContext | None:
@@ -55,12 +57,12 @@ def try_version(begin: Callable[[], None]) -> Trial:
     try:
         begin()
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        return Trial(REFUSED, "cut off")
+        return Trial(REJECTED, "cut off")
     except ssl.SSLError as error:
         reason = str(error.reason or error)
         if "ALERT" in reason.upper() or reason in {"UNSUPPORTED_PROTOCOL", "WRONG_SSL_VERSION"}:
-            return Trial(REFUSED, reason)
+            return Trial(REJECTED, reason)
         return Trial(UNKNOWN, reason)
     except NoAnswerError as error:
-        return Trial(REFUSED if "cut off" in str(error) else UNKNOWN, str(error))
+        return Trial(REJECTED if "cut off" in str(error) else UNKNOWN, str(error))
     return Trial(ACCEPTED, "")

@@ -3,7 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Verdicts on what was seen of a mail server from outside, each with a sentence for the operator.
 
-Private to this collection. A deviation is what was seen to be wrong. What could not be seen is skipped, and says why.
+Private to the collection: other collections must not import it.
+
+A deviation is what was seen to be wrong. What could not be seen is skipped, and says why.
 """
 
 from __future__ import annotations
@@ -19,23 +21,23 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.relay import (
     ACCEPTED,
+    DEFERRED,
     LOCAL,
-    REFUSED,
-    TEMPORARY,
+    REJECTED,
     UNANSWERED,
-    Asked,
     Control,
+    Tried,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import Surface
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import ACCEPTED as TAKEN
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import ACCEPTED as TLS_ACCEPTED
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import FLOOR, OLD
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import REFUSED as NOT_TAKEN
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import REJECTED as TLS_REJECTED
 
 OK, DEVIATION, SKIPPED = "ok", "deviation", "skipped"
 
 POINTS = ("ports", "relay", "auth", "tls", "starttls", "banner", "vrfy", "xclient", "dnsbls")
 
-#: Names of mail servers and of distributions, as greetings have them; a host's own name is not looked at.
+#: Names of mail servers and of distributions, as banners have them; a host's own name is not looked at.
 _PRODUCT = re.compile(
     r"postfix|exim|sendmail|qmail|opensmtpd|haraka|exchange|microsoft|zimbra|mdaemon|hmailserver|courier|domino|kerio|"
     r"icewarp|axigen|communigate|stalwart|iplanet|\bsun java|\boracle|python|aiosmtpd|debian|ubuntu|centos|red ?hat",
@@ -45,18 +47,18 @@ _VERSION = re.compile(r"(?<![\w.\[])v?[0-9]+(?:\.[0-9]+){1,2}(?![\w.]*\.[0-9])")
 
 
 class Point(NamedTuple):
-    """One of POINTS, its verdict (ok, deviation, skipped), and what is told about it in one line."""
+    """One of POINTS, its verdict (ok, deviation, skipped), and what was seen, in one line."""
 
     point: str
     verdict: str
-    told: str
+    detail: str
 
 
 class Expected(NamedTuple):
-    """What follows from the inventory for the asking host.
+    """What follows from the inventory for the probing host.
 
-    ``ports``: for each declared port whether it is declared for the asking host; None where nothing is declared.
-    ``domain`` is one that the server takes mail for, and ``guessed`` says that it is the server's own name instead.
+    ``ports``: for each declared port whether it is declared for the probing host; None where nothing is declared.
+    ``domain`` is one that the server accepts mail for, and ``guessed`` says that it is the server's own name instead.
     """
 
     ports: Mapping[int, bool] | None
@@ -64,17 +66,17 @@ class Expected(NamedTuple):
     guessed: bool
 
     def declares(self, port: int) -> bool:
-        """Whether a port is declared for the asking host."""
+        """Whether a port is declared for the probing host."""
         return bool(self.ports and self.ports.get(port))
 
 
 class Relay(NamedTuple):
-    """What came of asking for relay. ``note`` says why nothing was asked, and ``asker`` is who asked."""
+    """What came of the relay forms. ``note``: why none was tried. ``client``: the address that they came from."""
 
-    asker: str
+    client: str
     note: str = ""
     control: Control | None = None
-    asked: Sequence[Asked] = ()
+    tried: Sequence[Tried] = ()
 
 
 def numbers(ports: Sequence[int]) -> str:
@@ -92,16 +94,16 @@ def _verdict(point: str, wrong: list[str], unclear: list[str], right: list[str],
     return Point(point, OK, "; ".join(right)) if right else Point(point, SKIPPED, nothing)
 
 
-def judge_ports(answers: Mapping[int, bool], expected: Expected, asker: str) -> Point:
+def judge_ports(answers: Mapping[int, bool], expected: Expected, client: str) -> Point:
     """Which ports answer; without a declaration 25 alone has to."""
     wrong = []
     for port in sorted(answers):
         declared = expected.ports is not None and port in expected.ports
         if answers[port] and expected.ports is not None and not expected.declares(port):
-            whom = f"for others than {asker}" if declared else "nowhere"
-            wrong.append(f"{port} answers, and mailhost_services declares it {whom}")
+            others = f"is declared in mailhost_services for other peers than {client} alone"
+            wrong.append(f"{port} answers but {others if declared else 'is not declared in mailhost_services'}")
         elif not answers[port] and (expected.declares(port) or (expected.ports is None and port == 25)):
-            where = " and is declared in mailhost_services" if expected.ports is not None else ""
+            where = " but is declared in mailhost_services" if expected.ports is not None else ""
             wrong.append(f"{port} does not answer{where}")
     open_ones = [port for port in sorted(answers) if answers[port]]
     right = f"{numbers(open_ones)} answer{'' if len(open_ones) > 1 else 's'}" if open_ones else "none answers"
@@ -110,40 +112,41 @@ def judge_ports(answers: Mapping[int, bool], expected: Expected, asker: str) -> 
 
 
 def judge_relay(relay: Relay, expected: Expected) -> Point:
-    """Whether a stranger relays; 4xx and silence prove nothing, nor do refusals where everything is refused."""
-    asked, control = relay.asked, relay.control
-    by = {outcome: [one for one in asked if one.outcome == outcome] for outcome in (ACCEPTED, TEMPORARY, UNANSWERED)}
+    """Whether external clients can relay; 4xx and silence prove nothing, nor does rejecting all mail."""
+    tried, control = relay.tried, relay.control
+    by = {outcome: [one for one in tried if one.outcome == outcome] for outcome in (ACCEPTED, DEFERRED, UNANSWERED)}
     if by[ACCEPTED]:
         first = by[ACCEPTED][0]
         names = ", ".join(one.form.name for one in by[ACCEPTED][:3])
         more = f" and {len(by[ACCEPTED]) - 3} more" if len(by[ACCEPTED]) > 3 else ""
-        told = (
-            f"{len(by[ACCEPTED])} of {len(asked)} forms are accepted ({names}{more}): from <{first.form.mail_from}> "
-            f"to <{first.form.rcpt_to}> got {first.told}; if {relay.asker} is yours, it belongs into "
+        detail = (
+            f"{len(by[ACCEPTED])} of {len(tried)} forms are accepted ({names}{more}): from <{first.form.mail_from}> "
+            f"to <{first.form.rcpt_to}> got {first.detail}; if {relay.client} is an internal client, add it to "
             "mailhost_internal_networks"
         )
-        return Point("relay", DEVIATION, told)
-    if relay.note or control is None or not asked:
-        return Point("relay", SKIPPED, relay.note or "nothing was asked")
-    if not control.taken:
-        hint = "name mailhost_domains, or ask" if expected.guessed else "ask"
-        told = (
-            f"even mail to <{control.rcpt_to}> is refused ('{control.told}'), so that {len(asked)} refusals of relay "
-            f"prove nothing; {hint} from another host (mailhost_verify_from)"
+        return Point("relay", DEVIATION, detail)
+    if relay.note or control is None or not tried:
+        return Point("relay", SKIPPED, relay.note or "nothing was tried")
+    if not control.accepted:
+        hint = "set mailhost_domains, or verify" if expected.guessed else "verify"
+        detail = (
+            f"even mail to <{control.rcpt_to}> is rejected ('{control.detail}'), so that {len(tried)} rejections of "
+            f"relaying prove nothing; {hint} from another host (mailhost_verify_from)"
         )
-        return Point("relay", SKIPPED, told)
-    local = [one for one in asked if one.outcome == LOCAL]
-    if not (by[TEMPORARY] or by[UNANSWERED] or local):
-        return Point("relay", OK, f"{len(asked)} forms asked from {relay.asker}, all refused")
-    refused = sum(one.outcome == REFUSED for one in asked)
-    parts = [f"none of {len(asked)} forms was seen to relay, {refused} are refused"]
-    if by[TEMPORARY]:
-        parts.append(f"{len(by[TEMPORARY])} refused for now, which is no proof ({by[TEMPORARY][0].told})")
+        return Point("relay", SKIPPED, detail)
+    local = [one for one in tried if one.outcome == LOCAL]
+    if not (by[DEFERRED] or by[UNANSWERED] or local):
+        return Point("relay", OK, f"{len(tried)} forms tried from {relay.client}, all rejected")
+    rejected = sum(one.outcome == REJECTED for one in tried)
+    parts = [f"none of {len(tried)} forms was accepted for relaying, {rejected} were rejected"]
+    if by[DEFERRED]:
+        parts.append(f"{len(by[DEFERRED])} deferred, which proves nothing ({by[DEFERRED][0].detail})")
     if by[UNANSWERED]:
-        parts.append(f"{len(by[UNANSWERED])} not answered ({by[UNANSWERED][0].told})")
+        parts.append(f"{len(by[UNANSWERED])} not answered ({by[UNANSWERED][0].detail})")
     if local:
         parts.append(
-            f"{len(local)} taken as any made-up local name is ({local[0].form.name}), where only a message could tell"
+            f"{len(local)} accepted like any invented local name ({local[0].form.name}), "
+            "so only a message would show more"
         )
     return Point("relay", SKIPPED, ", ".join(parts))
 
@@ -169,39 +172,39 @@ def judge_auth(surfaces: Sequence[Surface], expected: Expected) -> Point:
 
 
 def judge_tls(surfaces: Sequence[Surface], untried: Sequence[str], expected: Expected) -> Point:
-    """The floor is 1.2. ``untried`` are the versions that the asking host cannot speak."""
+    """The floor is 1.2. ``untried`` are the versions that the probing host cannot speak."""
     wrong: list[str] = []
     unclear: list[str] = []
     right: list[str] = []
     good: list[int] = []
     for one in surfaces:
         if one.clear is not None and not one.starttls:
-            told = f"{one.port} offers no STARTTLS"
-            (wrong if one.port != 25 and expected.declares(one.port) else right).append(told)
+            detail = f"{one.port} offers no STARTTLS"
+            (wrong if one.port != 25 and expected.declares(one.port) else right).append(detail)
         floor = one.trials.get(FLOOR)
         if floor is None:
             continue
-        if floor.outcome == NOT_TAKEN:
-            wrong.append(f"{one.port} refuses TLS {FLOOR} ({floor.told})")
-        elif floor.outcome != TAKEN:
-            unclear.append(f"{one.port}: TLS {FLOOR} is not known ({floor.told})")
+        if floor.outcome == TLS_REJECTED:
+            wrong.append(f"{one.port} rejects TLS {FLOOR} ({floor.detail})")
+        elif floor.outcome != TLS_ACCEPTED:
+            unclear.append(f"{one.port}: TLS {FLOOR} is not known ({floor.detail})")
         else:
             good.append(one.port)
-        wrong += [f"{one.port} takes TLS {version}" for version in OLD if _outcome(one, version) == TAKEN]
+        wrong += [f"{one.port} accepts TLS {version}" for version in OLD if _outcome(one, version) == TLS_ACCEPTED]
         unclear += [
-            f"{one.port}: TLS {version} is not known ({one.trials[version].told})"
+            f"{one.port}: TLS {version} is not known ({one.trials[version].detail})"
             for version in OLD
-            if version in one.trials and _outcome(one, version) not in {TAKEN, NOT_TAKEN}
+            if version in one.trials and _outcome(one, version) not in {TLS_ACCEPTED, TLS_REJECTED}
         ]
     if good:
         plural = "" if len(good) > 1 else "s"
         trials = [one.trials for one in surfaces if one.port in good]
-        refused = [one for one in OLD if all(one in each and each[one].outcome == NOT_TAKEN for each in trials)]
+        rejected = [one for one in OLD if all(one in each and each[one].outcome == TLS_REJECTED for each in trials)]
         right.insert(
-            0, f"{numbers(good)} take{plural} TLS {FLOOR}" + (f", not {' or '.join(refused)}" if refused else "")
+            0, f"{numbers(good)} accept{plural} TLS {FLOOR}" + (f", not {' or '.join(rejected)}" if rejected else "")
         )
         if untried:
-            unclear.append(f"{' and '.join(untried)} not tried, the OpenSSL of the asking host cannot speak it")
+            unclear.append(f"{' and '.join(untried)} not tried, as the OpenSSL of the probing host cannot speak it")
     return _verdict("tls", wrong, unclear, right, _silence(surfaces))
 
 
@@ -212,54 +215,56 @@ def _outcome(surface: Surface, version: str) -> str:
 def judge_starttls(surfaces: Sequence[Surface]) -> Point:
     """Whether what came in the clear counts under TLS."""
     wrong = [
-        f"{one.port} obeys under TLS what was sent in the clear with STARTTLS (CVE-2011-0411)"
+        f"{one.port} executes what was sent in the clear with STARTTLS (CVE-2011-0411)"
         for one in surfaces
         if one.injected
     ]
     right = [str(one.port) for one in surfaces if one.injected is False]
     unclear = [f"{one.port} gave no answer" for one in surfaces if one.starttls and one.injected is None]
-    told = f"what is sent in the clear with STARTTLS is dropped on {' and '.join(right)}"
-    return _verdict("starttls", wrong, unclear, [told] if right else [], "no port offers STARTTLS")
+    detail = f"what is sent in the clear with STARTTLS is discarded on {' and '.join(right)}"
+    return _verdict("starttls", wrong, unclear, [detail] if right else [], "no port offers STARTTLS")
 
 
 def judge_banner(surfaces: Sequence[Surface]) -> Point:
-    """Whether a greeting tells what to attack."""
+    """Whether a banner names product or version."""
     wrong, right = [], []
     for one in surfaces:
-        if one.greeting is None:
+        if one.banner is None:
             continue
-        text = _without_name(one.greeting.lines)
+        text = _without_name(one.banner.lines)
         found = [match.group(0) for match in (_PRODUCT.search(text), _VERSION.search(text)) if match]
         if found:
-            wrong.append(f"{one.port} greets with '{one.greeting.line}', which tells {' '.join(found)}")
+            wrong.append(f"the banner of {one.port}, '{one.banner.line}', names {' '.join(found)}")
         else:
             right.append(one.port)
-    told = [f"neither product nor version in the greeting of {numbers(right)}"] if right else []
-    return _verdict("banner", wrong, [], told, _silence(surfaces))
+    detail = [f"neither product nor version in the banner of {numbers(right)}"] if right else []
+    return _verdict("banner", wrong, [], detail, _silence(surfaces))
 
 
 def _without_name(lines: Sequence[str]) -> str:
-    """A greeting without the host's own name: the first word, which further lines may repeat (RFC 5321 section 4.2)."""
+    """Return a banner without the host's name, the first word, which further lines may repeat (RFC 5321 4.2)."""
     name = lines[0].partition(" ")[0].lower()
     words = [line.partition(" ") for line in lines]
     return " ".join(rest if first.lower() == name else f"{first} {rest}" for first, _blank, rest in words)
 
 
 def judge_words(surfaces: Sequence[Surface]) -> Point:
-    """Whether VRFY and EXPN tell mailboxes that are there from others."""
+    """Whether VRFY and EXPN show which mailboxes exist."""
     wrong, right = [], []
     for one in surfaces:
         for word, (known, unknown) in one.words.items():
             if known.code in {250, 251} or (known.good and unknown.code in {550, 551, 553}):
-                wrong.append(f"{word} tells who has a mailbox ('{known.line}', and '{unknown.line}' for a made-up one)")
+                wrong.append(
+                    f"{word} shows which mailboxes exist ('{known.line}', and '{unknown.line}' for an invented one)"
+                )
             else:
                 right.append(word)
-    told = [f"{' and '.join(right)} tell{'' if len(right) > 1 else 's'} nothing"] if right else []
-    return _verdict("vrfy", wrong, [], told, _silence(surfaces))
+    detail = [f"{' and '.join(right)} show{'' if len(right) > 1 else 's'} nothing"] if right else []
+    return _verdict("vrfy", wrong, [], detail, _silence(surfaces))
 
 
 def judge_xclient(surfaces: Sequence[Surface]) -> Point:
-    """Whether a stranger may claim another address or login."""
+    """Whether an external client may claim another address or login."""
     wrong: list[str] = []
     right: list[int] = []
     for one in surfaces:
@@ -267,17 +272,19 @@ def judge_xclient(surfaces: Sequence[Surface]) -> Point:
             continue
         offered = [word for word in ("XCLIENT", "XFORWARD") if word in {**(one.clear or {}), **(one.protected or {})}]
         if offered:
-            wrong.append(f"{one.port} offers {' and '.join(offered)}: who asks may claim any address or login")
+            wrong.append(
+                f"{one.port} offers {' and '.join(offered)}, by which any client may claim any address or login"
+            )
         else:
             right.append(one.port)
-    told = [f"neither XCLIENT nor XFORWARD on {numbers(right)}"] if right else []
-    return _verdict("xclient", wrong, _silent(surfaces), told, _silence(surfaces))
+    detail = [f"neither XCLIENT nor XFORWARD on {numbers(right)}"] if right else []
+    return _verdict("xclient", wrong, _silent(surfaces), detail, _silence(surfaces))
 
 
 def judge_lists(answers: Sequence[Answers]) -> Point:
-    """Whether the lists of mailhost_dnsbls work, in their order there. Their zones are not told, as one may hold a key.
+    """Whether the DNSBLs of mailhost_dnsbls work, in order. Their zones are not shown, as one may hold a key.
 
-    What a list says to the asking host's resolver alone, that it may not ask or no answer, says nothing about the
+    What a DNSBL answers to the resolver of this host alone, a code of an error or nothing, shows nothing about the
     mail host.
     """
     wrong: list[str] = []
@@ -291,15 +298,15 @@ def judge_lists(answers: Sequence[Answers]) -> Point:
             why = ERROR_CODES.get(errors[0], "an error, not a listing")
             (wrong if errors[0].endswith(".252") else unclear).append(f"{path} answers {errors[0]} here: {why}")
         elif one.unlisted:
-            wrong.append(f"{path} lists 127.0.0.1, as a list does that has closed and lists everybody")
+            wrong.append(f"{path} lists 127.0.0.1, as a DNSBL does that has closed and lists every address")
         elif one.listed is None or one.unlisted is None:
             unclear.append(f"{path} gives no answer here")
         elif not one.listed:
             wrong.append(f"{path} does not list its test entry 127.0.0.2, as if closed or misspelt")
         else:
             right.append(path)
-    told = [f"{', '.join(right)} work{'' if len(right) > 1 else 's'} as seen from here"] if right else []
-    return _verdict("dnsbls", wrong, unclear, told, "mailhost_dnsbls names none")
+    detail = [f"{', '.join(right)} work{'' if len(right) > 1 else 's'} as seen from here"] if right else []
+    return _verdict("dnsbls", wrong, unclear, detail, "mailhost_dnsbls names none")
 
 
 def _silent(surfaces: Sequence[Surface]) -> list[str]:

@@ -34,7 +34,7 @@ def verify(host: Host, variables: dict[str, Any], **more: Any) -> tuple[plays.Ru
     run = plays.harden(playbook="mailhost.hardening.verify", timeout=SECONDS, **{**variables, **own, **more})
     points = next(line["result"]["points"] for line in run.results if "points" in line["result"])
     assert not run.changed
-    return run, {(one["address"], one["point"]): (one["verdict"], one["told"]) for one in points}
+    return run, {(one["address"], one["point"]): (one["verdict"], one["detail"]) for one in points}
 
 
 def deviations(points: Points) -> set[str]:

@@ -32,7 +32,7 @@ from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._ver
 )
 
 DECLARED = [{"service": name, "direction": "server"} for name in ("smtp", "submission", "submissions")]
-ASKED = "asked from 127.0.0.1"
+ASKED = "seen from 127.0.0.1"
 
 
 def submission(**more: Any) -> Stub:
@@ -60,7 +60,7 @@ def check(stubs: dict[int, Stub], **more: Any) -> dict[str, Any]:
 
 def points(stubs: dict[int, Stub], **more: Any) -> dict[str, str]:
     """The verdict on each point with what is told."""
-    return {one["point"]: f"{one['verdict']}: {one['told']}" for one in check(stubs, **more)["points"]}
+    return {one["point"]: f"{one['verdict']}: {one['detail']}" for one in check(stubs, **more)["points"]}
 
 
 def relay(rcpt: Callable[[Session, str, str], str], **more: Any) -> str:
@@ -75,15 +75,15 @@ def test_a_host_as_it_should_be() -> None:
         f"at {ADDRESS}, {ASKED}",
         "ok         ports     25, 465 and 587 answer, 110, 143, 993, 995 and 4190",
         "                     not",
-        "ok         relay     56 forms asked from 127.0.0.1, all refused",
+        "ok         relay     56 forms tried from 127.0.0.1, all rejected",
         "ok         auth      25 offers none; 587 offers AUTH after STARTTLS alone;",
         "                     465 offers AUTH under TLS alone",
-        "ok         tls       25, 587 and 465 take TLS 1.2, not 1.0 or 1.1",
-        "ok         starttls  what is sent in the clear with STARTTLS is dropped on",
-        "                     25 and 587",
-        "ok         banner    neither product nor version in the greeting of 25,",
-        "                     587 and 465",
-        "ok         vrfy      VRFY and EXPN tell nothing",
+        "ok         tls       25, 587 and 465 accept TLS 1.2, not 1.0 or 1.1",
+        "ok         starttls  what is sent in the clear with STARTTLS is discarded",
+        "                     on 25 and 587",
+        "ok         banner    neither product nor version in the banner of 25, 587",
+        "                     and 465",
+        "ok         vrfy      VRFY and EXPN show nothing",
         "ok         xclient   neither XCLIENT nor XFORWARD on 25, 587 and 465",
         "in general",
         "skipped    dnsbls    mailhost_dnsbls names none",
@@ -121,19 +121,19 @@ def test_a_host_as_it_should_not_be() -> None:
         other=lambda _session, line: f"250 2.1.5 {line}" if line.startswith(("VRFY", "EXPN")) else "",
     )
     result = check({25: open_one}, services=DECLARED[1:])
-    told = {one["point"]: one["told"] for one in result["points"] if one["verdict"] == "deviation"}
+    told = {one["point"]: one["detail"] for one in result["points"] if one["verdict"] == "deviation"}
     assert told == {
-        "ports": "25 answers, and mailhost_services declares it nowhere; 465 does not answer and is declared in "
-        "mailhost_services; 587 does not answer and is declared in mailhost_services",
+        "ports": "25 answers but is not declared in mailhost_services; 465 does not answer but is declared in "
+        "mailhost_services; 587 does not answer but is declared in mailhost_services",
         "relay": told["relay"],
         "auth": "25 offers AUTH in the clear",
-        "tls": "25 takes TLS 1.0; 25 takes TLS 1.1",
-        "starttls": "25 obeys under TLS what was sent in the clear with STARTTLS (CVE-2011-0411)",
-        "banner": "25 greets with '220 postfix.example.org ESMTP Exim 4.97.1 Ubuntu', which tells Exim 4.97.1",
-        "vrfy": "VRFY tells who has a mailbox ('250 2.1.5 VRFY postmaster', and "
-        "'250 2.1.5 VRFY no-such-user-of-mailhost-verify' for a made-up one); EXPN tells who has a mailbox "
-        "('250 2.1.5 EXPN postmaster', and '250 2.1.5 EXPN no-such-user-of-mailhost-verify' for a made-up one)",
-        "xclient": "25 offers XCLIENT: who asks may claim any address or login",
+        "tls": "25 accepts TLS 1.0; 25 accepts TLS 1.1",
+        "starttls": "25 executes what was sent in the clear with STARTTLS (CVE-2011-0411)",
+        "banner": "the banner of 25, '220 postfix.example.org ESMTP Exim 4.97.1 Ubuntu', names Exim 4.97.1",
+        "vrfy": "VRFY shows which mailboxes exist ('250 2.1.5 VRFY postmaster', and "
+        "'250 2.1.5 VRFY no-such-user-of-mailhost-verify' for an invented one); EXPN shows which mailboxes exist "
+        "('250 2.1.5 EXPN postmaster', and '250 2.1.5 EXPN no-such-user-of-mailhost-verify' for an invented one)",
+        "xclient": "25 offers XCLIENT, by which any client may claim any address or login",
     }
     assert "(plain, upper case, mixed case and " in told["relay"]
     assert result["summary"] == f"8 of 9 points deviate ({', '.join(POINTS[:-1])}), 1 skipped (dnsbls)"
@@ -147,8 +147,8 @@ def test_a_server_that_relays_in_one_form_only() -> None:
 
     assert relay(rcpt) == (
         "deviation: 1 of 50 forms are accepted (bang and percent): from <external@relay-sender.example> to "
-        "<relay-target.example!victim%relay-target.example@example.org> got '250 Ok'; if 127.0.0.1 is yours, it belongs "
-        "into mailhost_internal_networks"
+        "<relay-target.example!victim%relay-target.example@example.org> got '250 Ok'; if 127.0.0.1 is an internal client, add it "
+        "to mailhost_internal_networks"
     )
 
 
@@ -157,8 +157,8 @@ def test_a_server_that_takes_any_name_of_its_own() -> None:
         return "250 Ok" if rcpt_to.endswith("@example.org") else "554 no"
 
     assert relay(rcpt) == (
-        "skipped: none of 50 forms was seen to relay, 42 are refused, 8 taken as any made-up local name is (percent), "
-        "where only a message could tell"
+        "skipped: none of 50 forms was accepted for relaying, 42 were rejected, 8 accepted like any invented local name "
+        "(percent), so only a message would show more"
     )
 
 
@@ -167,7 +167,7 @@ def test_a_refusal_for_now_is_no_proof() -> None:
         return takes_own(session, mail_from, rcpt_to).replace("554 5", "454 4")
 
     assert relay(rcpt) == (
-        "skipped: none of 50 forms was seen to relay, 0 are refused, 50 refused for now, which is no proof "
+        "skipped: none of 50 forms was accepted for relaying, 0 were rejected, 50 deferred, which proves nothing "
         "('454 4.7.1 <victim@relay-target.example>: Relay access denied')"
     )
 
@@ -175,10 +175,10 @@ def test_a_refusal_for_now_is_no_proof() -> None:
 def test_a_server_that_refuses_everybody_proves_nothing() -> None:
     refusal = "554 5.7.1 Service unavailable; Client host [127.0.0.1] blocked"
     assert relay(lambda *_words: refusal) == (
-        f"skipped: even mail to <postmaster@example.org> is refused ('{refusal}'), so that 50 refusals of relay prove "
-        "nothing; ask from another host (mailhost_verify_from)"
+        f"skipped: even mail to <postmaster@example.org> is rejected ('{refusal}'), so that 50 rejections of relaying prove "
+        "nothing; verify from another host (mailhost_verify_from)"
     )
-    assert "name mailhost_domains, or ask from another host" in relay(lambda *_words: refusal, policy={})
+    assert "set mailhost_domains, or verify from another host" in relay(lambda *_words: refusal, policy={})
 
 
 def test_a_sender_that_the_server_knows_not_to_exist_is_not_used() -> None:
@@ -204,7 +204,7 @@ def test_a_server_that_knows_its_clients_after_the_first_try_alone(policy: dict[
             return "450 4.3.2 Service currently unavailable"
         return takes_own(session, mail_from, rcpt_to.replace("mx.example", "example"))
 
-    assert relay(rcpt, policy=policy) == "ok: 50 forms asked from 127.0.0.1, all refused"
+    assert relay(rcpt, policy=policy) == "ok: 50 forms tried from 127.0.0.1, all rejected"
     assert tried[0] == ("postmaster@example.org" if policy else "postmaster@mx.example.org")
 
 
@@ -213,7 +213,7 @@ def test_connections_that_end_after_some_errors_are_renewed() -> None:
         return "421 4.7.0 Error: too many errors" if session.errors >= 6 and line.startswith("MAIL") else ""
 
     stub = Stub(other=other)
-    assert points({25: stub})["relay"] == "ok: 50 forms asked from 127.0.0.1, all refused"
+    assert points({25: stub})["relay"] == "ok: 50 forms tried from 127.0.0.1, all rejected"
     assert len(stub.sessions) < 20
 
 
@@ -228,10 +228,12 @@ def test_limits_are_no_refusals() -> None:
 
     stub.other = other
     assert points({25: stub})["relay"] == (
-        "skipped: none of 50 forms was seen to relay, 27 are refused, 23 not answered ('421 4.7.0 try later')"
+        "skipped: none of 50 forms was accepted for relaying, 27 were rejected, 23 not answered ('421 4.7.0 try later')"
     )
     stub = Stub(other=lambda _session, line: "452 4.7.1 rate exceeded" if ".org" in line and "M" in line[:1] else "")
-    assert points({25: stub})["relay"].startswith("skipped: none of 50 forms was seen to relay, 46 are refused, 4 not")
+    assert points({25: stub})["relay"].startswith(
+        "skipped: none of 50 forms was accepted for relaying, 46 were rejected, 4 not"
+    )
 
 
 def test_relay_is_asked_for_on_the_ports_of_submission_too() -> None:
@@ -244,7 +246,7 @@ def test_relay_is_asked_for_on_the_ports_of_submission_too() -> None:
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
-        ({"internal_networks": ["127.0.0.0/30"]}, "inside (127.0.0.1 is in mailhost_internal_networks)"),
+        ({"internal_networks": ["127.0.0.0/30"]}, "an internal client (127.0.0.1 is in mailhost_internal_networks)"),
         (
             {"relay_exceptions": [{"networks": ["127.0.0.1"], "sender_domains": ["example.org"]}]},
             "127.0.0.1, which has a relay exception",
@@ -254,7 +256,7 @@ def test_relay_is_asked_for_on_the_ports_of_submission_too() -> None:
 def test_from_inside_nobody_is_asked_for_relay(policy: dict[str, Any], told: str) -> None:
     stub = Stub()
     assert points({25: stub}, policy=policy)["relay"] == (
-        f"skipped: asked from {told}: says nothing about strangers; name a host outside in mailhost_verify_from"
+        f"skipped: seen from {told}: shows nothing about external clients; name an external host in mailhost_verify_from"
     )
     assert not [line for line in stub.lines if line.startswith("MAIL")]
 
@@ -262,7 +264,7 @@ def test_from_inside_nobody_is_asked_for_relay(policy: dict[str, Any], told: str
 def test_from_a_blocked_address_nothing_is_asked() -> None:
     stub = Stub()
     assert points({25: stub}, policy={"blocked_networks": ["127.0.0.1"]}) == {
-        "ports": "deviation: asked from an address in mailhost_blocked_networks; name another host in "
+        "ports": "deviation: seen from an address in mailhost_blocked_networks; name another host in "
         "mailhost_verify_from",
         "dnsbls": "skipped: mailhost_dnsbls names none",
     }
@@ -273,10 +275,10 @@ def test_the_host_itself_is_no_stranger() -> None:
     options = {"addresses": ["127.0.0.1"], "policy": {}, "services": [], "skip": [], "timeout": 5}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smtp, "connect", redirect({}))
-        told = [one["told"] for one in outside.check(outside.read_wanted(options))["points"]]
+        told = [one["detail"] for one in outside.check(outside.read_wanted(options))["points"]]
     assert told[:3] == [
         "25 does not answer",
-        "asked from the mail host itself: says nothing about strangers; name a host outside in mailhost_verify_from",
+        "seen from the mail host itself: shows nothing about external clients; name an external host in mailhost_verify_from",
         "no SMTP port answers",
     ]
 
@@ -302,7 +304,7 @@ def test_ports_are_judged_for_who_asks() -> None:
     ]
     told = points({25: Stub(), 587: submission()}, services=services)
     assert told["ports"] == (
-        "deviation: 587 answers, and mailhost_services declares it for others than 127.0.0.1; 2525 does not answer and is "
+        "deviation: 587 answers but is declared in mailhost_services for other peers than 127.0.0.1 alone; 2525 does not answer but is "
         "declared in mailhost_services"
     )
     # Without a declaration nothing but 25 is expected.
@@ -345,7 +347,7 @@ def test_auth(stubs: dict[int, Stub], services: list[Any], told: str) -> None:
     [
         ({25: Stub(clear=())}, [], "ok: 25 offers no STARTTLS"),
         ({587: Stub(clear=())}, DECLARED[1:2], "deviation: 587 offers no STARTTLS"),
-        ({465: Stub(implicit=True, tls=ANCIENT)}, [], "deviation: 465 takes TLS 1.0; 465 takes TLS 1.1"),
+        ({465: Stub(implicit=True, tls=ANCIENT)}, [], "deviation: 465 accepts TLS 1.0; 465 accepts TLS 1.1"),
         ({25: Stub(other=lambda _session, line: "454 4.7.0 not now" if line == "STARTTLS" else "")}, [], ""),
     ],
 )
@@ -357,7 +359,7 @@ def test_versions_that_the_asking_host_cannot_speak_are_not_vouched_for(monkeypa
     real = outside.context_of
     monkeypatch.setattr(outside, "context_of", lambda version: None if version == "1.0" else real(version))
     assert points({25: Stub()})["tls"] == (
-        "skipped: 25 takes TLS 1.2, not 1.1; 1.0 not tried, the OpenSSL of the asking host cannot speak it"
+        "skipped: 25 accepts TLS 1.2, not 1.1; 1.0 not tried, as the OpenSSL of the probing host cannot speak it"
     )
 
 
@@ -366,7 +368,7 @@ def test_a_server_that_ends_the_session_when_commands_come_with_starttls_is_safe
         return CLOSE if line == "STARTTLS" and session.rest else ""
 
     told = points({25: Stub(other=other)})["starttls"]
-    assert told == "ok: what is sent in the clear with STARTTLS is dropped on 25"
+    assert told == "ok: what is sent in the clear with STARTTLS is discarded on 25"
 
 
 @pytest.mark.parametrize(
@@ -386,8 +388,8 @@ def test_a_server_that_ends_the_session_when_commands_come_with_starttls_is_safe
 )
 def test_banner(greeting: str, told: str) -> None:
     seen = points({25: Stub(greeting=greeting)})["banner"]
-    assert seen.partition("', which tells ")[2] == told
-    assert seen.startswith("deviation" if told else "ok: neither product nor version in the greeting of 25")
+    assert seen.partition("', names ")[2] == told
+    assert seen.startswith("deviation" if told else "ok: neither product nor version in the banner of 25")
 
 
 def test_vrfy_that_tells_by_the_difference() -> None:
@@ -396,7 +398,7 @@ def test_vrfy_that_tells_by_the_difference() -> None:
         return ("252 2.0.0 postmaster" if known else "550 5.1.1 unknown") if line.startswith("VRFY") else ""
 
     assert points({25: Stub(other=other)})["vrfy"] == (
-        "deviation: VRFY tells who has a mailbox ('252 2.0.0 postmaster', and '550 5.1.1 unknown' for a made-up one)"
+        "deviation: VRFY shows which mailboxes exist ('252 2.0.0 postmaster', and '550 5.1.1 unknown' for an invented one)"
     )
 
 
@@ -451,7 +453,7 @@ def test_block_lists(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert told("good.example") == "ok: mailhost_dnsbls[0] works as seen from here"
     assert told("good.example", "dead.example", "key.empty.example", "typo.example") == (
-        "deviation: mailhost_dnsbls[1] lists 127.0.0.1, as a list does that has closed and lists everybody; "
+        "deviation: mailhost_dnsbls[1] lists 127.0.0.1, as a DNSBL does that has closed and lists every address; "
         "mailhost_dnsbls[2] does not list its test entry 127.0.0.2, as if closed or misspelt; "
         "mailhost_dnsbls[3] answers 127.255.255.252 here: the zone's name has a typing error"
     )
@@ -467,7 +469,7 @@ def test_points_that_are_not_judged() -> None:
     result = check(stubs, skip=["banner"])
     assert result["deviations"] == 0
     assert points(stubs, skip=["banner"])["banner"] == (
-        "skipped: not judged (mailhost_verify_skip): 25 greets with '220 mx.example.org Postfix', which tells Postfix"
+        "skipped: not judged (mailhost_verify_skip): the banner of 25, '220 mx.example.org Postfix', names Postfix"
     )
 
 
