@@ -11,8 +11,8 @@ module: messaging_server_transaction
 short_description: The host's part of mailhost.hardening.messaging_server
 version_added: 1.0.0
 description:
-  - Changes the configuration of an installed Messaging Server as one transaction, or puts the previous one back.
-  - A run that fails or is killed leads back to the former files and the former compiled configuration.
+  - Changes the configuration of an installed Messaging Server as one transaction, or restores the previous one.
+  - A run that fails or is killed is rolled back to the former files and the former compiled configuration.
   - This module is called by the action M(mailhost.hardening.messaging_server), which makes its arguments.
     It is not meant for playbooks, and its options may change at any time.
 author:
