@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import SMTP_PORT
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import sends_banner
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
     Runner,
@@ -53,7 +54,6 @@ DISPATCHER_CNF, IMTA_CNF, OPTION_DAT = "dispatcher.cnf", "imta.cnf", "option.dat
 PARTS = (MAPPINGS, GENERAL_TXT, PORT_ACCESS, DISPATCHER_CNF, IMTA_CNF, OPTION_DAT)
 """What a change can be about; ``mappings`` stands for all tables but PORT_ACCESS."""
 
-SMTP_PORT = 25
 
 _OUTPUT = re.compile(r"^\s*Output string: ?(.*)$", re.IGNORECASE)
 _FLAGS = re.compile(r"^\s*Output flags:\s*\[(.*)\]\s*$", re.IGNORECASE)

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The mail policy of an inventory: internal clients, relay exceptions, DNSBLs.
 
-Private to the collection. Every mail server is configured from this one policy; what only one product knows is
-elsewhere. Every problem of an inventory is found in one pass and raised as one PolicyError.
+Every mail server is configured from this one policy; what only one product knows is elsewhere. Every problem of an
+inventory is found in one pass and raised as one PolicyError.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations

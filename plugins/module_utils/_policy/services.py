@@ -63,6 +63,11 @@ HOST_SERVICES: dict[str, Service] = {
 ALL_SERVICES: dict[str, Service] = {**MAIL_SERVICES, **HOST_SERVICES}
 
 
+SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT = (
+    MAIL_SERVICES[name].port for name in ("smtp", "submission", "submissions")
+)
+
+
 def find_service(value: object, catalogue: dict[str, Service]) -> Service:
     """Return the service for a catalogue name, a TCP port, or outside of the mail catalogue ``"51820/udp"``.
 

@@ -19,6 +19,7 @@ from ipaddress import IPv6Address
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST, parse_address
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import SMTP_PORT, SUBMISSION_PORT
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
     EXTERNAL_DOMAIN,
     EXTERNAL_SENDER,
@@ -37,7 +38,6 @@ SECONDS, TOTAL_SECONDS = 30.0, 120.0
 """For one reply, as postscreen makes an external client wait for some seconds, and for all of a session."""
 OPEN_SECONDS = 15.0
 """For a port to be open after a reload."""
-SMTP, SUBMISSION = 25, 587
 MISTAKE, NO_MILTER = "4.3.", "4.7.1 Service unavailable - try again later"
 """How a reply begins when the system is at fault (RFC 3463, X.3), and when a milter is (milter_default_action)."""
 FORMS = (
@@ -68,9 +68,9 @@ def confirm_live(
     with ThreadPoolExecutor(max_workers=2) as pool:
         found = pool.map(lambda address: _external(address, policy, signs), clients)
         problems = [line for lines in found for line in lines]
-    problems += _offered(SMTP, addresses, signs)
+    problems += _offered(SMTP_PORT, addresses, signs)
     if submission:
-        problems += _offered_soon(SUBMISSION, addresses)
+        problems += _offered_soon(SUBMISSION_PORT, addresses)
     if problems:
         raise StepError(STEP, "\n".join(problems))
 
@@ -95,7 +95,7 @@ def _offered(port: int, addresses: Iterable[str], signs: tuple[str, ...] = ()) -
                 if "AUTH" in session.keywords:
                     problems.append(f"port {port} offers AUTH without TLS")
                 reply = session.command(f"MAIL FROM:<{EXTERNAL_SENDER}>")
-                if port == SUBMISSION and reply.code < 400:
+                if port == SUBMISSION_PORT and reply.code < 400:
                     problems.append(f"port {port} accepts a sender without authentication: {reply.text}")
                 if NO_MILTER in signs and reply.lines[0].startswith(NO_MILTER):
                     problems.append(f"port {port} defers mail, as a milter does not answer: {reply.text}")
@@ -104,7 +104,7 @@ def _offered(port: int, addresses: Iterable[str], signs: tuple[str, ...] = ()) -
             if problems:
                 return problems
             errors.append(f"{address}: {error}")
-    return [f"port {port} does not answer: {', '.join(errors)}"] if port == SUBMISSION else []
+    return [f"port {port} does not answer: {', '.join(errors)}"] if port == SUBMISSION_PORT else []
 
 
 def _external(address: str, policy: MailPolicy, signs: tuple[str, ...]) -> list[str]:
@@ -113,9 +113,9 @@ def _external(address: str, policy: MailPolicy, signs: tuple[str, ...]) -> list[
     forms = [form for form in relay_forms(domain, address) if form.name in FORMS]
     problems = []
     # Not every address listens, and postscreen may cut an external client off.
-    with contextlib.suppress(NoAnswerError), _session(address, SMTP, EXTERNAL_DOMAIN) as session:
+    with contextlib.suppress(NoAnswerError), _session(address, SMTP_PORT, EXTERNAL_DOMAIN) as session:
         if "AUTH" in session.keywords:
-            problems.append(f"{address} offers AUTH at port {SMTP}")
+            problems.append(f"{address} offers AUTH at port {SMTP_PORT}")
         for form in forms:
             session.command("RSET")
             # A sender whose domain does not exist would be rejected for that.

@@ -29,7 +29,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
     Flow,
     read_packet_filter_policy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL_SERVICES
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
+    MAIL_SERVICES,
+    SMTP_PORT,
+    SUBMISSION_PORT,
+    SUBMISSIONS_PORT,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import NetworkSet
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ask_lists
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
@@ -63,8 +68,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._verify.verdict
     judge_ports,
     judge_relay,
 )
-
-SMTP, SUBMISSION, SUBMISSIONS = 25, 587, 465
 
 ALL = 15
 """Times the patience for one answer: the time for all answers of one address, also where each rejection is delayed."""
@@ -205,7 +208,7 @@ def _summary(points: Sequence[Point]) -> str:
 def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
     """All points about one address."""
     try:
-        client = source_address(Place(address, SMTP))
+        client = source_address(Place(address, SMTP_PORT))
     except NoRouteError as error:
         return [Finding(address, "", Point("ports", SKIPPED, str(error)))]
     peer = parse_address(client)
@@ -216,19 +219,19 @@ def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
     contexts = {version: context_of(version) for version in (FLOOR, *OLD)}
     literal = f"[IPv6:{client}]" if ":" in client else f"[{client}]"
     doors = {
-        port: Door(Place(address, port), port == SUBMISSIONS, literal, contexts)
-        for port in (SMTP, SUBMISSION, SUBMISSIONS)
+        port: Door(Place(address, port), port == SUBMISSIONS_PORT, literal, contexts)
+        for port in (SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT)
     }
     declared = _declared(wanted.flows, peer)
     ports = sorted({service.port for service in MAIL_SERVICES.values()} | set(declared or ()))
     note = _not_external(client, address, wanted.policy)
     with ThreadPoolExecutor(len(ports)) as pool:
-        looked = {port: pool.submit(look, door, patience, words=port == SMTP) for port, door in doors.items()}
+        looked = {port: pool.submit(look, door, patience, words=port == SMTP_PORT) for port, door in doors.items()}
         simple = {port: pool.submit(_answers, Place(address, port), patience) for port in ports if port not in doors}
         surfaces = {port: future.result() for port, future in looked.items()}
         answers = {port: future.result() for port, future in simple.items()}
         answers.update({port: not surface.closed for port, surface in surfaces.items()})
-        expected = _expected(declared, wanted.policy, name, surfaces[SMTP])
+        expected = _expected(declared, wanted.policy, name, surfaces[SMTP_PORT])
         relay = Relay(client, note)
         if not note:
             relay = _try_relay(doors, surfaces, patience, expected.domain, client)
@@ -284,7 +287,7 @@ def _try_relay(
     doors: Mapping[int, Door], surfaces: Mapping[int, Surface], patience: Patience, domain: str, client: str
 ) -> Relay:
     """Try all forms on 25, and a few on the ports of submission."""
-    forms, own = forms_for(domain, doors[SMTP].place.address)
+    forms, own = forms_for(domain, doors[SMTP_PORT].place.address)
     few = [form for form in forms if form.name in SUBMISSION_FORMS]
     relay = Relay(client, "25 does not answer")
     for port, door in doors.items():
@@ -292,7 +295,7 @@ def _try_relay(
             continue
         envelopes = Envelopes(partial(door.open, patience))
         try:
-            if port == SMTP:
+            if port == SMTP_PORT:
                 control = try_control(envelopes, domain)
                 relay = Relay(client, "", control, try_forms(envelopes, forms, own, control.sender))
             else:

@@ -16,6 +16,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import SMTP_PORT
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import INDEXED, read_parameters
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
@@ -37,7 +38,6 @@ TABLE_SECONDS = 15
 INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
 """What postmap adds to the name of a table."""
 
-SMTP_PORT = 25
 
 _OURS_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}}/{FOLDER}/([\w.-]+)")
 _WORD = re.compile(r"[a-z][a-z0-9_-]*")

@@ -68,7 +68,7 @@ def serve(server: socket.socket, answer: Answer) -> None:
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
     """Ask a server on the loopback, which stands for the host's own address outside as well."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        monkeypatch.setattr(confirm, "SMTP", server.getsockname()[1])
+        monkeypatch.setattr(confirm, "SMTP_PORT", server.getsockname()[1])
         monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
 
         def ask(answer: Answer, *, milters: bool = False) -> None:
@@ -110,7 +110,7 @@ def test_a_server_that_listens_at_one_address_is_found_there() -> None:
 def test_a_port_of_submission_that_is_silent_everywhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    monkeypatch.setattr(confirm, "SUBMISSION", port)
+    monkeypatch.setattr(confirm, "SUBMISSION_PORT", port)
     (told,) = confirm._offered(port, ("127.0.0.1", "127.0.0.9"))
     assert told.startswith(f"port {port} does not answer: 127.0.0.1: ")
     assert "127.0.0.9: " in told
@@ -155,7 +155,7 @@ def test_a_milter_that_is_not_there_is_told(asked: Callable[..., None]) -> None:
         "mail from an external client (127.0.0.1) to own domains is deferred, MAIL FROM:<>: "
         "451 4.7.1 Service unavailable - try again later\n"
         "port 25 defers mail, as a milter does not answer: 451 4.7.1 Service unavailable - try again later"
-    ).replace("port 25", f"port {confirm.SMTP}")
+    ).replace("port 25", f"port {confirm.SMTP_PORT}")
 
 
 def test_a_milter_that_was_gone_before_is_no_mistake_of_the_change(asked: Callable[..., None]) -> None:
