@@ -54,7 +54,7 @@ def test_main_cf_that_cannot_be_read_stops_the_run(site: Site) -> None:
     site.edit(MAIN, "biff = no", "biff no")
     number = site.postfix.read(MAIN).splitlines().index("biff no") + 1
     assert stopped(site) == (
-        f"discover: Postfix cannot be asked: postconf: fatal: {MAIN}, line {number}: missing '=' after attribute name: "
+        f"discover: postconf failed: postconf: fatal: {MAIN}, line {number}: missing '=' after attribute name: "
         f'"biff no"\n(exit status 1)\n{UNTOUCHED}'
     )
 

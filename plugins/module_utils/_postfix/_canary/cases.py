@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The sessions that a private Postfix is asked, and what has to come of them.
+"""The sessions that are held with a canary, and their expected ends.
 
 Answers of the DNS and of block lists cannot be given to it, so nothing here is about them.
 
@@ -60,7 +60,7 @@ OFFERED, NOT_OFFERED = "offered", "not offered"
 """What is expected of a keyword of EHLO."""
 
 NO_MISTAKE = "no mistake of the configuration"
-"""What is expected where restrictions may refuse, and only have to be such as Postfix can evaluate."""
+"""What is expected where restrictions may reject, and only have to be such as Postfix can evaluate."""
 
 _PORTS = {SMTP: 25, SUBMISSION: 587, SUBMISSIONS: 465}
 
@@ -70,8 +70,8 @@ _ROUTING = frozenset('@%!"')
 EXCEPTIONS = 100
 """Relay exceptions that are tried, each in all forms."""
 
-_REGISTRIES = 20
-"""Ends of domains below which a stranger's is tried."""
+_SUFFIXES = 20
+"""Public suffixes below which an external domain is tried."""
 
 _OWNERS = 6
 """Owners of further addresses that are tried."""
@@ -118,14 +118,14 @@ def canary_cases(policy: MailPolicy, settings: Settings, server: Server) -> Iter
 def cases_of_user(
     tests: tuple[PolicyTest, ...], policy: MailPolicy, settings: Settings, server: Server
 ) -> tuple[list[Case], list[str]]:
-    """The user's own tests, and why some cannot be asked."""
+    """The user's own tests, and why some cannot be held."""
     found, notes = [], []
     for test, case in zip(tests, cases_of_tests(tests, policy.domains)):
-        # Nobody can log in on port 25, where a test is that names no port.
+        # There is no SMTP AUTH on port 25, where a test is that names no port.
         port = 587 if test.authenticated and test.port == 25 else test.port
         entrance = next((one for one in server.entrances if _PORTS.get(one.role) == port), None)
         if entrance is None:
-            notes.append(f"{case.name}: there is no service at port {port}, so it was not asked")
+            notes.append(f"{case.name}: there is no service at port {port}, so it was not held")
             continue
         session: dict[str, Any] = {**case.session, "tls": port != 25, "authenticated": ""}
         if test.authenticated:
@@ -135,7 +135,7 @@ def cases_of_user(
 
 
 def is_managed(recipient: str, managed: frozenset[str]) -> bool:
-    """Whether a recipient is a plain mailbox of ours; a route before it is not followed (RFC 5321, appendix F.2)."""
+    """Whether a recipient is a plain mailbox of these domains; routes are not followed (RFC 5321, appendix F.2)."""
     if recipient.startswith("@"):
         recipient = recipient.partition(":")[2]
     local, _at, domain = recipient.rpartition("@")
@@ -143,7 +143,7 @@ def is_managed(recipient: str, managed: frozenset[str]) -> bool:
 
 
 def login_of(sender: str, settings: Settings) -> str:
-    """Who owns an address by its name."""
+    """The login that owns an address by its name."""
     owners = settings.sender_logins.get(sender.lower())
     if owners:
         return owners[0]
@@ -187,7 +187,7 @@ def _port_25(policy: MailPolicy, parties: Parties, server: Server) -> Iterator[C
         )
         if ":" not in client:
             yield from plain_cases(f"external client ::ffff:{client}", f"::ffff:{client}", server.domain)
-    yield from _registry_cases(policy, parties, server)
+    yield from _suffix_cases(policy, parties, server)
     yield from exempt_cases(policy, parties, server.domain)
     for case in internal_cases(policy, parties):
         if server.delivers or not case.local:
@@ -201,10 +201,10 @@ def _port_25(policy: MailPolicy, parties: Parties, server: Server) -> Iterator[C
     yield from blocked_cases(policy, parties)
 
 
-def _registry_cases(policy: MailPolicy, parties: Parties, server: Server) -> Iterator[Case]:
-    """A domain beside ours: a parent of ours in relay_domains has all below it (parent_domain_matches_subdomains)."""
+def _suffix_cases(policy: MailPolicy, parties: Parties, server: Server) -> Iterator[Case]:
+    """Domains below a parent in relay_domains, which has them all (parent_domain_matches_subdomains)."""
     beside = {end: None for domain in (*policy.domains, server.host) for end in public_suffixes(domain)}
-    for end in [one for one in beside if one not in server.managed][:_REGISTRIES]:
+    for end in [one for one in beside if one not in server.managed][:_SUFFIXES]:
         target = f"victim@{TARGET_DOMAIN.partition('.')[0]}.{end}"
         for client in parties.external[:1]:
             name = f"external client {client}, to another domain below {end}"
@@ -212,8 +212,8 @@ def _registry_cases(policy: MailPolicy, parties: Parties, server: Server) -> Ite
 
 
 def _submission(policy: MailPolicy, settings: Settings, parties: Parties, server: Server) -> Iterator[Case]:
-    """Whoever has not logged in sends nothing at all, and whoever has, from what is his."""
-    own, other = f"user@{server.domain}", f"somebody-else@{server.domain}"
+    """A client without SMTP AUTH sends nothing at all, an authenticated client from its own addresses."""
+    own, other = f"user@{server.domain}", f"another-user@{server.domain}"
     login = login_of(own, settings)
     # Without an address a login owns those of the policy's domains alone.
     owns = settings.login_form == ADDRESS or server.domain in policy.domains
@@ -246,7 +246,7 @@ def _owners(settings: Settings, parties: Parties) -> Iterator[Case]:
         for client in parties.external[:1]:
             for login in logins[:1]:
                 yield _logged_in(f"{sender} of {login}", ACCEPT, client, sender, login)
-            yield _logged_in(f"{sender} not of nobody.at.all", REJECT, client, sender, "nobody.at.all")
+            yield _logged_in(f"{sender} not of no.such.login", REJECT, client, sender, "no.such.login")
 
 
 def _logged_in(name: str, expect: str, client: str, sender: str, login: str) -> Case:
@@ -254,13 +254,13 @@ def _logged_in(name: str, expect: str, client: str, sender: str, login: str) -> 
 
 
 def _elsewhere(parties: Parties, server: Server, entrance: Entrance) -> Iterator[Case]:
-    """What the site has of its own: no stranger may relay there."""
+    """Unmanaged services: no external client may relay there."""
     for client in parties.external:
         for tls in (True,) if entrance.wrapped else (False, True):
             how = f"{entrance.name}{' with TLS' if tls else ''}"
-            told = f"master.cf line {entrance.line}, {how}: external client {client}"
-            yield from relay_cases(told, client, _forms(server), server.domain, tls=tls)
-            yield _keyword(f"{told}, XCLIENT", NOT_OFFERED, client, "XCLIENT", tls=tls)
+            name = f"master.cf line {entrance.line}, {how}: external client {client}"
+            yield from relay_cases(name, client, _forms(server), server.domain, tls=tls)
+            yield _keyword(f"{name}, XCLIENT", NOT_OFFERED, client, "XCLIENT", tls=tls)
 
 
 def _forms(server: Server) -> list[Any]:

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a private Postfix that decides like the staged one and can neither receive mail nor deliver any.
+"""Files of the canary, which decides like the staged Postfix and can neither receive mail nor deliver any.
 
-It listens on the loopback address, where the one who asks says which client he stands for: by a line of the PROXY
-protocol, also through postscreen, and by XCLIENT who has logged in. Nothing outside is asked: restrictions that ask the
+It listens on the loopback address, where each session names its client: by a line of the PROXY protocol, also through
+postscreen, and its login by XCLIENT. Nothing outside is queried: restrictions that query the
 DNS, lists or policy services say nothing here. Sources: XCLIENT_README, POSTSCREEN_README, postconf(5), master(5); the
 waiting times were measured.
 
@@ -58,7 +58,7 @@ _PROXY = {
 }
 
 _XCLIENT = ("smtpd_authorized_xclient_hosts", "static:all")
-"""Who may say that he is logged in: the canary listens where nobody else can come to."""
+"""The clients that may name their login: the canary listens where no other client can connect."""
 
 _END_OF_DATA = "smtpd_end_of_data_restrictions"
 
@@ -74,7 +74,7 @@ _PARAMETERS = {
     "non_smtpd_milters": "",
     "smtpd_proxy_filter": "",
     _END_OF_DATA: "reject",
-    # Room for a whole message is asked for at MAIL FROM already.
+    # Room for a whole message is required at MAIL FROM already.
     "message_size_limit": "102400",
     "queue_minfree": "0",
     "soft_bounce": "no",
@@ -97,7 +97,7 @@ _PARAMETERS = {
     "postscreen_non_smtp_command_enable": "no",
     "postscreen_bare_newline_enable": "no",
 }
-"""No answer waits, none is remembered, nobody else is asked, and no message is taken."""
+"""No reply waits, none is remembered, no other server is queried, and no message is accepted."""
 
 _TLS = "smtpd_tls_security_level"
 
@@ -117,7 +117,7 @@ _SILENT = "check_client_access,static:DUNNO"
 
 
 class Entrance(NamedTuple):
-    """A port of the staged file to which strangers can come.
+    """A port of the staged file to which external clients can connect.
 
     ``role``: SMTP, SUBMISSION or SUBMISSIONS for the first of these, empty for others. ``name``: as master.cf has it.
     ``line``: its line there, from 1. ``wrapped``: TLS comes first. ``port``: the one in the canary.
@@ -140,7 +140,7 @@ class Place(NamedTuple):
 
 
 class Canary(NamedTuple):
-    """Both files, the ways in, and whether something was left out that would ask elsewhere."""
+    """Both files, the entrances, and what was left out as it would query other servers."""
 
     main: MainCf
     master: MasterCf
@@ -149,7 +149,7 @@ class Canary(NamedTuple):
 
 
 def find_entrances(main: MainCf, master: MasterCf) -> tuple[Entrance, ...]:
-    """All services with smtpd or postscreen that listen on more than the loopback address; those of ours come first."""
+    """All smtpd and postscreen services that listen on more than the loopback address, managed ones first."""
     interfaces = main.words("inet_interfaces", "all")
     wrapped = main.get("smtpd_tls_wrappermode", "no")
     shut = bool(interfaces) and all(is_loopback(one) for one in interfaces)
@@ -178,7 +178,7 @@ def find_entrances(main: MainCf, master: MasterCf) -> tuple[Entrance, ...]:
 def canary_files(main: MainCf, master: MasterCf, place: Place, ports: Sequence[int], *, submission: bool) -> Canary:
     """The canary of staged texts. ``ports``: a free one for each of ``find_entrances``.
 
-    ``submission``: whether the ports of submission are ours, where users log in.
+    ``submission``: whether the ports of submission, with SMTP AUTH, are managed.
     """
     own = {
         **_PARAMETERS,
@@ -193,7 +193,7 @@ def canary_files(main: MainCf, master: MasterCf, place: Place, ports: Sequence[i
     silenced: dict[str, None] = {}
     quiet = {name: _silence(value, silenced) for name, value in main.items()}
     if quiet.get(_TLS) == "encrypt":
-        # Who has no TLS would be told that alone. Services that set it themselves, as submission, keep it.
+        # A session without TLS would get no other reply. Services that set it themselves, as submission, keep it.
         quiet[_TLS] = "may"
     entrances = tuple(one._replace(port=port) for one, port in zip(find_entrances(main, master), ports))
     services = dict(master.numbered())
@@ -210,7 +210,7 @@ def canary_files(main: MainCf, master: MasterCf, place: Place, ports: Sequence[i
         if service.type == "pass" or service.command == "cleanup":
             columns = (service.name, service.columns[2], service.columns[6])
             lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
-    # What a site has there is tried, and ends in the refusal of the canary.
+    # What is unmanaged there is tried, and ends in the reject of the canary.
     end = {_END_OF_DATA: ", ".join(one for one in (quiet.get(_END_OF_DATA, ""), own[_END_OF_DATA]) if one)}
     staged = main.edited({**quiet, **own, **end})
     return Canary(staged, MasterCf("".join([*lines, _HELPERS])), entrances, tuple(silenced))

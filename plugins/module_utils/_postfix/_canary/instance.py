@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A private Postfix while it runs, and the server that it asks about logins.
+"""The canary while it runs, and the SASL server that it uses.
 
 Sources: master(8), Dovecot's authentication protocol, version 1.
 
@@ -30,12 +30,12 @@ CANARY = "canary"
 """The name of the step in errors."""
 
 LIFE_SECONDS = 90
-"""The master ends by itself after so many seconds, if nobody is left to end it."""
+"""The master ends by itself after so many seconds, if its run was killed."""
 
 START_SECONDS = 15
 
 _TROUBLE = re.compile(r"\b(?:warning|error|fatal|panic): (?!Illegal address syntax|unable to look up public/qmgr)")
-"""Lines of its log that say why something does not work; there is no queue manager, and strangers write nonsense."""
+"""Lines of its log that say why something does not work; there is no queue manager, and sessions send nonsense."""
 
 _FATAL = re.compile(r"\b(?:fatal|panic): ")
 _SHOWN = 12
@@ -89,7 +89,7 @@ def watched(folder: str, work: Callable[[], Found]) -> Found:
 
 
 def trouble(folder: str) -> list[str]:
-    """The last lines of its log that tell of trouble."""
+    """The last lines of its log that report trouble."""
     return _lines(folder, _TROUBLE)[-_SHOWN:]
 
 
@@ -103,7 +103,7 @@ def _lines(folder: str, kind: re.Pattern[str]) -> list[str]:
 
 
 def free_ports(address: str, count: int) -> list[int]:
-    """Numbers of ports that nobody listens on. Raises OSError where the host lets nobody listen."""
+    """Numbers of free ports. Raises OSError where the host lets no program listen."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sockets = []
     try:
@@ -136,12 +136,12 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A connection that ends early is none of ours."""
+        """Ignore a connection that ends early."""
 
 
 @contextlib.contextmanager
 def sasl_server(path: str) -> Iterator[None]:
-    """Stand in for Dovecot on a socket: nobody who is asked about passwords may depend on who tries them here."""
+    """Stand in for Dovecot on a socket, whose real server must see none of the logins that are tried here."""
     server = _Server(path, _Logins)
     os.chmod(path, 0o666)  # noqa: S103 (Postfix's own user connects to it)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Has a private Postfix of the staged files answer for every class of the policy, before anything goes live.
+"""Proves the staged files on a canary for every class of the policy, before anything goes live.
 
 Private to the collection: other collections must not import it.
 """
@@ -72,9 +72,9 @@ _DOMAINS = ("mydestination", "virtual_mailbox_domains", "virtual_alias_domains",
 
 
 def prove(staged: Staged, policy: MailPolicy, settings: Settings, tests: tuple[PolicyTest, ...]) -> Proof:
-    """Ask a private Postfix of the staged files. Nothing live is touched.
+    """Prove the staged files on a canary. Nothing live is touched.
 
-    Raises StepError where Postfix refuses the files, or cannot do what they say.
+    Raises StepError where Postfix rejects the files, or cannot do what they say.
     """
     try:
         with private_folder() as folder:
@@ -165,13 +165,13 @@ def _notes(
     if not has_tls():
         notes.append("this Python has no TLS; sessions with TLS were not held")
     if not server.delivers:
-        notes.append("no domain of ours is known; sessions to us were not held")
+        notes.append("no domain of the host is known; sessions to its domains were not held")
     for role, needed in ((SMTP, True), (SUBMISSION, settings.submission)):
         if needed and server.entrance(role) is None:
             notes.append(f"master.cf has no service {role}; its sessions were not held")
     if len(policy.relay_exceptions) > EXCEPTIONS:
-        notes.append(f"of {len(policy.relay_exceptions)} relay exceptions {EXCEPTIONS} were asked")
+        notes.append(f"of {len(policy.relay_exceptions)} relay exceptions {EXCEPTIONS} were tried")
     if policy.dnsbls or policy.sender_domain_check or files.silenced:
         what = ", ".join(files.silenced)
-        notes.append(f"what asks the DNS, lists or other servers was not asked{f': {what}' if what else ''}")
+        notes.append(f"what queries the DNS, DNSBLs or other servers was not tried{f': {what}' if what else ''}")
     return notes

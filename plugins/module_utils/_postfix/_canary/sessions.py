@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Holds sessions with a private Postfix.
+"""Holds sessions with the canary.
 
 The envelopes of a client follow each other on one connection; clients come side by side.
 
@@ -35,7 +35,7 @@ DATA, END = "DATA", "the end of DATA"
 
 
 class Heard(NamedTuple):
-    """How a session ended: the stage of the first refusal, empty for none; code 0 for a broken connection.
+    """How a session ended: the stage of the first reject, empty for none; code 0 for a broken connection.
 
     ``text``: the reply, or why there is none. ``keyword``: for a question about one, whether it is offered.
     """
@@ -56,7 +56,7 @@ class Way(NamedTuple):
     login: str
 
 
-class _RefusedError(Exception):
+class _RejectedError(Exception):
     """The connection got no further than this."""
 
     def __init__(self, stage: str, reply: Reply) -> None:
@@ -100,9 +100,9 @@ def _talk(way: Way, cases: list[Case], where: tuple[str, Entrance], patience: Pa
                 start = len(connection.steps)
                 found = _envelope(connection, case)
                 heard.append(found._replace(steps=(*connection.steps[:begun], *connection.steps[start:])))
-        except _RefusedError as refused:
+        except _RejectedError as rejected:
             steps = tuple(connection.steps) if connection else ()
-            heard += [Heard(refused.stage, refused.reply.code, refused.reply.text, steps)] * len(rest)
+            heard += [Heard(rejected.stage, rejected.reply.code, rejected.reply.text, steps)] * len(rest)
         except NoAnswerError as error:
             # A server may close a connection after a while; one that does so at the first question says nothing.
             if len(heard) == before:
@@ -131,7 +131,7 @@ def _enter(connection: Connection, way: Way, entrance: Entrance, name: str) -> N
 
 def _need(stage: str, reply: Reply, code: int) -> None:
     if reply.code != code:
-        raise _RefusedError(stage, reply)
+        raise _RejectedError(stage, reply)
 
 
 def _envelope(connection: Connection, case: Case) -> Heard:

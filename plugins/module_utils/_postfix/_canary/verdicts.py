@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether the sessions with a private Postfix ended as they have to.
+"""Whether the sessions with the canary ended as they have to.
 
 Private to the collection: other collections must not import it.
 """
@@ -34,10 +34,10 @@ SECONDS = 45
 """Seconds for all sessions together."""
 
 _UNKNOWN = re.compile(r"[45]50 [45]\.1\.[01] ")
-"""An address of ours that nobody has: the policy let the message through (RFC 3463, X.1.1; X.1.0 of older tables)."""
+"""An unknown address of a managed domain: the policy accepted the message (RFC 3463, X.1.1; X.1.0 of older tables)."""
 
-_PUT_OFF_RELAY = re.compile(r"45\d 4\.7\.1 .*Relay access denied")
-"""How Postfix puts off whoever may not relay, where a site prefers that."""
+_DEFERRED_RELAY = re.compile(r"45\d 4\.7\.1 .*Relay access denied")
+"""How Postfix defers clients that may not relay, where a site prefers that."""
 
 _MISTAKE = re.compile(r"4\d\d 4\.3\.")
 """Postfix cannot do what its configuration says (RFC 3463, X.3: the system)."""
@@ -45,7 +45,7 @@ _MISTAKE = re.compile(r"4\d\d 4\.3\.")
 
 @dataclass(frozen=True)
 class Proof:
-    """The number of sessions held, those that ended otherwise than they have to, and what was not asked and why."""
+    """The number of sessions held, those that ended otherwise than they have to, and what was not tried and why."""
 
     count: int
     deviations: list[Deviation]
@@ -108,7 +108,7 @@ def no_tls(heard: Heard) -> bool:
 
 
 def _promised(case: Case, settings: Settings) -> bool:
-    """Whether TLS is ours to offer: nobody can log in without it, and a certificate of the inventory has to work."""
+    """Whether TLS has to be offered: SMTP AUTH needs it, and a certificate of the inventory has to work."""
     return settings.submission if case.session["port"] in (465, 587) else bool(settings.tls_certificate)
 
 
@@ -123,7 +123,7 @@ def is_mistake(heard: Heard) -> bool:
 
 
 def rejected_by_site(case: Case, heard: Heard, managed: frozenset[str], relay_rejection: str) -> bool:
-    """Whether somebody who may send to us is refused for another reason than relaying."""
+    """Whether a client that may send to managed domains is rejected for another reason than relaying."""
     relay = relay_rejection in heard.text or "Relay access denied" in heard.text
     return case.expect == ACCEPT and is_managed(case.session["rcpt_to"][0], managed) and heard.code >= 500 and not relay
 
@@ -131,9 +131,9 @@ def rejected_by_site(case: Case, heard: Heard, managed: frozenset[str], relay_re
 def as_expected(case: Case, heard: Heard, managed: frozenset[str], *, strict: bool = True) -> bool:
     """Whether a session ended as it has to.
 
-    A refusal for now is none, but where a service of the site's own puts off whoever may not relay. ``strict``: no
-    restrictions of the user's own stand behind those of the policy, so nobody may be put off who sends to us, and who
-    may not relay is told so in the policy's words.
+    A deferral is no reject, but where an unmanaged service defers clients that may not relay. ``strict``: no
+    restrictions of the user's own follow those of the policy, so mail to managed domains may not be deferred, and the
+    rejection of relaying has the policy's words.
     """
     if case.expect in (OFFERED, NOT_OFFERED):
         return heard.stage == "" and heard.offered == (case.expect == OFFERED)
@@ -149,7 +149,7 @@ def as_expected(case: Case, heard: Heard, managed: frozenset[str], *, strict: bo
     if strict and case.session.get("text", "") not in heard.text:
         return False
     own = case.session["port"] in (25, 465, 587)
-    return not passed and (heard.code >= 500 or (not own and bool(_PUT_OFF_RELAY.match(heard.text))))
+    return not passed and (heard.code >= 500 or (not own and bool(_DEFERRED_RELAY.match(heard.text))))
 
 
 def _passed(case: Case, heard: Heard, managed: frozenset[str]) -> bool:

@@ -97,7 +97,7 @@ def _unfit(certificate: CertificateFile, key: CertificateFile) -> list[str]:
     if ssl is None:
         return []
     try:
-        # Without a word it would ask a terminal for that of an encrypted key.
+        # Without a password it would read that of an encrypted key from a terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate.path, key.path, password="")
     except ssl.SSLError as error:
         if error.reason in _OTHERS:

@@ -72,20 +72,20 @@ def is_listening(path: str) -> bool:
 
 
 def closed_submission(services: object, path: str) -> list[str]:
-    """Warn where none of the packet filter's ``services`` is submission; who declares one of the two knows of it.
+    """Warn where none of the packet filter's ``services`` is submission; one of the two is enough.
 
-    ``path``: the variable to name. What is wrong with the services is told by the packet filter.
+    ``path``: the variable to name. What is wrong with the services is reported by the packet filter.
     """
     if not isinstance(services, Sequence) or isinstance(services, str):
         return []
     if any(_serves_submission(item) for item in services):
         return []
-    told = (
+    text = (
         f"postfix_submission: is true, and {path} declares neither submission nor submissions: the packet filter "
         "closes 587 and 465; declare {service: submission, direction: server} and the same for submissions, or write "
         "postfix_submission: false"
     )
-    return [told]
+    return [text]
 
 
 def _serves_submission(item: object) -> bool:

@@ -18,7 +18,7 @@ DEFAULTED = ("mynetworks_style", "relay_domains")
 """Parameters whose default may depend on compatibility_level."""
 
 BUILT_IN = ("cidr", "regexp", "texthash")
-"""Types of maps that every Postfix has built in and that our files use."""
+"""Types of maps that every Postfix has built in and that the managed files use."""
 
 INDEXED = ("lmdb", "hash", "cdb", "btree")
 """Types with an index, in the order in which they are taken when the installation's own default is none of them."""
@@ -27,8 +27,8 @@ INDEXED = ("lmdb", "hash", "cdb", "btree")
 class PostfixFacts(NamedTuple):
     """``parameters``: every known parameter with its default, from ``postconf -d``. ``map_types``: from ``postconf
     -m``. ``sasl_types``: from ``postconf -a``. ``chroot``: whether the live master.cf runs smtpd in the queue
-    directory. ``site``: what the live main.cf sets, without what is ours. ``postscreen``: whether the site has
-    postscreen at port 25 without us. ``cleanup``: what master.cf sets for the site's cleanup beyond main.cf.
+    directory. ``site``: what the live main.cf sets, without managed parameters. ``postscreen``: whether the site has
+    an unmanaged postscreen at port 25. ``cleanup``: what master.cf sets for the unmanaged cleanup beyond main.cf.
     """
 
     parameters: Mapping[str, str]

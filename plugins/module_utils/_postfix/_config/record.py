@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the role has put into the files of a Postfix, and what stood there before.
 
-Without it nobody could tell ours from the site's, nor give the site's back.
+Without it managed could not be told from unmanaged, nor the former values be restored.
 
 Private to the collection: other collections must not import it.
 """
@@ -25,9 +25,9 @@ class RecordError(ReportedError):
 
 
 class Owned(NamedTuple):
-    """A parameter or a service: its former lines as they were written (None: there were none), and what is ours.
+    """A parameter or a service: its former lines as they were written (None: there were none), and what is managed.
 
-    ``ours`` is the value of a parameter, or the lines of a service; None where a service must not be there.
+    ``managed`` is the value of a parameter, or the lines of a service; None where a service must not be there.
     """
 
     before: Lines | None
@@ -35,7 +35,7 @@ class Owned(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Everything of ours: parameters of main.cf, services of master.cf by name and type, names of tables."""
+    """Everything managed: parameters of main.cf, services of master.cf by name and type, names of tables."""
 
     main: dict[str, Owned]
     services: dict[Place, Owned]
@@ -43,7 +43,7 @@ class Record(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """Whether nothing on the host is ours."""
+        """Whether nothing on the host is managed."""
         return not any(self)
 
 
@@ -62,7 +62,7 @@ def dump_record(record: Record) -> bytes:
 
 
 def load_record(text: bytes | None) -> Record:
-    """Read a record; None is the record of a host where nothing is ours. Raises RecordError."""
+    """Read a record; None is the record of a host where nothing is managed. Raises RecordError."""
     if text is None:
         return NOTHING
     try:

@@ -39,7 +39,7 @@ INDEX_ENDS = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}
 """What postmap adds to the name of a table."""
 
 
-_OURS_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}}/{FOLDER}/([\w.-]+)")
+_MANAGED_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}}/{FOLDER}/([\w.-]+)")
 _WORD = re.compile(r"[a-z][a-z0-9_-]*")
 LOOPBACK = ("127.0.0.1", "::1")
 
@@ -68,7 +68,7 @@ class Postfix:
         return os.path.join(self.folder, "master.cf")
 
     def table(self, name: str) -> str:
-        """The path of a table of ours."""
+        """The path of a managed table."""
         return os.path.join(self.folder, FOLDER, name)
 
     def details(self, before: str, after: str, changed: Iterable[str]) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Postfix:
         return [re.sub(r"^\S*postmap: (?:fatal: )?", "", line) for line in errors.splitlines()]
 
     def runs(self) -> bool | None:
-        """Whether the master that has noted its number is there. Its lock tells too, but to try it could hinder it."""
+        """Whether the master that has noted its number is there. To try its lock could hinder it."""
         noted = (read_file(os.path.join(self.queue, "pid", "master.pid")) or b"").strip()
         return os.path.exists(f"/proc/{int(noted)}") if noted.isdigit() else None
 
@@ -171,8 +171,8 @@ def _index(path: str, kind: str) -> str:
 
 
 def indexed_tables(main: str) -> dict[str, str]:
-    """The indexed tables of ours that a main.cf names, with their types."""
-    return {match[2]: match[1] for match in _OURS_INDEXED.finditer(main)}
+    """The managed indexed tables that a main.cf names, with their types."""
+    return {match[2]: match[1] for match in _MANAGED_INDEXED.finditer(main)}
 
 
 # Discovery
@@ -185,7 +185,7 @@ def discover() -> Postfix:
         # Warnings about main.cf stand in the same output, and are no lines of this form.
         found = read_parameters(run_tool("discover", ["postconf", "-x", *names]).splitlines())
     except StepError as error:
-        raise StepError("discover", f"Postfix cannot be asked: {error.output}") from error
+        raise StepError("discover", f"postconf failed: {error.output}") from error
     product = Postfix(*(found.get(name, "") for name in names))
     for path in (product.main_cf, product.master_cf):
         if not os.path.isfile(path):

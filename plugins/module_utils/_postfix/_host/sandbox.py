@@ -23,12 +23,12 @@ from collections.abc import Iterator
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import END_SECONDS, process_fields
 
 PARENT = "/run"
-"""Private folders lie here: in memory, and nobody but root can write beside them."""
+"""Private folders lie here: in memory, and only root can write beside them."""
 
 PREFIX = "mailhost-canary-"
 
 _ABANDONED = 300
-"""Seconds after which a private folder without a lock is nobody's."""
+"""Seconds after which a private folder without a lock is abandoned."""
 
 
 @contextlib.contextmanager
@@ -40,7 +40,7 @@ def private_folder() -> Iterator[str]:
     handle = os.open(f"{folder}/new", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
-        # Whoever sweeps finds a lock that is held, or none yet.
+        # A run that sweeps finds a lock that is held, or none yet.
         os.rename(f"{folder}/new", f"{folder}/lock")
         os.chmod(folder, 0o711)  # noqa: S103 (Postfix's own user has to get to its files)
         yield folder
@@ -54,7 +54,7 @@ def _parent() -> str:
 
 
 def sweep(parent: str = "") -> None:
-    """End and remove what killed runs left; who lives holds the lock of its folder."""
+    """End and remove what killed runs left; a run that lives holds the lock of its folder."""
     parent = parent or _parent()
     for name in os.listdir(parent):
         folder = os.path.join(parent, name)
@@ -94,7 +94,7 @@ def end_processes(folder: str) -> None:
     ended: set[int] = set()
     while True:
         found = processes(folder)
-        # Who is stopped starts nobody else meanwhile.
+        # A stopped process starts no other meanwhile.
         for number in (signal.SIGSTOP, signal.SIGKILL):
             ended.update(found)
             for process in found:

@@ -76,11 +76,11 @@ def check_staged(staged: Staged) -> list[str]:
             with contextlib.suppress(OSError, ReportedError):
                 before, _failed = _check(_live(staged), f"{place}/live")
     except (OSError, LookupError, FileError) as error:  # a full disk, a user that does not exist
-        raise StepError(CHECK, f"cannot be asked: {error}") from error
+        raise StepError(CHECK, f"cannot be run: {error}") from error
     known = {_without_line(line) for line in before}
     new = [line for line in said if _without_line(line) not in known]
     if new or failed:
-        raise StepError(CHECK, "\n".join(new or said or ["failed without a word"]))
+        raise StepError(CHECK, "\n".join(new or said or ["failed without output"]))
     return said
 
 
@@ -93,7 +93,7 @@ def _live(staged: Staged) -> Staged:
 
 
 def _check(staged: Staged, place: str) -> tuple[list[str], bool]:
-    """What Postfix says of a copy, with the names of the live folders, and whether it refuses it."""
+    """What Postfix says of a copy, with the names of the live folders, and whether it rejects it."""
     folder, queue, log = f"{place}/etc", f"{place}/queue", f"{place}/log"
     for path in (place, queue):
         os.mkdir(path)
@@ -102,7 +102,7 @@ def _check(staged: Staged, place: str) -> tuple[list[str], bool]:
     owner = ask_postconf(staged.folder, ("mail_owner",))["mail_owner"]
     shutil.chown(f"{place}/data", owner)
     own = {"queue_directory": queue, "data_directory": f"{place}/data"}
-    # Postfix tells what it finds in its log alone, unless it is a person at a terminal who asks.
+    # Postfix reports what it finds in its log alone, unless it runs at a terminal.
     if any(service.name == "postlog" for service in staged.master):
         own.update({"maillog_file": log, "maillog_file_prefixes": place})
     write_copy(staged._replace(main=staged.main.edited(own)), folder)
@@ -146,7 +146,7 @@ def write_copy(staged: Staged, target: str) -> None:
 
 
 def build_indexes(staged: Staged, target: str) -> None:
-    """Build the indexes of our tables in a copy. Raises StepError."""
+    """Build the indexes of managed tables in a copy. Raises StepError."""
     for name, table in staged.maps.items():
         if table.type not in _PLAIN:
             code, out, errors = call("postmap", ("postmap", "-c", target, f"{table.type}:{target}/{FOLDER}/{name}"))
@@ -195,7 +195,7 @@ def _copy_tree(source: str, target: str) -> None:
     """Copy files with owner, mode and times. Links to files become files, as those of a copy would lead out of it."""
     for folder, names, files in os.walk(source):
         inside = target if folder == source else os.path.join(target, os.path.relpath(folder, source))
-        # A new file is readable until it gets its mode, and there are files with passwords: nobody comes in so long.
+        # A new file is readable until it gets its mode, also one with passwords: the folder is closed meanwhile.
         os.mkdir(inside, 0o700)
         for name in names:
             path = os.path.join(folder, name)

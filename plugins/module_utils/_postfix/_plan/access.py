@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who may relay, who is refused, and which lists are asked: restrictions on port 25 with their tables.
+"""Which clients may relay or are rejected, and which DNSBLs are queried: restrictions on port 25 with their tables.
 
-Sources: postconf(5), access(5), RESTRICTION_CLASS_README. Whoever is neither inside nor a relay exception is let go on
-only for a domain of ours; the list of relay restrictions ends in a refusal of everybody.
+Sources: postconf(5), access(5), RESTRICTION_CLASS_README. A client that is neither internal nor a relay
+exception is accepted only for a managed domain; the list of relay restrictions ends in a reject of all clients.
 
 Private to the collection: other collections must not import it.
 """
@@ -44,12 +44,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
 )
 
 ALWAYS_REACHABLE = ("postmaster", "abuse")
-"""Senders must be able to ask why they are refused."""
+"""Senders must be able to ask why they are rejected."""
 
 GO_ON, PERMIT, REJECT = "DUNNO", "OK", "REJECT"
-"""Goes on to the next restriction; permit would end the list, and with it what the user has put behind ours."""
+"""Goes on to the next restriction; permit would end the list, and the user's own restrictions after it."""
 
-_EVERYBODY = (Network(4, 0, 0), Network(6, 0, 0))
+_ANY_CLIENT = (Network(4, 0, 0), Network(6, 0, 0))
 
 Octets = tuple[tuple[int, int], ...]
 _ALL_OCTETS = (0, 255)
@@ -65,14 +65,14 @@ class Access:
         self.maps = Maps()
         self.notes: list[str] = []
         self.own: dict[str, str] = {}
-        """Our own parameters, which no installed program knows: restriction classes and what master.cf refers to."""
+        """Managed parameters, which no installed program knows: restriction classes and what master.cf refers to."""
         self.blocked = self._blocked()
         self.connect_lists = [one for one in policy.dnsbls if one.stage != STAGE_MAIL]
         needed = bool(self.connect_lists or self.blocked)
         self.postscreen = needed or facts.postscreen or settings.postscreen == ALWAYS
 
     def parameter(self, name: str, value: str) -> str:
-        """Add a parameter of our own, and return its name."""
+        """Add a managed parameter, and return its name."""
         self.own[PREFIX + name] = value
         return PREFIX + name
 
@@ -81,7 +81,7 @@ class Access:
         return self.settings.extra_restrictions.get(stage, ())
 
     def _blocked(self) -> list[str]:
-        """Tables of who may not connect: long lists of addresses have an index, as cidr tables are read in a row."""
+        """Tables of clients that may not connect: long lists have an index, as cidr tables are read in a row."""
         singles = [one for one in self.policy.blocked if one.prefix == BITS[one.version]]
         kind = self.facts.indexed_type
         if len(singles) < self.settings.indexed_map_from or not kind:
@@ -100,7 +100,7 @@ def build_access(access: Access) -> dict[str, str]:
     """Parameters of main.cf for port 25."""
     policy, settings = access.policy, access.settings
     inside = [*LOOPBACK, *(one for one in policy.internal if not _in_loopback(one))]
-    friends = _friends(access)
+    exceptions = _exceptions(access)
     main = {
         "mynetworks": access.maps.cidr("internal.cidr", inside, PERMIT),
         "smtpd_delay_reject": "yes",
@@ -112,9 +112,9 @@ def build_access(access: Access) -> dict[str, str]:
         "smtpd_sender_restrictions": _joined(
             ["permit_mynetworks", "reject_non_fqdn_sender", *_sender_domain(access)], access.added("sender")
         ),
-        "smtpd_relay_restrictions": _joined(_relay(access, friends)),
+        "smtpd_relay_restrictions": _joined(_relay(access, exceptions)),
         "smtpd_recipient_restrictions": _joined(
-            ["permit_mynetworks", *friends, *_look_ups(access)], access.added("recipient")
+            ["permit_mynetworks", *exceptions, *_look_ups(access)], access.added("recipient")
         ),
         "smtpd_data_restrictions": _joined(["reject_unauth_pipelining"], access.added("data")),
         "smtpd_end_of_data_restrictions": _joined(access.added("end_of_data")),
@@ -155,13 +155,13 @@ def _sender_domain(access: Access) -> list[str]:
     return [f"check_sender_access {access.maps.add('sender-domains.regexp', REGEXP, rows)}"]
 
 
-def _relay(access: Access, friends: list[str]) -> list[str]:
-    """Ours and those whom an exception lets through; what is for us; then nobody."""
-    refusal = f"550 5.7.1 {access.policy.relay_rejection}"
-    table = access.maps.add("relay-rejection.regexp", REGEXP, [("/^/", refusal)])
+def _relay(access: Access, exceptions: list[str]) -> list[str]:
+    """Internal clients and relay exceptions; managed domains; then no other."""
+    rejection = f"550 5.7.1 {access.policy.relay_rejection}"
+    table = access.maps.add("relay-rejection.regexp", REGEXP, [("/^/", rejection)])
     return [
         "permit_mynetworks",
-        *friends,
+        *exceptions,
         "permit_auth_destination",
         f"check_recipient_access {table}",
         # Never reached; Postfix does not start without a restriction that it knows to close the relay.
@@ -169,16 +169,17 @@ def _relay(access: Access, friends: list[str]) -> list[str]:
     ]
 
 
-def _friends(access: Access) -> list[str]:
+def _exceptions(access: Access) -> list[str]:
     """A restriction for each exception: it lets a message through, or says nothing of it."""
     return [
-        f"check_client_access {_friend(access, index, one)}" for index, one in enumerate(access.policy.relay_exceptions)
+        f"check_client_access {_exception(access, index, one)}"
+        for index, one in enumerate(access.policy.relay_exceptions)
     ]
 
 
-def _friend(access: Access, index: int, exception: RelayException) -> str:
+def _exception(access: Access, index: int, exception: RelayException) -> str:
     name = f"relay-{index}"
-    # The exception is for relaying; mail for us is looked up like that of anybody.
+    # The exception is for relaying; mail for managed domains is looked up like that of any client.
     managed = [(f"/@{literal(domain)}$/", GO_ON) for domain in access.policy.domains]
     allowed = [(pattern, PERMIT) for pattern in mailboxes(exception.recipient_domains)]
     table = access.maps.add(f"{name}-recipients.regexp", REGEXP, managed + allowed)
@@ -191,17 +192,17 @@ def _friend(access: Access, index: int, exception: RelayException) -> str:
 
 
 def _look_ups(access: Access) -> list[str]:
-    """Block lists of stage mail, but not about exempt clients and not before a postmaster."""
+    """DNSBLs of stage mail, but not about exempt clients and not before a postmaster."""
     lists = access.policy.dnsbls_at(STAGE_MAIL)
     if not lists:
         return []
     entries = [f"reject_rbl_client {entry}" for one in lists for entry in _patterns(one)]
-    asked = access.parameter("block_lists", _joined(entries))
+    check = access.parameter("dnsbls", _joined(entries))
     if access.policy.exempt:
-        rows = [*((str(one), GO_ON) for one in access.policy.exempt), *((str(one), asked) for one in _EVERYBODY)]
+        rows = [*((str(one), GO_ON) for one in access.policy.exempt), *((str(one), check) for one in _ANY_CLIENT)]
         table = access.maps.add("looked-up.cidr", "cidr", rows)
-        asked = access.parameter("looked_up", f"check_client_access {table}")
-    rows = [*((f"/^{name}(@|$)/", GO_ON) for name in ALWAYS_REACHABLE), ("/^/", asked)]
+        check = access.parameter("looked_up", f"check_client_access {table}")
+    rows = [*((f"/^{name}(@|$)/", GO_ON) for name in ALWAYS_REACHABLE), ("/^/", check)]
     return [f"check_recipient_access {access.maps.add('looked-up.regexp', REGEXP, rows)}"]
 
 
@@ -217,8 +218,8 @@ def _replies(access: Access) -> dict[str, str]:
     rows = [(key, list_reply(one)) for one in lists for key in (one.zone, *_patterns(one))]
     return {
         "maps_rbl_reject_code": "550",
-        "rbl_reply_maps": access.maps.add("block-list-replies.txt", TEXT, rows),
-        "default_rbl_reply": "$rbl_code 5.7.1 Your host $client_address is on a block list",
+        "rbl_reply_maps": access.maps.add("dnsbl-replies.txt", TEXT, rows),
+        "default_rbl_reply": "$rbl_code 5.7.1 Your host $client_address is listed by a DNSBL",
     }
 
 

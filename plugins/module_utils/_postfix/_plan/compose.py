@@ -39,7 +39,7 @@ NO_PLAN = Plan({}, (), {}, ())
 """The plan of a host from which everything managed is removed."""
 
 SMTPD_PROXY, POSTSCREEN_PROXY = "smtpd_upstream_proxy_protocol", "postscreen_upstream_proxy_protocol"
-"""Who reads the PROXY protocol: smtpd does not when postscreen hands it the connection."""
+"""Parameters of the programs that read the PROXY protocol: smtpd does not when postscreen hands it the connection."""
 
 
 class Composed(NamedTuple):

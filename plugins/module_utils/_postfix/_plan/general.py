@@ -26,7 +26,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.values import MAILBOXES, is_too_small
 
 _HOST_NAMES = ("$myhostname", "localhost.$mydomain", "localhost")
-"""Names that every host is asked by, beside the domains of the policy."""
+"""Names that every host has, beside the domains of the policy."""
 
 CERTIFICATES = ("smtpd_tls_chain_files", "smtpd_tls_cert_file", "smtpd_tls_eccert_file")
 """Settings of a site that name a certificate."""
@@ -74,7 +74,7 @@ def _domains(access: Access) -> dict[str, str]:
     names, kind = access.policy.domains, access.settings.domain_class
     main = {}
     if "relay_domains" not in access.facts.site:
-        # Where compatibility_level is low the default is everything below our own domains.
+        # Where compatibility_level is low the default is everything below the host's own domains.
         main["relay_domains"] = ""
     if not names:
         return main
@@ -128,14 +128,14 @@ def has_certificate(settings: Settings, facts: PostfixFacts) -> bool:
 
 
 def _smuggling(access: Access) -> dict[str, str]:
-    """Line endings that let a message hide a second one, as well as the installed version can refuse them."""
+    """Line endings that let a message hide a second one, as well as the installed version can reject them."""
     facts, wanted = access.facts, access.settings.bare_newline
     main = {}
     if facts.knows("smtpd_forbid_unauth_pipelining"):
         main["smtpd_forbid_unauth_pipelining"] = "yes"
     if not facts.knows("smtpd_forbid_bare_newline"):
         access.notes.append(
-            "smtpd_forbid_bare_newline is unknown to the installed Postfix; unauthorised pipelining is refused instead"
+            "smtpd_forbid_bare_newline is unknown to the installed Postfix; unauthorised pipelining is rejected instead"
         )
         main["smtpd_discard_ehlo_keywords"] = "chunking, silent-discard"
         return main

@@ -50,7 +50,7 @@ class Plan(NamedTuple):
     """What the files must have.
 
     ``main``: parameters of main.cf. ``services``: lines of master.cf. ``maps``: lookup tables by file name, in the
-    folder of ours. ``notes``: what the installed version cannot do, and what stands in for it.
+    managed folder. ``notes``: what the installed version cannot do, and what stands in for it.
     """
 
     main: dict[str, str]
@@ -114,7 +114,7 @@ def _path(names: Mapping[str, str], option: str) -> str:
 
 
 def _check_lists(problems: Problems, policy: MailPolicy, settings: Settings | None, names: Mapping[str, str]) -> None:
-    """Answers of a list must be named: what counts as listed decides about all mail when a list refuses to answer."""
+    """Answers of a DNSBL must be named: what counts as listed decides about all mail when it answers with an error."""
     path = _path(names, "dnsbls")
     for one in policy.dnsbls:
         if not one.return_codes:

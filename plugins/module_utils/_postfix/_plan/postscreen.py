@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What postscreen does in front of port 25: who may not connect, block lists, and tests of a client's manners.
+"""What postscreen does before smtpd at port 25: clients that may not connect, DNSBLs, and tests of the protocol.
 
 Source: POSTSCREEN_README.
 

@@ -64,7 +64,7 @@ def check_services(problems: Problems, settings: Settings, facts: PostfixFacts, 
 
 
 def build_services(access: Access) -> tuple[Service, ...]:
-    """All services of ours."""
+    """All managed services."""
     chroot = "y" if access.facts.chroot else "n"
     if access.postscreen:
         found = [
@@ -91,7 +91,7 @@ def _submission(access: Access, name: str) -> tuple[Option, ...]:
         ("smtpd_tls_security_level", "encrypt"),
         ("smtpd_tls_wrappermode", "yes" if name == "submissions" else "no"),
         ("smtpd_sasl_auth_enable", "yes"),
-        # Who is blocked goes before he can try a password.
+        # A blocked client is rejected before it can try a password.
         ("smtpd_delay_reject", "no"),
         ("smtpd_helo_restrictions", ""),
         ("smtpd_data_restrictions", ""),

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Submission: users who log in, over TLS, and send from addresses that are theirs.
+"""Submission: authenticated clients, over TLS, that send from their own addresses.
 
-What the lines of master.cf need stands in main.cf as parameters of our own, so that no value has to be quoted for
+What the lines of master.cf need stands in main.cf as managed parameters, so that no value has to be quoted for
 master.cf.
 
 Private to the collection: other collections must not import it.
@@ -27,7 +27,7 @@ _LOCAL, _DETAIL, _DOMAIN = '([^@+,"[:space:]]+)', '(\\+[^@,"[:space:]]*)', '([^@
 """Parts of an address that stands for itself. A quoted one can have blanks and commas: its parts would be logins."""
 
 _REFERENCE = re.compile(r"\$(?:header_checks\b|\{header_checks\}|\(header_checks\))")
-"""How a parameter names the header checks of all, which are ours where this is read."""
+"""How a parameter names the header checks of main.cf, which are the managed ones where this is read."""
 
 _TELLTALES = "/^(User-Agent|X-Mailer|X-Originating-IP|X-MimeOLE):/"
 """What a mail program says of itself and of the user's address."""
@@ -73,7 +73,7 @@ def _owners(access: Access) -> list[tuple[str, str]]:
     rows = []
     for sender, logins in settings.sender_logins.items():
         local, _at, domain = sender.partition("@")
-        # A login without a domain is somebody of ours, and of an address elsewhere no more than its namesake.
+        # A login without a domain is of a managed domain, and of an address elsewhere no more than its namesake.
         same = [sender] if own else [local] if domain in access.policy.domains else []
         if logins or same:
             rows.append((f"/^{literal(sender)}$/", ", ".join([*logins, *same])))
@@ -90,7 +90,7 @@ def _owners(access: Access) -> list[tuple[str, str]]:
 
 
 def _header_checks(access: Access) -> None:
-    """Where a user writes from is nobody's business; the site's own header checks stay in force."""
+    """Hide where a user writes from; unmanaged header checks stay in force."""
     rows = [(_TELLTALES, "IGNORE")]
     if not access.facts.knows(HIDE):
         access.notes.append(f"{HIDE} is unknown to the installed Postfix; header checks hide the client instead")
@@ -101,7 +101,7 @@ def _header_checks(access: Access) -> None:
     site = _site_checks(access, first, "")
     access.parameter(f"submission_{first}", f"{table}, {site}" if site else table)
     for name in others:
-        # A message that is attached is nobody's to change: ours are for its outermost header alone.
+        # An attached message stays as it is: the managed checks are for the outermost header alone.
         value = _site_checks(access, name, "$header_checks")
         access.parameter(f"submission_{name}", _REFERENCE.sub(lambda _reference: site, value))
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a value has the form that a parameter of Postfix takes, told from the parameter's default.
+"""Whether a value has the form that a parameter of Postfix takes, known from the parameter's default.
 
 A program of Postfix ends where a value has another form, and most of them, as the queue manager and those that deliver,
 do not run before the change is live. Source: postconf(5).
@@ -53,9 +53,9 @@ def wrong_form(name: str, value: str, defaults: Mapping[str, str]) -> str:
         default = defaults.get(match.group(1), "") if match else default
     if _WORDS.fullmatch(name):
         return ""
-    for kind, accepted, told in _KINDS:
+    for kind, accepted, text in _KINDS:
         if kind.fullmatch(default) and not accepted.fullmatch(value):
-            return f"{shown(value)} {told}"
+            return f"{shown(value)} {text}"
     return ""
 
 

@@ -116,7 +116,7 @@ def test_logins() -> None:
     assert login_of("user@example.org", settings_of()) == "user@example.org"
     assert login_of("user+box@example.org", settings_of(login_form="local part")) == "user"
     assert login_of("info@example.org", settings_of(sender_logins={"info@example.org": ["ann"]})) == "ann"
-    name = "submission: info@example.org not of nobody.at.all, sender info@example.org"
+    name = "submission: info@example.org not of no.such.login, sender info@example.org"
     assert asked(sender_logins={"info@example.org": ["ann"]})[name].expect == REJECT
 
 
@@ -167,4 +167,4 @@ def test_who_logs_in_does_so_at_submission() -> None:
 def test_a_port_without_a_service() -> None:
     cases, (note,) = of_user(master="smtp inet n - y - - smtpd\n", port=587)
     assert cases == []
-    assert note.endswith("there is no service at port 587, so it was not asked")
+    assert note.endswith("there is no service at port 587, so it was not held")

@@ -96,7 +96,7 @@ def test_every_parameter_of_ours_is_used() -> None:
         (
             ("smtpd_forbid_bare_newline", "smtpd_forbid_unauth_pipelining"),
             {"smtpd_discard_ehlo_keywords": "chunking, silent-discard", "smtpd_data_restrictions": "reject_unauth_pipelining"},
-            "smtpd_forbid_bare_newline is unknown to the installed Postfix; unauthorised pipelining is refused instead",
+            "smtpd_forbid_bare_newline is unknown to the installed Postfix; unauthorised pipelining is rejected instead",
         ),
     ],
 )  # fmt: skip
@@ -323,7 +323,7 @@ def test_the_key_of_a_zone_is_in_no_reply() -> None:
     ]
     for one in lists:
         found = plan({"dnsbls": [one]})
-        name = "block-list-replies.txt" if one["stage"] == "mail" else "postscreen-replies.txt"
+        name = "dnsbl-replies.txt" if one["stage"] == "mail" else "postscreen-replies.txt"
         rows = [line.partition(" ")[::2] for line in found.maps[name].text.splitlines()]
         # Postfix 3.7 looks for the second, 3.10 for the first.
         both = [one["zone"], f"{one['zone']}=127.0.0.2"]
@@ -502,7 +502,7 @@ def test_texts_add_nothing(rejection: str, text: str) -> None:
     assert found.services == plain.services
     assert found.maps["relay-rejection.regexp"].text == f"/^/ 550 5.7.1 {rejection}\n"
     reply = text.replace("{client}", "$client_address")
-    assert found.maps["block-list-replies.txt"].text == "".join(
+    assert found.maps["dnsbl-replies.txt"].text == "".join(
         f"one.bl.example{pattern} $rbl_code 5.7.1 {reply}\n" for pattern in ("", "=127.0.0.2")
     )
 
