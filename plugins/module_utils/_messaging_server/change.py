@@ -157,7 +157,7 @@ def _parts(before: Texts, after: Texts) -> set[str]:
     if not parts & {MAPPINGS, GENERAL_TXT}:
         return parts
     tables = [parse_mappings(text).tables for text in (before.mappings, after.mappings)]
-    old, new = [{t.name.upper(): [(e.pattern, e.template) for e in t.entries] for t in found} for found in tables]
+    old, new = [{table.name.upper(): table.pairs() for table in found} for found in tables]
     changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
     templates = [template for _pattern, template in new.get(PORT_ACCESS, [])]
     probed = {PORT_ACCESS}

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
     ZONE_OPTION,
@@ -19,19 +19,33 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
     MAX_CHANNEL_NAME,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import INTERNAL_IP
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
     BY_KEYWORD,
-    Pair,
     Settings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.tables import default_host
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import STAGE_DISPATCHER, MailPolicy
 
-Setting = tuple[str, str, tuple[str, ...]]
-ChannelBlock = tuple[str, str, str]
+
+class Setting(NamedTuple):
+    """A keyword of a channel (or of ``defaults``) with its arguments, or an option of a service with its values."""
+
+    place: str
+    name: str
+    values: tuple[str, ...] = ()
+
+
+class ChannelBlock(NamedTuple):
+    """A channel to add: its name, its keywords, its official host name."""
+
+    name: str
+    keywords: str
+    host: str
+
 
 ALL_CHANNELS = "defaults"
 """Where a keyword stands for all channels that have none of its own."""
@@ -63,19 +77,19 @@ def build_keywords(policy: MailPolicy, settings: Settings) -> tuple[Setting, ...
     """The keywords that channels must have (docs/reference/messaging-server-facts.md#switching)."""
     channels = settings.channels
     keywords: list[Setting] = [
-        (ALL_CHANNELS, "noswitchchannel", ()),
-        (channels.external, "switchchannel", ()),
+        Setting(ALL_CHANNELS, "noswitchchannel"),
+        Setting(channels.external, "switchchannel"),
         # Without a name the server cannot switch by it; the owner of a reverse zone can choose the name.
-        (channels.external, "identnonenumeric", ()),
-        (channels.external, "maysaslserver", ()),
-        (channels.external, "saslswitchchannel", (channels.authenticated,)),
+        Setting(channels.external, "identnonenumeric"),
+        Setting(channels.external, "maysaslserver"),
+        Setting(channels.external, "saslswitchchannel", (channels.authenticated,)),
     ]
     if policy.sender_domain_check and settings.sender_domain_check_form == BY_KEYWORD:
-        keywords.append((channels.external, "mailfromdnsverify", ()))
-    keywords.append((channels.internal, "allowswitchchannel", ()))
+        keywords.append(Setting(channels.external, "mailfromdnsverify"))
+    keywords.append(Setting(channels.internal, "allowswitchchannel"))
     closed = [channels.authenticated] + ([channels.submission] if settings.submission else [])
     for channel in closed:
-        keywords += [(channel, "mustsaslserver", ()), (channel, "noswitchchannel", ())]
+        keywords += [Setting(channel, "mustsaslserver"), Setting(channel, "noswitchchannel")]
     return tuple(keywords)
 
 
@@ -96,7 +110,9 @@ def build_blocks(settings: Settings, hosts: Mapping[str, str]) -> tuple[ChannelB
         wanted[channels.submission] = (
             "submit smtp mx single_sys mustsaslserver noswitchchannel maytlsserver missingrecipientpolicy 4"
         )
-    return tuple((name, keywords, default_host(name)) for name, keywords in wanted.items() if fold(name) not in hosts)
+    return tuple(
+        ChannelBlock(name, keywords, default_host(name)) for name, keywords in wanted.items() if fold(name) not in hosts
+    )
 
 
 def build_rules(settings: Settings, hosts: Mapping[str, str]) -> tuple[Pair, ...]:
@@ -106,7 +122,7 @@ def build_rules(settings: Settings, hosts: Mapping[str, str]) -> tuple[Pair, ...
     """
     internal = settings.channels.internal
     host = hosts.get(fold(internal)) or default_host(internal)
-    return (("[]", f"$E$R${{{INTERNAL_IP},$L}}$U%[$L]@{host}"),)
+    return (Pair("[]", f"$E$R${{{INTERNAL_IP},$L}}$U%[$L]@{host}"),)
 
 
 def build_options(policy: MailPolicy, settings: Settings, exists: bool, image: str) -> tuple[Setting, ...]:
@@ -118,11 +134,11 @@ def build_options(policy: MailPolicy, settings: Settings, exists: bool, image: s
     options: list[Setting] = []
     zones = tuple(f"{one.zone}." for one in policy.dnsbls_at(STAGE_DISPATCHER))
     if zones:
-        options.append((SMTP_SERVICE, ZONE_OPTION, zones))
+        options.append(Setting(SMTP_SERVICE, ZONE_OPTION, zones))
     if settings.submission:
         if not exists:
-            options.append((SUBMISSION_SERVICE, "PORT", (SUBMISSION_PORT,)))
+            options.append(Setting(SUBMISSION_SERVICE, "PORT", (SUBMISSION_PORT,)))
             if image:
-                options.append((SUBMISSION_SERVICE, "IMAGE", (image,)))
-        options.append((SUBMISSION_SERVICE, "PARAMETER", (f"CHANNEL={settings.channels.submission}",)))
+                options.append(Setting(SUBMISSION_SERVICE, "IMAGE", (image,)))
+        options.append(Setting(SUBMISSION_SERVICE, "PARAMETER", (f"CHANNEL={settings.channels.submission}",)))
     return tuple(options)

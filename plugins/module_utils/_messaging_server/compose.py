@@ -34,6 +34,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     group_of,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    Pair,
     parse_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_edit import (
@@ -43,7 +44,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     table_notes,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.channels import ALL_CHANNELS
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import (
+    NOTHING,
     OwnedTable,
     OwnedWords,
     Record,
@@ -54,12 +57,9 @@ if TYPE_CHECKING:
 
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import Plan
 
-    Pair = tuple[str, str]
 
 KEY_PREFIX = "MAILHOST-"
 """Begins every managed key in general.txt."""
-
-DEFAULTS = "defaults"
 
 LENGTHS = "6.3"
 """How long an entry may be at most; the plan holds to the release that the user named."""
@@ -97,12 +97,12 @@ def compose(live: Texts, plan: Plan, record: Record) -> Composed:
 
     Raises EditError, ImtaEditError where a file cannot be edited without touching something else.
     """
-    imta, keywords, defaults, rules, channels = _imta(live.imta_cnf, plan, record)
+    imta, managed = _imta(live.imta_cnf, plan, record)
     mappings, tables, unknown = _mappings(live.mappings, plan, record)
     dispatcher, options = _dispatcher(live.dispatcher_cnf, plan, record)
     general = set_keys(live.general, KEY_PREFIX, plan.general)
     texts = Texts(imta, mappings, dispatcher, general)
-    return Composed(texts, Record(tables, keywords, defaults, rules, channels, options), tuple(unknown))
+    return Composed(texts, managed._replace(tables=tables, options=options), tuple(unknown))
 
 
 def describe_unknown(unknown: Iterable[UnknownEntry]) -> str:
@@ -126,7 +126,7 @@ def _lines_of(text: str, table: str) -> dict[Pair, str] | None:
     """The entries of a table with their lines as they are written, or None when there is no such table."""
     for one in parse_mappings(text).tables:
         if one.name.upper() == table.upper():
-            return {(entry.pattern, entry.template): "".join(entry.line.raw) for entry in one.entries}
+            return {entry.pair: "".join(entry.line.raw) for entry in one.entries}
     return None
 
 
@@ -171,9 +171,8 @@ def _restore_table(text: str, table: str, known: OwnedTable) -> str:
 # imta.cnf
 
 
-def _imta(
-    text: str, plan: Plan, record: Record
-) -> tuple[str, dict[tuple[str, str], OwnedWords], dict[str, tuple[str, ...]], tuple[Pair, ...], tuple[str, ...]]:
+def _imta(text: str, plan: Plan, record: Record) -> tuple[str, Record]:
+    """The wanted imta.cnf, and a record of what is managed in it."""
     wanted = {(fold(channel), group_of(fold(keyword))[0]) for channel, keyword, _arguments in plan.keywords}
     used = {channel for channel, _group in wanted}
     text = _remove_from_imta(text, plan, record, wanted)
@@ -185,31 +184,32 @@ def _imta(
     keywords: dict[tuple[str, str], OwnedWords] = {}
     defaults: dict[str, tuple[str, ...]] = {}
     for channel, keyword, arguments in plan.keywords:
-        if fold(channel) == DEFAULTS:
+        if fold(channel) == ALL_CHANNELS:
             defaults[keyword] = record.defaults.get(keyword, default_words(text, keyword))
             text = set_default(text, keyword)
             continue
         place = (fold(channel), group_of(fold(keyword))[0])
-        managed = (keyword, *arguments)
         known = record.keywords.get(place)
-        keywords[place] = OwnedWords(known.before if known else _words(text, channel, keyword), managed)
+        before = known.before if known else _words(text, channel, keyword)
+        keywords[place] = OwnedWords(before, (keyword, *arguments))
         text = set_keyword(text, channel, keyword, arguments)
     rules = list(record.rules)
-    for pattern, template in plan.rules:
-        changed = ensure_rule(text, pattern, template)
-        if changed != text and (pattern, template) not in rules:
-            rules.append((pattern, template))
+    for rule in plan.rules:
+        changed = ensure_rule(text, *rule)
+        if changed != text and rule not in rules:
+            rules.append(rule)
         text = changed
     kept = tuple(rule for rule in rules if rule in plan.rules)
-    return text, keywords, defaults, kept, tuple(channels)
+    managed = NOTHING._replace(keywords=keywords, defaults=defaults, rules=kept, channels=tuple(channels))
+    return text, managed
 
 
 def _remove_from_imta(text: str, plan: Plan, record: Record, wanted: set[tuple[str, str]]) -> str:
-    for pattern, template in record.rules:
-        if (pattern, template) not in plan.rules:
-            text = remove_rule(text, pattern, template)
+    for rule in record.rules:
+        if rule not in plan.rules:
+            text = remove_rule(text, *rule)
     for keyword, before in record.defaults.items():
-        if (DEFAULTS, group_of(fold(keyword))[0]) not in wanted:
+        if (ALL_CHANNELS, group_of(fold(keyword))[0]) not in wanted:
             text = restore_defaults(text, keyword, before)
     for (channel, group), known in record.keywords.items():
         if (channel, group) not in wanted and _words(text, channel, known.managed[0]) == known.managed:

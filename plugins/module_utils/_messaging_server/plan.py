@@ -16,7 +16,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     TooCostlyError,
     match,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import MAX_ZONES
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+    MAX_ZONES,
+    ZONE_OPTION,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
     compile_pattern,
 )
@@ -42,7 +46,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import DEFAULTS as SETTINGS
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
     Extra,
-    Pair,
     Settings,
     read_settings,
 )
@@ -109,7 +112,7 @@ class Plan(NamedTuple):
         Releases from 6.3 on take longer entries than the lint, which knows no release, lets pass.
         """
         codes = {"large-table", "long-pattern", "long-template"}
-        if any(name == "DNS_VERIFY_DOMAIN" for _service, name, _values in self.options):
+        if any(option.name == ZONE_OPTION for option in self.options):
             codes.add("missing-catch-all")
         return frozenset(codes)
 
@@ -183,7 +186,7 @@ def compile_plan(
             check.row(row, settings.release)
     check.problems.raise_if_any()
     return Plan(
-        tables={name: tuple((row.pattern, row.template) for row in rows) for name, rows in tables.rows.items()},
+        tables={name: tuple(Pair(row.pattern, row.template) for row in rows) for name, rows in tables.rows.items()},
         blocks=build_blocks(settings, hosts),
         keywords=build_keywords(policy, settings),
         rules=build_rules(settings, hosts),
@@ -226,11 +229,11 @@ class _Check:
             )
         extra = settings.extra_entries.get(PORT_ACCESS, Extra())
         for place, pairs in extra._asdict().items() if lists else ():
-            for index, (pattern, _template) in enumerate(pairs):
-                if _matches_external(pattern):
+            for index, pair in enumerate(pairs):
+                if _matches_external(pair.pattern):
                     self.problems.add(
                         f"{self.path('extra_entries')}.{PORT_ACCESS}.{place}[{index}]",
-                        f"{shown(pattern)} matches external clients, and then the dispatcher does not query "
+                        f"{shown(pair.pattern)} matches external clients, and then the dispatcher does not query "
                         f"{path}[{lists[0].place}]; write stage connect for its lists, or remove the entry",
                     )
 

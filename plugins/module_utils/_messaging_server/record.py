@@ -13,11 +13,10 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 VERSION = 1
-
-Pair = tuple[str, str]
 
 
 class RecordError(ReportedError):
@@ -114,7 +113,7 @@ def load_record(text: bytes | None) -> Record:
 
 
 def _pairs(data: Any) -> tuple[Pair, ...] | None:
-    return None if data is None else tuple((str(pattern), str(template)) for pattern, template in data)
+    return None if data is None else tuple(Pair(str(pattern), str(template)) for pattern, template in data)
 
 
 def _words(data: Any) -> OwnedWords:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
     MAX_CHANNEL_NAME,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import (
     LIMITS,
     QuoteError,
@@ -33,8 +34,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options
     Known,
     OptionReader,
 )
-
-Pair = tuple[str, str]
 
 BY_KEYWORD, BY_MAPPING = "keyword", "mapping"
 
@@ -204,7 +203,7 @@ class _MessagingServerSettingsReader(OptionReader):
             wide = [one for one in lint_mappings(f"{table}\n\n{line}") if one.code == "wide-network"]
             if wide:
                 self.problems.add(where, f"{wide[0].message}; {wide[0].hint}")
-            found.append((item[0], item[1]))
+            found.append(Pair(item[0], item[1]))
         return tuple(found)
 
 

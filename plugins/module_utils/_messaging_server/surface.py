@@ -19,6 +19,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     TooCostlyError,
     match,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
     Pattern,
     compile_pattern,
@@ -159,7 +160,7 @@ def _host_of(pattern: str) -> str:
     return pattern if _HOST.fullmatch(pattern) else ""
 
 
-def senders_of_entries(entries: Iterable[tuple[str, str]], external: str) -> tuple[str, ...]:
+def senders_of_entries(entries: Iterable[Pair], external: str) -> tuple[str, ...]:
     """Senders that extra entries accept from and to the external channel, however they are meant."""
     found: dict[str, None] = {}
     for pattern, _template in entries:

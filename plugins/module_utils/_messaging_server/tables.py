@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import quote
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
     INTERNAL_IP,
@@ -116,7 +117,7 @@ def _framed(settings: Settings, table: str, own: Iterable[Row], last: Iterable[R
     """The rows of the policy between those of the user."""
     extra = settings.extra_entries.get(table, Extra())
 
-    def of_user(place: str, pairs: Iterable[tuple[str, str]]) -> Iterator[Row]:
+    def of_user(place: str, pairs: Iterable[Pair]) -> Iterator[Row]:
         for index, (pattern, template) in enumerate(pairs):
             yield Row(pattern, template, "extra_entries", f".{table}.{place}[{index}]")
 

@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 _FIELD = re.compile(r"(?:[^$ \t]+|\$.?)*", re.DOTALL)
 
 
+class Pair(NamedTuple):
+    """Pattern and template of an entry, or of a rewrite rule, as they are written."""
+
+    pattern: str
+    template: str
+
+
 class Entry(NamedTuple):
     """One pattern and its template, as written; ``rest`` is what stands after the template and is not part of it.
 
@@ -43,6 +50,11 @@ class Entry(NamedTuple):
     pattern_at: int
     template_at: int
 
+    @property
+    def pair(self) -> Pair:
+        """What the entry says."""
+        return Pair(self.pattern, self.template)
+
 
 class Table(NamedTuple):
     """A mapping table: its name as written, the line of the name, its entries in order."""
@@ -50,6 +62,10 @@ class Table(NamedTuple):
     name: str
     line: LogicalLine
     entries: tuple[Entry, ...]
+
+    def pairs(self) -> list[Pair]:
+        """What the entries say, in order."""
+        return [entry.pair for entry in self.entries]
 
 
 class MappingNode(NamedTuple):

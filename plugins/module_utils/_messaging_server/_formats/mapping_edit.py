@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
     MappingFile,
     MappingNode,
+    Pair,
     parse_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import (
@@ -33,7 +34,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Pairs = Sequence[tuple[str, str]]
+    Pairs = Sequence[Pair]
 
     Notes = Sequence[tuple[int, str]]
     """Comments in a table: how many entries come before each, and its line."""
@@ -48,7 +49,7 @@ def set_table(
     name: str,
     entries: Pairs,
     release: str = "6-2005q4",
-    lines: Mapping[tuple[str, str], str] | None = None,
+    lines: Mapping[Pair, str] | None = None,
 ) -> str:
     """Give a table exactly these entries; it is added at the end when it is not there.
 
@@ -63,12 +64,12 @@ def set_table(
     index = _index(parsed, name)
     if index is None:
         return _checked(text, _append(text, [f"{name}{ending}", ending, *new_lines], ending), name, entries)
-    if _pairs(parsed, index) == list(entries):
+    if parsed.tables[index].pairs() == list(entries):
         return text
     raws = [["".join(node.line.raw)] for node in parsed.nodes]
     own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
     if own:
-        _exchange(raws, own, _differences(_pairs(parsed, index), list(entries)), new_lines, ending)
+        _exchange(raws, own, _differences(parsed.tables[index].pairs(), list(entries)), new_lines, ending)
     else:
         last = max(number for number, node in enumerate(parsed.nodes) if node.table == index)
         head = "".join(raws[last])
@@ -98,7 +99,7 @@ def _exchange(
         tail[-1] = content(tail[-1])
 
 
-def _differences(present: list[tuple[str, str]], wanted: list[tuple[str, str]]) -> list[_Difference]:
+def _differences(present: Pairs, wanted: Pairs) -> list[_Difference]:
     """What differs between two lists, as SequenceMatcher says it; equal ends are cut off first, for speed."""
     head = 0
     while head < min(len(present), len(wanted)) and present[head] == wanted[head]:
@@ -149,7 +150,7 @@ def insert_entries(  # noqa: PLR0913 - the place is said in words
     index = _index(parsed, name)
     if index is None or not parsed.tables[index].entries:
         raise EditError(f"table {name} has no entries to put new ones next to")
-    present = _pairs(parsed, index)
+    present = parsed.tables[index].pairs()
     known = set(present)
     new = [pair for pair in entries if pair not in known]
     own = [number for number, node in enumerate(parsed.nodes) if node.table == index and node.kind == "entry"]
@@ -197,7 +198,7 @@ def place_notes(text: str, name: str, notes: Notes) -> str:
     first = parsed.nodes.index(body[0])
     before, after = parsed.nodes[:first], parsed.nodes[first + len(body) :]
     pieces = [written(node.line for node in before), *pieces, written(node.line for node in after)]
-    return _checked(text, "".join(pieces), name, _pairs(parsed, body[0].table))
+    return _checked(text, "".join(pieces), name, parsed.tables[body[0].table].pairs())
 
 
 def _body(parsed: MappingFile, name: str) -> list[MappingNode]:
@@ -212,10 +213,6 @@ def _body(parsed: MappingFile, name: str) -> list[MappingNode]:
 
 def _index(parsed: MappingFile, name: str) -> int | None:
     return next((n for n, table in enumerate(parsed.tables) if table.name.upper() == name.upper()), None)
-
-
-def _pairs(parsed: MappingFile, index: int) -> list[tuple[str, str]]:
-    return [(entry.pattern, entry.template) for entry in parsed.tables[index].entries]
 
 
 def _joined(raws: list[list[str]]) -> str:
@@ -235,9 +232,9 @@ def _checked(before: str, after: str, name: str, entries: Pairs | None) -> str:
     if any(ends_in_continuation(node.line) for node in old.nodes):
         raise EditError("the file ends in a backslash, which would join what is added; remove it first")
     key = name.upper()
-    others = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in old.tables if t.name.upper() != key]
-    kept = [(t.name, [(e.pattern, e.template) for e in t.entries]) for t in new.tables if t.name.upper() != key]
-    edited = [[(e.pattern, e.template) for e in t.entries] for t in new.tables if t.name.upper() == key]
+    others = [(table.name, table.pairs()) for table in old.tables if table.name.upper() != key]
+    kept = [(table.name, table.pairs()) for table in new.tables if table.name.upper() != key]
+    edited = [table.pairs() for table in new.tables if table.name.upper() == key]
     wanted = [] if entries is None else [list(entries)]
     if others != kept or edited != wanted or len(new.faults) > len(old.faults):
         raise EditError(
