@@ -12,8 +12,8 @@ short_description: Looks at a mail host from outside and says what deviates from
 version_added: 1.0.0
 description:
   - Runs on a probing host, not on the mail host, which needs neither login nor anything of this collection.
-  - Tries 50 relay forms, up to RCPT and never further; which mail ports answer; where AUTH is offered; which versions of
-    TLS are accepted; what the banner, VRFY and EXPN show; XCLIENT; whether DNSBLs work.
+  - Tries 50 relay forms, up to RCPT and never further; which mail ports answer; where AUTH is offered; which versions
+    of TLS are accepted; what the banner, VRFY and EXPN show; XCLIENT; whether DNSBLs work.
   - A deviation does not fail the module, so that a play can show all verdicts first. See RV(deviations).
   - What could not be seen is V(skipped) and says why. A reply of 4xx, a rate limit and silence are no proof.
   - Sends no message. Takes 25 connections or so for each address, never more than one at a time to a port.

@@ -12,7 +12,7 @@ short_description: The host's part of mailhost.hardening.postfix
 version_added: 1.0.0
 description:
   - Changes the configuration of an installed Postfix as one transaction, or restores the previous one.
-  - A run that fails or is killed is rolled back to the former files and the former indexes of tables.
+  - A run that fails or is killed is rolled back to the previous files and the previous indexes of tables.
   - This module is called by the action M(mailhost.hardening.postfix), which makes its arguments.
     It is not meant for playbooks, and its options may change at any time.
 author:
@@ -34,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 backup:
-  description: The folder that keeps the former files.
+  description: The folder that keeps the previous files.
   returned: when something was changed
   type: str
 """

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from mailhost_lab.mail.messaging_server import Messaging
     from mailhost_lab.runs.plays import Run
 
-WOULD_REJECT = "Messaging Server would take that for a listing and refuse all mail"
+WOULD_REJECT = "Messaging Server would take that for a listing and reject all mail"
 NO_ANSWER = "the host's resolver gets no answer from it (time-out or server failure)"
-NO_ENTRY = "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt"
+NO_ENTRY = "it does not list its test entry 127.0.0.2 (RFC 5782), as a DNSBL does that has closed or was misspelt"
 FAULTS = {
     "typo.dnsbl.example": f"it answers 127.255.255.252: the zone's name has a typing error. {WOULD_REJECT}",
-    "open.dnsbl.example": "it answers 127.255.255.254: the list does not answer this resolver, a public or shared one; "
+    "open.dnsbl.example": "it answers 127.255.255.254: the DNSBL does not answer public or shared resolvers; "
     f"use a resolver of your own. {WOULD_REJECT}",
-    "limit.dnsbl.example": "it answers 127.255.255.255: this resolver has asked too often; "
-    f"the list wants an agreement. {WOULD_REJECT}",
-    "dead.dnsbl.example": "it lists 127.0.0.1 (127.0.0.2), as a list does that has closed and lists everybody",
+    "limit.dnsbl.example": "it answers 127.255.255.255: this resolver has sent too many queries; "
+    f"the DNSBL requires an agreement. {WOULD_REJECT}",
+    "dead.dnsbl.example": "it lists 127.0.0.1 (127.0.0.2), as a DNSBL does that has closed and lists every address",
     "empty.dnsbl.example": NO_ENTRY,
     "expired.dnsbl.example": NO_ANSWER,
     "silent.dnsbl.example": NO_ANSWER,

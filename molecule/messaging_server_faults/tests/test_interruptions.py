@@ -106,7 +106,7 @@ def test_edit_before_the_swap_stops_the_run_and_stays(host: Host) -> None:
     former = host.messaging.read(IMTA)
     host.messaging.set_faults({"test -mapping *": {"do": "hang", "seconds": 1, "call": 1}})
     failed = host.fail(NEW, f"echo '{EDIT.strip()}' >> {IMTA}")
-    assert failed["msg"] == f"read: {IMTA} was changed by somebody else in the meantime; run again\n{UNTOUCHED}"
+    assert failed["msg"] == f"read: {IMTA} was edited during the run; run again\n{UNTOUCHED}"
     assert "cnbuild" not in {call.line for call in host.messaging.calls()}
     assert host.messaging.read(IMTA) == former + EDIT
     assert not host.left()
@@ -128,7 +128,7 @@ def test_edit_after_the_swap_survives_the_rollback(host: Host) -> None:
         assert host.heard(OLD) == OLD.name
         again = host.run(NEW)
         assert again.code == 0, again
-        kept = f"somebody else changed {MAPPINGS} in the meantime, which stays as it is"
+        kept = f"except for files that were edited in the meantime and stay as they are: {MAPPINGS}"
         assert kept in str(again.result["warnings"])
         assert host.messaging.read(MAPPINGS) == edited
         assert host.heard(NEW) == NEW.name

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from mailhost_lab.runs.plays import Run
 
 NO_ANSWER = "the host's resolver gets no answer from it (time-out or server failure)"
-NO_ENTRY = "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt"
+NO_ENTRY = "it does not list its test entry 127.0.0.2 (RFC 5782), as a DNSBL does that has closed or was misspelt"
 FAULTS = {
     "typo.dnsbl.example": "it answers 127.255.255.252: the zone's name has a typing error",
-    "open.dnsbl.example": "it answers 127.255.255.254: the list does not answer this resolver, a public or shared one; "
+    "open.dnsbl.example": "it answers 127.255.255.254: the DNSBL does not answer public or shared resolvers; "
     "use a resolver of your own",
-    "limit.dnsbl.example": "it answers 127.255.255.255: this resolver has asked too often; the list wants an agreement",
-    "dead.dnsbl.example": "it lists 127.0.0.1 (127.0.0.2), as a list does that has closed and lists everybody",
+    "limit.dnsbl.example": "it answers 127.255.255.255: this resolver has sent too many queries; "
+    "the DNSBL requires an agreement",
+    "dead.dnsbl.example": "it lists 127.0.0.1 (127.0.0.2), as a DNSBL does that has closed and lists every address",
     "empty.dnsbl.example": NO_ENTRY,
     "expired.dnsbl.example": NO_ANSWER,
     "silent.dnsbl.example": NO_ANSWER,

@@ -65,7 +65,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case, cases_of_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ERRORS_LIST, unusable_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import (
+    ERRORS_ARE_LISTINGS,
+    unusable_dnsbls,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 SUBMIT = "smtp_submit"
@@ -238,4 +241,4 @@ def _unusable_lists(
         for one in policy.dnsbls
         if f"{one.zone}." not in zones and not any(f",{one.zone}.," in template for template in templates)
     }
-    return unusable_lists(new, names, "messaging_server", settings.unusable_dnsbls == "skip", ERRORS_LIST)
+    return unusable_dnsbls(new, names, "messaging_server", settings.unusable_dnsbls == "skip", ERRORS_ARE_LISTINGS)

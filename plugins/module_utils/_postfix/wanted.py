@@ -32,7 +32,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
     compile_plan,
     read_wanted,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import unusable_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import unusable_dnsbls
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 
@@ -68,4 +68,4 @@ def _unusable_lists(
     # Whole names: a zone may be the end of another, after a key.
     zones = set(re.findall(r"(?<![\w.-])[\w.-]+(?==)", used))
     new = {one.zone: one.place for one in policy.dnsbls if one.zone not in zones}
-    return unusable_lists(new, names, "postfix", settings.unusable_dnsbls == SKIP)
+    return unusable_dnsbls(new, names, "postfix", settings.unusable_dnsbls == SKIP)

@@ -1,10 +1,12 @@
 # Copyright: (c) 2026, The mailhost.hardening developers
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks block lists through the host's own resolver whether they work, before a server relies on them.
+"""Self-test of DNSBLs through the host's own resolver, before a server relies on them.
 
-Private to this collection. Source: RFC 5782 section 5: an IPv4 list has 127.0.0.2 and has not 127.0.0.1. Lists answer
-with codes of 127.255.255.0/24 to who may not ask; a mail server that cannot mask codes takes these for a listing.
+Private to the collection: other collections must not import it.
+
+Source: RFC 5782 section 5: an IPv4 DNSBL lists 127.0.0.2 and does not list 127.0.0.1. To clients without permission
+DNSBLs answer with codes of 127.255.255.0/24; a mail server that cannot mask codes takes these for a listing.
 """
 
 from __future__ import annotations
@@ -20,20 +22,20 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    #: Addresses of a name; an empty list when it does not exist, None when there is no definite answer.
-    Ask = Callable[[str], "Sequence[str] | None"]
+    Query = Callable[[str], "Sequence[str] | None"]
+    """Addresses of a name; an empty list when it does not exist, None when there is no definite answer."""
 
-#: Seconds for all lists together; the resolver gives up a name after 10 by itself (resolv.conf(5)).
 PATIENCE = 15
+"""Seconds for all lists together; the resolver gives up a name after 10 by itself (resolv.conf(5))."""
 
 ERROR_CODES = {
     "127.255.255.252": "the zone's name has a typing error",
-    "127.255.255.254": "the list does not answer this resolver, a public or shared one; use a resolver of your own",
-    "127.255.255.255": "this resolver has asked too often; the list wants an agreement",
+    "127.255.255.254": "the DNSBL does not answer public or shared resolvers; use a resolver of your own",
+    "127.255.255.255": "this resolver has sent too many queries; the DNSBL requires an agreement",
 }
 ERROR_PREFIX = "127.255.255."
-ERRORS_LIST = ". Messaging Server would take that for a listing and refuse all mail"
-"""What such an answer does where answers cannot be told apart."""
+ERRORS_ARE_LISTINGS = ". Messaging Server would take that for a listing and reject all mail"
+"""What such an answer does where answers cannot be distinguished."""
 
 
 class Answers(NamedTuple):
@@ -43,7 +45,7 @@ class Answers(NamedTuple):
     unlisted: Sequence[str] | None
 
 
-def ask_resolver(name: str) -> list[str] | None:
+def resolve_name(name: str) -> list[str] | None:
     """IPv4 addresses of a name by the host's own resolver."""
     try:
         found = socket.getaddrinfo(name, None, socket.AF_INET, socket.SOCK_STREAM)
@@ -54,13 +56,13 @@ def ask_resolver(name: str) -> list[str] | None:
     return sorted({str(address[0]) for *_rest, address in found})
 
 
-def ask_lists(zones: Iterable[str], ask: Ask = ask_resolver, patience: float = PATIENCE) -> dict[str, Answers]:
-    """Ask all lists side by side; what has no answer in time counts as no definite answer."""
+def query_dnsbls(zones: Iterable[str], query: Query = resolve_name, patience: float = PATIENCE) -> dict[str, Answers]:
+    """Query all DNSBLs side by side; what has no answer in time counts as no definite answer."""
     names = {(zone, octet): f"{octet}.0.0.127.{zone}." for zone in zones for octet in (2, 1)}
     answers: dict[tuple[str, int], Sequence[str] | None] = {}
 
     def one(key: tuple[str, int]) -> None:
-        answers[key] = ask(names[key])
+        answers[key] = query(names[key])
 
     threads = [threading.Thread(target=one, args=(key,), daemon=True) for key in names]
     for thread in threads:
@@ -72,7 +74,7 @@ def ask_lists(zones: Iterable[str], ask: Ask = ask_resolver, patience: float = P
     return {zone: Answers(known.get((zone, 2)), known.get((zone, 1))) for zone, octet in names if octet == 2}
 
 
-def unusable_lists(
+def unusable_dnsbls(
     zones: Mapping[str, int], names: Mapping[str, str], role: str, skip: bool, consequence: str = ""
 ) -> tuple[set[str], list[str]]:
     """Lists that fail their self-test, each with a warning; PolicyError where they are not to be skipped.
@@ -83,7 +85,7 @@ def unusable_lists(
     path = names.get("dnsbls", "mailhost_dnsbls")
     problems = {
         zone: f"{path}[{zones[zone]}].zone: {shown(shown_zone(zone))} cannot be used: {why}"
-        for zone, answers in ask_lists(zones).items()
+        for zone, answers in query_dnsbls(zones).items()
         for why in [describe_fault(answers, consequence)]
         if why
     }
@@ -103,9 +105,10 @@ def describe_fault(answers: Answers, consequence: str = "") -> str:
             why = ERROR_CODES.get(found, "an error, not a listing")
             return f"it answers {found}: {why}{consequence}"
     if answers.unlisted:
-        return f"it lists 127.0.0.1 ({', '.join(answers.unlisted)}), as a list does that has closed and lists everybody"
+        found = ", ".join(answers.unlisted)
+        return f"it lists 127.0.0.1 ({found}), as a DNSBL does that has closed and lists every address"
     if answers.listed is None or answers.unlisted is None:
         return "the host's resolver gets no answer from it (time-out or server failure)"
     if not answers.listed:
-        return "it does not list its test entry 127.0.0.2 (RFC 5782), as a list does that has closed or was misspelt"
+        return "it does not list its test entry 127.0.0.2 (RFC 5782), as a DNSBL does that has closed or was misspelt"
     return ""

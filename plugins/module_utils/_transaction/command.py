@@ -2,12 +2,12 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Runs the tools of a mail server: for a bounded time, without a shell, and never left behind.
+"""Runs the tools of a mail server: for a bounded time, without a shell, and ended with the run.
 
 Private to the collection: other collections must not import it.
 
 A tool runs in a session of its own. Before it becomes the tool, the child itself
-notes its process in a file (the register), so that whoever takes over from a
+notes its process in a file (the register), so that what takes over from a
 killed run knows what may still be writing, and ends that first.
 """
 
@@ -25,7 +25,7 @@ from typing import IO
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C", "HOME": "/"}
-"""What every tool runs with, whoever called this program."""
+"""What every tool runs with, whatever the environment of this program is."""
 TOOL_SECONDS = 300
 """After that a tool hangs: compiling a mapping file of some thousand entries takes seconds."""
 CALL_SECONDS = 60
@@ -108,7 +108,7 @@ def _run(step: str, command: Sequence[str], outputs: tuple[IO[bytes], IO[bytes]]
 
 
 def clear_register(register: str) -> None:
-    """Note that no tool is running. The file keeps its size, so that a full disk cannot refuse it later."""
+    """Note that no tool is running. The file keeps its size, so that a full disk cannot prevent it later."""
     with contextlib.suppress(OSError):
         _write_register(register, "")
 
@@ -122,7 +122,7 @@ def end_orphan(register: str) -> None:
         return
     if len(words) == 2 and words[0].isdigit():
         process = int(words[0])
-        # The number may belong to somebody else by now; then the leader of its session began later.
+        # The number may belong to another process by now; then the leader of its session began later.
         if _started(process) in (words[1], ""):
             _end_session(process)
     clear_register(register)
@@ -177,7 +177,7 @@ def _write_register(register: str, text: str) -> None:
 
 
 def _scratch() -> IO[bytes]:
-    # In memory where the system can: the former state must come back on a full disk as well.
+    # In memory where the system can: the previous state must be restored on a full disk as well.
     if hasattr(os, "memfd_create"):
         with contextlib.suppress(OSError):
             return os.fdopen(os.memfd_create("mailhost-output"), "w+b")

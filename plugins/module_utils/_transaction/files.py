@@ -24,7 +24,7 @@ NOT_COPIED = ("security.capability", "security.evm", "security.ima")
 NEW_FILE_MODE = 0o644
 """Programs of a mail server read their files as a user of their own."""
 STAGED, SPARE = "new", "old"
-"""What stands beside a live file during a change: the next text, and a copy of the former file."""
+"""What stands beside a live file during a change: the next text, and a copy of the previous file."""
 
 
 class Attributes(NamedTuple):

@@ -8,7 +8,7 @@ Private to the collection: other collections must not import it.
 
 Backup, journal, staged files, swap, check, build, activate, the service answers:
 only then is the change final, by one rename. Whatever fails, or is killed, before
-that leads back to the former files and the former built files, byte for byte, and
+that restores the previous files and the previous built files, byte for byte, and
 to a service that was activated with them: by the run itself, by its watchdog when
 it was killed, by the next run when both were killed or the power was lost.
 """
@@ -124,7 +124,7 @@ def apply(
 ) -> str:
     """Make all changes or none; returns the folder of the backup, nothing where there was nothing to do.
 
-    ``confirm`` asks the service, where it answered before, whether it does what it should; StepError where not.
+    ``confirm`` tries whether the service, where it answered before, does what it should; StepError where not.
     """
     wanted = [
         change._replace(path=os.path.realpath(change.path)) for change in changes if change.before != change.after
@@ -137,7 +137,7 @@ def apply(
 
 
 def recover(state: str, driver: Driver) -> str:
-    """Put back what a killed run left, and return the sentence about it, or about what a watchdog put back."""
+    """Restore what a killed run left, and return the sentence about it, or about what a watchdog restored."""
     if not os.path.exists(state):
         return ""
     with _locked(state):
@@ -146,7 +146,7 @@ def recover(state: str, driver: Driver) -> str:
 
 
 def interrupted(state: str) -> bool:
-    """Whether a killed run's change is still to be put back; changes nothing, for check mode."""
+    """Whether a killed run's change is still to be rolled back; changes nothing, for check mode."""
     return backup.read_journal(state) is not None
 
 
@@ -249,11 +249,11 @@ def _refuse_changed(wanted: Sequence[Change]) -> None:
 
 def _refuse_edited(change: Change) -> None:
     if read_file(change.path) != change.before:
-        raise StepError("read", f"{change.path} was changed by somebody else in the meantime; run again")
+        raise StepError("read", f"{change.path} was edited during the run; run again")
 
 
 def _stage(state: str, name: str, manifest: backup.Manifest, wanted: Sequence[Change]) -> None:
-    """Write all that the swap and the way back need, so that neither can meet a full disk."""
+    """Write all that the swap and a restore need, so that neither can meet a full disk."""
     for entry in manifest.entries:
         data = backup.stored_content(state, name, entry)
         if data is not None and entry.attributes is not None:
@@ -269,7 +269,7 @@ def _stage(state: str, name: str, manifest: backup.Manifest, wanted: Sequence[Ch
 
 
 def _swap(wanted: Sequence[Change]) -> None:
-    """New files first, and those that leave last: wherever the power fails, no file names another that is not there."""
+    """New files first, removed ones last: wherever the power fails, no file names another that is not there."""
     for change in sorted(wanted, key=lambda one: (one.after is None, one.before is not None)):
         _refuse_edited(change)
         if change.after is None:
@@ -280,7 +280,7 @@ def _swap(wanted: Sequence[Change]) -> None:
 
 
 def _wait_alive(driver: Driver, was_alive: bool, *, until_ended: bool = False) -> None:
-    """Wait for an answer. The way back is patient: what starts the service anew may not have begun yet."""
+    """Wait for an answer. A restore is patient: what starts the service anew may not have begun yet."""
     deadline = time.monotonic() + ALIVE_SECONDS
     while was_alive and not driver.alive():
         if until_ended and driver.runs() is False:
@@ -301,11 +301,11 @@ def _watch(driver: Driver, manifest: backup.Manifest) -> None:
         time.sleep(POLL)
 
 
-# The way back
+# Restoring
 
 
 def _settle(state: str, driver: Driver) -> None:
-    """Put back what a killed run left, and sweep up."""
+    """Restore what a killed run left, and sweep up."""
     end_orphan(backup.register_path(state))
     clear_register(backup.register_path(state))
     restored = _restore(state, driver) if interrupted(state) else UNTOUCHED
@@ -350,7 +350,7 @@ def _restore(state: str, driver: Driver) -> str:
     run = _runner(state)
     try:
         if (manifest.alive and not driver.alive()) or (manifest.ran and driver.runs() is False):
-            driver.start(run)  # a service that is down cannot be told to read its files again
+            driver.start(run)  # a service that is down cannot read its files again
         driver.activate(run, manifest.details)
         _wait_alive(driver, manifest.alive)
     except StepError as error:
@@ -363,13 +363,13 @@ def _restore(state: str, driver: Driver) -> str:
     backup.abandon(state, journal)
     if edited:
         return (
-            f"{RESTORED}, except that somebody else changed {', '.join(edited)} in the meantime, which stays as it is"
+            f"{RESTORED}, except for files that were edited in the meantime and stay as they are: {', '.join(edited)}"
         )
     return RESTORED
 
 
 def _restore_file(state: str, name: str, entry: backup.Entry) -> bool:
-    """Restore one file; False where it was changed by others since. A rename where possible: it needs no space."""
+    """Restore one file; False where it was edited since. A rename where possible: it needs no space."""
     live = read_file(entry.path)
     if not entry.built and digest(live) not in (entry.before, entry.after):
         return False

@@ -7,7 +7,7 @@
 Private to the collection: other collections must not import it.
 
 The run holds one end of a pipe and says ``done`` when all is settled. A run that
-dies closes the pipe without a word, at whatever point, and the watchdog acts.
+dies closes the pipe without that, at whatever point, and the watchdog acts.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class Watchdog:
         self._process, self._pipe = 0, -1
 
     def start(self) -> None:
-        """Fork the watchdog; returns when it can no longer be hit by the end of our session."""
-        ready, tell_ready = os.pipe()
+        """Fork the watchdog; returns when it can no longer be hit by the end of this session."""
+        ready, ready_end = os.pipe()
         watched, self._pipe = os.pipe()
         self._process = os.fork()
         if not self._process:
             try:
-                _stand_alone({watched, tell_ready, *self._keep})
-                os.write(tell_ready, b"r")
-                os.close(tell_ready)
+                _stand_alone({watched, ready_end, *self._keep})
+                os.write(ready_end, b"r")
+                os.close(ready_end)
                 self._watch(watched)
             finally:
                 os._exit(0)
         os.close(watched)
-        os.close(tell_ready)
+        os.close(ready_end)
         try:
             if os.read(ready, 1) != b"r":
                 raise OSError("the process that guards the change could not be started")
@@ -65,7 +65,7 @@ class Watchdog:
         for attempt in range(TRIES):
             if attempt:
                 time.sleep(PAUSE)
-            with contextlib.suppress(Exception):  # nobody is there to be told; the next run finds the journal
+            with contextlib.suppress(Exception):  # there is nowhere to report it; the next run finds the journal
                 self._rescue()
                 return
 
@@ -79,7 +79,7 @@ def _stand_alone(keep: set[int]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
         os.dup2(null, standard)
-    # Whoever waits for the end of the run's output waits for all its descriptors.
+    # What waits for the end of the run's output waits for all its descriptors.
     for handle in _open_handles():
         if handle > 2 and handle not in keep:
             with contextlib.suppress(OSError):

@@ -36,7 +36,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.service
     SUBMISSIONS_PORT,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import NetworkSet
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import ask_lists
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import query_dnsbls
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
     ClosedError,
@@ -151,7 +151,7 @@ def check(wanted: Wanted) -> dict[str, Any]:
     if places and all(not one.client for one in findings):
         findings.append(Finding("", "", Point("ports", DEVIATION, "no address can be reached from here")))
     lists = [one.zone for one in wanted.policy.dnsbls]
-    answers = ask_lists(lists) if lists else {}
+    answers = query_dnsbls(lists) if lists else {}
     findings.append(Finding("", "", judge_lists([answers[zone] for zone in lists])))
     return report([one._replace(point=_unjudged(one.point, wanted.skip)) for one in findings])
 

@@ -157,7 +157,7 @@ def host() -> Live:
 
 def first_run(monkeypatch: pytest.MonkeyPatch, answer: str, **more: str) -> aim.Wanted:
     """What the operator's page asks for on such a host, with block lists that give this answer."""
-    monkeypatch.setattr(dnsbl, "ask_lists", lambda zones: {zone: Answers([answer], []) for zone in zones})
+    monkeypatch.setattr(dnsbl, "query_dnsbls", lambda zones: {zone: Answers([answer], []) for zone in zones})
     policy, settings, tests = options_of(
         next(data for name, data in INVENTORIES if name.startswith("docs/messaging-server.md: mailhost_mail_server"))
     )
@@ -232,7 +232,7 @@ smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, che
 
 def first_run_of_postfix(monkeypatch: pytest.MonkeyPatch, release: str, **more: str) -> PolicyContext:
     """What the page asks for on a host with something of its own."""
-    monkeypatch.setattr(dnsbl, "ask_lists", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones})
+    monkeypatch.setattr(dnsbl, "query_dnsbls", lambda zones: {zone: Answers(["127.0.0.2"], []) for zone in zones})
     policy, settings, tests = options_of_postfix(
         next(data for name, data in INVENTORIES if name == "docs/postfix.md: mailhost_mail_server")
     )

@@ -91,8 +91,8 @@ def run_killed(step: Callable[[], object], at: int, both: bool) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def wait_for_guardian(state: str) -> None:
-    """Wait until nobody holds the lock."""
+def wait_for_watchdog(state: str) -> None:
+    """Wait until the lock is free."""
     deadline = time.monotonic() + 60
     while os.path.exists(f"{state}/lock"):
         with open(f"{state}/lock", "rb+") as lock:
@@ -116,7 +116,7 @@ def check_order(host: Installation, old: dict[str, Any], where: str) -> bool:
 
 
 @pytest.mark.parametrize("first", range(1, SHARES + 1))
-@pytest.mark.parametrize("both", [False, True], ids=["watchdog", "nobody"])
+@pytest.mark.parametrize("both", [False, True], ids=["watchdog", "next run"])
 def test_a_killed_run_leaves_the_old_state_or_the_new_one(tmp_path: Path, both: bool, first: int) -> None:
     outcomes = set()
     notices = 0
@@ -129,7 +129,7 @@ def test_a_killed_run_leaves_the_old_state_or_the_new_one(tmp_path: Path, both: 
         if not run_killed(step, number, both):
             assert host.is_new()
             break
-        wait_for_guardian(host.state)
+        wait_for_watchdog(host.state)
         if not both:
             outcomes.add(check_order(host, old, where))
         notice = transaction.recover(host.state, driver)
@@ -147,7 +147,7 @@ def test_a_killed_run_leaves_the_old_state_or_the_new_one(tmp_path: Path, both: 
 
 
 def test_a_rescue_that_is_killed_is_done_by_the_next_run(tmp_path: Path) -> None:
-    """Every point of putting back, after a kill at a late point of the change."""
+    """Every point of a restore, after a kill at a late point of the change."""
     for number in range(1, MOST):
         host = Installation(tmp_path / str(number))
         old, driver = host.snapshot(), host.driver()

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The transaction of configuration files: every failing step, other hands, full disks, locks, and the way back."""
+"""The transaction of configuration files: every failing step, edits by others, full disks, locks, and rollback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def apply(host: Installation, driver: Stub | None = None) -> str:
     return transaction.apply(host.state, driver or host.driver(), host.changes(), DETAILS)
 
 
-def refused(host: Installation, driver: Stub | None = None) -> StepError:
+def rejected(host: Installation, driver: Stub | None = None) -> StepError:
     """Apply, which must fail and leave all as it was, with nothing lying about."""
     old = host.snapshot()
     with pytest.raises(StepError) as caught:
@@ -90,9 +90,9 @@ def test_a_file_can_be_taken_away_and_comes_back(host: Installation) -> None:
 
 @pytest.mark.parametrize("kind", ["fail", "half"])
 @pytest.mark.parametrize("command", ["cnbuild -noimage_file", "cnbuild"])
-def test_a_failing_build_puts_everything_back(host: Installation, command: str, kind: str) -> None:
+def test_a_failing_build_restores_everything(host: Installation, command: str, kind: str) -> None:
     host.fault(command, kind)
-    error = refused(host)
+    error = rejected(host)
     assert error.step == f"imsimta {command}"
     assert ("no such keyword" if kind == "fail" else "no room in pool") in error.output
     assert error.restored == transaction.RESTORED
@@ -100,7 +100,7 @@ def test_a_failing_build_puts_everything_back(host: Installation, command: str, 
 
 
 @pytest.mark.parametrize("command", ["reload", "restart dispatcher"])
-def test_a_failing_activation_puts_files_back_and_the_next_run_activates(host: Installation, command: str) -> None:
+def test_a_failing_activation_restores_files_and_the_next_run_activates(host: Installation, command: str) -> None:
     old = host.snapshot()
     host.fault(command, "fail")
     with pytest.raises(StepError, match="no such keyword") as caught:
@@ -168,9 +168,9 @@ class FailsOnce(Stub):
             raise StepError("imsimta reload", "does not work today")
 
 
-def test_a_failed_activation_activates_the_former_state(host: Installation) -> None:
+def test_a_failed_activation_activates_the_previous_state(host: Installation) -> None:
     found = host.driver()
-    error = refused(host, FailsOnce(found.root, found.imsimta, found.tailor))
+    error = rejected(host, FailsOnce(found.root, found.imsimta, found.tailor))
     assert error.restored == transaction.RESTORED
     assert host.calls()[-2:] == ["reload", "restart dispatcher"]
 
@@ -181,7 +181,7 @@ def test_a_tool_that_hangs_is_ended_with_all_it_started(
 ) -> None:
     monkeypatch.setattr(transaction, "run_tool", lambda *args: tool.run_tool(*args, seconds=0.3))
     host.fault(command, "hang")
-    error = refused(host)
+    error = rejected(host)
     assert "waiting" in error.output
     assert "no end after 0.3 seconds" in error.output
     assert host.sleepers() == set()
@@ -195,12 +195,12 @@ def test_a_service_that_does_not_answer_any_more(host: Installation, monkeypatch
             return b"EXTERNAL" not in Path(self.root, "running").read_bytes()
 
     found = host.driver()
-    error = refused(host, Deaf(found.root, found.imsimta, found.tailor))
+    error = rejected(host, Deaf(found.root, found.imsimta, found.tailor))
     assert error.step == "answer"
     assert error.restored == transaction.RESTORED
 
 
-def test_a_service_that_has_ended_is_started_with_the_former_files_at_once(host: Installation) -> None:
+def test_a_service_that_has_ended_is_started_with_the_previous_files_at_once(host: Installation) -> None:
     answers = host.root / "answers"
 
     class Dies(Stub):
@@ -219,7 +219,7 @@ def test_a_service_that_has_ended_is_started_with_the_former_files_at_once(host:
             answers.touch()
 
     found = host.driver()
-    error = refused(host, Dies(found.root, found.imsimta, found.tailor))
+    error = rejected(host, Dies(found.root, found.imsimta, found.tailor))
     assert (error.step, error.restored) == ("answer", transaction.RESTORED)
     assert error.output.endswith(" has ended after its activation")
     assert answers.exists()
@@ -252,7 +252,7 @@ def test_a_service_that_ran_has_to_run_on(host: Installation, monkeypatch: pytes
             process.touch()
 
     found = host.driver()
-    error = refused(host, Dies(found.root, found.imsimta, found.tailor))
+    error = rejected(host, Dies(found.root, found.imsimta, found.tailor))
     assert (error.step, error.restored) == ("answer", transaction.RESTORED)
     assert error.output.endswith(" has ended after its activation")
     assert process.exists()
@@ -285,14 +285,14 @@ def test_a_build_that_writes_nothing_is_a_failure(host: Installation) -> None:
     assert host.snapshot() == old
 
 
-# Other hands
+# Edits by others
 
 
 def test_a_file_that_changed_since_it_was_read(host: Installation) -> None:
     changes, driver = host.changes(), host.driver()
     (host.root / "config" / "imta.cnf").write_bytes(b"! edited\n")
     old = host.snapshot()
-    with pytest.raises(StepError, match=r"imta\.cnf was changed by somebody else in the meantime; run again"):
+    with pytest.raises(StepError, match=r"imta\.cnf was edited during the run; run again"):
         transaction.apply(host.state, driver, changes, DETAILS)
     assert host.snapshot() == old
     assert host.calls() == []
@@ -311,7 +311,7 @@ def test_a_file_that_changes_between_staging_and_swap_keeps_the_edit(
     old = host.snapshot()
     with pytest.raises(StepError, match="run again") as caught:
         apply(host)
-    assert "somebody else changed" in caught.value.restored
+    assert "edited in the meantime" in caught.value.restored
     found = host.snapshot()
     assert found.pop("imta.cnf")[0] == b"! edited\n"
     old.pop("imta.cnf")
@@ -324,7 +324,7 @@ def test_a_symbolic_link_stays_and_its_file_changes(host: Installation, tmp_path
     path.rename(real)
     path.symlink_to(real)
     host.fault("cnbuild", "fail")
-    refused(host)
+    rejected(host)
     assert path.is_symlink()
     (host.root / "fault" / "cnbuild").unlink()
     apply(host)
@@ -377,7 +377,7 @@ def test_a_disk_that_is_full_at_any_point_changes_nothing(host: Installation, mo
     assert number > 10
 
 
-def test_the_way_back_needs_no_space(host: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restore_needs_no_space(host: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk fills up while the product compiles."""
     write, place = os.write, host.root.parent
 
@@ -393,7 +393,7 @@ def test_the_way_back_needs_no_space(host: Installation, monkeypatch: pytest.Mon
             raise StepError("imsimta cnbuild", "no space")
 
     found = host.driver()
-    error = refused(host, Fills(found.root, found.imsimta, found.tailor))
+    error = rejected(host, Fills(found.root, found.imsimta, found.tailor))
     assert error.restored == transaction.RESTORED
 
 

@@ -446,7 +446,7 @@ def test_block_lists(monkeypatch: pytest.MonkeyPatch) -> None:
         "typo.example": Answers(["127.255.255.252"], []),
         "silent.example": Answers(None, None),
     }
-    monkeypatch.setattr(outside, "ask_lists", lambda zones: {zone: answers[zone] for zone in zones})
+    monkeypatch.setattr(outside, "query_dnsbls", lambda zones: {zone: answers[zone] for zone in zones})
 
     def told(*zones: str) -> str:
         return points({}, policy={"dnsbls": [{"zone": zone} for zone in zones]})["dnsbls"]
@@ -458,8 +458,8 @@ def test_block_lists(monkeypatch: pytest.MonkeyPatch) -> None:
         "mailhost_dnsbls[3] answers 127.255.255.252 here: the zone's name has a typing error"
     )
     assert told("good.example", "open.example", "silent.example") == (
-        "skipped: mailhost_dnsbls[0] works as seen from here; mailhost_dnsbls[1] answers 127.255.255.254 here: the list "
-        "does not answer this resolver, a public or shared one; use a resolver of your own; mailhost_dnsbls[2] gives no "
+        "skipped: mailhost_dnsbls[0] works as seen from here; mailhost_dnsbls[1] answers 127.255.255.254 here: the DNSBL "
+        "does not answer public or shared resolvers; use a resolver of your own; mailhost_dnsbls[2] gives no "
         "answer here"
     )
 
