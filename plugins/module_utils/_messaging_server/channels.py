@@ -14,6 +14,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+    CHANNEL_PARAMETER,
+    SMTP_SERVICE,
+    SUBMISSION_PORT,
+    SUBMISSION_SERVICE,
     ZONE_OPTION,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
@@ -49,9 +53,6 @@ class ChannelBlock(NamedTuple):
 
 ALL_CHANNELS = "defaults"
 """Where a keyword stands for all channels that have none of its own."""
-
-SMTP_SERVICE, SUBMISSION_SERVICE = "SMTP", "SMTP_SUBMIT"
-SUBMISSION_PORT = "587"
 
 
 _NAME = re.compile(rf"[!-~]{{1,{MAX_CHANNEL_NAME}}}")
@@ -137,8 +138,9 @@ def build_options(policy: MailPolicy, settings: Settings, exists: bool, image: s
         options.append(Setting(SMTP_SERVICE, ZONE_OPTION, zones))
     if settings.submission:
         if not exists:
-            options.append(Setting(SUBMISSION_SERVICE, "PORT", (SUBMISSION_PORT,)))
+            options.append(Setting(SUBMISSION_SERVICE, "PORT", (str(SUBMISSION_PORT),)))
             if image:
                 options.append(Setting(SUBMISSION_SERVICE, "IMAGE", (image,)))
-        options.append(Setting(SUBMISSION_SERVICE, "PARAMETER", (f"CHANNEL={settings.channels.submission}",)))
+        channel = f"{CHANNEL_PARAMETER}{settings.channels.submission}"
+        options.append(Setting(SUBMISSION_SERVICE, "PARAMETER", (channel,)))
     return tuple(options)

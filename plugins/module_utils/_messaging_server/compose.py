@@ -256,6 +256,6 @@ def _dispatcher(text: str, plan: Plan, record: Record) -> tuple[str, dict[tuple[
 def _values(text: str, service: str, name: str) -> tuple[str, ...] | None:
     """The values of an option; None when there is not even the service."""
     parsed = parse_dispatcher(text)
-    if not any(fold(known) == fold(service) for known in parsed.services):
+    if not parsed.has_service(service):
         return None
     return tuple(parsed.by_name.get((fold(service), fold(name)), ()))

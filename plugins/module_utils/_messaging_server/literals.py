@@ -29,7 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import INTERNAL_IP
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import written
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import WILDCARD, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 _LOOKS_UP = re.compile(r"\$\{([^,{}]+),")
 _NESTED = re.compile(r"\$\|([^;|]+);")
 _NETWORK = re.compile(r"\$\(([^()]*)\)|\$\{([^{}]*)\}")
-_WILD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
 
 _ANY_CLIENTS = ("8.8.4.77", "100.200.50.77", "151.3.44.77", "216.9.9.77", "2400:77::77", "2607:77::77")
 """For an entry that takes every client that no entry before it takes."""
@@ -108,7 +107,7 @@ def _clients(entry: Entry, prefix: str) -> tuple[str, ...] | None:
     """Clients that an entry takes; None where that cannot be evaluated."""
     if re.search(r"\$[\[{\]]", entry.template):
         return None
-    if not _WILD.sub("", entry.pattern):
+    if not WILDCARD.sub("", entry.pattern):
         return _ANY_CLIENTS
     networks = [four or six for four, six in _NETWORK.findall(entry.pattern)]
     try:
@@ -126,7 +125,7 @@ def _taken(pattern: str, prefix: str) -> str:
     try:
         compiled = compile_pattern(pattern)
         for fill in _FILLS:
-            text = prefix + _WILD.sub(fill, pattern)
+            text = prefix + WILDCARD.sub(fill, pattern)
             if ":" not in text:
                 text = ".".join([*(part for part in text.split(".") if part), fill, fill, fill][:4])
             if _is_address(text) and match(compiled, Subject(text[len(prefix) :])) is not None:

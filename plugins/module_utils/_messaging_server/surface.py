@@ -41,9 +41,6 @@ if TYPE_CHECKING:
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import ImtaFile
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Settings
 
-DEFAULT_CHANNEL = "tcp_local"
-_CHANNEL = "channel="
-
 _FILL = ("77", "77", "77")
 """Part of a literal pattern that a rule leaves open is filled with these."""
 
@@ -52,7 +49,7 @@ MOST = 200
 
 _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|\[[0-9]+(?:\.[0-9]+){3}\]")
 
-_WILD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
+WILDCARD = re.compile(r"\$\[[^\]]*\][*%]|\$_?@?[A-Za-z][*%]|\$_[*%]|[*%]")
 
 
 class Service(NamedTuple):
@@ -73,12 +70,10 @@ def services_of(dispatcher: DispatcherFile) -> tuple[Service, ...]:
             continue
         if any(_loopback(address) for address in dispatcher.values(name, "INTERFACE_ADDRESS")):
             continue
-        parameters = dispatcher.values(name, "PARAMETER")
-        channels = [value[len(_CHANNEL) :] for value in parameters if fold(value).startswith(_CHANNEL)]
         for option, tls in (("PORT", False), ("TLS_PORT", True)):
             for value in dispatcher.values(name, option):
                 ports = [part for part in map(str.strip, value.split(",")) if part.isdecimal() and len(part) < 6]
-                found += [Service(name, int(port), (channels or [DEFAULT_CHANNEL])[0], tls) for port in ports]
+                found += [Service(name, int(port), dispatcher.channel_of(name), tls) for port in ports]
     return tuple(one for one in found if 0 < one.port < 65536)
 
 
@@ -164,7 +159,7 @@ def senders_of_entries(entries: Iterable[Pair], external: str) -> tuple[str, ...
     """Senders that extra entries accept from and to the external channel, however they are meant."""
     found: dict[str, None] = {}
     for pattern, _template in entries:
-        fields = [_WILD.sub("x", field) for field in pattern.split("|")]
+        fields = [WILDCARD.sub("x", field) for field in pattern.split("|")]
         if len(fields) < 4 or fold(fields[-4]) not in {fold(external), "x", "tcp_x"}:
             continue
         sender = fields[-3] if "@" in fields[-3] else f"x@{fields[-3]}"

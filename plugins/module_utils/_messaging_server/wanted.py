@@ -20,6 +20,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     load_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+    CHANNEL_PARAMETER,
+    SMTP_SERVICE,
+    SUBMISSION_PORT,
+    SUBMISSION_SERVICE,
     parse_dispatcher,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
@@ -70,9 +74,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl
     unusable_dnsbls,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-
-SUBMIT = "smtp_submit"
-"""The service of port 587 in dispatcher.cnf, folded."""
 
 NO_PLAN = Plan({}, (), (), (), (), {})
 """The plan of state absent."""
@@ -137,14 +138,14 @@ def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) 
         return
     dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
     path = names.get("submission", "messaging_server_submission")
-    owner = dispatcher.service_of_port(587)
-    if owner is not None and fold(owner) != SUBMIT:
+    owner = dispatcher.service_of_port(SUBMISSION_PORT)
+    if owner is not None and fold(owner) != fold(SUBMISSION_SERVICE):
         raise PolicyError(
             [f"{path}: port 587 is that of [SERVICE={owner}] in dispatcher.cnf; rename it SMTP_SUBMIT, or write false"]
         )
-    wanted = f"CHANNEL={settings.channels.submission}"
-    others = [value for value in dispatcher.by_name.get((SUBMIT, "parameter"), []) if value != wanted]
-    if any(not fold(value).startswith("channel=") for value in others):
+    wanted = f"{CHANNEL_PARAMETER}{settings.channels.submission}"
+    others = [value for value in dispatcher.by_name.get((fold(SUBMISSION_SERVICE), "parameter"), []) if value != wanted]
+    if any(not fold(value).startswith(fold(CHANNEL_PARAMETER)) for value in others):
         problem = f"{path}: [SERVICE=SMTP_SUBMIT] has PARAMETER={others[0]}, which the role would replace"
         raise PolicyError([f"{problem}; remove it, or write false"])
 
@@ -178,13 +179,16 @@ def host_facts(live: Live) -> HostFacts:
     """What the plan has to know of the host."""
     channels = parse_imta(live.texts.imta_cnf, includes=live.includes).channels
     dispatcher = parse_dispatcher(live.texts.dispatcher_cnf)
-    images = dispatcher.values("SMTP", "IMAGE")
+    images = dispatcher.values(SMTP_SERVICE, "IMAGE")
     # A service that was made here is still to be made: the plan has to say all of it again.
-    made_here = any(fold(place[0]) == SUBMIT and words.before is None for place, words in live.record.options.items())
+    made_here = any(
+        fold(service) == fold(SUBMISSION_SERVICE) and words.before is None
+        for (service, _name), words in live.record.options.items()
+    )
     return HostFacts(
         text_database=live.text_database,
         channel_hosts={fold(one.name): one.hosts[0] for one in channels if one.hosts},
-        submission_service=not made_here and any(fold(service) == SUBMIT for service in dispatcher.services),
+        submission_service=not made_here and dispatcher.has_service(SUBMISSION_SERVICE),
         smtp_image=images[0] if images else "",
         leaving=frozenset(fold(one.name) for one in channels if one.hosts and one.leaves()),
     )

@@ -45,6 +45,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Rewriter,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
+    DEFAULT_CHANNEL,
     MAX_ZONES,
     ZONE_OPTION,
     parse_dispatcher,
@@ -88,12 +89,6 @@ if TYPE_CHECKING:
         DispatcherFile,
     )
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import ImtaFile
-
-DEFAULT_CHANNEL = "tcp_local"
-"""Channel of a session whose service names none: that of port 25 in every installation."""
-
-CHANNEL_PARAMETER = "channel="
-"""What a text before the channel's name means in the option PARAMETER of a service."""
 
 ROUTE = re.compile("[@%!]")
 """Signs of a route before the last ``@``: source route, percent hack, bang path."""
@@ -275,10 +270,7 @@ class Evaluation:
     def channel_of_service(self) -> str:
         """Return the channel on which a session of the service begins."""
         service = self.service()
-        for value in self.dispatcher.values(service, "PARAMETER") if service is not None else ():
-            if fold(value).startswith(CHANNEL_PARAMETER):
-                return value[len(CHANNEL_PARAMETER) :]
-        return DEFAULT_CHANNEL
+        return DEFAULT_CHANNEL if service is None else self.dispatcher.channel_of(service)
 
     def rule_set(self) -> str:
         """PORT_ACCESS once more, without flag A, for the security rule set."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import string
 from bisect import bisect_left
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import Result
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
@@ -21,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_table import (
     CompiledTable,
+    Hit,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
     parse_mappings,
@@ -124,9 +125,10 @@ class Mappings:
         run = _Run(self, around)
         for name in self.missing:
             run.step('The include "{}" was not given; its tables are missing.', name)
-        matched, flags, output = run.apply(table, text, 0)
-        ordered = tuple(sorted(flags))
-        return Result(matched, ordered, output, split_arguments(table, ordered, output), tuple(run.steps))
+        applied = run.apply(table, text, 0)
+        flags = tuple(sorted(applied.flags))
+        arguments = split_arguments(table, flags, applied.text)
+        return Result(applied.matched, flags, applied.text, arguments, tuple(run.steps))
 
 
 @lru_cache(maxsize=8)
@@ -194,6 +196,14 @@ class _Position:
         return True
 
 
+class _Applied(NamedTuple):
+    """What the application of a table gave: whether an entry succeeded, the flags, the text."""
+
+    matched: bool
+    flags: set[str]
+    text: str
+
+
 class _Run:
     """One probe: the steps for the trace and the work spent, shared by all tables it reaches."""
 
@@ -206,12 +216,12 @@ class _Run:
     def step(self, form: str, *values: object) -> None:
         self.steps.append((form, *values))
 
-    def apply(self, name: str, text: str, depth: int) -> tuple[bool, set[str], str]:
-        """Apply one table: whether an entry succeeded, the flags, the output."""
+    def apply(self, name: str, text: str, depth: int) -> _Applied:
+        """Apply one table."""
         table = self.mappings.table(name)
         if table is None:
             self.step("There is no table {}.", name)
-            return False, set(), text
+            return _Applied(False, set(), text)
         self.step('Table {} is applied to "{}".', name, text)
         at = _Position(table, text)
         self._spend(table.table.line, 0, len(table.patterns))
@@ -222,11 +232,11 @@ class _Run:
                     break
                 self.step("End of table {}; once more from the top.", name)
                 continue
-            control = self._entry(at, hit[0], hit[1], depth)
+            control = self._entry(at, hit, depth)
             if control not in {"C", "L", "R"}:
                 break
             if control != "R":
-                at.start = hit[0] + 1
+                at.start = hit.number + 1
                 at.once_more = at.once_more or control == "L"
                 continue
             at.start = 0
@@ -238,33 +248,33 @@ class _Run:
             self.step("Table {} gives no result.", name)
         else:
             self.step('Table {} gives flags [{}] and "{}".', name, "".join(sorted(at.flags)), at.subject.text)
-        return at.matched, at.flags, at.subject.text
+        return _Applied(at.matched, at.flags, at.subject.text)
 
-    def _find(self, at: _Position) -> tuple[int, list[str]] | None:
+    def _find(self, at: _Position) -> Hit | None:
         """The next entry that matches; what was looked at for it is work."""
         steps = at.subject.steps
         hit = at.table.find(at.subject, at.candidates, at.start)
-        end = len(at.candidates) if hit is None else bisect_left(at.candidates, hit[0])
+        end = len(at.candidates) if hit is None else bisect_left(at.candidates, hit.number)
         tried = end - bisect_left(at.candidates, at.start)
         steps = at.subject.steps - steps
         self._spend(at.table.table.line, 0, tried * (ENTRY_WORK + len(at.subject.text) // 16) + steps)
         return hit
 
-    def _entry(self, at: _Position, number: int, saved: list[str], depth: int) -> str:
+    def _entry(self, at: _Position, hit: Hit, depth: int) -> str:
         """Process the entry that matched; returns the control character that says how to go on."""
         table = at.table
-        entry = table.table.entries[number]
+        entry = table.table.entries[hit.number]
         amount = len(at.subject.text) + len(entry.pattern) + len(entry.template) + 200
         self._spend(entry.line, entry.pattern_at, amount)
         self.step(
             'Entry {} of {} matches: pattern "{}", template "{}".',
-            number + 1,
+            hit.number + 1,
             table.table.name,
             entry.pattern,
             entry.template,
         )
-        self._remark(table, number)
-        state = _State(entry, saved, set())
+        self._remark(table, hit.number)
+        state = _State(entry, hit.saved, set())
         if self._expand(state, depth):
             at.matched = True
             earlier = at.flags - state.flags
@@ -398,10 +408,10 @@ class _Run:
         argument = self._argument(state, op.argument, depth)
         if op.table not in self.mappings:
             raise _EntryFailedError(f"there is no table {op.table}")
-        _matched, flags, output = self.apply(op.table, argument, self._deeper(state, depth, "tables"))
-        if "Y" not in flags:
+        applied = self.apply(op.table, argument, self._deeper(state, depth, "tables"))
+        if "Y" not in applied.flags:
             raise _EntryFailedError(f"table {op.table} does not set Y")
-        state.append(output, substituted=True)
+        state.append(applied.text, substituted=True)
 
     def _insert(self, state: _State, text: str, source: str, depth: int) -> None:
         """Template text from outside takes effect as if it stood in the template."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
     Subject,
@@ -38,6 +38,13 @@ _DELIMITERS = re.compile(r"[|@.]")
 
 _Key = tuple[Any, ...]
 """A key: the kind ("=" whole text, "w" word, 4 or 6 address) and what is looked for."""
+
+
+class Hit(NamedTuple):
+    """An entry that matches: its index, and the texts of its saved wildcards."""
+
+    number: int
+    saved: list[str]
 
 
 class CompiledTable:
@@ -89,7 +96,7 @@ class CompiledTable:
         found.sort()
         return found
 
-    def find(self, subject: Subject, candidates: Sequence[int], start: int) -> tuple[int, list[str]] | None:
+    def find(self, subject: Subject, candidates: Sequence[int], start: int) -> Hit | None:
         """The first of the candidates from entry ``start`` on that matches, and its saved texts.
 
         Raises MtaTextError when a pattern takes too many steps on this text.
@@ -100,7 +107,7 @@ class CompiledTable:
                 number = candidates[position]
                 saved = match(self.patterns[number], subject)
                 if saved is not None:
-                    return number, saved
+                    return Hit(number, saved)
         except TooCostlyError as e:
             entry = self.table.entries[number]
             raise entry.line.error(entry.pattern_at, str(e), "a pattern with fewer wildcards before them") from e

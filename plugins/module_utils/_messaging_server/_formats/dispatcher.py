@@ -36,6 +36,15 @@ REPEATABLE = frozenset({"dns_verify_domain"})
 
 ZONE_OPTION = "DNS_VERIFY_DOMAIN"
 
+SMTP_SERVICE, SUBMISSION_SERVICE = "SMTP", "SMTP_SUBMIT"
+SUBMISSION_PORT = 587
+
+DEFAULT_CHANNEL = "tcp_local"
+"""The channel of a service that names none: that of port 25 in every installation."""
+
+CHANNEL_PARAMETER = "CHANNEL="
+"""What a text before the channel's name means in the option PARAMETER of a service."""
+
 
 class Option(NamedTuple):
     """An option: name and value as written, the service it is for (empty: all services that follow)."""
@@ -68,6 +77,17 @@ class DispatcherFile(NamedTuple):
         """Values of an option for a service: its own, else the global ones."""
         key = fold(name)
         return self.by_name.get((fold(service), key)) or self.by_name.get(("", key), [])
+
+    def has_service(self, service: str) -> bool:
+        """Whether there is a section of this service."""
+        return any(fold(known) == fold(service) for known in self.services)
+
+    def channel_of(self, service: str) -> str:
+        """The channel on which a session of a service begins."""
+        for value in self.values(service, "PARAMETER"):
+            if fold(value).startswith(fold(CHANNEL_PARAMETER)):
+                return value[len(CHANNEL_PARAMETER) :]
+        return DEFAULT_CHANNEL
 
     def service_of_port(self, port: int) -> str | None:
         """The service that listens on a port, in clear or, with TLS_PORT, with TLS."""

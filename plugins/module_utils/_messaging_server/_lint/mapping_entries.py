@@ -308,8 +308,8 @@ def shadowed(table: Table, entries: Sequence[ReadEntry]) -> dict[int, int]:
             continue
         subject = Subject(_sample(looked.pattern))
         hit = index.find(subject, index.candidates(subject), 0)
-        if hit is not None and general[hit[0]].number < looked.number:
-            found[looked.number] = general[hit[0]].entry.line.number
+        if hit is not None and general[hit.number].number < looked.number:
+            found[looked.number] = general[hit.number].entry.line.number
     return found
 
 
