@@ -26,10 +26,40 @@ options:
     type: raw
     default: []
   policy_tests:
-    description: List of sessions (C(client), C(authenticated), C(mail_from), C(rcpt_to), C(expect), C(port),
-      C(comment)) with their expected end.
-    type: raw
+    description: Sessions with their expected end. One that ends otherwise stops the deployment.
+    type: list
+    elements: dict
     default: []
+    suboptions:
+      client:
+        description: Address of the client.
+        type: str
+        required: true
+      authenticated:
+        description: Whether the client has authenticated.
+        type: bool
+        default: false
+      mail_from:
+        description: Address of the sender; empty for a bounce.
+        type: str
+        required: true
+      rcpt_to:
+        description: Address of the recipient.
+        type: str
+        required: true
+      expect:
+        description: The expected end.
+        type: str
+        required: true
+        choices: [accept, reject]
+      port:
+        description: The port.
+        type: int
+        choices: [25, 465, 587]
+        default: 25
+      comment:
+        description: Text for the report.
+        type: str
 attributes:
   diff_mode:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff

@@ -15,12 +15,13 @@ from ansible_collections.mailhost.hardening.plugins.action.messaging_server impo
 from ansible_collections.mailhost.hardening.plugins.action.postfix import ActionModule as Postfix
 from ansible_collections.mailhost.hardening.plugins.doc_fragments import (
     mail_policy,
+    mail_server,
     messaging_server_settings,
     packet_filter_policy,
     postfix_settings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import settings as messaging_server
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail, packet_filter
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail, packet_filter, policy_tests
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import SHARED_BY_ROLES
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config import settings as postfix
 
@@ -190,3 +191,15 @@ def test_specification_of_lists_has_the_keys_of_the_documentation(role: str) -> 
     for name, option in documented(fragment.ModuleDocFragment.DOCUMENTATION).items():
         if "suboptions" in option:
             assert set(spec[name]["options"]) == set(option["suboptions"]), name
+
+
+def test_policy_tests_have_the_keys_and_values_of_the_code() -> None:
+    written = yaml.safe_load(mail_server.ModuleDocFragment.DOCUMENTATION)["options"]["policy_tests"]["suboptions"]
+    specs = [options_of(role)["policy_tests"]["options"] for role in ROLES if role != "packet_filter"]
+    for options in (written, *specs):
+        assert tuple(options) == policy_tests.KEYS
+        assert tuple(options["expect"]["choices"]) == policy_tests.EXPECTATIONS
+        assert {name for name, option in options.items() if option.get("required")} == {
+            *("client", "mail_from", "rcpt_to", "expect")
+        }
+    assert tuple(written["port"]["choices"]) == policy_tests.PORTS

@@ -4,8 +4,9 @@
 
 """Tests that a user writes for the policy: sessions with their expected end.
 
-Private to the collection: other collections must not import it. They are evaluated on the staged configuration, and one
-that fails stops the deployment.
+They are evaluated on the staged configuration, and one that fails stops the deployment.
+
+Private to the collection: other collections must not import it.
 """
 
 from __future__ import annotations
