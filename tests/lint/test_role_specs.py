@@ -121,7 +121,7 @@ def test_options_without_variables_have_the_defaults_of_the_code(role: str) -> N
 
 @pytest.mark.parametrize("role", ROLES)
 def test_options_that_roles_share_have_no_default_in_the_role(role: str) -> None:
-    """A default of the role would hide who has set the variable, and so which one an error names."""
+    """A default of the role would hide which variable was set, and so which one an error names."""
     defaults = {name.removeprefix(f"{role}_") for name in load(role, "defaults/main.yml")}
     assert defaults == set(values_of(role)) - set(SHARED_BY_ROLES)
 

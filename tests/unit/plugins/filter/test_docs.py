@@ -272,7 +272,7 @@ def test_the_differences_of_the_page_are_those_of_the_comparison() -> None:
     assert [name for name in compared if name.lower() not in named] == []
 
 
-def test_closed_lists_are_refused_as_the_policy_page_says() -> None:
+def test_closed_dnsbls_are_errors_as_the_policy_page_says() -> None:
     with pytest.raises(PolicyError) as caught:
         read_wanted({"dnsbls": [{"zone": "dnsbl.sorbs.net"}]}, {})
     assert f"`{caught.value}`" in read_page("docs/policy.md")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The filters that generate: their examples give what they say, they document themselves, they refuse in words."""
+"""The filters that generate: their examples give what they say, their documentation is complete, their errors have words."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ PROBE = [
     for vector in VECTORS
     if "table" in vector and isinstance(vector["probe"], str) and "error" not in vector["expect"]
 ]
-# The texts are ours, the place is the fact.
+# The texts are the collection's, the place is the fact.
 BROKEN = {"v151": "mappings:3:1: ", "v152": "mappings:2:3: ", "v153": "mappings:5:3: ", "v154": "mappings:5:1: "}
 
 

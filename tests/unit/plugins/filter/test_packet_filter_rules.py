@@ -77,7 +77,7 @@ def test_users_and_controller_are_parameters() -> None:
         ),
     ],
 )
-def test_refused_parameters(expression: str, message: str) -> None:
+def test_error_names_parameter_filter_and_value(expression: str, message: str) -> None:
     with pytest.raises(AnsibleError) as caught:
         template(expression)
     assert message in str(caught.value)

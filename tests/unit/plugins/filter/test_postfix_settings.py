@@ -74,7 +74,7 @@ def test_the_result_is_plain_data() -> None:
          'is decided by the policy and the variables of the role; remove it'),
     ],
 )  # fmt: skip
-def test_refused_input(expression: str, message: str) -> None:
+def test_error_names_parameter_filter_and_value(expression: str, message: str) -> None:
     with pytest.raises(AnsibleError) as caught:
         template(expression)
     parameter, _colon, text = message.partition(": ")

@@ -134,9 +134,9 @@ def test_m4_sound() -> None:
 
 def test_m5_printed_is_sound() -> None:
     assert mapping_lint(RELAY) == []
-    refused = recipient(EXTERNAL_SENDER, INTERNAL + RELAY)
-    assert refused["reply"] == "550 5.7.1 Relaying not permitted: c@d.example"
-    assert refused["tables"] == ["ORIG_SEND_ACCESS"]
+    rejected = recipient(EXTERNAL_SENDER, INTERNAL + RELAY)
+    assert rejected["reply"] == "550 5.7.1 Relaying not permitted: c@d.example"
+    assert rejected["tables"] == ["ORIG_SEND_ACCESS"]
     local = session(rcpt_to=["u@example.com"], destination_channels={"u@example.com": "ims-ms"})
     assert recipient(local, INTERNAL + RELAY)["accepted"]
 
@@ -262,8 +262,8 @@ dns_verify_domain_port,$1,bl.example.]$E
 def test_m9_printed_has_no_last_entry_and_glues_text_to_the_rejection() -> None:
     assert codes(mapping_lint(M9_PRINTED)) == [(6, "dead-zone"), (6, "missing-catch-all"), (6, "text-after-callout")]
     config = {"mappings": INTERNAL + M9_PRINTED.replace("rbl.maps.vix.com.", "bl.example."), "imta_cnf": IMTA}
-    refused = smtp_decision(session(dns=LISTED), config)["connect"]
-    assert refused["reply"].endswith("EXTERNAL")
+    rejected = smtp_decision(session(dns=LISTED), config)["connect"]
+    assert rejected["reply"].endswith("EXTERNAL")
     passed = smtp_decision(session(client="203.0.113.9", dns=LISTED), config)
     assert (passed["connect"]["accepted"], passed["rule_set"]) == (True, "")
 
@@ -272,11 +272,11 @@ def test_m9_sound() -> None:
     assert mapping_lint(INTERNAL + M9_SOUND) == []
     config = {"mappings": INTERNAL + M9_SOUND, "imta_cnf": IMTA}
     dns = {"7.100.51.198.bl.example": {"TXT": ["listed, see http://bl.example/"]}}
-    refused = smtp_decision(session(dns=dns), config)["connect"]
-    assert (refused["accepted"], refused["reply"]) == (False, "500 5.7.1 listed, see http://bl.example/")
+    rejected = smtp_decision(session(dns=dns), config)["connect"]
+    assert (rejected["accepted"], rejected["reply"]) == (False, "500 5.7.1 listed, see http://bl.example/")
     passed = smtp_decision(session(client="203.0.113.9", dns=dns), config)
     assert (passed["connect"]["accepted"], passed["rule_set"]) == (True, "EXTERNAL")
-    # Inside hosts and other ports are not looked up; an answer that does not come refuses nobody.
+    # Internal clients and other ports are not looked up; a missing answer rejects no mail.
     assert smtp_decision(session(client="192.0.2.9", dns=LISTED), config)["connect"]["accepted"]
     assert smtp_decision(session(port=587, dns=LISTED), config)["connect"]["accepted"]
     assert smtp_decision(session(dns={"7.100.51.198.bl.example": "SERVFAIL"}), config)["connect"]["accepted"]
@@ -313,8 +313,8 @@ def test_m10_printed_matches_nothing_the_server_sends() -> None:
 def test_m10_sound_asks_only_for_tcp_local(sender: str) -> None:
     assert mapping_lint(M10_SOUND) == []
     mappings = INTERNAL + M10_SOUND
-    refused = recipient(session(dns=LISTED, mail_from=sender, **TO_LOCAL), mappings)
-    assert refused["reply"] == "550 5.7.1 Your host (198.51.100.7) found on dnsblock list: c@d.example"
+    rejected = recipient(session(dns=LISTED, mail_from=sender, **TO_LOCAL), mappings)
+    assert rejected["reply"] == "550 5.7.1 Your host (198.51.100.7) found on dnsblock list: c@d.example"
     assert recipient(session(client="192.0.2.9", dns=LISTED, mail_from=sender, **TO_LOCAL), mappings)["accepted"]
     assert recipient(session(authenticated=True, dns=LISTED, mail_from=sender, **TO_LOCAL), mappings)["accepted"]
 
@@ -359,8 +359,8 @@ def test_m11_printed_without_the_backslash_still_has_three_errors() -> None:
 def test_m11_sound_text_record_or_default_text() -> None:
     assert mapping_lint(INTERNAL + M11_SOUND) == []
     config = {"mappings": INTERNAL + M11_SOUND, "imta_cnf": IMTA}
-    refused = smtp_decision(session(dns=LISTED), config)["connect"]
-    assert refused["reply"] == "500 5.7.1 Your host (198.51.100.7) found on dnsblock list"
+    rejected = smtp_decision(session(dns=LISTED), config)["connect"]
+    assert rejected["reply"] == "500 5.7.1 Your host (198.51.100.7) found on dnsblock list"
     dns = {"7.100.51.198.bl.example": {"A": ["127.0.0.2"], "TXT": ["from the zone"]}}
     assert smtp_decision(session(dns=dns), config)["connect"]["reply"] == "500 5.7.1 from the zone"
 

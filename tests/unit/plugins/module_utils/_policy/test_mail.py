@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a mail policy refuses, with the exact words; and that all of it is said at once."""
+"""Errors of a mail policy, with the exact words; and that all of them are reported at once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def lists(*zones: str) -> dict[str, Any]:
     return {"dnsbls": [{"zone": zone} for zone in zones]}
 
 
-REFUSED: list[tuple[Any, str]] = [
+WRONG: list[tuple[Any, str]] = [
     # Shapes
     ("x", 'policy: "x" is not a dictionary; write the variables without mailhost_'),
     (None, "policy: null is not a dictionary; write the variables without mailhost_"),
@@ -242,8 +242,8 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("options", "expected"), REFUSED)
-def test_what_is_refused(options: Any, expected: str) -> None:
+@pytest.mark.parametrize(("options", "expected"), WRONG)
+def test_policy_error_has_path_value_and_accepted_form(options: Any, expected: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read_mail_policy(options)
     assert caught.value.problems == [expected]
@@ -263,7 +263,7 @@ def test_all_problems_are_said_at_once_under_the_names_that_were_given() -> None
 
 
 @pytest.mark.parametrize("closed", CLOSED_LISTS)
-def test_every_closed_list_is_refused_with_date_and_reason(closed: Any) -> None:
+def test_closed_dnsbl_is_an_error_with_date_and_reason(closed: Any) -> None:
     for zone in (closed.zone, f"sub.{closed.zone}", f"{closed.zone.upper()}."):
         with pytest.raises(PolicyError) as caught:
             read_mail_policy(lists(zone))

@@ -39,7 +39,7 @@ GOOD = [
     ("2001:db8::-2001:db8::f", ["2001:db8::/124"]),
 ]
 
-REFUSED = [
+WRONG = [
     ("10.0.0.5/8", '"10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"'),
     ("2001:db8::1/32", '"2001:db8::1/32" has host bits set; write "2001:db8::/32" or "2001:db8::1/128"'),
     ("192.0.2.99-192.0.2.80", '"192.0.2.99-192.0.2.80" is a reversed range; write "192.0.2.80-192.0.2.99"'),
@@ -77,8 +77,8 @@ def test_accepted_forms(text: str, expected: list[str]) -> None:
     assert [str(network) for network in parse_networks(text)] == expected
 
 
-@pytest.mark.parametrize(("value", "message"), REFUSED)
-def test_refused_forms(value: object, message: str) -> None:
+@pytest.mark.parametrize(("value", "message"), WRONG)
+def test_wrong_form_is_an_error_with_the_accepted_one(value: object, message: str) -> None:
     with pytest.raises(NetworkError) as caught:
         parse_networks(value)
     assert str(caught.value) == message
@@ -133,7 +133,7 @@ def test_a_string_is_never_a_list() -> None:
 
 
 @pytest.mark.parametrize("text", ["0.0.0.0/0", "::/0", "0.0.0.0-255.255.255.255"])
-def test_every_address_is_refused_where_it_makes_no_sense(text: str) -> None:
+def test_every_address_is_an_error_where_it_makes_no_sense(text: str) -> None:
     assert problems_of([text]) == []
     assert problems_of([text], allow_any=False) == [
         f'nets[0]: "{text}" is every address; name the networks that are meant'

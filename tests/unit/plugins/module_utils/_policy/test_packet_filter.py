@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a packet filter policy refuses, with the exact words; and that all of it is said at once."""
+"""Errors of a packet filter policy, with the exact words; and that all of them are reported at once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def host_flow(**changes: Any) -> dict[str, Any]:
     return {"host_flows": [{"service": "dns", "direction": "client", **changes}]}
 
 
-REFUSED: list[tuple[Any, str]] = [
+WRONG: list[tuple[Any, str]] = [
     # Shapes
     ("smtp", 'policy: "smtp" is not a dictionary; write the options of the role packet_filter without their prefix'),
     (None, "policy: null is not a dictionary; write the options of the role packet_filter without their prefix"),
@@ -191,8 +191,8 @@ REFUSED: list[tuple[Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("options", "message"), REFUSED)
-def test_refused_policies(options: Any, message: str) -> None:
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_policy_error_has_path_value_and_accepted_form(options: Any, message: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read_packet_filter_policy(options, {"internal_networks": "mailhost_internal_networks"})
     assert str(caught.value) == message
@@ -203,7 +203,7 @@ def test_an_unknown_option_is_named() -> None:
         read_packet_filter_policy({"scpoe": "host"})
 
 
-def test_every_problem_of_a_policy_is_said_at_once() -> None:
+def test_every_problem_of_a_policy_is_reported_at_once() -> None:
     options = {
         "scope": "all",
         "services": [{"service": "imp", "direction": "both", "peers": ["x", "10.0.0.1/8"]}],

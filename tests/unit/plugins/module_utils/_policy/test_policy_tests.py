@@ -64,7 +64,7 @@ def test_what_is_left_out_has_a_default() -> None:
         ([dict(GOOD, comment=7)], "mailhost_policy_tests[0].comment: 7 is not accepted; write a line of text"),
     ],
 )
-def test_refused(value: object, problem: str) -> None:
+def test_wrong_test_is_an_error_with_path_and_accepted_form(value: object, problem: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read_policy_tests(value)
     assert caught.value.problems == [problem]
