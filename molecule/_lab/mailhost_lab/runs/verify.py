@@ -39,4 +39,4 @@ def verify(host: Host, variables: dict[str, Any], **more: Any) -> tuple[plays.Ru
 
 def deviations(points: Points) -> set[str]:
     """The points that deviate at any address."""
-    return {point for (_address, point), (verdict, _told) in points.items() if verdict == "deviation"}
+    return {point for (_address, point), (verdict, _detail) in points.items() if verdict == "deviation"}

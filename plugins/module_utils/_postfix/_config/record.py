@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the role has put into the files of a Postfix, and what stood there before.
 
-Without it managed could not be told from unmanaged, nor the former values be restored.
+Without it managed and unmanaged settings could not be distinguished, nor the former values be restored.
 
 Private to the collection: other collections must not import it.
 """

@@ -58,7 +58,7 @@ def sweep(parent: str = "") -> None:
     parent = parent or _parent()
     for name in os.listdir(parent):
         folder = os.path.join(parent, name)
-        if not name.startswith(PREFIX) or not _is_ours(folder):
+        if not name.startswith(PREFIX) or not _is_own_folder(folder):
             continue
         try:
             handle = os.open(f"{folder}/lock", os.O_RDWR | os.O_CLOEXEC)
@@ -76,7 +76,7 @@ def sweep(parent: str = "") -> None:
             os.close(handle)
 
 
-def _is_ours(folder: str) -> bool:
+def _is_own_folder(folder: str) -> bool:
     with contextlib.suppress(OSError):
         found = os.lstat(folder)
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()

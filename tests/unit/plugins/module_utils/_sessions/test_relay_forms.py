@@ -36,7 +36,7 @@ def test_at_least_forty_different_forms() -> None:
     assert set(WANTED) <= {(form.mail_from, form.rcpt_to) for form in forms}
 
 
-def test_no_form_asks_for_a_mailbox_of_ours_alone() -> None:
+def test_no_form_is_for_a_mailbox_of_the_server_alone() -> None:
     for form in relay_forms("own.example", "192.0.2.25"):
         target = (TARGET_DOMAIN, "203.0.113.25", "2001:db8:ffff")
         assert any(one in form.rcpt_to.lower() for one in target), form

@@ -59,12 +59,12 @@ def check(stubs: dict[int, Stub], **more: Any) -> dict[str, Any]:
 
 
 def points(stubs: dict[int, Stub], **more: Any) -> dict[str, str]:
-    """The verdict on each point with what is told."""
+    """The verdict on each point with its detail."""
     return {one["point"]: f"{one['verdict']}: {one['detail']}" for one in check(stubs, **more)["points"]}
 
 
 def relay(rcpt: Callable[[Session, str, str], str], **more: Any) -> str:
-    """What is told about relaying through a server that answers RCPT in this way."""
+    """The detail about relaying through a server that answers RCPT in this way."""
     return points({25: Stub(rcpt=rcpt)}, **more)["relay"]
 
 
@@ -121,11 +121,11 @@ def test_a_host_as_it_should_not_be() -> None:
         other=lambda _session, line: f"250 2.1.5 {line}" if line.startswith(("VRFY", "EXPN")) else "",
     )
     result = check({25: open_one}, services=DECLARED[1:])
-    told = {one["point"]: one["detail"] for one in result["points"] if one["verdict"] == "deviation"}
-    assert told == {
+    details = {one["point"]: one["detail"] for one in result["points"] if one["verdict"] == "deviation"}
+    assert details == {
         "ports": "25 answers but is not declared in mailhost_services; 465 does not answer but is declared in "
         "mailhost_services; 587 does not answer but is declared in mailhost_services",
-        "relay": told["relay"],
+        "relay": details["relay"],
         "auth": "25 offers AUTH in the clear",
         "tls": "25 accepts TLS 1.0; 25 accepts TLS 1.1",
         "starttls": "25 executes what was sent in the clear with STARTTLS (CVE-2011-0411)",
@@ -135,7 +135,7 @@ def test_a_host_as_it_should_not_be() -> None:
         "('250 2.1.5 EXPN postmaster', and '250 2.1.5 EXPN no-such-user-of-mailhost-verify' for an invented one)",
         "xclient": "25 offers XCLIENT, by which any client may claim any address or login",
     }
-    assert "(plain, upper case, mixed case and " in told["relay"]
+    assert "(plain, upper case, mixed case and " in details["relay"]
     assert result["summary"] == f"8 of 9 points deviate ({', '.join(POINTS[:-1])}), 1 skipped (dnsbls)"
 
 
@@ -189,8 +189,8 @@ def test_a_sender_that_the_server_knows_not_to_exist_is_not_used() -> None:
             "250 Ok" if rcpt_to == "victim@relay-target.example" and not mail_from else takes_own(session, "", rcpt_to)
         )
 
-    told = relay(rcpt)
-    assert told.startswith("deviation: 2 of 50 forms are accepted (plain, null sender): from <> to <victim@")
+    detail = relay(rcpt)
+    assert detail.startswith("deviation: 2 of 50 forms are accepted (plain, null sender): from <> to <victim@")
 
 
 @pytest.mark.parametrize("policy", [{}, {"domains": ["example.org"]}])
@@ -244,7 +244,7 @@ def test_relay_is_asked_for_on_the_ports_of_submission_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policy", "told"),
+    ("policy", "detail"),
     [
         ({"internal_networks": ["127.0.0.0/30"]}, "an internal client (127.0.0.1 is in mailhost_internal_networks)"),
         (
@@ -253,10 +253,10 @@ def test_relay_is_asked_for_on_the_ports_of_submission_too() -> None:
         ),
     ],
 )
-def test_from_inside_nobody_is_asked_for_relay(policy: dict[str, Any], told: str) -> None:
+def test_relay_probed_from_an_internal_client_is_skipped(policy: dict[str, Any], detail: str) -> None:
     stub = Stub()
     assert points({25: stub}, policy=policy)["relay"] == (
-        f"skipped: seen from {told}: shows nothing about external clients; name an external host in mailhost_verify_from"
+        f"skipped: seen from {detail}: shows nothing about external clients; name an external host in mailhost_verify_from"
     )
     assert not [line for line in stub.lines if line.startswith("MAIL")]
 
@@ -275,8 +275,8 @@ def test_the_host_itself_is_no_stranger() -> None:
     options = {"addresses": ["127.0.0.1"], "policy": {}, "services": [], "skip": [], "timeout": 5}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smtp, "connect", redirect({}))
-        told = [one["detail"] for one in outside.check(outside.read_wanted(options))["points"]]
-    assert told[:3] == [
+        details = [one["detail"] for one in outside.check(outside.read_wanted(options))["points"]]
+    assert details[:3] == [
         "25 does not answer",
         "seen from the mail host itself: shows nothing about external clients; name an external host in mailhost_verify_from",
         "no SMTP port answers",
@@ -302,8 +302,8 @@ def test_ports_are_judged_for_who_asks() -> None:
         {"service": "submission", "direction": "server", "peers": ["192.0.2.0/24"]},
         {"service": 2525, "direction": "server"},
     ]
-    told = points({25: Stub(), 587: submission()}, services=services)
-    assert told["ports"] == (
+    details = points({25: Stub(), 587: submission()}, services=services)
+    assert details["ports"] == (
         "deviation: 587 answers but is declared in mailhost_services for other peers than 127.0.0.1 alone; 2525 does not answer but is "
         "declared in mailhost_services"
     )
@@ -313,7 +313,7 @@ def test_ports_are_judged_for_who_asks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stubs", "services", "told"),
+    ("stubs", "services", "detail"),
     [
         ({25: Stub(protected=("AUTH PLAIN",))}, [], "ok: 25 offers AUTH after STARTTLS alone"),
         (
@@ -338,12 +338,12 @@ def test_ports_are_judged_for_who_asks() -> None:
         ),
     ],
 )
-def test_auth(stubs: dict[int, Stub], services: list[Any], told: str) -> None:
-    assert points(stubs, services=services)["auth"] == told
+def test_auth(stubs: dict[int, Stub], services: list[Any], detail: str) -> None:
+    assert points(stubs, services=services)["auth"] == detail
 
 
 @pytest.mark.parametrize(
-    ("stubs", "services", "told"),
+    ("stubs", "services", "detail"),
     [
         ({25: Stub(clear=())}, [], "ok: 25 offers no STARTTLS"),
         ({587: Stub(clear=())}, DECLARED[1:2], "deviation: 587 offers no STARTTLS"),
@@ -351,8 +351,8 @@ def test_auth(stubs: dict[int, Stub], services: list[Any], told: str) -> None:
         ({25: Stub(other=lambda _session, line: "454 4.7.0 not now" if line == "STARTTLS" else "")}, [], ""),
     ],
 )
-def test_tls(stubs: dict[int, Stub], services: list[Any], told: str) -> None:
-    assert points(stubs, services=services)["tls"] == (told or "skipped: 25: '454 4.7.0 not now'")
+def test_tls(stubs: dict[int, Stub], services: list[Any], detail: str) -> None:
+    assert points(stubs, services=services)["tls"] == (detail or "skipped: 25: '454 4.7.0 not now'")
 
 
 def test_versions_that_the_asking_host_cannot_speak_are_not_vouched_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,12 +367,12 @@ def test_a_server_that_ends_the_session_when_commands_come_with_starttls_is_safe
     def other(session: Session, line: str) -> str:
         return CLOSE if line == "STARTTLS" and session.rest else ""
 
-    told = points({25: Stub(other=other)})["starttls"]
-    assert told == "ok: what is sent in the clear with STARTTLS is discarded on 25"
+    detail = points({25: Stub(other=other)})["starttls"]
+    assert detail == "ok: what is sent in the clear with STARTTLS is discarded on 25"
 
 
 @pytest.mark.parametrize(
-    ("greeting", "told"),
+    ("greeting", "detail"),
     [
         ("220 mail.example.org ESMTP", ""),
         ("220 postfix.example.org ESMTP ready", ""),
@@ -386,10 +386,10 @@ def test_a_server_that_ends_the_session_when_commands_come_with_starttls_is_safe
         ("220-postfix.example ESMTP\r\n220 postfix.example ESMTP Postfix", "Postfix"),
     ],
 )
-def test_banner(greeting: str, told: str) -> None:
+def test_banner(greeting: str, detail: str) -> None:
     seen = points({25: Stub(greeting=greeting)})["banner"]
-    assert seen.partition("', names ")[2] == told
-    assert seen.startswith("deviation" if told else "ok: neither product nor version in the banner of 25")
+    assert seen.partition("', names ")[2] == detail
+    assert seen.startswith("deviation" if detail else "ok: neither product nor version in the banner of 25")
 
 
 def test_vrfy_that_tells_by_the_difference() -> None:
@@ -416,10 +416,10 @@ def test_vrfy_that_tells_by_the_difference() -> None:
     ],
 )
 def test_servers_that_hang_or_cut_off_are_not_waited_for(stub: Stub) -> None:
-    told = points({25: stub}, timeout=0.2)
+    details = points({25: stub}, timeout=0.2)
     assert not any(session.waited for session in stub.sessions)
-    assert told["ports"].startswith("ok: 25 answers")
-    assert told["relay"].startswith("skipped: ")
+    assert details["ports"].startswith("ok: 25 answers")
+    assert details["relay"].startswith("skipped: ")
 
 
 def test_a_server_that_sends_a_byte_now_and_then_is_not_waited_for() -> None:
@@ -448,16 +448,16 @@ def test_block_lists(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr(outside, "query_dnsbls", lambda zones: {zone: answers[zone] for zone in zones})
 
-    def told(*zones: str) -> str:
+    def detail(*zones: str) -> str:
         return points({}, policy={"dnsbls": [{"zone": zone} for zone in zones]})["dnsbls"]
 
-    assert told("good.example") == "ok: mailhost_dnsbls[0] works as seen from here"
-    assert told("good.example", "dead.example", "key.empty.example", "typo.example") == (
+    assert detail("good.example") == "ok: mailhost_dnsbls[0] works as seen from here"
+    assert detail("good.example", "dead.example", "key.empty.example", "typo.example") == (
         "deviation: mailhost_dnsbls[1] lists 127.0.0.1, as a DNSBL does that has closed and lists every address; "
         "mailhost_dnsbls[2] does not list its test entry 127.0.0.2, as if closed or misspelt; "
         "mailhost_dnsbls[3] answers 127.255.255.252 here: the zone's name has a typing error"
     )
-    assert told("good.example", "open.example", "silent.example") == (
+    assert detail("good.example", "open.example", "silent.example") == (
         "skipped: mailhost_dnsbls[0] works as seen from here; mailhost_dnsbls[1] answers 127.255.255.254 here: the DNSBL "
         "does not answer public or shared resolvers; use a resolver of your own; mailhost_dnsbls[2] gives no "
         "answer here"
@@ -493,29 +493,29 @@ def test_names_without_address_and_addresses_without_a_way(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("relay", "skip", "told"),
+    ("relay", "skip", "detail"),
     [
         ("554 5.7.1 no", ["banner"], "0 of 9 points deviate, 2 skipped (banner, dnsbls)"),
         ("554 5.7.1 no", [], "1 of 9 points deviates (banner), 1 skipped (dnsbls)"),
         ("454 4.7.1 no", [], "1 of 9 points deviates (banner), 2 skipped (relay, dnsbls); relay was not proven"),
     ],
 )
-def test_the_summary_names_the_points(relay: str, skip: list[str], told: str) -> None:
+def test_the_summary_names_the_points(relay: str, skip: list[str], detail: str) -> None:
     stub = Stub(
         greeting="220 mx.example.org Postfix",
         rcpt=lambda session, sender, path: re.sub("^554.*", relay, takes_own(session, sender, path)),
     )
-    assert check({25: stub}, skip=skip)["summary"] == told
+    assert check({25: stub}, skip=skip)["summary"] == detail
 
 
 def test_replies_cannot_break_the_report() -> None:
     stub = Stub(greeting="220 mx.example.org \x1b[31mPostfix\t" + "x" * 300)
-    told = points({25: stub})["banner"]
-    assert told.isprintable()
-    assert len(told) < 200
+    detail = points({25: stub})["banner"]
+    assert detail.isprintable()
+    assert len(detail) < 200
 
 
-def test_problems_of_the_inventory_are_told_at_once() -> None:
+def test_problems_of_the_inventory_are_reported_at_once() -> None:
     options = {
         "addresses": ["mx.example.org", "a b"],
         "policy": {"domains": "example.org"},
