@@ -25,7 +25,7 @@ from typing import Any, Callable
 
 from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
 from live_dns import LiveResolver
-from product import CONTROL, STATE, BuildError, places, read_image
+from product import CONTROL, STATE, places, read_image
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.channels import (
     may_authenticate,
@@ -38,6 +38,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
     read_session,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 USERS = STATE / "users.json"
 CERTIFICATE = STATE / "tls.pem"
@@ -63,7 +64,7 @@ class Decisions:
         """Take a step of the evaluation; in a thread, as it may wait for the DNS."""
         try:
             stage = await asyncio.get_running_loop().run_in_executor(None, partial(step, *arguments))
-        except (ValueError, LookupError) as e:
+        except (ReportedError, LookupError) as e:
             stage = Stage("", True, False, f"{TEMPORARY}{e}", (), "")
         if not stage.accepted:
             print(f"rejected: {stage.reply}", flush=True)
@@ -271,7 +272,7 @@ class Server:
         try:
             await self.obey(words)
             answer = "ok"
-        except (BuildError, ValueError, OSError) as e:
+        except (ReportedError, ValueError, OSError) as e:
             answer = " ".join(str(e).split())
         print(f"{' '.join(words)}: {answer}", flush=True)
         writer.write(f"{answer}\n".encode())
@@ -319,5 +320,5 @@ async def serve() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(serve())
-    except (BuildError, ValueError, OSError) as error:
+    except (ReportedError, ValueError, OSError) as error:
         sys.exit(f"messaging-standin: {error}")

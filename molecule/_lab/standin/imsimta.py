@@ -30,6 +30,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
     read_session,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -211,7 +212,7 @@ def main() -> int:
     code = 0
     try:
         run(words)
-    except (BuildError, UsageError, ValueError, subprocess.SubprocessError, OSError) as e:
+    except (ReportedError, UsageError, ValueError, subprocess.SubprocessError, OSError) as e:
         sys.stderr.write(f"imsimta {' '.join(words[:1])}: {e}\n")
         code = 1
     if code == 0 and call.fail("after"):

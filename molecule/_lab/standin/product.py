@@ -32,6 +32,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     decode,
     logical_lines,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 ROOT = Path(os.environ.get("STANDIN_ROOT", "/opt/SUNWmsgsr"))
 STATE = Path("/var/lib/messaging-standin")
@@ -42,7 +43,7 @@ TEXT_DATABASE = 1
 """The bit of USE_TEXT_DATABASES that makes general.txt the general database."""
 
 
-class BuildError(Exception):
+class BuildError(ReportedError):
     """Something in the files that a compiler rejects."""
 
 
@@ -145,7 +146,7 @@ def _follow(where: Places, text: str, found: dict[str, str]) -> None:
 
 
 def check(config: Config) -> LoadedConfig:
-    """Compile everything, as cnbuild does: also the tables that were not used yet. Raises ValueError."""
+    """Compile everything, as cnbuild does: also the tables that were not used yet. Raises ReportedError."""
     loaded = load_config(config)
     for table in parse_mappings(config.mappings, "mappings", config.includes).tables:
         loaded.mappings.table(table.name)
