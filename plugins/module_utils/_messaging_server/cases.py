@@ -124,7 +124,7 @@ def _by_rewrite_rules(client: str, policy: MailPolicy, server: Server) -> Iterat
         name = f"external client {client} to {host}, which has a rewrite rule and is not in mailhost_domains"
         yield make_case(name, NO_RELAY, client, EXTERNAL_SENDER, f"victim@{host}")
     for exception in policy.relay_exceptions:
-        sender = f"friend@{(exception.sender_domains or (EXTERNAL_DOMAIN,))[0]}"
+        sender = f"sender@{(exception.sender_domains or (EXTERNAL_DOMAIN,))[0]}"
         named = exception.recipient_domains or hosts
         for host in [host for host in hosts if host in named][:DOMAINS]:
             name = f"external client {client} claiming to be a relay exception to {host}, which has a rewrite rule"

@@ -11,6 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
+    LoadedConfig,
+    Outcome,
     decide_session,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
@@ -23,10 +25,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.repor
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
-        LoadedConfig,
-        Outcome,
-    )
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Channels
 
 

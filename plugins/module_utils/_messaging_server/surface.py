@@ -29,7 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     send_probe,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Extra
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Extra, Settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
 
 if TYPE_CHECKING:
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
         DispatcherFile,
     )
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import ImtaFile
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Settings
 
 _FILL = ("77", "77", "77")
 """Part of a literal pattern that a rule leaves open is filled with these."""

@@ -22,13 +22,16 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     may_authenticate,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    Result,
     surroundings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.dns_verify import (
+    Resolver,
     StaticResolver,
     listing,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
+    Mappings,
     load_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.replies import (
@@ -48,10 +51,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     DEFAULT_CHANNEL,
     MAX_ZONES,
     ZONE_OPTION,
+    DispatcherFile,
     parse_dispatcher,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.general import parse_general
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
+    ImtaFile,
+    parse_imta,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
     EFFECTS,
     Decision,
@@ -74,21 +81,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import Result
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.dns_verify import (
-        Resolver,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
-        Mappings,
-    )
     from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
         Config,
         Session,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-        DispatcherFile,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import ImtaFile
 
 ROUTE = re.compile("[@%!]")
 """Signs of a route before the last ``@``: source route, percent hack, bang path."""

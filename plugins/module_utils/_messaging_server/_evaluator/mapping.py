@@ -13,9 +13,12 @@ from __future__ import annotations
 import string
 from bisect import bisect_left
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import Result
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
+    Result,
+    Surroundings,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
     Subject,
 )
@@ -24,6 +27,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Hit,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    Entry,
+    MappingFile,
     parse_mappings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
@@ -50,17 +55,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Text,
     compile_template,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-
-if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
-        Surroundings,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-        Entry,
-        MappingFile,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import LogicalLine
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    LogicalLine,
+    fold,
+)
 
 MAX_RESTARTS = 100
 """Restarts from the top ($R) before a table is left with what it has. The vendor's number is not known."""

@@ -24,6 +24,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Address,
     BackMatch,
     CharClass,
+    Item,
     Literal,
     Pattern,
     Wildcard,
@@ -34,9 +35,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-        Item,
-    )
 
 MAX_TEXT = 16384
 """Longest text that is matched, in characters."""

@@ -23,6 +23,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     words_of,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+    LogicalLine,
     content,
     ended,
     ends_in_continuation,
@@ -35,8 +36,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import LogicalLine
 
 
 class ImtaEditError(ReportedError):

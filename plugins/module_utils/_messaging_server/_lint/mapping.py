@@ -19,6 +19,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     TooCostlyError,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
+    Entry,
     MappingFile,
     Table,
     parse_mappings,
@@ -59,7 +60,6 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Entry
 
 NEED_CATCH_ALL = {
     PORT_ACCESS: 'End it with "*  $YEXTERNAL".',

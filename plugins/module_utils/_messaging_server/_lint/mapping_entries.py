@@ -65,9 +65,6 @@ if TYPE_CHECKING:
         Entry,
         Table,
     )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-        Pattern,
-    )
 
 MAX_FIELD = 252
 """Lengths that every release takes, in characters, and what 6.3 takes:

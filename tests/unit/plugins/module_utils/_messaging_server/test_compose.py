@@ -86,7 +86,7 @@ POLICIES = st.fixed_dictionaries(
     },
     optional={
         "blocked_networks": st.just(["203.0.113.64/26", "2001:db8:66::/48"]),
-        "relay_exceptions": st.just([{"networks": ["198.51.100.64/28"], "sender_domains": ["friend.example"]}]),
+        "relay_exceptions": st.just([{"networks": ["198.51.100.64/28"], "sender_domains": ["allied.example"]}]),
         "dnsbls": st.sampled_from(
             [[{"zone": "m.example", "stage": stage}] for stage in ("mail", "connect", "dispatcher")]
         ),

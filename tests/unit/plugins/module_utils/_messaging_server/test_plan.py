@@ -115,7 +115,7 @@ POLICY: dict[str, Any] = {
     "internal_networks": ["192.0.2.80-192.0.2.99", "10.1.0.0/16", "2001:db8:1::/48"],
     "blocked_networks": ["203.0.113.64/26", "2001:db8:66::/48"],
     "relay_exceptions": [
-        {"networks": ["198.51.100.64/28", "2001:db8:f::/48"], "sender_domains": ["friend.example"]},
+        {"networks": ["198.51.100.64/28", "2001:db8:f::/48"], "sender_domains": ["allied.example"]},
         {"networks": ["198.51.100.128"], "recipient_domains": ["partner.example"]},
         {"networks": ["198.51.100.200"], "sender_domains": ["s.example"], "recipient_domains": ["r.example"]},
     ],
@@ -201,16 +201,16 @@ RELAY: list[tuple[str, dict[str, Any], bool]] = [
         ]
     ],
     # Relay exceptions
-    ("exception as itself", {"client": "198.51.100.64", "mail_from": "a@friend.example"}, True),
-    ("exception, any case", {"client": "198.51.100.79", "mail_from": "a@Friend.EXAMPLE"}, True),
-    ("exception, IPv6", {"client": "2001:db8:f::1", "mail_from": "a@friend.example"}, True),
-    ("one before the exception", {"client": "198.51.100.63", "mail_from": "a@friend.example"}, False),
-    ("one after the exception", {"client": "198.51.100.80", "mail_from": "a@friend.example"}, False),
+    ("exception as itself", {"client": "198.51.100.64", "mail_from": "a@allied.example"}, True),
+    ("exception, any case", {"client": "198.51.100.79", "mail_from": "a@Allied.EXAMPLE"}, True),
+    ("exception, IPv6", {"client": "2001:db8:f::1", "mail_from": "a@allied.example"}, True),
+    ("one before the exception", {"client": "198.51.100.63", "mail_from": "a@allied.example"}, False),
+    ("one after the exception", {"client": "198.51.100.80", "mail_from": "a@allied.example"}, False),
     ("exception with another sender", {"client": "198.51.100.64", "mail_from": "a@b.example"}, False),
-    ("exception from a sub-domain", {"client": "198.51.100.64", "mail_from": "a@x.friend.example"}, False),
-    ("exception from a longer name", {"client": "198.51.100.64", "mail_from": "a@notfriend.example"}, False),
+    ("exception from a sub-domain", {"client": "198.51.100.64", "mail_from": "a@x.allied.example"}, False),
+    ("exception from a longer name", {"client": "198.51.100.64", "mail_from": "a@notallied.example"}, False),
     ("exception with a null sender", {"client": "198.51.100.64", "mail_from": ""}, False),
-    ("exception with a route", {"client": "198.51.100.64", "mail_from": "a@friend.example", "to": "v%e.example@d.example"}, False),
+    ("exception with a route", {"client": "198.51.100.64", "mail_from": "a@allied.example", "to": "v%e.example@d.example"}, False),
     ("exception to its partner", {"client": "198.51.100.128", "to": "x@partner.example"}, True),
     ("exception to its partner, bounce", {"client": "198.51.100.128", "to": "x@partner.example", "mail_from": ""}, True),
     ("exception to another recipient", {"client": "198.51.100.128"}, False),
@@ -247,9 +247,9 @@ RELAY: list[tuple[str, dict[str, Any], bool]] = [
     ("to a partner's channel, spoofed local sender", {"to": "u@x.tas.example", "mail_from": "a@example.com"}, False),
     ("to a partner's channel from inside", {"to": "u@x.tas.example", "client": "10.1.2.3"}, True),
     ("to a partner's channel, authenticated", {"to": "u@x.tas.example", "authenticated": True}, True),
-    ("exception to a partner's channel", {"client": "198.51.100.64", "mail_from": "a@friend.example", "to": "u@x.tas.example"}, True),
+    ("exception to a partner's channel", {"client": "198.51.100.64", "mail_from": "a@allied.example", "to": "u@x.tas.example"}, True),
     ("exception with another sender to a partner's channel", {"client": "198.51.100.64", "to": "u@x.tas.example"}, False),
-    ("external client with the sender of an exception to a partner's channel", {"mail_from": "a@friend.example", "to": "u@x.tas.example"}, False),
+    ("external client with the sender of an exception to a partner's channel", {"mail_from": "a@allied.example", "to": "u@x.tas.example"}, False),
     ("exception of another partner", {"client": "198.51.100.128", "to": "u@x.tas.example"}, False),
     ("to an inner address literal", {"to": "v@[10.1.2.3]"}, False),
 ]  # fmt: skip
@@ -318,15 +318,15 @@ def probe(plan: Plan, table: str, text: str, called: list[str] | None = None, **
     [
         "h",
         "x|25|198.51.100.64|1|SMTP/y",
-        "x|MAIL|tcp_local|a@friend.example|tcp_local|b@c.example",
-        "x|25|198.51.100.64|1|SMTP/y|MAIL|tcp_local|a@friend.example|tcp_local|b@c.example",
+        "x|MAIL|tcp_local|a@allied.example|tcp_local|b@c.example",
+        "x|25|198.51.100.64|1|SMTP/y|MAIL|tcp_local|a@allied.example|tcp_local|b@c.example",
         "x|MAIL|tcp_local|a@b.example|tcp_local|postmaster@example.com",
         "x|MAIL|tcp_auth|a@b.example|l|u@example.com",
     ],
 )
 @pytest.mark.parametrize(
     "sender",
-    ["a@b.example", "a@friend.example", "", "x|tcp_local|y@friend.example", '"a@friend.example|tcp_local|z"@b.example'],
+    ["a@b.example", "a@allied.example", "", "x|tcp_local|y@allied.example", '"a@allied.example|tcp_local|z"@b.example'],
 )
 def test_bar_in_a_field_makes_no_relay_exception(helo: str, sender: str) -> None:
     plan = plan_for({**POLICY, "dnsbls": [{"zone": "bl.example"}]})
@@ -337,7 +337,7 @@ def test_bar_in_a_field_makes_no_relay_exception(helo: str, sender: str) -> None
 
 @pytest.mark.parametrize("channel", ["pipe", "native", "hold", "tcp_auth", "tcp_submit"])
 @pytest.mark.parametrize(
-    "sender", ["a@b.example", '"a@friend.example|tcp_local|z"@b.example', "x|tcp_local|y@friend.example"]
+    "sender", ["a@b.example", '"a@allied.example|tcp_local|z"@b.example', "x|tcp_local|y@allied.example"]
 )
 def test_no_bar_opens_a_channel(channel: str, sender: str) -> None:
     for to in ("v@e.example", "v@partner.example"):
@@ -345,7 +345,7 @@ def test_no_bar_opens_a_channel(channel: str, sender: str) -> None:
 
 
 @pytest.mark.parametrize("domain", ["x.tas.example", "example.com"])
-@pytest.mark.parametrize("mail_from", ["a@b.example", "", "a@friend.example", '"a b"@b.example'])
+@pytest.mark.parametrize("mail_from", ["a@b.example", "", "a@allied.example", '"a b"@b.example'])
 def test_what_this_host_takes_mail_for_goes_by_another_channel_too(domain: str, mail_from: str) -> None:
     files = files_of(plan_for({**POLICY, "domains": ["example.com", "x.tas.example"]}))
     old = "\nexample.com           $U%$D@mail.example.com\n"
@@ -357,7 +357,7 @@ def test_what_this_host_takes_mail_for_goes_by_another_channel_too(domain: str, 
 
 @pytest.mark.parametrize(
     "sender",
-    ["a@b.example", "a|tcp_tas|b@b.example", "x|tcp_tas|y@example.com", '"a@friend.example|tcp_tas|z"@b.example'],
+    ["a@b.example", "a|tcp_tas|b@b.example", "x|tcp_tas|y@example.com", '"a@allied.example|tcp_tas|z"@b.example'],
 )
 def test_no_bar_leads_through_a_partners_channel(sender: str) -> None:
     for to in ("v@e.example", "v@tcp_tas-daemon", "v@x.example.com", "v%e.example@example.com"):
@@ -397,7 +397,7 @@ def test_channels_by_which_mail_leaves_the_host() -> None:
 
 @pytest.mark.parametrize(
     "sender",
-    ["a|tcp_intranet|b@b.example", "a@b.example|tcp_intranet|x", '"a@friend.example|tcp_local|z"@b.example'],
+    ["a|tcp_intranet|b@b.example", "a@b.example|tcp_intranet|x", '"a@allied.example|tcp_local|z"@b.example'],
 )
 def test_no_bar_leads_through_an_inner_host(sender: str) -> None:
     for to in ("v@e.example", "v%e.example@example.com", "v@tcp_intranet-daemon"):
@@ -720,7 +720,7 @@ SENDERS = (
     "a@b.example",
     "",
     "u@example.com",
-    "a@friend.example",
+    "a@allied.example",
     "postmaster@example.com",
 )
 ADDRESSES = st.sampled_from(
@@ -735,7 +735,7 @@ ADDRESSES = st.sampled_from(
         "203.0.113.9",
     ]
 )
-DOMAINS = st.sampled_from(["example.com", "friend.example", "inside.example", "d.example"])
+DOMAINS = st.sampled_from(["example.com", "allied.example", "inside.example", "d.example"])
 POLICIES = st.fixed_dictionaries(
     {},
     optional={

@@ -44,7 +44,7 @@ POLICY: dict[str, Any] = {
     "domains": ["example.com", "inside.example"],
     "internal_networks": ["192.0.2.80/28", "10.1.0.0/16", "2001:db8:1::/48"],
     "blocked_networks": ["203.0.113.64/26", "2001:db8:66::/48"],
-    "relay_exceptions": [{"networks": ["198.51.100.64/28"], "sender_domains": ["friend.example"]}],
+    "relay_exceptions": [{"networks": ["198.51.100.64/28"], "sender_domains": ["allied.example"]}],
     "dnsbl_exempt_networks": ["203.0.113.0/28"],
     "dnsbls": [{"zone": "c.example", "stage": "connect"}, {"zone": "m.example", "stage": "mail"}],
 }

@@ -178,7 +178,7 @@ def test_what_the_inventory_says_of_a_partner_is_no_relay() -> None:
 
 
 def test_external_client_with_the_sender_of_an_exception_reaches_no_partner() -> None:
-    exceptions = [{"networks": ["198.51.100.64/28"], "sender_domains": ["friend.example"]}]
+    exceptions = [{"networks": ["198.51.100.64/28"], "sender_domains": ["allied.example"]}]
     assert deviations(PARTNERS, relay_exceptions=exceptions) == []
     name = "external client 203.0.113.77 claiming to be a relay exception to any.test2, which has a rewrite rule"
     assert name in deviations(PARTNERS, relay_exceptions=exceptions, leaving=frozenset())
