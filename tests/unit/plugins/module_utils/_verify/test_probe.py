@@ -43,7 +43,7 @@ def submission(**more: Any) -> Stub:
 
 @contextlib.contextmanager
 def servers(stubs: dict[int, Stub]) -> Iterator[None]:
-    """Stubs behind the ports of a mail host; the asking host counts as a stranger."""
+    """Stubs at the ports of a mail host; the probing host counts as an external client."""
     with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         ports = {port: stack.enter_context(listening(stub)) for port, stub in stubs.items()}
         patch.setattr(smtp, "connect", redirect(ports))
@@ -271,7 +271,7 @@ def test_from_a_blocked_address_nothing_is_asked() -> None:
     assert stub.sessions == []
 
 
-def test_the_host_itself_is_no_stranger() -> None:
+def test_the_host_itself_is_no_external_client() -> None:
     options = {"addresses": ["127.0.0.1"], "policy": {}, "services": [], "skip": [], "timeout": 5}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smtp, "connect", redirect({}))
