@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import parse_address
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
+from .._policy.networks import parse_address
+from .._sessions.cases import (
     ACCEPT,
     DOMAINS,
     NO_RELAY,
@@ -29,21 +29,12 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
     relay_cases,
     relay_exception_cases,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
-    NetworkSet,
-    boundary_of,
-    sample,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    EXTERNAL_DOMAIN,
-    EXTERNAL_SENDER,
-    TARGET,
-    relay_forms,
-)
+from .._sessions.clients import NetworkSet, boundary_of, sample
+from .._sessions.relay_forms import EXTERNAL_DOMAIN, EXTERNAL_SENDER, TARGET, relay_forms
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import Service
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import Dnsbl, MailPolicy
+    from .._policy.mail import Dnsbl, MailPolicy
+    from .surface import Service
 
 LISTED = "127.0.0.2"
 """What a DNSBL answers for a listed client (RFC 5782, section 2.1)."""

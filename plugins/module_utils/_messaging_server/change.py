@@ -14,57 +14,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.channels import switching
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    INTERNAL_IP,
-    OWNED_TABLES,
-    PORT_ACCESS,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.imta import lint_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import lint_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import (
-    Composed,
-    Texts,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.evaluation import (
-    ask_product,
-    digest_of,
-    evaluate,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
-    RECORD,
-    STATE,
-    TEXT_FILES,
-    Live,
-    read_live,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
-    GENERAL_TXT,
-    MAPPINGS,
-    Product,
-    activations,
-    discover,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import dump_record
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import (
-    WantedFiles,
-    absent,
-    present,
-    require_includes,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    decode,
-    encode,
-    read_attributes,
-    read_file,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import Proof, Run
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import Change
+from .._transaction.files import decode, encode, read_attributes, read_file
+from .._transaction.run import Proof, Run
+from .._transaction.transaction import Change
+from ._evaluator.channels import switching
+from ._formats.imta import parse_imta
+from ._formats.mapping import parse_mappings
+from ._formats.tables import INTERNAL_IP, OWNED_TABLES, PORT_ACCESS
+from ._formats.text import fold
+from ._lint.imta import lint_imta
+from ._lint.mapping import lint_mappings
+from .compose import Composed, Texts
+from .evaluation import ask_product, digest_of, evaluate
+from .live import RECORD, STATE, TEXT_FILES, Live, read_live
+from .product import GENERAL_TXT, MAPPINGS, Product, activations, discover
+from .record import dump_record
+from .wanted import WantedFiles, absent, present, require_includes
 
 _MAY_REJECT = re.compile(r"\$[NnFf\[{]")
 """A template of PORT_ACCESS that may reject a connection."""

@@ -13,26 +13,15 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-    CHANNEL_PARAMETER,
-    SMTP_SERVICE,
-    SUBMISSION_PORT,
-    SUBMISSION_SERVICE,
-    ZONE_OPTION,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
-    MAX_CHANNEL_NAME,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import INTERNAL_IP
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    BY_KEYWORD,
-    Settings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.tables import default_host
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import STAGE_DISPATCHER, MailPolicy
+from .._policy.errors import Problems, shown
+from .._policy.mail import STAGE_DISPATCHER, MailPolicy
+from ._formats.dispatcher import CHANNEL_PARAMETER, SMTP_SERVICE, SUBMISSION_PORT, SUBMISSION_SERVICE, ZONE_OPTION
+from ._formats.imta_keywords import MAX_CHANNEL_NAME
+from ._formats.mapping import Pair
+from ._formats.tables import INTERNAL_IP
+from ._formats.text import fold
+from .settings import BY_KEYWORD, Settings
+from .tables import default_host
 
 
 class Setting(NamedTuple):

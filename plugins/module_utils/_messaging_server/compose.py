@@ -12,14 +12,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-    parse_dispatcher,
-    remove_section,
-    set_option,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.general import set_keys
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_edit import (
+from ._formats.dispatcher import parse_dispatcher, remove_section, set_option
+from ._formats.general import set_keys
+from ._formats.imta import parse_imta
+from ._formats.imta_edit import (
     add_channel,
     clear_keyword,
     default_words,
@@ -30,32 +26,17 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     set_default,
     set_keyword,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
-    group_of,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    Pair,
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_edit import (
-    place_notes,
-    remove_table,
-    set_table,
-    table_notes,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.channels import ALL_CHANNELS
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import (
-    NOTHING,
-    OwnedTable,
-    OwnedWords,
-    Record,
-)
+from ._formats.imta_keywords import group_of
+from ._formats.mapping import Pair, parse_mappings
+from ._formats.mapping_edit import place_notes, remove_table, set_table, table_notes
+from ._formats.text import fold
+from .channels import ALL_CHANNELS
+from .record import NOTHING, OwnedTable, OwnedWords, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import Plan
+    from .plan import Plan
 
 
 KEY_PREFIX = "MAILHOST-"

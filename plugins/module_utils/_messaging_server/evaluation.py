@@ -13,32 +13,17 @@ import json
 import os
 import tempfile
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
-    load_config,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import Config
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
-    ACCESS_ERRORS,
-    Live,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
-    MAPPINGS,
-    Product,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.proof import find_deviations
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.readback import Staged, read_back
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    Channels,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.wanted import WantedFiles
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    encode,
-    new_attributes,
-    read_attributes,
-    replace_file,
-)
+from .._sessions.report import describe_deviations
+from .._transaction.command import StepError
+from .._transaction.files import encode, new_attributes, read_attributes, replace_file
+from ._evaluator.decision import load_config
+from ._evaluator.session import Config
+from .live import ACCESS_ERRORS, Live
+from .product import MAPPINGS, Product
+from .proof import find_deviations
+from .readback import Staged, read_back
+from .settings import Channels
+from .wanted import WantedFiles
 
 
 def evaluate(wanted: WantedFiles, live: Live) -> int:

@@ -14,34 +14,18 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.channels import (
-    SWITCHABLE,
-    switching,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
-    Subject,
-    TooCostlyError,
-    match,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    PatternError,
-    compile_pattern,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import INTERNAL_IP
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import WILDCARD, written
+from ._evaluator.channels import SWITCHABLE, switching
+from ._evaluator.mapping_match import Subject, TooCostlyError, match
+from ._formats.mapping_pattern import PatternError, compile_pattern
+from ._formats.tables import INTERNAL_IP
+from ._formats.text import fold
+from .surface import WILDCARD, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
-        ImtaFile,
-        Rule,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-        Entry,
-        MappingFile,
-    )
+    from ._formats.imta import ImtaFile, Rule
+    from ._formats.mapping import Entry, MappingFile
 
 _LOOKS_UP = re.compile(r"\$\{([^,{}]+),")
 _NESTED = re.compile(r"\$\|([^;|]+);")

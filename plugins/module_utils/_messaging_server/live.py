@@ -10,32 +10,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-    parse_dispatcher,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import Texts
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import (
-    DISPATCHER_CNF,
-    GENERAL_TXT,
-    IMTA_CNF,
-    MAPPINGS,
-    OPTION_DAT,
-    Product,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.record import (
-    Record,
-    RecordError,
-    load_record,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    decode,
-    read_file,
-)
+from .._transaction.command import StepError
+from .._transaction.files import decode, read_file
+from ._formats.dispatcher import parse_dispatcher
+from ._formats.imta import parse_imta
+from ._formats.mapping import parse_mappings
+from .compose import Texts
+from .product import DISPATCHER_CNF, GENERAL_TXT, IMTA_CNF, MAPPINGS, OPTION_DAT, Product
+from .record import Record, RecordError, load_record
 
 STATE = "/var/lib/mailhost-hardening/messaging-server"
 RECORD = f"{STATE}/record.json"

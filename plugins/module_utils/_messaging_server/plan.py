@@ -11,57 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
-    Subject,
-    TooCostlyError,
-    match,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-    MAX_ZONES,
-    ZONE_OPTION,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    compile_pattern,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import (
-    LIMITS,
-    QuoteError,
-    format_entry,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    PORT_ACCESS,
-    port_probe,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.channels import (
-    ChannelBlock,
-    Setting,
-    build_blocks,
-    build_keywords,
-    build_options,
-    build_rules,
-    read_hosts,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import DEFAULTS as SETTINGS
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    Extra,
-    Settings,
-    read_settings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.tables import (
-    Row,
-    Sources,
-    build_tables,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
-    DEFAULTS,
-    STAGE_CONNECT,
-    STAGE_DISPATCHER,
-    MailPolicy,
-    read_mail_policy,
-)
+from .._policy.errors import PolicyError, Problems, shown
+from .._policy.mail import DEFAULTS, STAGE_CONNECT, STAGE_DISPATCHER, MailPolicy, read_mail_policy
+from ._evaluator.mapping_match import Subject, TooCostlyError, match
+from ._formats.dispatcher import MAX_ZONES, ZONE_OPTION
+from ._formats.mapping import Pair
+from ._formats.mapping_pattern import compile_pattern
+from ._formats.mapping_quote import LIMITS, QuoteError, format_entry
+from ._formats.tables import PORT_ACCESS, port_probe
+from ._formats.text import fold
+from .channels import ChannelBlock, Setting, build_blocks, build_keywords, build_options, build_rules, read_hosts
+from .settings import DEFAULTS as SETTINGS
+from .settings import Extra, Settings, read_settings
+from .tables import Row, Sources, build_tables
 
 _EXTERNAL_PROBES = (
     port_probe("198.51.100.255"),

@@ -18,17 +18,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import SMTP_PORT
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import sends_banner
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
-    Runner,
-    StepError,
-    run_tool,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import read_file
+from .._policy.errors import shown
+from .._policy.networks import LOCALHOST
+from .._policy.services import SMTP_PORT
+from .._sessions.smtp import sends_banner
+from .._transaction.command import Runner, StepError, run_tool
+from .._transaction.files import read_file
+from ._formats.tables import PORT_ACCESS
 
 USUAL_ROOTS = (
     "/opt/SUNWmsgsr",

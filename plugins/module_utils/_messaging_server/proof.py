@@ -10,22 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.decision import (
-    LoadedConfig,
-    Outcome,
-    decide_session,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
-    read_session,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, Case
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import Deviation
+from .._sessions.cases import ACCEPT, NO_RELAY, Case
+from .._sessions.report import Deviation
+from ._evaluator.decision import LoadedConfig, Outcome, decide_session
+from ._evaluator.session import read_session
+from ._formats.text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Channels
+    from .settings import Channels
 
 
 def find_deviations(cases: Iterable[Case], config: LoadedConfig, channels: Channels) -> tuple[int, list[Deviation]]:

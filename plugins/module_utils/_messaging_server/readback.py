@@ -11,24 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
-    surroundings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
-    Mappings,
-    load_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    INTERNAL_IP,
-    ORIG_SEND_ACCESS,
-    PORT_ACCESS,
-    port_probe,
-    send_probe,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.product import Product
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Channels
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER, TARGET
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from .._sessions.relay_forms import EXTERNAL_SENDER, TARGET
+from .._transaction.command import StepError
+from ._evaluator.context import surroundings
+from ._evaluator.mapping import Mappings, load_mappings
+from ._formats.tables import INTERNAL_IP, ORIG_SEND_ACCESS, PORT_ACCESS, port_probe, send_probe
+from .product import Product
+from .settings import Channels
 
 DECIDING = frozenset("YNF")
 """Flags that decide; others (a tag, a header line) say nothing about whether mail may pass."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from .._policy.errors import ReportedError
+from ._formats.mapping import Pair
 
 VERSION = 1
 

@@ -13,27 +13,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
-    MAX_CHANNEL_NAME,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import (
-    LIMITS,
-    QuoteError,
-    format_entry,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    INTERNAL_IP,
-    ORIG_MAIL_ACCESS,
-    OWNED_TABLES,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping import lint_mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
-    Known,
-    OptionReader,
-)
+from .._policy.errors import Problems, shown
+from .._policy.options import Known, OptionReader
+from ._formats.imta_keywords import MAX_CHANNEL_NAME
+from ._formats.mapping import Pair
+from ._formats.mapping_quote import LIMITS, QuoteError, format_entry
+from ._formats.tables import INTERNAL_IP, ORIG_MAIL_ACCESS, OWNED_TABLES
+from ._formats.text import fold
+from ._lint.mapping import lint_mappings
 
 BY_KEYWORD, BY_MAPPING = "keyword", "mapping"
 

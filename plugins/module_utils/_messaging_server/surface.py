@@ -14,31 +14,19 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
-    Subject,
-    TooCostlyError,
-    match,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    Pattern,
-    compile_pattern,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    ORIG_SEND_ACCESS,
-    send_probe,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import Extra, Settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
+from .._sessions.relay_forms import EXTERNAL_SENDER
+from ._evaluator.mapping_match import Subject, TooCostlyError, match
+from ._formats.mapping import Pair
+from ._formats.mapping_pattern import Pattern, compile_pattern
+from ._formats.tables import ORIG_SEND_ACCESS, send_probe
+from ._formats.text import fold
+from .settings import Extra, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-        DispatcherFile,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import ImtaFile
+    from ._formats.dispatcher import DispatcherFile
+    from ._formats.imta import ImtaFile
 
 _FILL = ("77", "77", "77")
 """Part of a literal pattern that a rule leaves open is filled with these."""

@@ -18,29 +18,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Pair
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import quote
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    INTERNAL_IP,
-    ORIG_MAIL_ACCESS,
-    ORIG_SEND_ACCESS,
-    PORT_ACCESS,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    BY_MAPPING,
-    Extra,
-    Settings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
-    CLIENT_IN_TEXT,
-    STAGE_CONNECT,
-    STAGE_DISPATCHER,
-    STAGE_MAIL,
-    Dnsbl,
-    MailPolicy,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST, LOOPBACK, Network
+from .._policy.mail import CLIENT_IN_TEXT, STAGE_CONNECT, STAGE_DISPATCHER, STAGE_MAIL, Dnsbl, MailPolicy
+from .._policy.networks import LOCALHOST, LOOPBACK, Network
+from ._formats.mapping import Pair
+from ._formats.mapping_quote import quote
+from ._formats.tables import INTERNAL_IP, ORIG_MAIL_ACCESS, ORIG_SEND_ACCESS, PORT_ACCESS
+from ._formats.text import fold
+from .settings import BY_MAPPING, Extra, Settings
 
 _ADDRESS, _PORT, _TYPE, _VISIBLE = "$[0-9A-Fa-f.:]*", "$D*", "$A*", "$[!-{}-~]*"
 """Classes without a bar: an address, a port, a submission type, visible text (see the top of this file)."""

@@ -13,67 +13,27 @@ from collections.abc import Mapping
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
-    surroundings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
-    load_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-    CHANNEL_PARAMETER,
-    SMTP_SERVICE,
-    SUBMISSION_PORT,
-    SUBMISSION_SERVICE,
-    parse_dispatcher,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    INTERNAL_IP,
-    SAMPLE_SERVER,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.cases import Server, policy_cases
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.compose import (
-    Composed,
-    Texts,
-    compose,
-    describe_unknown,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.literals import entering
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.live import (
-    ACCESS_ORCPT,
-    Live,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.plan import (
-    HostFacts,
-    Plan,
-    compile_plan,
-    read_wanted,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.settings import (
-    Settings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.surface import (
-    MOST,
-    inner_hosts,
-    literal_clients,
-    outer_hosts,
-    senders_of_entries,
-    services_of,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server.tables import ways_out
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case, cases_of_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import (
-    ERRORS_ARE_LISTINGS,
-    unusable_dnsbls,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from .._policy.errors import PolicyError
+from .._policy.mail import MailPolicy
+from .._policy.policy_tests import read_policy_tests
+from .._sessions.cases import Case, cases_of_tests
+from .._sessions.dnsbl import ERRORS_ARE_LISTINGS, unusable_dnsbls
+from .._transaction.command import StepError
+from ._evaluator.context import surroundings
+from ._evaluator.mapping import load_mappings
+from ._formats.dispatcher import CHANNEL_PARAMETER, SMTP_SERVICE, SUBMISSION_PORT, SUBMISSION_SERVICE, parse_dispatcher
+from ._formats.imta import parse_imta
+from ._formats.mapping import parse_mappings
+from ._formats.tables import INTERNAL_IP, SAMPLE_SERVER
+from ._formats.text import fold
+from .cases import Server, policy_cases
+from .compose import Composed, Texts, compose, describe_unknown
+from .literals import entering
+from .live import ACCESS_ORCPT, Live
+from .plan import HostFacts, Plan, compile_plan, read_wanted
+from .settings import Settings
+from .surface import MOST, inner_hosts, literal_clients, outer_hosts, senders_of_entries, services_of
+from .tables import ways_out
 
 NO_PLAN = Plan({}, (), (), (), (), {})
 """The plan of state absent."""

@@ -13,7 +13,7 @@ import contextlib
 import os
 import subprocess
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
+from . import loader
 
 LOADER_PATH = "/usr/local/lib/mailhost-hardening/packet_filter.py"
 UNIT = "mailhost-packet-filter.service"

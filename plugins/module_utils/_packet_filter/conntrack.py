@@ -20,7 +20,7 @@ import struct
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import tcp_sockets
+from .sockets import tcp_sockets
 
 NETLINK_NETFILTER = 12
 NEW_ENTRY = 1 << 8

@@ -17,18 +17,11 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader, transaction
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import boot_is_ready, systemd_runs
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import (
-    NoNamespaceError,
-    in_namespace,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import (
-    SocketsInUse,
-    SshConnection,
-    ssh_connection,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from .._policy.errors import ReportedError
+from . import loader, transaction
+from .boot import boot_is_ready, systemd_runs
+from .namespace import NoNamespaceError, in_namespace
+from .sockets import SocketsInUse, SshConnection, ssh_connection
 
 SHOWN_MEMBERS = 2000
 """Members of a set up to which a diff shows them one by one; tens of thousands would take a diff minutes."""

@@ -22,8 +22,8 @@ import socket
 import time
 from typing import Callable, NoReturn
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import SshConnection
+from . import loader
+from .sockets import SshConnection
 
 CLONE_NEWNET = 0x40000000
 """unshare(2)."""

@@ -17,31 +17,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import (
-    IN,
-    IN_MAIL,
-    OUT,
-    OUT_MAIL,
-    multiport,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.syntax import (
-    SYN,
-    FilterTable,
-    join,
-    quote,
-    rate,
-    tcp,
-    udp,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_networks
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
-    CLIENT,
-    SERVER,
-    Flow,
-    PacketFilterPolicy,
-    flow_name,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import MAIL_SERVICES, Service
+from .._policy.networks import Network, parse_networks
+from .._policy.packet_filter import CLIENT, SERVER, Flow, PacketFilterPolicy, flow_name
+from .._policy.services import MAIL_SERVICES, Service
+from .loader import IN, IN_MAIL, OUT, OUT_MAIL, multiport
+from .syntax import SYN, FilterTable, join, quote, rate, tcp, udp
 
 UNPRIVILEGED = "1024:65535"
 RESERVED_CLIENT_PORTS = range(512, 1024)

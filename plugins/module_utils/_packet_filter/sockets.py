@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import NetworkError, parse_address
+from .._policy.networks import NetworkError, parse_address
 
 ANCESTORS = 32
 """Processes to search for the SSH connection; a chain of sudo and shells has about six."""

@@ -17,8 +17,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import chains_text
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
+from .._policy.networks import Network
+from .loader import chains_text
 
 SYN = "--tcp-flags FIN,SYN,RST,ACK SYN"
 SET_THRESHOLD = 50

@@ -28,8 +28,8 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.boot import (
+from . import loader
+from .boot import (
     LOADER_PATH,
     boot_files,
     disable_unit,
@@ -40,13 +40,9 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     stop_unit,
     systemd_runs,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.conntrack import track_open_sessions
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.namespace import (
-    NoNamespaceError,
-    prove,
-    test_only,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import SshConnection
+from .conntrack import track_open_sessions
+from .namespace import NoNamespaceError, prove, test_only
+from .sockets import SshConnection
 
 TIMER = "mailhost-packet-filter-rollback"
 SETTLE_GRACE = 10

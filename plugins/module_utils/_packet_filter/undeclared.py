@@ -12,22 +12,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
-    PacketFilterFacts,
-    mail_services,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import Endpoint, SocketsInUse
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network, parse_networks
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
-    CLIENT,
-    SERVER,
-    PacketFilterPolicy,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
-    HOST_SERVICES,
-    Service,
-    find_service,
-)
+from .._policy.networks import Network, parse_networks
+from .._policy.packet_filter import CLIENT, SERVER, PacketFilterPolicy
+from .._policy.services import HOST_SERVICES, Service, find_service
+from .rules import PacketFilterFacts, mail_services
+from .sockets import Endpoint, SocketsInUse
 
 
 class Undeclared(NamedTuple):

@@ -16,18 +16,11 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import closed_list, shown_zone
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import ZONE
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    PRIVATE,
-    WIDE,
-    Network,
-    NetworkError,
-    parse_networks,
-    read_list,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import Known, OptionReader
+from .dnsbl import closed_list, shown_zone
+from .domains import ZONE
+from .errors import Problems, shown
+from .networks import PRIVATE, WIDE, Network, NetworkError, parse_networks, read_list
+from .options import Known, OptionReader
 
 STAGE_CONNECT, STAGE_MAIL, STAGE_DISPATCHER = "connect", "mail", "dispatcher"
 STAGES = (STAGE_CONNECT, STAGE_MAIL, STAGE_DISPATCHER)

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, ReportedError, shown
+from .errors import Problems, ReportedError, shown
 
 ACCEPTED = (
     'write an address ("192.0.2.7"), a prefix ("192.0.2.0/24", "2001:db8::/32") or a range ("192.0.2.80-192.0.2.99")'

@@ -14,14 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import DOMAIN, NameForm
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    Network,
-    read_file,
-    read_list,
-    without_nested,
-)
+from .domains import DOMAIN, NameForm
+from .errors import Problems, shown
+from .networks import Network, read_file, read_list, without_nested
 
 
 def either(choices: Sequence[str]) -> str:

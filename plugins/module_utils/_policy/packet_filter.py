@@ -15,26 +15,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    INTERNAL,
-    Network,
-    read_list,
-    without_nested,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
-    Known,
-    OptionReader,
-    either,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
-    ALL_SERVICES,
-    HOST_SERVICES,
-    MAIL_SERVICES,
-    Service,
-    UnknownServiceError,
-    find_service,
-)
+from .errors import Problems, shown
+from .networks import INTERNAL, Network, read_list, without_nested
+from .options import Known, OptionReader, either
+from .services import ALL_SERVICES, HOST_SERVICES, MAIL_SERVICES, Service, UnknownServiceError, find_service
 
 SERVER, CLIENT = "server", "client"
 COMMENT_LENGTH = 255

@@ -15,8 +15,8 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import NetworkError, parse_address
+from .errors import Problems, shown
+from .networks import NetworkError, parse_address
 
 PATH = "mailhost_policy_tests"
 EXPECTATIONS = ("accept", "reject")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError, shown
+from .errors import ReportedError, shown
 
 
 class Service(NamedTuple):

@@ -13,7 +13,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import DEFAULTS as MAIL_OPTIONS
+from .mail import DEFAULTS as MAIL_OPTIONS
 
 BLOCKED_FILES = "blocked_network_files"
 

@@ -16,25 +16,20 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import Context, PolicyContext
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.live import Live
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import dump_record
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.live import STATE, read_live
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.product import discover
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import sweep
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import confirm_live
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.proof import digest, prove_files
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.wanted import want_policy, want_removal
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    Attributes,
-    decode,
-    encode,
-    read_file,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import Proof, Run
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import Change, Confirm
+from .._transaction.files import Attributes, decode, encode, read_file
+from .._transaction.run import Proof, Run
+from .._transaction.transaction import Change, Confirm
+from ._checks.context import Context, PolicyContext
+from ._config.live import Live
+from ._config.main_cf import MainCf
+from ._config.maps import FOLDER
+from ._config.record import dump_record
+from ._host.live import STATE, read_live
+from ._host.product import discover
+from ._host.sandbox import sweep
+from .confirm import confirm_live
+from .proof import digest, prove_files
+from .wanted import want_policy, want_removal
 
 PUBLIC = Attributes(0, 0, 0o644, {})
 """Of a new table."""

@@ -17,21 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import LOCALHOST, parse_address
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import SMTP_PORT, SUBMISSION_PORT
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    EXTERNAL_DOMAIN,
-    EXTERNAL_SENDER,
-    relay_forms,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
-    Connection,
-    NoAnswerError,
-    Patience,
-    Place,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from .._policy.mail import MailPolicy
+from .._policy.networks import LOCALHOST, parse_address
+from .._policy.services import SMTP_PORT, SUBMISSION_PORT
+from .._sessions.relay_forms import EXTERNAL_DOMAIN, EXTERNAL_SENDER, relay_forms
+from .._sessions.smtp import Connection, NoAnswerError, Patience, Place
+from .._transaction.command import StepError
 
 STEP = "confirm"
 SECONDS, TOTAL_SECONDS = 30.0, 120.0

@@ -16,24 +16,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.run import prove
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.checks import (
-    CHECKS,
-    POLICY_CHECKS,
-    PROOF_CHECKS,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Conflict,
-    Context,
-    Finding,
-    PolicyContext,
-    Problem,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import Staged, check_staged
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import describe_deviations
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import Proof
+from .._policy.errors import PolicyError
+from .._sessions.report import describe_deviations
+from .._transaction.command import StepError
+from .._transaction.run import Proof
+from ._canary.run import prove
+from ._checks.checks import CHECKS, POLICY_CHECKS, PROOF_CHECKS
+from ._checks.context import Conflict, Context, Finding, PolicyContext, Problem
+from ._host.staging import Staged, check_staged
 
 ContextT = TypeVar("ContextT", bound=Context)
 

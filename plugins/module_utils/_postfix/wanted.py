@@ -12,28 +12,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Context,
-    Host,
-    PolicyContext,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.live import Live
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import SKIP, Settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
-    NO_PLAN,
-    Composed,
-    compose,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import (
-    Plan,
-    compile_plan,
-    read_wanted,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import unusable_dnsbls
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from .._policy.mail import MailPolicy
+from .._policy.policy_tests import read_policy_tests
+from .._sessions.dnsbl import unusable_dnsbls
+from .._transaction.command import StepError
+from ._checks.context import Context, Host, PolicyContext
+from ._config.lines import FileError
+from ._config.live import Live
+from ._config.settings import SKIP, Settings
+from ._plan.compose import NO_PLAN, Composed, compose
+from ._plan.plan import Plan, compile_plan, read_wanted
 
 
 def want_removal(live: Live, host: Host) -> Context:

@@ -14,28 +14,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    LOOPBACK,
-    parse_address,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
-    NetworkSet,
-    boundary_of,
-    external_clients,
-    sample,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    EXTERNAL_DOMAIN,
-    EXTERNAL_SENDER,
-    TARGET,
-    TARGET_DOMAIN,
-    RelayForm,
-    relay_forms,
-)
+from .._policy.networks import LOOPBACK, parse_address
+from .clients import NetworkSet, boundary_of, external_clients, sample
+from .relay_forms import EXTERNAL_DOMAIN, EXTERNAL_SENDER, TARGET, TARGET_DOMAIN, RelayForm, relay_forms
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import PolicyTest
+    from .._policy.mail import MailPolicy
+    from .._policy.policy_tests import PolicyTest
 
 ACCEPT, REJECT, NO_RELAY = "accept", "reject", "no relay"
 

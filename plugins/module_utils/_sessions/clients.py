@@ -13,13 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    BITS,
-    Network,
-    format_address,
-    parse_address,
-    without_nested,
-)
+from .._policy.networks import BITS, Network, format_address, parse_address, without_nested
 
 _CANDIDATES4 = ("203.0.113.77", "198.51.100.77", "192.0.2.77", "8.8.4.77", "100.200.50.77", "151.3.44.77", "216.9.9.77")
 _CANDIDATES6 = ("2001:db8:5757::77", "2a00:77::77", "2400:77::77", "2607:77::77", "2c0f:77::77")

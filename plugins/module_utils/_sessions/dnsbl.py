@@ -16,8 +16,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
+from .._policy.dnsbl import shown_zone
+from .._policy.errors import PolicyError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

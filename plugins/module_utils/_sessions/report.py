@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case
+    from .cases import Case
 
 TRACED, NAMED = 1, 12
 """Deviations that are shown with their trace, and by their name."""

@@ -32,7 +32,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
+from .files import (
     SPARE,
     STAGED,
     Attributes,

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import IO
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from .._policy.errors import ReportedError
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin:/usr/local/bin", "LC_ALL": "C", "HOME": "/"}
 """What every tool runs with, whatever the environment of this program is."""

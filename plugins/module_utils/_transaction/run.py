@@ -14,17 +14,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import hide_keys
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import transaction
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
-    PRIVATE,
-    read_file,
-    remove,
-    replace_file,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.transaction import Change, Confirm, Driver
+from .._policy.dnsbl import hide_keys
+from .._policy.errors import ReportedError
+from . import transaction
+from .command import StepError
+from .files import PRIVATE, read_file, remove, replace_file
+from .transaction import Change, Confirm, Driver
 
 INTERRUPTED = "a run was killed in the middle of its change; the next run that is not in check mode rolls back first"
 

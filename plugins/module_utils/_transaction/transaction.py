@@ -23,18 +23,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import hide_keys
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import backup
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
-    UNTOUCHED,
-    Runner,
-    StepError,
-    clear_register,
-    end_orphan,
-    run_tool,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import (
+from .._policy.dnsbl import hide_keys
+from .._policy.errors import ReportedError
+from . import backup
+from .command import UNTOUCHED, Runner, StepError, clear_register, end_orphan, run_tool
+from .files import (
     SPARE,
     STAGED,
     Attributes,
@@ -48,7 +41,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.fi
     sync_folder,
     write_copy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.watchdog import Watchdog
+from .watchdog import Watchdog
 
 LOCK_SECONDS = 10.0
 """How long to wait for another run: the watchdog of a killed run needs a few seconds."""

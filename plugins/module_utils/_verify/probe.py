@@ -18,56 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy, read_mail_policy
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    LOOPBACK,
-    parse_address,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
-    SERVER,
-    Flow,
-    read_packet_filter_policy,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
-    MAIL_SERVICES,
-    SMTP_PORT,
-    SUBMISSION_PORT,
-    SUBMISSIONS_PORT,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import NetworkSet
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import query_dnsbls
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import EXTERNAL_SENDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
-    ClosedError,
-    Connection,
-    NoAnswerError,
-    NoRouteError,
-    Patience,
-    Place,
-    source_address,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.relay import (
-    SUBMISSION_FORMS,
-    Envelopes,
-    forms_for,
-    try_control,
-    try_forms,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import Door, Surface, look
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import FLOOR, OLD, context_of
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.verdicts import (
-    DEVIATION,
-    POINTS,
-    SKIPPED,
-    Expected,
-    Point,
-    Relay,
-    judge,
-    judge_lists,
-    judge_ports,
-    judge_relay,
-)
+from .._policy.errors import PolicyError, shown
+from .._policy.mail import MailPolicy, read_mail_policy
+from .._policy.networks import LOOPBACK, parse_address
+from .._policy.packet_filter import SERVER, Flow, read_packet_filter_policy
+from .._policy.services import MAIL_SERVICES, SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT
+from .._sessions.clients import NetworkSet
+from .._sessions.dnsbl import query_dnsbls
+from .._sessions.relay_forms import EXTERNAL_SENDER
+from .._sessions.smtp import ClosedError, Connection, NoAnswerError, NoRouteError, Patience, Place, source_address
+from .relay import SUBMISSION_FORMS, Envelopes, forms_for, try_control, try_forms
+from .surface import Door, Surface, look
+from .tls import FLOOR, OLD, context_of
+from .verdicts import DEVIATION, POINTS, SKIPPED, Expected, Point, Relay, judge, judge_lists, judge_ports, judge_relay
 
 ALL = 15
 """Times the patience for one answer: the time for all answers of one address, also where each rejection is delayed."""

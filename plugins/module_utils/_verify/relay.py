@@ -15,18 +15,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    EXTERNAL_SENDER,
-    RelayForm,
-    relay_forms,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
-    Connection,
-    LateError,
-    NoAnswerError,
-    Reply,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import NO_MAILBOX
+from .._sessions.relay_forms import EXTERNAL_SENDER, RelayForm, relay_forms
+from .._sessions.smtp import Connection, LateError, NoAnswerError, Reply
+from .surface import NO_MAILBOX
 
 ACCEPTED, REJECTED, DEFERRED, UNANSWERED = "accepted", "rejected", "deferred", "unanswered"
 #: Accepted as mail for any invented name there: whether it would be relayed shows after DATA alone.

@@ -16,21 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
-    ClosedError,
-    Connection,
-    NoAnswerError,
-    Patience,
-    Place,
-    Reply,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import (
-    ACCEPTED,
-    FLOOR,
-    OLD,
-    Trial,
-    try_version,
-)
+from .._sessions.smtp import ClosedError, Connection, NoAnswerError, Patience, Place, Reply
+from .tls import ACCEPTED, FLOOR, OLD, Trial, try_version
 
 if TYPE_CHECKING:
     import ssl

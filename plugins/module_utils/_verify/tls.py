@@ -14,7 +14,7 @@ import ssl
 import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import NoAnswerError, any_certificate
+from .._sessions.smtp import NoAnswerError, any_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

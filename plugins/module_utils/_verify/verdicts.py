@@ -14,24 +14,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import (
-    ERROR_CODES,
-    ERROR_PREFIX,
-    Answers,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.relay import (
-    ACCEPTED,
-    DEFERRED,
-    LOCAL,
-    REJECTED,
-    UNANSWERED,
-    Control,
-    Tried,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.surface import Surface
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import ACCEPTED as TLS_ACCEPTED
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import FLOOR, OLD
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.tls import REJECTED as TLS_REJECTED
+from .._sessions.dnsbl import ERROR_CODES, ERROR_PREFIX, Answers
+from .relay import ACCEPTED, DEFERRED, LOCAL, REJECTED, UNANSWERED, Control, Tried
+from .surface import Surface
+from .tls import ACCEPTED as TLS_ACCEPTED
+from .tls import FLOOR, OLD
+from .tls import REJECTED as TLS_REJECTED
 
 OK, DEVIATION, SKIPPED = "ok", "deviation", "skipped"
 

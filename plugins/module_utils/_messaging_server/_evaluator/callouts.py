@@ -11,12 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.dns_verify import (
-    ROUTINES,
-    Resolver,
-    StaticResolver,
-    call_routine,
-)
+from .dns_verify import ROUTINES, Resolver, StaticResolver, call_routine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

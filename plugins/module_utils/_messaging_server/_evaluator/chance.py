@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import Result
+    from .context import Result
 
 MAX_OUTCOMES = 16
 """Outcomes that are tried for one probe: all of four chances."""

@@ -12,20 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite import (
-    Place,
-    Rewriter,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
-    SWITCH_DEFAULT,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
+from .._formats.imta_keywords import SWITCH_DEFAULT
+from .._formats.text import fold
+from .rewrite import Place, Rewriter
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
-        Channel,
-        ImtaFile,
-    )
+    from .._formats.imta import Channel, ImtaFile
 
 
 SWITCHABLE = ("switchchannel", "allowswitchchannel")

@@ -15,56 +15,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.callouts import Callouts
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.chance import weakest
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.channels import (
-    Switcher,
-    may_authenticate,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
-    Result,
-    surroundings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.dns_verify import (
-    Resolver,
-    StaticResolver,
-    listing,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
-    Mappings,
-    load_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.replies import (
-    AUTHENTICATION_REQUIRED,
-    LISTED_PORTS,
-    OWN_WORDING,
-    UNKNOWN_SENDER_DOMAIN,
-    UNROUTABLE,
-    listed,
-    rejection,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite import (
-    Place,
-    Rewriter,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-    DEFAULT_CHANNEL,
-    MAX_ZONES,
-    ZONE_OPTION,
-    DispatcherFile,
-    parse_dispatcher,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.general import parse_general
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
-    ImtaFile,
-    parse_imta,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    EFFECTS,
-    Decision,
-    decide,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
+from .._formats.dispatcher import DEFAULT_CHANNEL, MAX_ZONES, ZONE_OPTION, DispatcherFile, parse_dispatcher
+from .._formats.general import parse_general
+from .._formats.imta import ImtaFile, parse_imta
+from .._formats.mapping_flags import EFFECTS, Decision, decide
+from .._formats.tables import (
     FROM_ACCESS,
     MAIL_ACCESS,
     ORIG_MAIL_ACCESS,
@@ -74,17 +29,26 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     port_probe,
     send_probe,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    BLANKS,
-    INCLUDE,
-    fold,
+from .._formats.text import BLANKS, INCLUDE, fold
+from .callouts import Callouts
+from .chance import weakest
+from .channels import Switcher, may_authenticate
+from .context import Result, surroundings
+from .dns_verify import Resolver, StaticResolver, listing
+from .mapping import Mappings, load_mappings
+from .replies import (
+    AUTHENTICATION_REQUIRED,
+    LISTED_PORTS,
+    OWN_WORDING,
+    UNKNOWN_SENDER_DOMAIN,
+    UNROUTABLE,
+    listed,
+    rejection,
 )
+from .rewrite import Place, Rewriter
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.session import (
-        Config,
-        Session,
-    )
+    from .session import Config, Session
 
 ROUTE = re.compile("[@%!]")
 """Signs of a route before the last ``@``: source route, percent hack, bang path."""

@@ -15,30 +15,10 @@ from bisect import bisect_left
 from functools import lru_cache
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
-    Result,
-    Surroundings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
-    Subject,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_table import (
-    CompiledTable,
-    Hit,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    Entry,
-    MappingFile,
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    split_arguments,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    ADDRESSES_ARE_NUMBERED,
-    Address,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_template import (
+from .._formats.mapping import Entry, MappingFile, parse_mappings
+from .._formats.mapping_flags import split_arguments
+from .._formats.mapping_pattern import ADDRESSES_ARE_NUMBERED, Address
+from .._formats.mapping_template import (
     Callout,
     Case,
     Chance,
@@ -55,10 +35,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
     Text,
     compile_template,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    LogicalLine,
-    fold,
-)
+from .._formats.text import LogicalLine, fold
+from .context import Result, Surroundings
+from .mapping_match import Subject
+from .mapping_table import CompiledTable, Hit
 
 MAX_RESTARTS = 100
 """Restarts from the top ($R) before a table is left with what it has. The vendor's number is not known."""

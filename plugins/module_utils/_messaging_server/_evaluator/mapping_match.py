@@ -20,17 +20,9 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    Address,
-    BackMatch,
-    CharClass,
-    Item,
-    Literal,
-    Pattern,
-    Wildcard,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
+from .._formats.mapping_pattern import Address, BackMatch, CharClass, Item, Literal, Pattern, Wildcard
+from .._formats.text import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

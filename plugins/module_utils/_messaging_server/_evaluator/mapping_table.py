@@ -16,23 +16,13 @@ from bisect import bisect_left
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
-    Subject,
-    TooCostlyError,
-    match,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    Address,
-    Literal,
-    Pattern,
-    PatternError,
-    compile_pattern,
-)
+from .._formats.mapping_pattern import Address, Literal, Pattern, PatternError, compile_pattern
+from .mapping_match import Subject, TooCostlyError, match
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import Table
+    from .._formats.mapping import Table
 
 _DELIMITERS = re.compile(r"[|@.]")
 

@@ -14,9 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-        Decision,
-    )
+    from .._formats.mapping_flags import Decision
 
 DEFAULT_TEXTS = {0: "unknown host or domain", 1: "you are not allowed to use this address"}
 """Default texts of a rejection without text, by the option ACCESS_ERRORS:

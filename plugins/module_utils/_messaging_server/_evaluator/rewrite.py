@@ -13,20 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
+from .._formats.text import fold
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
-        Surroundings,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import (
-        Mappings,
-    )
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
-        ImtaFile,
-        Rule,
-    )
+    from .._formats.imta import ImtaFile, Rule
+    from .context import Surroundings
+    from .mapping import Mappings
 
 DESTINATION_ONLY = "Q"
 """Which of the two tests of the destination channel demands it and which forbids it. Not stated:

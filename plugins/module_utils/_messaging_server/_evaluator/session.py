@@ -12,15 +12,10 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.dns_verify import (
-    NO_ANSWER,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    SAMPLE_CLIENT_PORT,
-    SAMPLE_SERVER,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError, shown
+from ..._policy.errors import ReportedError, shown
+from .._formats.tables import SAMPLE_CLIENT_PORT, SAMPLE_SERVER
+from .._formats.text import fold
+from .dns_verify import NO_ANSWER
 
 
 class SessionError(ReportedError):

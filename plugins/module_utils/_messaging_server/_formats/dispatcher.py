@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+from .text import (
     BLANKS,
     COMMENT,
     INCLUDE,

@@ -11,18 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    BLANKS,
-    COMMENT,
-    INCLUDE,
-    EditError,
-    LogicalLine,
-    ended,
-    is_blank,
-    line_ending,
-    logical_lines,
-    written,
-)
+from .text import BLANKS, COMMENT, INCLUDE, EditError, LogicalLine, ended, is_blank, line_ending, logical_lines, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

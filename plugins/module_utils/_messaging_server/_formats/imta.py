@@ -12,16 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
-    MAX_CHANNEL_NAME,
-    SMTP_KEYWORDS,
-    STORE_KEYWORDS,
-    Keyword,
-    group_of,
-    keywords_of,
-    words_of,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
+from .imta_keywords import MAX_CHANNEL_NAME, SMTP_KEYWORDS, STORE_KEYWORDS, Keyword, group_of, keywords_of, words_of
+from .text import (
     BLANKS,
     COMMENT,
     INCLUDE,

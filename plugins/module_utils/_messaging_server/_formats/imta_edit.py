@@ -11,28 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
-    Channel,
-    ImtaFile,
-    Rule,
-    parse_imta,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
-    group_of,
-    keywords_of,
-    words_of,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    LogicalLine,
-    content,
-    ended,
-    ends_in_continuation,
-    fold,
-    is_blank,
-    line_ending,
-    written,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
+from .imta import Channel, ImtaFile, Rule, parse_imta
+from .imta_keywords import group_of, keywords_of, words_of
+from .text import LogicalLine, content, ended, ends_in_continuation, fold, is_blank, line_ending, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,11 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    BLANKS,
-    LogicalLine,
-    fold,
-)
+from .text import BLANKS, LogicalLine, fold
 
 FIXED_ARGUMENTS = {
     "saslswitchchannel": 1,

@@ -16,13 +16,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    BLANKS,
-    Fault,
-    LineReader,
-    LogicalLine,
-    written,
-)
+from .text import BLANKS, Fault, LineReader, LogicalLine, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,23 +13,9 @@ from __future__ import annotations
 from difflib import SequenceMatcher
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    MappingFile,
-    MappingNode,
-    Pair,
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_quote import (
-    format_entry,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    EditError,
-    content,
-    ended,
-    ends_in_continuation,
-    line_ending,
-    written,
-)
+from .mapping import MappingFile, MappingNode, Pair, parse_mappings
+from .mapping_quote import format_entry
+from .text import EditError, content, ended, ends_in_continuation, line_ending, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
+from .tables import PORT_ACCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,8 @@ from bisect import bisect_right
 from functools import lru_cache
 from typing import NamedTuple, Union
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
+from .text import fold
 
 MAX_PATTERN = 4096
 """Longest pattern that is compiled, in characters: the longest logical line any release takes:

@@ -12,17 +12,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import read_entry
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    PatternError,
-    compile_pattern,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_template import (
-    TemplateError,
-    compile_template,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import LogicalLine
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
+from .mapping import read_entry
+from .mapping_pattern import PatternError, compile_pattern
+from .mapping_template import TemplateError, compile_template
+from .text import LogicalLine
 
 
 class Limits(NamedTuple):

@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple, Union
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
 
 CONTROLS_ARE_CASE_BLIND = True
 """Whether the control characters C, L, R, E are recognised in lower case as flags are. Stated for flags only."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,34 +10,14 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.dispatcher import (
-    MAX_ZONES,
-    ZONE_OPTION,
-    Option,
-    parse_dispatcher,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    PatternError,
-    compile_pattern,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_template import (
-    TemplateError,
-    compile_template,
-    is_fallible,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import PORT_ACCESS
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
-    Finding,
-    fault_findings,
-    zone_findings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
-    catches_all,
-)
+from .._formats.dispatcher import MAX_ZONES, ZONE_OPTION, Option, parse_dispatcher
+from .._formats.mapping import parse_mappings
+from .._formats.mapping_pattern import PatternError, compile_pattern
+from .._formats.mapping_template import TemplateError, compile_template, is_fallible
+from .._formats.tables import PORT_ACCESS
+from .._formats.text import fold
+from .findings import Finding, fault_findings, zone_findings
+from .mapping_entries import catches_all
 
 
 def lint_dispatcher(text: str, mappings: str = "") -> list[Finding]:

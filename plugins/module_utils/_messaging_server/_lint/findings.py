@@ -13,8 +13,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import Fault
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import closed_list
+from ..._policy.dnsbl import closed_list
+from .._formats.text import Fault
 
 _ZONE = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\.?")
 

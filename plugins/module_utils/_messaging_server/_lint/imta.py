@@ -13,22 +13,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import (
-    Channel,
-    ImtaFile,
-    parse_imta,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta_keywords import (
-    FIXED_ARGUMENTS,
-    GROUPS,
-    NUMBER_LISTS,
-    QUOTED_LISTS,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import fold
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
-    Finding,
-    fault_findings,
-)
+from .._formats.imta import Channel, ImtaFile, parse_imta
+from .._formats.imta_keywords import FIXED_ARGUMENTS, GROUPS, NUMBER_LISTS, QUOTED_LISTS
+from .._formats.text import fold
+from .findings import Finding, fault_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,51 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.context import (
-    surroundings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping import Mappings
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
-    TooCostlyError,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-    Entry,
-    MappingFile,
-    Table,
-    parse_mappings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    PatternError,
-    compile_pattern,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_template import (
-    TemplateError,
-    compile_template,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    DESTINATION,
-    INTERNAL_IP,
-    PORT_ACCESS,
-    SOURCE,
-    field_of,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import (
-    MtaTextError,
-    ends_in_continuation,
-    fold,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
-    Finding,
-    fault_findings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.mapping_entries import (
-    ReadEntry,
-    always_ends,
-    catches_all,
-    entry_findings,
-    fields_of,
-    shadowed,
-)
+from .._evaluator.context import surroundings
+from .._evaluator.mapping import Mappings
+from .._evaluator.mapping_match import TooCostlyError
+from .._formats.mapping import Entry, MappingFile, Table, parse_mappings
+from .._formats.mapping_pattern import PatternError, compile_pattern
+from .._formats.mapping_template import TemplateError, compile_template
+from .._formats.tables import DESTINATION, INTERNAL_IP, PORT_ACCESS, SOURCE, field_of
+from .._formats.text import MtaTextError, ends_in_continuation, fold
+from .findings import Finding, fault_findings
+from .mapping_entries import ReadEntry, always_ends, catches_all, entry_findings, fields_of, shadowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

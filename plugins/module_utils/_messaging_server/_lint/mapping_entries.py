@@ -14,57 +14,20 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_match import (
-    Subject,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.mapping_table import (
-    CompiledTable,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_flags import (
-    reading_order,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_pattern import (
-    Address,
-    Literal,
-    Pattern,
-    Wildcard,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping_template import (
-    Callout,
-    Control,
-    Flag,
-    Op,
-    Saved,
-    Text,
-    is_fallible,
-    walk_ops,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.tables import (
-    APPLICATION,
-    FIXED_FIELDS,
-    PORT_ACCESS,
-    SENDER,
-    field_of,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.text import BLANKS
-from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._lint.findings import (
-    Finding,
-    zone_findings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    LOOPBACK,
-    PRIVATE,
-    WIDE,
-    Network,
-)
+from ..._policy.networks import LOOPBACK, PRIVATE, WIDE, Network
+from .._evaluator.mapping_match import Subject
+from .._evaluator.mapping_table import CompiledTable
+from .._formats.mapping_flags import reading_order
+from .._formats.mapping_pattern import Address, Literal, Pattern, Wildcard
+from .._formats.mapping_template import Callout, Control, Flag, Op, Saved, Text, is_fallible, walk_ops
+from .._formats.tables import APPLICATION, FIXED_FIELDS, PORT_ACCESS, SENDER, field_of
+from .._formats.text import BLANKS
+from .findings import Finding, zone_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.mapping import (
-        Entry,
-        Table,
-    )
+    from .._formats.mapping import Entry, Table
 
 MAX_FIELD = 252
 """Lengths that every release takes, in characters, and what 6.3 takes:

@@ -13,15 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import public_suffixes
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import (
-    SMTP,
-    SUBMISSION,
-    SUBMISSIONS,
-    Entrance,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import ADDRESS, Settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import (
+from ..._policy.domains import public_suffixes
+from ..._sessions.cases import (
     ACCEPT,
     NO_RELAY,
     REJECT,
@@ -39,22 +32,14 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases
     relay_cases,
     relay_exception_cases,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.clients import (
-    NetworkSet,
-    boundary_of,
-    sample,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.relay_forms import (
-    EXTERNAL_DOMAIN,
-    EXTERNAL_SENDER,
-    TARGET,
-    TARGET_DOMAIN,
-    relay_forms,
-)
+from ..._sessions.clients import NetworkSet, boundary_of, sample
+from ..._sessions.relay_forms import EXTERNAL_DOMAIN, EXTERNAL_SENDER, TARGET, TARGET_DOMAIN, relay_forms
+from .._config.settings import ADDRESS, Settings
+from .files import SMTP, SUBMISSION, SUBMISSIONS, Entrance
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import PolicyTest
+    from ..._policy.mail import MailPolicy
+    from ..._policy.policy_tests import PolicyTest
 
 OFFERED, NOT_OFFERED = "offered", "not offered"
 """What is expected of a keyword of EHLO."""

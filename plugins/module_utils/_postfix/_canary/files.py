@@ -17,13 +17,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import split_words
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import (
-    MasterCf,
-    MasterService,
-    is_loopback,
-)
+from .._config.lines import split_words
+from .._config.main_cf import MainCf
+from .._config.master_cf import MasterCf, MasterService, is_loopback
 
 SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
 

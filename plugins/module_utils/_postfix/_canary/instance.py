@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import QUEUE_FOLDERS
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import end_processes, processes
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
+from ..._transaction.command import StepError, call
+from .._host.sandbox import end_processes, processes
+from .files import QUEUE_FOLDERS
 
 CANARY = "canary"
 """The name of the step in errors."""

@@ -13,49 +13,23 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.cases import (
-    EXCEPTIONS,
-    Server,
-    canary_cases,
-    cases_of_user,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import (
-    SMTP,
-    SUBMISSION,
-    Canary,
-    Place,
-    canary_files,
-    find_entrances,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.instance import (
-    CANARY,
-    free_ports,
-    make_folders,
-    sasl_server,
-    started,
-    trouble,
-    watched,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import hold
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.verdicts import SECONDS, Proof, judge
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import (
-    Staged,
-    ask_postconf,
-    build_indexes,
-    set_past,
-    write_copy,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import has_tls
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import encode
+from ..._sessions.smtp import has_tls
+from ..._transaction.command import StepError
+from ..._transaction.files import encode
+from .._config.lines import FileError
+from .._host.sandbox import private_folder
+from .._host.staging import Staged, ask_postconf, build_indexes, set_past, write_copy
+from .cases import EXCEPTIONS, Server, canary_cases, cases_of_user
+from .files import SMTP, SUBMISSION, Canary, Place, canary_files, find_entrances
+from .instance import CANARY, free_ports, make_folders, sasl_server, started, trouble, watched
+from .sessions import hold
+from .verdicts import SECONDS, Proof, judge
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import PolicyTest
-    from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
-    from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case
+    from ..._policy.mail import MailPolicy
+    from ..._policy.policy_tests import PolicyTest
+    from ..._sessions.cases import Case
+    from .._config.settings import Settings
 
 _ASKED = (
     "daemon_directory",

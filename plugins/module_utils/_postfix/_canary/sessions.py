@@ -15,17 +15,9 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.files import Entrance
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import Case
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import (
-    LATE,
-    Connection,
-    LateError,
-    NoAnswerError,
-    Patience,
-    Place,
-    Reply,
-)
+from ..._sessions.cases import Case
+from ..._sessions.smtp import LATE, Connection, LateError, NoAnswerError, Patience, Place, Reply
+from .files import Entrance
 
 CLIENTS = 12
 """Clients at the same time."""

@@ -12,23 +12,17 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.cases import (
-    NO_MISTAKE,
-    NOT_OFFERED,
-    OFFERED,
-    Server,
-    is_managed,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.instance import CANARY
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canary.sessions import RCPT, TLS, Heard
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.cases import ACCEPT, NO_RELAY, Case
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.report import Deviation
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import LATE
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from ..._sessions.cases import ACCEPT, NO_RELAY, Case
+from ..._sessions.report import Deviation
+from ..._sessions.smtp import LATE
+from ..._transaction.command import StepError
+from .cases import NO_MISTAKE, NOT_OFFERED, OFFERED, Server, is_managed
+from .instance import CANARY
+from .sessions import RCPT, TLS, Heard
 
 if TYPE_CHECKING:
-    from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-    from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
+    from ..._policy.mail import MailPolicy
+    from .._config.settings import Settings
 
 SECONDS = 45
 """Seconds for all sessions together."""

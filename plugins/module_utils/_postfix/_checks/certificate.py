@@ -20,12 +20,8 @@ try:
 except ImportError:  # a Python built without it
     ssl = None  # type: ignore[assignment]
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Finding,
-    PolicyContext,
-    Problem,
-)
+from ..._policy.errors import shown
+from .context import Finding, PolicyContext, Problem
 
 _CERTIFICATE = ("certificate", re.compile(rb"-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----"))
 _KEY = ("private key", re.compile(rb"-----BEGIN ([A-Z]+ )*PRIVATE KEY-----"))

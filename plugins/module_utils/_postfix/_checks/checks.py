@@ -10,37 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.certificate import certificate_files
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Context,
-    Finding,
-    PolicyContext,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.dangling import dangling_references
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.domains import (
-    domain_classes,
-    domain_references,
-    recipient_maps,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.ports import (
-    silent_server,
-    taken_ports,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.submission import (
-    sasl_server,
-    unmanaged_submission,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.tables import lookup_tables
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.trust import (
-    other_instances,
-    proxies,
-    soft_bounces,
-    untrusted_hosts,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.unknown import (
-    relayed_by_default,
-    unknown_entries,
-)
+from .certificate import certificate_files
+from .context import Context, Finding, PolicyContext
+from .dangling import dangling_references
+from .domains import domain_classes, domain_references, recipient_maps
+from .ports import silent_server, taken_ports
+from .submission import sasl_server, unmanaged_submission
+from .tables import lookup_tables
+from .trust import other_instances, proxies, soft_bounces, untrusted_hosts
+from .unknown import relayed_by_default, unknown_entries
 
 Check = Callable[[Context], Iterable[Finding]]
 PolicyCheck = Callable[[PolicyContext], Iterable[Finding]]

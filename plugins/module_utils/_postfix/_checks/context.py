@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Union
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import PolicyTest
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.live import Live
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import Settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import Composed
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import Plan
+from ..._policy.mail import MailPolicy
+from ..._policy.policy_tests import PolicyTest
+from .._config.live import Live
+from .._config.main_cf import MainCf
+from .._config.settings import Settings
+from .._plan.compose import Composed
+from .._plan.plan import Plan
 
 
 class Warn(NamedTuple):

@@ -11,13 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Conflict,
-    Context,
-    Finding,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import PREFIX
+from .._config.maps import FOLDER
+from .._config.settings import PREFIX
+from .context import Conflict, Context, Finding
 
 _CONFIG = ("${config_directory}", "$(config_directory)", "$config_directory")
 

@@ -12,24 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import (
-    is_public_suffix,
-    public_suffixes,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Finding,
-    PolicyContext,
-    Problem,
-    Warn,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf, items
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
-    LOCAL,
-    RELAY,
-    UNMANAGED,
-    VIRTUAL,
-)
+from ..._policy.domains import is_public_suffix, public_suffixes
+from ..._policy.errors import shown
+from .._config.main_cf import MainCf, items
+from .._config.settings import LOCAL, RELAY, UNMANAGED, VIRTUAL
+from .context import Finding, PolicyContext, Problem, Warn
 
 _CLASSES = {
     "mydestination": LOCAL,

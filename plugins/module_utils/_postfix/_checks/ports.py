@@ -15,12 +15,7 @@ import errno
 import socket
 from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Conflict,
-    Context,
-    Finding,
-    Warn,
-)
+from .context import Conflict, Context, Finding, Warn
 
 
 def taken_ports(context: Context) -> Iterator[Finding]:

@@ -15,17 +15,9 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import (
-    MAIL_SERVICES,
-    UnknownServiceError,
-    find_service,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Finding,
-    PolicyContext,
-    Warn,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import is_loopback
+from ..._policy.services import MAIL_SERVICES, UnknownServiceError, find_service
+from .._config.master_cf import is_loopback
+from .context import Finding, PolicyContext, Warn
 
 _SUBMISSION = (MAIL_SERVICES["submission"], MAIL_SERVICES["submissions"])
 _AUTH, _RELAY_RESTRICTIONS = "smtpd_sasl_auth_enable", "smtpd_relay_restrictions"

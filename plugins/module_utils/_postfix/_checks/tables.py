@@ -14,13 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Finding,
-    PolicyContext,
-    Problem,
-    Warn,
-)
+from ..._policy.errors import shown
+from .context import Finding, PolicyContext, Problem, Warn
 
 _TYPES = "btree|cdb|cidr|dbm|hash|ldap|lmdb|memcache|mongodb|mysql|pcre|pgsql|regexp|sdbm|sqlite|texthash"
 """Types of tables that are a file, or that a file describes."""

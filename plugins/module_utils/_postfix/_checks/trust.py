@@ -15,22 +15,10 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Conflict,
-    Context,
-    Finding,
-    PolicyContext,
-    Warn,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf, items
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import (
-    is_loopback,
-    option_pair,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.compose import (
-    POSTSCREEN_PROXY,
-    SMTPD_PROXY,
-)
+from .._config.main_cf import MainCf, items
+from .._config.master_cf import is_loopback, option_pair
+from .._plan.compose import POSTSCREEN_PROXY, SMTPD_PROXY
+from .context import Conflict, Context, Finding, PolicyContext, Warn
 
 XCLIENT = "smtpd_authorized_xclient_hosts"
 QMQP = "qmqpd_authorized_clients"

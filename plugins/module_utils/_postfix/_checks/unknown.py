@@ -15,26 +15,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple, Union
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import MailPolicy
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
-    Conflict,
-    Finding,
-    PolicyContext,
-    Warn,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf, items
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
-    DEFAULTS,
-    LOCAL,
-    RELAY,
-    STAGES,
-    STOP,
-    VIRTUAL,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import Plan
+from ..._policy.errors import shown
+from ..._policy.mail import MailPolicy
+from .._config.main_cf import MainCf, items
+from .._config.master_cf import MasterCf
+from .._config.record import Record
+from .._config.settings import DEFAULTS, LOCAL, RELAY, STAGES, STOP, VIRTUAL
+from .._plan.plan import Plan
+from .context import Conflict, Finding, PolicyContext, Warn
 
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 

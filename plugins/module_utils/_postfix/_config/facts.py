@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
+from ..._policy.errors import Problems, shown
 
 DEFAULTED = ("mynetworks_style", "relay_domains")
 """Parameters whose default may depend on compatibility_level."""

@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple, TypeVar
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ..._policy.errors import ReportedError
 
 BLANKS = " \t\n\v\f\r"
 """What Postfix separates words by. Any bytes are read as Latin-1, where Python knows more blanks than these."""

@@ -12,14 +12,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import folded
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import (
-    SITE_CLEANUP,
-    MasterCf,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Record
+from .facts import PostfixFacts
+from .lines import folded
+from .main_cf import MainCf
+from .master_cf import SITE_CLEANUP, MasterCf
+from .record import Record
 
 
 class Live(NamedTuple):

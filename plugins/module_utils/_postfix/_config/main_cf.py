@@ -13,14 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import (
-    BLANKS,
-    ConfigFile,
-    Entry,
-    FileError,
-    Lines,
-    folded,
-)
+from .lines import BLANKS, ConfigFile, Entry, FileError, Lines, folded
 
 _PARAMETER = re.compile(r"([^\s=]+)\s*=\s*(.*)", re.DOTALL | re.ASCII)
 

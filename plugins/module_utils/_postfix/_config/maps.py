@@ -14,8 +14,8 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
+from ..._policy.errors import ReportedError
+from ..._policy.networks import Network
 
 CIDR, REGEXP, TEXT = "cidr", "regexp", "texthash"
 

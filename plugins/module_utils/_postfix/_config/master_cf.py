@@ -15,14 +15,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import (
-    BLANKS,
-    ConfigFile,
-    FileError,
-    Lines,
-    split_words,
-    words_of,
-)
+from .lines import BLANKS, ConfigFile, FileError, Lines, split_words, words_of
 
 Place = tuple[str, str]
 """Name and type of a service; no other service has both."""

@@ -13,9 +13,9 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import Lines
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import Place
+from ..._policy.errors import ReportedError
+from .lines import Lines
+from .master_cf import Place
 
 VERSION = 1
 

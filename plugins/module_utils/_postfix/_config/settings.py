@@ -13,13 +13,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.domains import LABEL
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import Network
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.options import (
-    Known,
-    OptionReader,
-)
+from ..._policy.domains import LABEL
+from ..._policy.errors import Problems, shown
+from ..._policy.networks import Network
+from ..._policy.options import Known, OptionReader
 
 LOCAL, VIRTUAL, RELAY, UNMANAGED = "local", "virtual", "relay", "unmanaged"
 OFF, SYNTAX, FQDN = "off", "syntax", "fqdn"

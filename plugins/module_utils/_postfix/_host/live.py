@@ -11,26 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import DEFAULTED, PostfixFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.live import (
-    Live,
-    cleanup_options,
-    has_postscreen,
-    in_chroot,
-    site_settings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import RecordError, load_record
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.product import (
-    Postfix,
-    ask_parameters,
-    ask_words,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import ask_postconf
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import decode, read_file
+from ..._transaction.command import StepError
+from ..._transaction.files import decode, read_file
+from .._config.facts import DEFAULTED, PostfixFacts
+from .._config.lines import FileError
+from .._config.live import Live, cleanup_options, has_postscreen, in_chroot, site_settings
+from .._config.main_cf import MainCf
+from .._config.master_cf import MasterCf
+from .._config.record import RecordError, load_record
+from .product import Postfix, ask_parameters, ask_words
+from .staging import ask_postconf
 
 STATE = "/var/lib/mailhost-hardening/postfix"
 RECORD = f"{STATE}/record.json"

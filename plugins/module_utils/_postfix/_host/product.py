@@ -16,19 +16,14 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.services import SMTP_PORT
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import INDEXED, read_parameters
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import FOLDER
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.staging import ask_staged
-from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.smtp import sends_banner
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import (
-    Runner,
-    StepError,
-    call,
-    run_tool,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import read_file, remove
+from ..._policy.services import SMTP_PORT
+from ..._sessions.smtp import sends_banner
+from ..._transaction.command import Runner, StepError, call, run_tool
+from ..._transaction.files import read_file, remove
+from .._config.facts import INDEXED, read_parameters
+from .._config.main_cf import MainCf
+from .._config.maps import FOLDER
+from .staging import ask_staged
 
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 (only tried, and closed at once)
 

@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import END_SECONDS, process_fields
+from ..._transaction.command import END_SECONDS, process_fields
 
 PARENT = "/run"
 """Private folders lie here: in memory, and only root can write beside them."""

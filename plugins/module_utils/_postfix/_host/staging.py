@@ -20,20 +20,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import FileError
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import (
-    CIDR,
-    FOLDER,
-    REGEXP,
-    TEXT,
-    MapFile,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.sandbox import private_folder
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError, call
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.files import decode, encode
+from ..._policy.errors import ReportedError
+from ..._transaction.command import StepError, call
+from ..._transaction.files import decode, encode
+from .._config.lines import FileError
+from .._config.main_cf import MainCf
+from .._config.maps import CIDR, FOLDER, REGEXP, TEXT, MapFile
+from .._config.master_cf import MasterCf
+from .sandbox import private_folder
 
 CHECK = "postfix check"
 """The name of the step in errors."""

@@ -13,35 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
-    CLIENT_IN_TEXT,
-    STAGE_MAIL,
-    Dnsbl,
-    MailPolicy,
-    RelayException,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.networks import (
-    BITS,
-    LOOPBACK,
-    Network,
-    parse_networks,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import split_words
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import (
-    REGEXP,
-    TEXT,
-    Maps,
-    literal,
-    mailboxes,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
-    ALWAYS,
-    FQDN,
-    OFF,
-    PREFIX,
-    Settings,
-)
+from ..._policy.mail import CLIENT_IN_TEXT, STAGE_MAIL, Dnsbl, MailPolicy, RelayException
+from ..._policy.networks import BITS, LOOPBACK, Network, parse_networks
+from .._config.facts import PostfixFacts
+from .._config.lines import split_words
+from .._config.maps import REGEXP, TEXT, Maps, literal, mailboxes
+from .._config.settings import ALWAYS, FQDN, OFF, PREFIX, Settings
 
 ALWAYS_REACHABLE = ("postmaster", "abuse")
 """Senders must be able to ask why they are rejected."""

@@ -13,27 +13,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import (
-    FileError,
-    Lines,
-    folded,
-    words_of,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import MapFile
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import (
-    PORTS,
-    SITE_CLEANUP,
-    MasterCf,
-    MasterService,
-    Place,
-    option_pair,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import Owned, Record
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import PREFIX
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.plan import Plan
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.services import CLEANUP, Service
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.submission import HEADER_CHECKS
+from .._config.lines import FileError, Lines, folded, words_of
+from .._config.main_cf import MainCf
+from .._config.maps import MapFile
+from .._config.master_cf import PORTS, SITE_CLEANUP, MasterCf, MasterService, Place, option_pair
+from .._config.record import Owned, Record
+from .._config.settings import PREFIX
+from .plan import Plan
+from .services import CLEANUP, Service
+from .submission import HEADER_CHECKS
 
 NO_PLAN = Plan({}, (), {}, ())
 """The plan of a host from which everything managed is removed."""

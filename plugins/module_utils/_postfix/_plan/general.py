@@ -13,17 +13,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
-    LOCAL,
-    NORMALIZE,
-    REJECT,
-    RELAY,
-    VIRTUAL,
-    Settings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import PERMIT, Access
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.values import MAILBOXES, is_too_small
+from .._config.facts import PostfixFacts
+from .._config.settings import LOCAL, NORMALIZE, REJECT, RELAY, VIRTUAL, Settings
+from .access import PERMIT, Access
+from .values import MAILBOXES, is_too_small
 
 _HOST_NAMES = ("$myhostname", "localhost.$mydomain", "localhost")
 """Names that every host has, beside the domains of the policy."""

@@ -15,35 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, Problems, shown
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
-    DEFAULTS as POLICY_DEFAULTS,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import (
-    MailPolicy,
-    read_mail_policy,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import MapFile
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
-    Settings,
-    read_settings,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access, build_access
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.general import build_general
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.postscreen import build_postscreen
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.services import (
-    Service,
-    build_services,
-    check_services,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.submission import build_submission
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.values import (
-    default_of_transports,
-    is_too_small,
-    wrong_form,
-)
+from ..._policy.dnsbl import shown_zone
+from ..._policy.errors import PolicyError, Problems, shown
+from ..._policy.mail import DEFAULTS as POLICY_DEFAULTS
+from ..._policy.mail import MailPolicy, read_mail_policy
+from .._config.facts import PostfixFacts
+from .._config.maps import MapFile
+from .._config.settings import Settings, read_settings
+from .access import Access, build_access
+from .general import build_general
+from .postscreen import build_postscreen
+from .services import Service, build_services, check_services
+from .submission import build_submission
+from .values import default_of_transports, is_too_small, wrong_form
 
 
 class Plan(NamedTuple):

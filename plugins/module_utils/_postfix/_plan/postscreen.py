@@ -10,16 +10,11 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import shown_zone
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import CLIENT_IN_TEXT
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import TEXT
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import (
-    BARE_NEWLINE,
-    NON_SMTP_COMMAND,
-    PIPELINING,
-    PREGREET,
-)
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access, answer_patterns
+from ..._policy.dnsbl import shown_zone
+from ..._policy.mail import CLIENT_IN_TEXT
+from .._config.maps import TEXT
+from .._config.settings import BARE_NEWLINE, NON_SMTP_COMMAND, PIPELINING, PREGREET
+from .access import Access, answer_patterns
 
 
 def build_postscreen(access: Access) -> dict[str, str]:

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import Problems
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.facts import PostfixFacts
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import Place
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import PREFIX, Settings
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.general import has_certificate
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.submission import HEADER_CHECKS, HIDE
+from ..._policy.errors import Problems
+from .._config.facts import PostfixFacts
+from .._config.master_cf import Place
+from .._config.settings import PREFIX, Settings
+from .access import Access
+from .general import has_certificate
+from .submission import HEADER_CHECKS, HIDE
 
 Option = tuple[str, str]
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.maps import REGEXP, literal
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.settings import ADDRESS, PREFIX
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.access import Access
+from .._config.maps import REGEXP, literal
+from .._config.settings import ADDRESS, PREFIX
+from .access import Access
 
 HIDE = "smtpd_hide_client_session"
 """Since Postfix 3.10; the header checks below do the same before."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
+from ..._policy.errors import shown
 
 MAILBOXES = ("mailbox_size_limit", "virtual_mailbox_limit")
 """Limits of mailboxes, which must not be below that of a message: nothing would be delivered."""
