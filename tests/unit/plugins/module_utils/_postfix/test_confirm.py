@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The questions to the live Postfix, asked of a server that answers as it is told."""
+"""The sessions that confirm the live Postfix, held with a server that answers from a script."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def serve(server: socket.socket, answer: Answer) -> None:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
+def confirmed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]:
     """Ask a server on the loopback, which stands for the host's own address outside as well."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(confirm, "SMTP_PORT", server.getsockname()[1])
@@ -78,28 +78,28 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], None]]
         yield ask
 
 
-def test_a_closed_server_is_confirmed(asked: Callable[[Answer], None]) -> None:
-    assert asked(closed) is None
+def test_closed_server_is_confirmed(confirmed: Callable[[Answer], None]) -> None:
+    assert confirmed(closed) is None
 
 
-def test_one_form_that_is_let_through_is_told(asked: Callable[[Answer], None]) -> None:
+def test_accepted_relay_form_is_an_error(confirmed: Callable[[Answer], None]) -> None:
     def answer(line: str) -> str:
         return "250 2.1.5 Ok\r\n" if line.startswith("RCPT TO:<victim%") else closed(line)
 
     with pytest.raises(StepError) as caught:
-        asked(answer)
+        confirmed(answer)
     assert caught.value.step == "confirm"
     assert caught.value.output == (
         "an external client (127.0.0.1) may relay: percent, RCPT TO:<victim%relay-target.example@mail.example>: 250 2.1.5 Ok"
     )
 
 
-def test_auth_without_tls_is_told(asked: Callable[[Answer], None]) -> None:
+def test_auth_without_tls_is_an_error(confirmed: Callable[[Answer], None]) -> None:
     with pytest.raises(StepError, match=r"offers AUTH without TLS"):
-        asked(lambda line: "250-mail.example\r\n250 AUTH PLAIN\r\n" if line[:4] == "EHLO" else closed(line))
+        confirmed(lambda line: "250-mail.example\r\n250 AUTH PLAIN\r\n" if line[:4] == "EHLO" else closed(line))
 
 
-def test_a_server_that_listens_at_one_address_is_found_there() -> None:
+def test_server_that_listens_at_one_address_is_found_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         threading.Thread(target=serve, args=(server, closed), daemon=True).start()
@@ -107,37 +107,37 @@ def test_a_server_that_listens_at_one_address_is_found_there() -> None:
         server.shutdown(socket.SHUT_RDWR)
 
 
-def test_a_port_of_submission_that_is_silent_everywhere_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_submission_without_an_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.setattr(confirm, "SUBMISSION_PORT", port)
-    (told,) = confirm._offered(port, ("127.0.0.1", "127.0.0.9"))
-    assert told.startswith(f"port {port} does not answer: 127.0.0.1: ")
-    assert "127.0.0.9: " in told
+    (problem,) = confirm._offered(port, ("127.0.0.1", "127.0.0.9"))
+    assert problem.startswith(f"port {port} does not answer: 127.0.0.1: ")
+    assert "127.0.0.9: " in problem
 
 
-def test_who_is_cut_off_may_not_relay(asked: Callable[[Answer], None]) -> None:
-    assert asked(lambda _line: "421 4.7.0 too many connections\r\n") is None
+def test_closed_connection_is_no_relay(confirmed: Callable[[Answer], None]) -> None:
+    assert confirmed(lambda _line: "421 4.7.0 too many connections\r\n") is None
 
 
-def test_mail_to_us_that_is_put_off_for_a_mistake_is_told(asked: Callable[[Answer], None]) -> None:
-    """As by a policy service that nobody answers for."""
+def test_mail_deferred_for_a_mistake_is_an_error(confirmed: Callable[[Answer], None]) -> None:
+    """As by a policy service that does not answer."""
 
     def answer(line: str) -> str:
         to_us = line.startswith("RCPT TO:<postmaster@mail.example>")
         return "451 4.3.5 Server configuration problem\r\n" if to_us else closed(line)
 
     with pytest.raises(StepError) as caught:
-        asked(answer)
+        confirmed(answer)
     assert caught.value.output == (
         "mail from an external client (127.0.0.1) to own domains is deferred, RCPT TO:<postmaster@mail.example>: "
         "451 4.3.5 Server configuration problem"
     )
 
 
-def test_greylisting_is_no_mistake(asked: Callable[[Answer], None]) -> None:
+def test_greylisting_is_no_mistake(confirmed: Callable[[Answer], None]) -> None:
     greylisted = "451 4.7.1 greylisted\r\n"
-    assert asked(lambda line: greylisted if line.startswith("RCPT TO:<postmaster@") else closed(line)) is None
+    assert confirmed(lambda line: greylisted if line.startswith("RCPT TO:<postmaster@") else closed(line)) is None
 
 
 def without_milter(line: str) -> str:
@@ -148,9 +148,9 @@ def without_milter(line: str) -> str:
     return "503 5.5.1 Error: need MAIL command\r\n" if word == "RCPT" else closed(line)
 
 
-def test_a_milter_that_is_not_there_is_told(asked: Callable[..., None]) -> None:
+def test_new_milter_without_an_answer_is_an_error(confirmed: Callable[..., None]) -> None:
     with pytest.raises(StepError) as caught:
-        asked(without_milter, milters=True)
+        confirmed(without_milter, milters=True)
     assert caught.value.output == (
         "mail from an external client (127.0.0.1) to own domains is deferred, MAIL FROM:<>: "
         "451 4.7.1 Service unavailable - try again later\n"
@@ -158,8 +158,8 @@ def test_a_milter_that_is_not_there_is_told(asked: Callable[..., None]) -> None:
     ).replace("port 25", f"port {confirm.SMTP_PORT}")
 
 
-def test_a_milter_that_was_gone_before_is_no_mistake_of_the_change(asked: Callable[..., None]) -> None:
-    assert asked(without_milter) is None
+def test_milter_that_was_gone_before_is_no_error(confirmed: Callable[..., None]) -> None:
+    assert confirmed(without_milter) is None
 
 
 def test_addresses_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ def test_addresses_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     assert confirm._outside(POLICY, confirm.own_addresses()) == ["198.51.100.12", "2001:db8:100::12"]
 
 
-def test_an_address_inside_is_no_stranger() -> None:
+def test_internal_address_is_no_external_client() -> None:
     assert confirm._outside(POLICY, ["198.51.100.76"]) == []
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a private Postfix is asked for a policy, and at which of its services."""
+"""Sessions that are held with a canary for a policy, and the service of each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ submissions inet n - y - - smtpd
 """
 
 
-def asked(policy: dict[str, Any] | None = None, master: str = MASTER, **settings: Any) -> dict[str, Case]:
+def cases_of(policy: dict[str, Any] | None = None, master: str = MASTER, **settings: Any) -> dict[str, Case]:
     found, read = read_wanted(POLICY if policy is None else policy, settings)
     cases = list(canary_cases(found, read, server(master)))
     named = {case.name: case for case in cases}
@@ -61,8 +61,8 @@ def settings_of(**more: Any) -> Settings:
     return read_wanted(POLICY, more)[1]
 
 
-def test_every_class_is_asked() -> None:
-    found = asked()
+def test_every_class_of_the_policy_has_sessions() -> None:
+    found = cases_of()
     expected = {
         "external client 198.51.100.77: plain": (REJECT, 25),
         "external client 2001:db8:5757::77: source route": (REJECT, 25),
@@ -89,35 +89,35 @@ def test_every_class_is_asked() -> None:
 
 
 def test_each_session_has_a_service() -> None:
-    for case in asked().values():
+    for case in cases_of().values():
         assert case.session["service"] in ("smtp", "submission", "submissions", "2525")
         assert not (case.session["service"] == "submissions" and not case.session["tls"])
 
 
-def test_a_route_to_us_is_no_relay() -> None:
-    assert asked()["external client 198.51.100.77: source route through the target"].expect == NO_RELAY
+def test_route_to_a_managed_domain_is_no_relay() -> None:
+    assert cases_of()["external client 198.51.100.77: source route through the target"].expect == NO_RELAY
 
 
-def test_submission_that_is_not_ours_is_a_service_like_any_other() -> None:
-    found = asked(submission=False)
+def test_unmanaged_submission_is_tried_like_any_other_service() -> None:
+    found = cases_of(submission=False)
     assert not any(name.startswith("submission") for name in found)
     assert found["master.cf line 2, submission: external client 198.51.100.77: percent"].expect == REJECT
     assert found["master.cf line 3, submissions with TLS: external client 198.51.100.77: plain"].session["tls"]
 
 
-def test_nothing_is_sent_to_us_where_no_domain_is_ours() -> None:
+def test_nothing_is_delivered_without_a_known_domain() -> None:
     policy, settings = read_wanted({}, {})
     cases = list(canary_cases(policy, settings, server(delivers=False)))
     assert not any(case.local and case.expect == ACCEPT for case in cases)
     assert cases
 
 
-def test_logins() -> None:
+def test_login_that_owns_an_address_follows_the_form_of_logins() -> None:
     assert login_of("user@example.org", settings_of()) == "user@example.org"
     assert login_of("user+box@example.org", settings_of(login_form="local part")) == "user"
     assert login_of("info@example.org", settings_of(sender_logins={"info@example.org": ["ann"]})) == "ann"
     name = "submission: info@example.org not of no.such.login, sender info@example.org"
-    assert asked(sender_logins={"info@example.org": ["ann"]})[name].expect == REJECT
+    assert cases_of(sender_logins={"info@example.org": ["ann"]})[name].expect == REJECT
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_logins() -> None:
         ("", False),
     ],
 )
-def test_what_is_ours(recipient: str, managed: bool) -> None:
+def test_managed_recipient_is_a_plain_mailbox_of_a_managed_domain(recipient: str, managed: bool) -> None:
     assert is_managed(recipient, frozenset({"example.org"})) is managed
 
 
@@ -151,7 +151,7 @@ def of_user(master: str = MASTER, **test: Any) -> tuple[list[Case], list[str]]:
     return cases_of_user(read_policy_tests([whole]), policy, settings, server(master))
 
 
-def test_the_users_own_sessions() -> None:
+def test_policy_tests_become_sessions() -> None:
     (case,), notes = of_user(port=465, authenticated=True)
     assert case.session["service"] == "submissions"
     assert case.session["authenticated"] == "a@example.org"
@@ -159,12 +159,12 @@ def test_the_users_own_sessions() -> None:
     assert (case.expect, notes) == (ACCEPT, [])
 
 
-def test_who_logs_in_does_so_at_submission() -> None:
+def test_authenticated_policy_test_is_held_at_submission() -> None:
     (case,), _notes = of_user(authenticated=True)
     assert case.session["port"] == 587
 
 
-def test_a_port_without_a_service() -> None:
+def test_policy_test_at_a_port_without_a_service_is_a_note() -> None:
     cases, (note,) = of_user(master="smtp inet n - y - - smtpd\n", port=587)
     assert cases == []
     assert note.endswith("there is no service at port 587, so it was not held")

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The canary's files: the staged decisions, another place, nobody else asked, and no way for mail to leave."""
+"""The canary's files: the staged decisions, another place, no other server queried, and no delivery."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def entrances(main: str, master: str) -> tuple[Entrance, ...]:
     return find_entrances(MainCf(main), MasterCf(master))
 
 
-def test_postscreen_submission_and_what_else_there_is() -> None:
+def test_canary_has_postscreen_submission_and_unmanaged_services() -> None:
     found = made()
     assert [(one.role, one.name, one.line, one.port) for one in found.entrances] == [
         (SMTP, "smtp", 1, 10001),
@@ -66,7 +66,7 @@ def test_postscreen_submission_and_what_else_there_is() -> None:
     ]
 
 
-def test_without_postscreen() -> None:
+def test_canary_without_postscreen_has_smtpd_at_port_25() -> None:
     found = made(master=PLAIN)
     assert [one.role for one in found.entrances] == [SMTP]
     assert found.master.text.startswith(
@@ -82,36 +82,36 @@ def test_without_postscreen() -> None:
         ("check_policy_service inet:127.0.0.1:10031", "check_client_access,static:DUNNO, reject"),
     ],
 )
-def test_what_stands_behind_a_message_is_tried_and_none_is_taken(staged: str, left: str) -> None:
+def test_end_of_data_restrictions_are_tried_and_end_in_a_reject(staged: str, left: str) -> None:
     main = f"smtpd_end_of_data_restrictions = {staged}\n"
     found = made(main, "smtp inet n - y - - smtpd -o smtpd_end_of_data_restrictions=\n")
     assert found.main["smtpd_end_of_data_restrictions"] == left
     assert found.master.services[0].options["smtpd_end_of_data_restrictions"] == "reject"
 
 
-def test_whoever_has_no_tls_is_heard_where_the_site_demands_it() -> None:
+def test_client_without_tls_is_tried_where_the_site_demands_tls() -> None:
     master = f"{PLAIN}submission inet n - y - - smtpd -o smtpd_tls_security_level=encrypt\n"
     found = made("smtpd_tls_security_level = encrypt\n", master)
     assert found.main["smtpd_tls_security_level"] == "may"
     assert found.master.services[1].options["smtpd_tls_security_level"] == "encrypt"
 
 
-def test_bytes_of_other_letters_stay() -> None:
+def test_bytes_beyond_ascii_stay() -> None:
     text = "voil\u00e0".encode().decode("latin-1")
     found = made(master=f"smtp inet n - y - - smtpd -o {{ smtpd_banner = {text} {text} }}\n")
     assert f"-o {{ smtpd_banner = {text} {text} }} -o " in found.master.text
 
 
-def test_milters_are_not_asked() -> None:
+def test_canary_has_no_milters() -> None:
     main = made("smtpd_milters = inet:h:1\nsmtpd_milter_maps = cidr:/m\nnon_smtpd_milters = inet:h:2\n").main
     assert [main[name] for name in ("smtpd_milters", "smtpd_milter_maps", "non_smtpd_milters")] == [""] * 3
 
 
-def test_nobody_logs_in_where_submission_is_the_site_s_own() -> None:
+def test_unmanaged_submission_has_no_xclient() -> None:
     assert "xclient" not in made(submission=False).master.text
 
 
-def test_nothing_takes_mail_on_and_nothing_listens_elsewhere() -> None:
+def test_canary_delivers_nothing_and_listens_at_one_address() -> None:
     found = made()
     for service in found.master:
         assert service.columns[7] not in ("qmgr", "pickup", "smtp", "lmtp", "local", "virtual", "pipe", "error")
@@ -137,33 +137,33 @@ def test_nothing_takes_mail_on_and_nothing_listens_elsewhere() -> None:
         ("2525", ""),
     ],
 )
-def test_ports_have_several_names(name: str, role: str) -> None:
+def test_entrance_of_each_name_of_a_port_has_its_role(name: str, role: str) -> None:
     (found,) = entrances("", f"{name} inet n - y - - smtpd\n")
     assert (found.role, found.name) == (role, name)
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1:10025", "localhost:10025", "[::1]:10025", "127.0.0.2:smtp"])
-def test_strangers_do_not_come_to_the_loopback_address(name: str) -> None:
+def test_service_at_the_loopback_address_is_no_entrance(name: str) -> None:
     assert entrances("", f"{name} inet n - y - - smtpd\n") == ()
 
 
-def test_a_host_of_its_own_is_asked_for_what_the_policy_speaks_of() -> None:
+def test_host_without_interfaces_has_the_entrances_of_the_policy() -> None:
     master = "smtp inet n - y - - smtpd\n2525 inet n - y - - smtpd\n192.0.2.1:2526 inet n - y - - smtpd\n"
     found = entrances("inet_interfaces = loopback-only\n", master)
     assert [one.name for one in found] == ["smtp", "192.0.2.1:2526"]
 
 
-def test_the_same_program_by_another_path_is_an_entrance() -> None:
+def test_smtpd_by_another_path_is_an_entrance() -> None:
     (found,) = entrances("", "2525 inet n - y - - ./smtpd\n")
     assert found.command == "smtpd"
 
 
-def test_a_second_entrance_to_a_port_is_the_site_s_own() -> None:
+def test_second_entrance_to_a_port_is_unmanaged() -> None:
     found = entrances("", "192.0.2.1:smtp inet n - y - - smtpd\nsmtp inet n - y - 1 postscreen\n")
     assert [(one.name, one.role, one.line) for one in found] == [("smtp", SMTP, 2), ("192.0.2.1:smtp", "", 1)]
 
 
-def test_tls_that_comes_first() -> None:
+def test_entrance_with_wrapper_mode_is_wrapped() -> None:
     master = "465 inet n - y - - smtpd\n  -o smtpd_tls_wrappermode=yes\n2525 inet n - y - - smtpd\n"
     assert [one.wrapped for one in entrances("", master)] == [True, False]
     assert [one.wrapped for one in entrances("smtpd_tls_wrappermode = yes\n", master)] == [
@@ -172,7 +172,7 @@ def test_tls_that_comes_first() -> None:
     ]
 
 
-def test_options_in_all_spellings() -> None:
+def test_options_in_all_spellings_are_read() -> None:
     text = "-o a=1 -o { b = 2, 3 } -o {c=4 5} -od=6 -v -o a=7 -o e= -o f=${x} -o { g = pcre:{{/a/ IGNORE}} }"
     braces = {"f": "${x}", "g": "pcre:{{/a/ IGNORE}}"}
     assert MasterCf(f"smtp inet n - y - - smtpd {text}\n").services[0].options == {
@@ -185,7 +185,7 @@ def test_options_in_all_spellings() -> None:
     }
 
 
-def test_what_a_service_sets_is_set_again() -> None:
+def test_options_of_a_service_are_overridden_by_the_canary() -> None:
     found = made(
         master="submission inet n - y - - smtpd -o smtpd_milters=inet:127.0.0.1:8891 -o message_size_limit=1\n"
     )
@@ -220,7 +220,7 @@ QUIET = "check_client_access,static:DUNNO"
         ("reject_non_fqdn_sender", "reject_non_fqdn_sender"),
     ],
 )
-def test_nobody_else_is_asked(written: str, left: str) -> None:
+def test_restrictions_that_query_other_servers_are_silenced(written: str, left: str) -> None:
     found = made(f"smtpd_recipient_restrictions = {written}\n")
     assert found.main["smtpd_recipient_restrictions"] == left
     assert bool(found.silenced) == (written != left)
@@ -230,7 +230,7 @@ def test_nobody_else_is_asked(written: str, left: str) -> None:
     assert f"-o {{ smtpd_recipient_restrictions = {left} }}" in line
 
 
-def test_what_is_silenced_is_named() -> None:
+def test_silenced_restrictions_are_named() -> None:
     assert made("a = reject_rbl_client x.example, reject_unknown_sender_domain\n").silenced == (
         "reject_rbl_client",
         "reject_unknown_sender_domain",

@@ -38,7 +38,7 @@ FAR, NEAR = "victim@relay-target.example", "postbox@example.org"
 
 
 class Scripted:
-    """Answers by the first words of a line; closes where it has no answer. Keeps what it was told."""
+    """Answers by the first words of a line; closes where it has no answer. Keeps what it received."""
 
     def __init__(self, answers: dict[str, str], greeting: str = "220 mail.example ESMTP") -> None:
         self.answers, self.greeting = answers, greeting
@@ -120,26 +120,26 @@ def test_envelopes_of_a_client_share_a_connection(scripted: Any) -> None:
         ("451 4.3.5 Server configuration error", "", DATA, 451),
     ],
 )
-def test_a_message(scripted: Any, data: str, end: str, stage: str, code: int) -> None:
+def test_message_is_sent_up_to_its_end(scripted: Any, data: str, end: str, stage: str, code: int) -> None:
     server = scripted({"RCPT": "250 ok", "DATA": data, ".": end})
     (found,) = held(server, case(recipient="postmaster", message=True))
     assert (found.stage, found.code) == (stage, code)
     assert is_mistake(found) is (code == 451)
 
 
-def test_who_is_refused_at_once_is_so_for_all_envelopes(scripted: Any) -> None:
+def test_reject_of_the_connection_counts_for_all_envelopes(scripted: Any) -> None:
     found = held(scripted({}, greeting="521 5.7.1 go away"), case(), case(recipient=NEAR))
     assert [(heard.stage, heard.code) for heard in found] == [(CONNECT, 521)] * 2
 
 
-def test_a_closed_connection_is_made_again(scripted: Any) -> None:
+def test_closed_connection_is_opened_again(scripted: Any) -> None:
     server = scripted({f"RCPT TO:<{NEAR}>": "250 ok"})
     found = held(server, case(recipient=NEAR), case(), case(recipient=NEAR))
     assert [heard.code for heard in found] == [250, 0, 250]
     assert is_mistake(found[1])
 
 
-def test_silence_ends_with_the_time() -> None:
+def test_silent_server_ends_at_the_deadline() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         entrances = {"smtp": Entrance(SMTP, "smtp", 1, "smtpd", wrapped=False, port=listener.getsockname()[1])}
         found = hold([case(), case()], entrances, "127.0.0.1", time.monotonic() + 0.2)
@@ -147,7 +147,7 @@ def test_silence_ends_with_the_time() -> None:
     assert len(found) == 2
 
 
-def test_keywords_and_missing_tls(scripted: Any) -> None:
+def test_keywords_and_missing_tls_are_reported(scripted: Any) -> None:
     server = scripted({"STARTTLS": "454 4.7.0 TLS not available"})
     found = held(server, case(keyword="AUTH"), case(keyword="XCLIENT"), case(tls=True))
     assert [heard.offered for heard in found[:2]] == [True, False]

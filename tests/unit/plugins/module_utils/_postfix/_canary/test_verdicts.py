@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is made of the answers of a private Postfix."""
+"""What is made of the answers of the canary."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ PASSED = heard("250 2.1.5 Ok", "")
         (NO_RELAY, FAR, DENIED, 25, True),
     ],
 )
-def test_as_expected(expect: str, recipient: str, answer: Heard, port: object, well: bool) -> None:
+def test_session_ends_as_expected_or_not(expect: str, recipient: str, answer: Heard, port: object, well: bool) -> None:
     assert as_expected(case(expect, recipient, port=port), answer, MANAGED) is well
 
 
-def test_restrictions_of_the_users_own() -> None:
+def test_extra_restrictions_may_defer_mail_to_managed_domains() -> None:
     to_us = case(ACCEPT, NEAR)
     assert as_expected(to_us, GREYLIST, MANAGED, strict=False)
     assert not as_expected(case(ACCEPT, FAR), GREYLIST, MANAGED, strict=False)
@@ -105,14 +105,14 @@ def test_restrictions_of_the_users_own() -> None:
     assert not rejected_by_site(case(ACCEPT, FAR), bogon, MANAGED, "Relaying not permitted")
 
 
-def test_the_policys_own_words() -> None:
-    told = case(text="Relaying not permitted")
-    assert as_expected(told, DENIED, MANAGED)
-    assert not as_expected(told, heard("554 5.7.1 <victim@relay-target.example>: Relay access denied"), MANAGED)
-    assert as_expected(told, heard("554 5.7.1 Client host rejected: bogon"), MANAGED, strict=False)
+def test_rejection_of_relaying_has_the_words_of_the_policy() -> None:
+    worded = case(text="Relaying not permitted")
+    assert as_expected(worded, DENIED, MANAGED)
+    assert not as_expected(worded, heard("554 5.7.1 <victim@relay-target.example>: Relay access denied"), MANAGED)
+    assert as_expected(worded, heard("554 5.7.1 Client host rejected: bogon"), MANAGED, strict=False)
 
 
-def test_offers() -> None:
+def test_keyword_is_offered_or_not() -> None:
     offered, missing = (Heard("", 250, "", (), offered) for offered in (True, False))
     for expect, well, wrong in ((OFFERED, offered, missing), (NOT_OFFERED, missing, offered)):
         assert as_expected(case(expect, "", keyword="AUTH"), well, MANAGED)
@@ -121,7 +121,7 @@ def test_offers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("recipient", "answer", "told"),
+    ("recipient", "answer", "shown"),
     [
         (FAR, PASSED, "accepted"),
         (FAR, heard("550 5.7.1 no"), "rejected at RCPT TO with '550 5.7.1 no'"),
@@ -134,8 +134,8 @@ def test_offers() -> None:
         ),
     ],
 )
-def test_verdict(recipient: str, answer: Heard, told: str) -> None:
-    assert verdict(case(recipient=recipient), answer, MANAGED) == told
+def test_verdict_names_stage_and_reply(recipient: str, answer: Heard, shown: str) -> None:
+    assert verdict(case(recipient=recipient), answer, MANAGED) == shown
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_verdict(recipient: str, answer: Heard, told: str) -> None:
         ("550 5.7.1 no", False),
     ],
 )
-def test_mistakes(text: str, mistake: bool) -> None:
+def test_reply_of_a_broken_configuration_is_a_mistake(text: str, mistake: bool) -> None:
     assert is_mistake(heard(text)) is mistake
 
 
@@ -160,14 +160,14 @@ def judged(*found: tuple[Case, Heard], **settings: Any) -> Proof:
     return judge(list(found), (policy, read, SERVER), ["a note"], ["smtpd: warning: no such table"])
 
 
-def test_a_proof() -> None:
+def test_proof_counts_sessions_and_deviations() -> None:
     proof = judged((case(), DENIED), (case(NO_RELAY), PASSED._replace(steps=("> RCPT", "< 250"))))
     assert (proof.count, proof.notes) == (2, ["a note"])
     (deviation,) = proof.deviations
     assert (deviation.got, deviation.trace) == ("accepted", ("> RCPT", "< 250"))
 
 
-def test_without_tls_its_sessions_are_left_out() -> None:
+def test_sessions_with_tls_are_left_out_where_there_is_none() -> None:
     missing = heard("454 4.7.0 TLS not available", TLS)
     proof = judged((case(), DENIED), (case(tls=True), missing), (case(ACCEPT, tls=True), missing))
     assert (proof.count, proof.deviations) == (1, [])
@@ -175,13 +175,13 @@ def test_without_tls_its_sessions_are_left_out() -> None:
     assert "TLS not available" in proof.notes[1]
 
 
-def test_what_postfix_cannot_do_is_an_error_with_its_own_words() -> None:
+def test_mistake_of_the_configuration_is_an_error_with_the_log() -> None:
     with pytest.raises(StepError, match="no such table") as caught:
         judged((case(), heard("451 4.3.5 Server configuration error")), (case(), DENIED))
     assert "Server configuration error" in caught.value.output
 
 
-def test_a_message_that_may_be_refused_and_not_for_a_mistake() -> None:
+def test_message_may_be_rejected_but_not_for_a_mistake() -> None:
     message = case(NO_MISTAKE, "postmaster", message=True)
     for answer in (heard("554 5.7.1 no", END), heard("450 4.7.1 later", DATA), heard("550 5.7.1 no"), PASSED):
         assert as_expected(message, answer, MANAGED)
@@ -192,12 +192,12 @@ def test_a_message_that_may_be_refused_and_not_for_a_mistake() -> None:
     )
 
 
-def test_sessions_without_end_are_an_error() -> None:
+def test_late_sessions_are_an_error() -> None:
     with pytest.raises(StepError, match="1 of 2 sessions did not end"):
         judged((case(), Heard(CONNECT, 0, LATE, ())), (case(), DENIED))
 
 
-def test_an_open_relay_is_told_before_mistakes() -> None:
+def test_open_relay_is_reported_before_mistakes() -> None:
     proof = judged((case(), heard("451 4.3.5 Server configuration error")), (case(), PASSED))
     assert [deviation.got for deviation in proof.deviations] == [
         "accepted",
@@ -206,7 +206,7 @@ def test_an_open_relay_is_told_before_mistakes() -> None:
     assert proof.deviations[1].trace == ("smtpd: warning: no such table",)
 
 
-def test_refusals_by_restrictions_of_the_users_own_are_notes() -> None:
+def test_rejects_by_extra_restrictions_are_notes() -> None:
     bogon = heard("554 5.7.1 <unknown[203.0.113.77]>: Client host rejected: bogon")
     extra = {"client": ["check_client_access cidr:/etc/postfix/bogons"]}
     proof = judged((case(ACCEPT, NEAR), bogon), extra_restrictions=extra)
@@ -226,13 +226,13 @@ NO_TLS = heard("454 4.7.0 TLS not available due to local problem", TLS)
     ("port", "settings"),
     [(587, {}), (465, {}), (25, {"tls_certificate": "/c.pem", "tls_key": "/k.pem", "submission": False})],
 )
-def test_a_certificate_that_cannot_be_used_stops(port: int, settings: dict[str, Any]) -> None:
-    """Else nobody could log in after the change, and mail would come without TLS."""
+def test_unusable_certificate_is_an_error(port: int, settings: dict[str, Any]) -> None:
+    """Else SMTP AUTH would fail after the change, and mail would come without TLS."""
     with pytest.raises(StepError, match=r"TLS not available"):
         judged((case(port=port, tls=True), NO_TLS), (case(), DENIED), **settings)
 
 
-def test_tls_of_the_site_that_fails_is_a_note() -> None:
+def test_unmanaged_tls_that_fails_is_a_note() -> None:
     for port in (25, "2525"):
         proof = judged((case(port=port, tls=True), NO_TLS), (case(), DENIED))
         assert proof.count == 1

@@ -37,7 +37,7 @@ def problems(main: str = "", master: str = "", **settings: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("certificate", "key", "told"),
+    ("certificate", "key", "text"),
     [
         ("a.pem", "a.key", []),
         ("both.pem", "both.pem", []),
@@ -56,13 +56,13 @@ def problems(main: str = "", master: str = "", **settings: Any) -> list[str]:
         ("a.pem", "c.key", ['postfix_tls_key: "{}/c.key" is not the key of the certificate "{}/a.pem"']),
     ],
 )
-def test_files_of_the_inventory(folder: Path, certificate: str, key: str, told: list[str]) -> None:
+def test_files_of_the_inventory(folder: Path, certificate: str, key: str, text: list[str]) -> None:
     found = problems(tls_certificate=f"{folder}/{certificate}", tls_key=f"{folder}/{key}", submission=False)
-    assert found == [one.replace("{}", str(folder)) for one in told]
+    assert found == [one.replace("{}", str(folder)) for one in text]
 
 
 @pytest.mark.parametrize(
-    ("main", "told"),
+    ("main", "text"),
     [
         ("smtpd_tls_cert_file = {}/a.pem\nsmtpd_tls_key_file = {}/a.key\n", []),
         ("smtpd_tls_cert_file = {}/both.pem\n", []),
@@ -84,9 +84,9 @@ def test_files_of_the_inventory(folder: Path, certificate: str, key: str, told: 
         ),
     ],
 )
-def test_files_of_main_cf(folder: Path, main: str, told: list[str]) -> None:
+def test_files_of_main_cf(folder: Path, main: str, text: list[str]) -> None:
     main = main.replace("{}", str(folder))
-    assert problems(main) == [one.replace("{}", str(folder)) for one in told]
+    assert problems(main) == [one.replace("{}", str(folder)) for one in text]
     assert not problems(main, submission=False)
     assert not problems(main, "submission inet n - y - - smtpd\n  -o smtpd_tls_cert_file=/other.pem\n")
 

@@ -79,16 +79,16 @@ def test_names_of_the_host_are_no_public_suffix(value: str, expanded: str, host:
 
 def test_reference_to_a_domain_of_another_class_is_a_problem() -> None:
     main, expanded = {"mydestination": OWN}, {"mydestination": "localhost.firma.de, localhost, firma.de"}
-    told = f'firma.de is in mydestination of main.cf ("{OWN}") as well; write local, or set mydestination without it'
+    rest = f'firma.de is in mydestination of main.cf ("{OWN}") as well; write local, or set mydestination without it'
     for kind in ("virtual", "relay"):
-        assert problems(kind, main, expanded) == [f'postfix_domain_class: "{kind}", and {told}']
+        assert problems(kind, main, expanded) == [f'postfix_domain_class: "{kind}", and {rest}']
     assert not problems("local", main, expanded)
     assert not problems("unmanaged", main, expanded)
 
 
 def test_default_that_names_a_domain_is_a_problem() -> None:
-    (told,) = problems("virtual", {}, {"mydestination": "firma.de, localhost.de, localhost"})
-    assert told.endswith(
+    (problem,) = problems("virtual", {}, {"mydestination": "firma.de, localhost.de, localhost"})
+    assert problem.endswith(
         "firma.de is in the default of mydestination as well; write local, or set mydestination without it"
     )
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Ports of other programs, which Postfix must not be told to listen on, and a Postfix without a banner."""
+"""Ports of other programs, on which Postfix must not listen, and a Postfix without a banner."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._pos
 )
 
 
-def told(site: dict[str, str], record: Record = NOTHING, **settings: Any) -> str:
+def unknown(site: dict[str, str], record: Record = NOTHING, **settings: Any) -> str:
     read = {"submission": False, **settings}
     site = {"myhostname": "mx.mail.example", **site}
     compiled = compile_plan(*read_wanted(POLICY, read), facts(site))
@@ -43,7 +43,7 @@ def told(site: dict[str, str], record: Record = NOTHING, **settings: Any) -> str
 
 
 def test_debian_as_shipped_has_nothing_unknown() -> None:
-    assert not told(
+    assert not unknown(
         {
             "mynetworks": "127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128",
             "mydestination": "$myhostname, mx.mail.example, mx, localhost.localdomain, , localhost",
@@ -58,9 +58,9 @@ def test_everything_is_shown_in_its_place() -> None:
         "mydestination": "$myhostname, mail.example, old.example, /etc/postfix/domains",
         "smtpd_recipient_restrictions": "permit_mynetworks, reject_rbl_client bl.example, reject_rbl_client other.example,"
         " check_policy_service unix:private/greylist, warn_if_reject reject_unknown_client_hostname",
-        "smtpd_relay_restrictions": "permit_mynetworks, check_client_access hash:/etc/postfix/friends, reject",
+        "smtpd_relay_restrictions": "permit_mynetworks, check_client_access hash:/etc/postfix/partners, reject",
     }
-    assert told(site) == (
+    assert unknown(site) == (
         "mailhost_internal_networks:\n"
         "  - 10.0.0.0/8\n"
         "  - '2001:db8::/32'\n"
@@ -74,20 +74,20 @@ def test_everything_is_shown_in_its_place() -> None:
         "# without a variable of their own:\n"
         "#   mynetworks: hash:/etc/postfix/nets\n"
         "#   mydestination: /etc/postfix/domains\n"
-        "#   smtpd_relay_restrictions: check_client_access hash:/etc/postfix/friends"
+        "#   smtpd_relay_restrictions: check_client_access hash:/etc/postfix/partners"
     )
 
 
 def test_what_the_inventory_has_is_known() -> None:
     site = {"smtpd_recipient_restrictions": "permit_mynetworks, check_policy_service unix:private/greylist"}
-    assert told(site)
-    assert not told(site, extra_restrictions={"recipient": ["check_policy_service unix:private/greylist"]})
+    assert unknown(site)
+    assert not unknown(site, extra_restrictions={"recipient": ["check_policy_service unix:private/greylist"]})
 
 
 def test_what_was_there_at_the_first_run_is_known() -> None:
     site = {"mynetworks": "10.0.0.0/8"}
-    assert told(site)
-    assert not told(site, Record({"mynetworks": Owned(Lines("mynetworks = 10.0.0.0/8\n"), "x")}, {}, ()))
+    assert unknown(site)
+    assert not unknown(site, Record({"mynetworks": Owned(Lines("mynetworks = 10.0.0.0/8\n"), "x")}, {}, ()))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_what_was_there_at_the_first_run_is_known() -> None:
 )
 def test_what_somebody_adds_to_ours_is_unknown(name: str, managed: str, more: str, shown: str) -> None:
     for before in (None, Lines(f"{name} = x\n")):
-        assert told({name: f"{managed}, {more}"}, Record({name: Owned(before, managed)}, {}, ())) == shown
+        assert unknown({name: f"{managed}, {more}"}, Record({name: Owned(before, managed)}, {}, ())) == shown
 
 
 @pytest.mark.parametrize(

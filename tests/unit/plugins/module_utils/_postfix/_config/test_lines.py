@@ -54,7 +54,7 @@ smtp       unix  -       -       y       -       -       smtp
 """
 
 
-def test_reading() -> None:
+def test_parameters_and_services_are_read() -> None:
     assert read_main(MAIN) == {
         "biff": "no",
         "mydestination": "$myhostname, example.org, example.net",
@@ -68,7 +68,7 @@ def test_reading() -> None:
     ]
 
 
-def test_a_parameter_keeps_its_place_and_comments_stay() -> None:
+def test_edited_parameter_keeps_its_place_and_comments_stay() -> None:
     wanted = {"mydestination": "localhost", "new": "$x", "none": "", "biff": "no", "absent": None}
     assert set_parameters(MAIN, wanted) == (
         MAIN.replace("mydestination = $myhostname,\n    example.org,\n", "mydestination = localhost\n").replace(
@@ -78,11 +78,11 @@ def test_a_parameter_keeps_its_place_and_comments_stay() -> None:
     )
 
 
-def test_a_value_that_is_there_keeps_its_lines() -> None:
+def test_unchanged_value_keeps_its_lines() -> None:
     assert set_parameters(MAIN, {"mydestination": "$myhostname, example.org, example.net", "empty": ""}) == MAIN
 
 
-def test_a_parameter_that_is_set_twice_is_set_once() -> None:
+def test_parameter_that_is_set_twice_is_set_once() -> None:
     changed = set_parameters(MAIN, {"mynetworks": "192.0.2.0/24"})
     assert changed.count("mynetworks") == 1
     assert read_main(changed)["mynetworks"] == "192.0.2.0/24"
@@ -97,7 +97,7 @@ def test_only_a_newline_ends_a_line() -> None:
     assert set_parameters(text, {"h": "2"}) == text + "\nh = 2\n"
 
 
-def test_services() -> None:
+def test_edited_service_keeps_its_place_and_comments_stay() -> None:
     managed = "smtp inet n - y - 1 postscreen\n"
     changed = set_services(MASTER, {("smtp", "inet"): managed, ("smtpd", "pass"): "smtpd pass - - y - - smtpd\n"})
     assert changed == (
@@ -112,12 +112,12 @@ def test_services() -> None:
 
 
 @pytest.mark.parametrize("text", [" x = 1\n", "x = 1\nno setting\n"])
-def test_refused_main(text: str) -> None:
+def test_unreadable_main_cf_is_an_error(text: str) -> None:
     with pytest.raises(FileError):
         set_parameters(text, {"a": "b"})
 
 
-def test_refused_master_and_value() -> None:
+def test_unreadable_master_cf_and_value_of_two_lines_are_errors() -> None:
     with pytest.raises(FileError):
         set_services("smtp inet n\n", {})
     with pytest.raises(FileError):
@@ -137,7 +137,7 @@ LINES = st.lists(
 
 
 @given(LINES, st.dictionaries(NAMES, st.sampled_from(["1", "8", "", None]), max_size=3))
-def test_what_is_wanted_is_there_and_the_rest_stays(lines: list[str], wanted: dict[str, str | None]) -> None:
+def test_edited_file_has_what_is_wanted_and_the_rest_stays(lines: list[str], wanted: dict[str, str | None]) -> None:
     text = "".join(lines)
     changed = set_parameters(text, wanted)
     before, after = read_main(text), read_main(changed)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the settings of Postfix refuse, with the exact words; and that all of it is said at once."""
+"""Settings of Postfix that are not accepted, with the exact words; all of them are reported at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ONE = "write one as 'check_policy_service unix:private/greylist', without commas
 VALUE = "write printable ASCII on one line, without blanks at the ends"
 TESTS = "write one of pregreet, pipelining, non_smtp_command, bare_newline"
 
-REFUSED: list[tuple[Any, str]] = [
+WRONG: list[tuple[Any, str]] = [
     ("x", 'settings: "x" is not a dictionary; write the variables without postfix_'),
     ({"submision": True}, f'settings: "submision" is not an option; write one of {", ".join(sorted(DEFAULTS))}'),
     ({"domain_class": "x"}, 'postfix_domain_class: "x" is not accepted; write "local" or "virtual" or "relay" or "unmanaged"'),
@@ -78,26 +78,26 @@ REFUSED: list[tuple[Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("options", "message"), REFUSED)
-def test_refused(options: Any, message: str) -> None:
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_wrong_option_is_reported(options: Any, message: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read_settings(options)
     assert str(caught.value) == message
 
 
-def test_all_problems_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(PolicyError) as caught:
         read_settings({"postscreen": "never", "submission": 0, "x": 1})
     assert len(caught.value.problems) == 3
 
 
-def test_names_of_the_inventory() -> None:
+def test_problems_name_the_variable_of_the_inventory() -> None:
     with pytest.raises(PolicyError) as caught:
         read_settings({"submission": 0}, {"submission": "my_submission"})
     assert str(caught.value) == "my_submission: 0 is not accepted; write true or false"
 
 
-def test_the_defaults_are_accepted_and_values_arrive() -> None:
+def test_defaults_are_accepted_and_values_arrive() -> None:
     assert read_settings({}) == read_settings(DEFAULTS)
     found = read_settings(
         {

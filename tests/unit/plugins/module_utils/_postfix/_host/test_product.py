@@ -53,13 +53,13 @@ def built(postfix: Postfix, *change: Any) -> list[str]:
     return calls.commands
 
 
-def test_only_ours_with_an_index_are_found() -> None:
+def test_indexed_tables_are_the_managed_ones_with_an_index() -> None:
     others = "x = cidr:${config_directory}/mailhost/a.cidr, lmdb:${config_directory}/mailhost/b\n"
     text = f"{MAIN}{others}alias_maps = hash:/etc/aliases\n"
     assert indexed_tables(text) == {"blocked-addresses": "hash", "b": "lmdb"}
 
 
-def test_an_index_is_built_where_its_source_changed(postfix: Postfix) -> None:
+def test_index_is_built_where_its_source_changed(postfix: Postfix) -> None:
     table = postfix.table("blocked-addresses")
     command = f"postmap -c {postfix.folder} hash:{table}"
     assert postfix.built(postfix.details("", MAIN, [table])) == [f"{table}.db"]
@@ -71,14 +71,14 @@ def test_an_index_is_built_where_its_source_changed(postfix: Postfix) -> None:
     assert built(postfix, MAIN, MAIN, []) == [command]
 
 
-def test_another_type_leaves_no_index_behind(postfix: Postfix) -> None:
+def test_change_of_type_removes_the_former_index(postfix: Postfix) -> None:
     table = postfix.table("blocked-addresses")
     Path(f"{table}.db").touch()
     assert built(postfix, MAIN, MAIN.replace("hash:", "lmdb:"), []) == [f"postmap -c {postfix.folder} lmdb:{table}"]
     assert not Path(f"{table}.db").exists()
 
 
-def test_an_index_leaves_with_its_table(postfix: Postfix) -> None:
+def test_index_is_removed_with_its_table(postfix: Postfix) -> None:
     table = postfix.table("blocked-addresses")
     Path(f"{table}.db").touch()
     assert postfix.built(postfix.details(MAIN, "", [table])) == [f"{table}.db"]
@@ -86,7 +86,7 @@ def test_an_index_leaves_with_its_table(postfix: Postfix) -> None:
     assert not Path(f"{table}.db").exists()
 
 
-def test_what_does_not_run_is_not_told_to_read_its_files(postfix: Postfix) -> None:
+def test_stopped_postfix_is_not_reloaded(postfix: Postfix) -> None:
     stopped, running = Calls("postfix status"), Calls()
     postfix.activate(stopped, {})
     postfix.activate(running, {})
@@ -100,7 +100,7 @@ NAMES = {"mail.example": ("198.51.100.12", "2001:db8::12"), "v4.example": ("198.
 
 
 @pytest.mark.parametrize(
-    ("interfaces", "protocols", "listens", "asked"),
+    ("interfaces", "protocols", "listens", "tried"),
     [
         ("all", "all", EVERYWHERE, LOOPBACK),
         ("", "", EVERYWHERE, LOOPBACK),
@@ -112,8 +112,8 @@ NAMES = {"mail.example": ("198.51.100.12", "2001:db8::12"), "v4.example": ("198.
         ("$myhostname", "all", EVERYWHERE, LOOPBACK),
     ],
 )
-def test_where_it_listens(
-    monkeypatch: pytest.MonkeyPatch, interfaces: str, protocols: str, listens: tuple[str, ...], asked: tuple[str, ...]
+def test_addresses_follow_interfaces_and_protocols(
+    monkeypatch: pytest.MonkeyPatch, interfaces: str, protocols: str, listens: tuple[str, ...], tried: tuple[str, ...]
 ) -> None:
     def resolve(name: str, *_args: object, **_named: object) -> list[tuple[object, ...]]:
         if "." not in name and ":" not in name:
@@ -124,10 +124,10 @@ def test_where_it_listens(
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     found = Postfix("/x", "/y", interfaces, protocols)
-    assert (found.interfaces, found.addresses) == (listens, asked)
+    assert (found.interfaces, found.addresses) == (listens, tried)
 
 
-def test_what_parameters_refer_to_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_discovery_reads_expanded_parameters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("main.cf", "master.cf"):
         (tmp_path / name).touch()
     calls: list[list[str]] = []
@@ -162,13 +162,13 @@ def answering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
         thread.join(60)
 
 
-def test_a_banner_is_a_sign_of_life(answering: bool) -> None:
+def test_server_with_a_banner_is_alive(answering: bool) -> None:
     one = Postfix("/x", "/y")
     one.addresses = ("127.0.0.1",)
     assert one.alive() is answering
 
 
-def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_without_a_listener_is_not_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setattr(product, "SMTP_PORT", server.getsockname()[1])
     assert not Postfix("/x", "/y").alive()
@@ -178,7 +178,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     ("noted", "runs"),
     [(None, None), (b"", None), (b"not a number\n", None), (b"        1\n", True), (GONE, False)],
 )
-def test_a_master_that_is_gone_does_not_run(postfix: Postfix, noted: bytes | None, runs: bool | None) -> None:
+def test_master_that_is_gone_does_not_run(postfix: Postfix, noted: bytes | None, runs: bool | None) -> None:
     if noted is not None:
         folder = Path(postfix.queue, "pid")
         folder.mkdir(parents=True)

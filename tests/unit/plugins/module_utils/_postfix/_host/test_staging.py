@@ -65,7 +65,7 @@ def staged(live: Path) -> Staged:
     )
 
 
-def test_a_copy_has_the_staged_files_and_those_of_the_site(live: Path, tmp_path: Path) -> None:
+def test_copy_has_the_staged_files_and_the_unmanaged_ones(live: Path, tmp_path: Path) -> None:
     target = tmp_path / "copy"
     write_copy(staged(live), str(target))
     names = sorted(str(path.relative_to(target)) for path in target.rglob("*") if path.is_file())
@@ -76,7 +76,7 @@ def test_a_copy_has_the_staged_files_and_those_of_the_site(live: Path, tmp_path:
     assert (live / "main.cf").read_text() == "live\n"
 
 
-def test_nobody_comes_in_while_files_are_copied(live: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copy_is_closed_while_files_are_copied(live: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file with passwords is readable by all until it has its mode."""
     copy, modes = shutil.copy2, set()
 
@@ -90,7 +90,7 @@ def test_nobody_comes_in_while_files_are_copied(live: Path, tmp_path: Path, monk
     assert (tmp_path / "copy" / "sql").stat().st_mode == (live / "sql").stat().st_mode
 
 
-def test_files_of_a_copy_look_old(live: Path, tmp_path: Path) -> None:
+def test_files_of_a_copy_are_old(live: Path, tmp_path: Path) -> None:
     old = time.time() - 100000
     os.utime(live / "sql" / "users.cf", (old, old))
     target = tmp_path / "copy"
@@ -101,7 +101,7 @@ def test_files_of_a_copy_look_old(live: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("parent")
-def test_files_that_are_asked_alone_look_old(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_are_read_alone_are_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else every run would wait for Postfix, which waits for them."""
     ages: list[float] = []
 
@@ -148,7 +148,7 @@ class Tools:
         ([], [OLD_DEFAULTS], OLD_DEFAULTS),
     ],
 )
-def test_what_is_said_of_the_live_files_as_well_is_a_warning(
+def test_report_that_the_live_files_get_as_well_is_a_warning(
     live: Path,
     monkeypatch: pytest.MonkeyPatch,
     live_said: list[str],
@@ -175,13 +175,13 @@ def fail_within() -> None:
         raise RuntimeError(folder)
 
 
-def test_nothing_is_left(parent: Path) -> None:
+def test_private_folder_is_removed_with_its_processes(parent: Path) -> None:
     with pytest.raises(RuntimeError, match=str(parent)):
         fail_within()
     assert list(parent.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_swept(parent: Path) -> None:
+def test_folder_of_a_killed_run_is_swept(parent: Path) -> None:
     with private_folder() as alive:
         killed = parent / f"{PREFIX}killed"
         killed.mkdir()
@@ -200,7 +200,7 @@ def test_what_a_killed_run_left_is_swept(parent: Path) -> None:
         assert sorted(path.name for path in parent.iterdir()) == sorted([Path(alive).name, fresh.name, "other"])
 
 
-def test_a_folder_without_a_lock_is_swept_when_it_is_old(parent: Path) -> None:
+def test_folder_without_a_lock_is_swept_when_it_is_old(parent: Path) -> None:
     folder = parent / f"{PREFIX}old"
     folder.mkdir()
     old = time.time() - 1000

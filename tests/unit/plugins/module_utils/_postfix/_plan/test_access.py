@@ -44,7 +44,7 @@ def fits(pattern: str, address: str) -> bool:
         (["127.0.0.2", "127.0.0.3"], ["127.0.0.[2..3]"]),
     ],
 )
-def test_patterns(codes: list[str], patterns: list[str]) -> None:
+def test_patterns_are_the_fewest(codes: list[str], patterns: list[str]) -> None:
     assert answer_patterns(codes) == patterns
 
 

@@ -100,7 +100,7 @@ def test_the_second_run_changes_nothing() -> None:
     assert second == first
 
 
-def test_absent_gives_every_byte_back() -> None:
+def test_removal_restores_every_byte() -> None:
     first = adopt()
     again = adopt(first.main, first.master, first.record, blocked_networks=["203.0.113.0/24"])
     left = compose(again.main, again.master, NO_PLAN, again.record)
@@ -111,7 +111,7 @@ def test_absent_gives_every_byte_back() -> None:
 
 
 @pytest.mark.parametrize("gone", ["# a comment within\n", "# -o smtpd_proxy_filter=127.0.0.1:10026\n"])
-def test_notes_that_somebody_has_removed_do_not_come_back(gone: str) -> None:
+def test_removed_comments_are_not_restored(gone: str) -> None:
     first = adopt()
     left = compose(
         MainCf(first.main.text.replace(gone, "")), MasterCf(first.master.text.replace(gone, "")), NO_PLAN, first.record
@@ -121,7 +121,7 @@ def test_notes_that_somebody_has_removed_do_not_come_back(gone: str) -> None:
     assert [sorted(file.text.splitlines()) for file in left[:2]] == [sorted(text.splitlines()) for text in wanted]
 
 
-def test_what_the_policy_does_not_speak_of_stays() -> None:
+def test_unmanaged_lines_stay() -> None:
     first = adopt()
     before, after = MainCf(MAIN).lines, first.main.lines
     for name in ("biff", "alias_maps", "smtpd_tls_cert_file", "smtpd_tls_key_file"):
@@ -131,7 +131,7 @@ def test_what_the_policy_does_not_speak_of_stays() -> None:
         assert first.master.lines[place] == places[place]
 
 
-def test_the_site_keeps_its_options_and_the_policy_its_own() -> None:
+def test_unmanaged_options_stay_but_for_those_of_the_policy() -> None:
     first = adopt()
     (smtp,) = [one for one in first.master if one.name == "smtp"]
     assert smtp.columns[6:] == ("50", "smtpd")
@@ -164,7 +164,7 @@ def test_options_of_another_program_are_left_out_with_a_warning(blocked: list[st
 
 
 @pytest.mark.parametrize("letters", ["voil\u00e0", "\u2026", "\u0085", "\u00a0"])
-def test_bytes_of_other_letters_are_no_blanks(letters: str) -> None:
+def test_bytes_beyond_ascii_are_no_blanks(letters: str) -> None:
     """Some are blanks where they are read as Latin-1, and the options of a service are written anew."""
     text = letters.encode().decode("latin-1")
     master = MASTER.replace("  -v\n", f"  -o {{ smtpd_client_message = {text} {text}x }}\n")
@@ -178,7 +178,7 @@ def test_bytes_of_other_letters_are_no_blanks(letters: str) -> None:
     assert (left.main.text, left.master.text) == (main, master)
 
 
-def test_postscreen_hands_the_options_of_the_site_to_smtpd() -> None:
+def test_smtpd_after_postscreen_gets_the_unmanaged_options() -> None:
     first = adopt(blocked_networks=["203.0.113.0/24"])
     services = {(one.name, one.type): one for one in first.master}
     assert services["smtp", "inet"].columns[7] == "postscreen"
@@ -232,7 +232,7 @@ def test_the_inventory_decides_how_postscreen_learns_of_the_client() -> None:
     assert next(one for one in found.master if one.name == "smtp").arguments == ()
 
 
-def test_our_cleanup_works_like_the_sites() -> None:
+def test_managed_cleanup_works_like_the_unmanaged_one() -> None:
     """What runs in the jail does not reach the sockets of tables outside."""
     site = (
         "cleanup unix n - n - 7 cleanup -v\n"
@@ -260,13 +260,13 @@ def test_our_cleanup_works_like_the_sites() -> None:
     assert (managed.columns[4], len(managed.option_words)) == ("y", 3)
 
 
-def test_postscreen_of_the_site_stays() -> None:
+def test_unmanaged_postscreen_stays() -> None:
     policy, read = read_wanted(POLICY, {})
     found = compile_plan(policy, read, facts(dict(MainCf(MAIN)))._replace(postscreen=True))
     assert [one.command for one in found.services if one.name == "smtp"] == ["postscreen"]
 
 
-def test_postscreen_of_ours_is_not_the_sites() -> None:
+def test_managed_postscreen_is_not_the_unmanaged_one() -> None:
     first = adopt(blocked_networks=["203.0.113.0/24"])
     assert not has_postscreen(first.master, first.record)
     site = MASTER.replace("smtpd\n  -o content", "postscreen\n  -o content", 1)
@@ -275,13 +275,13 @@ def test_postscreen_of_ours_is_not_the_sites() -> None:
     assert has_postscreen(second.master, second.record)
 
 
-def test_an_alias_of_a_port_is_that_port() -> None:
+def test_alias_of_a_port_is_that_port() -> None:
     composed = adopt(master="mail inet n - y - - smtpd\n")
     assert next(one.name for one in composed.master if one.type == "inet") == "smtp"
     assert "mail inet" not in composed.master.text
 
 
-def test_another_name_of_a_port_gives_its_place() -> None:
+def test_service_of_the_same_port_gives_its_place() -> None:
     first = adopt()
     names = [one.name for one in first.master]
     assert names.index("submissions") == 1
@@ -290,7 +290,7 @@ def test_another_name_of_a_port_gives_its_place() -> None:
     assert "receive_override_options=no_address_mappings" in service.arguments
 
 
-def test_a_value_with_braces_is_one_option() -> None:
+def test_value_with_braces_is_one_option() -> None:
     words = "-o { smtpd_client_restrictions = check_policy_service { inet:[::1]:10023 } } -o content_filter="
     assert [name for name, _words in MasterCf(f"smtp inet n - y - - smtpd {words}\n").services[0].option_words] == [
         "smtpd_client_restrictions",
@@ -298,17 +298,17 @@ def test_a_value_with_braces_is_one_option() -> None:
     ]
 
 
-def test_what_the_site_says_as_we_do_is_no_warning() -> None:
+def test_unmanaged_option_with_the_managed_value_is_no_warning() -> None:
     smtps = "smtps inet n - y - - smtpd -o { milter_macro_daemon_name = ORIGINATING } -o smtpd_sasl_auth_enable=yes\n"
     assert adopt(master=f"smtp inet n - y - - smtpd\n{smtps}").warnings == ()
 
 
-def test_one_address_of_a_port_is_refused() -> None:
+def test_service_at_one_address_of_a_port_is_an_error() -> None:
     with pytest.raises(FileError, match=r"198\.51\.100\.12:smtp inet listens at one address of port 25"):
         adopt(master="198.51.100.12:smtp inet n - y - - smtpd\n")
 
 
-def test_what_somebody_changed_is_set_again_and_absent_leaves_it() -> None:
+def test_edited_parameter_is_set_again_and_stays_at_removal() -> None:
     first = adopt()
     changed = first.main.text.replace("disable_vrfy_command = yes", "disable_vrfy_command = no")
     assert changed != first.main.text
@@ -324,15 +324,15 @@ def test_what_somebody_changed_is_set_again_and_absent_leaves_it() -> None:
         (" postscreen\n", " postscreen -v\n"),
     ],
 )
-def test_a_service_that_needs_ours_does_not_stay_alone(line: str, edited: str) -> None:
-    """Else submission answers nobody, or postscreen has no smtpd to hand clients to."""
+def test_edited_service_that_uses_removed_objects_is_an_error(line: str, edited: str) -> None:
+    """Else submission has no restrictions, or postscreen has no smtpd to hand clients to."""
     first = adopt(blocked_networks=["203.0.113.1"])
     assert line in first.master.text
     with pytest.raises(FileError, match="was edited, and uses managed objects that are being removed"):
         compose(first.main, MasterCf(first.master.text.replace(line, edited, 1)), NO_PLAN, first.record)
 
 
-def test_what_leaves_the_policy_leaves_the_files() -> None:
+def test_setting_dropped_from_the_inventory_is_restored() -> None:
     first = adopt(settings={"extra_settings": {"biff": "yes", "mailbox_size_limit": "99999999"}})
     assert first.main["biff"] == "yes"
     second = adopt(first.main, first.master, first.record)
@@ -341,12 +341,12 @@ def test_what_leaves_the_policy_leaves_the_files() -> None:
     assert "mailbox_size_limit" not in second.record.main
 
 
-def test_site_settings_are_without_ours() -> None:
+def test_site_settings_are_without_managed_ones() -> None:
     first = adopt()
     assert site_settings(first.main, first.record) == dict(MainCf(MAIN))
 
 
-def test_the_record_is_what_was_written() -> None:
+def test_record_is_read_as_written() -> None:
     record = adopt().record
     assert load_record(dump_record(record)) == record
     for text in (b"{}", b"[]", b'{"version": 9}', b"\xff"):
@@ -361,7 +361,7 @@ NAMES = st.sampled_from(["biff", "mynetworks", "smtpd_banner", "smtpd_helo_restr
 
 
 @given(st.lists(st.tuples(NAMES, VALUES, st.sampled_from(["", "# note\n", "\n"])), unique_by=lambda one: one[0]))
-def test_any_site_gets_its_file_back(settings: list[tuple[str, str, str]]) -> None:
+def test_any_main_cf_is_restored(settings: list[tuple[str, str, str]]) -> None:
     main = "".join(f"{note}{name} = {value}\n" for name, value, note in settings)
     first = compose(MainCf(main), MasterCf(MASTER), plan({}, settings={"submission": False}), NOTHING)
     left = compose(first.main, first.master, NO_PLAN, first.record)

@@ -62,7 +62,7 @@ def services(found: Plan) -> set[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_nothing_that_the_installed_program_does_not_know(release: str) -> None:
+def test_plan_has_only_parameters_that_the_release_knows(release: str) -> None:
     found = plan(release=release)
     unknown = [name for name in found.main if name not in VECTORS[release]["parameters"]]
     assert all(name.startswith("mailhost_") for name in unknown)
@@ -73,7 +73,7 @@ def test_nothing_that_the_installed_program_does_not_know(release: str) -> None:
     }
 
 
-def test_every_parameter_of_ours_is_used() -> None:
+def test_every_managed_parameter_is_used() -> None:
     """postconf warns about parameters that nothing refers to, and a warning stops a run."""
     found = plan()
     text = "\n".join(
@@ -100,14 +100,14 @@ def test_every_parameter_of_ours_is_used() -> None:
         ),
     ],
 )  # fmt: skip
-def test_older_versions(without: tuple[str, ...], expected: dict[str, str], note: str) -> None:
+def test_older_versions_get_notes(without: tuple[str, ...], expected: dict[str, str], note: str) -> None:
     found = plan(without=without)
     assert expected.items() <= found.main.items()
     assert not set(without) & set(found.main)
     assert [one for one in found.notes if "hide" not in one] == ([note] if note else [])
 
 
-def test_names_of_older_versions() -> None:
+def test_older_versions_get_their_names_of_parameters() -> None:
     parameters = {**VECTORS["debian_12"]["parameters"], "postscreen_blacklist_action": "ignore"}
     del parameters["postscreen_denylist_action"]
     main = plan(parameters=parameters).main
@@ -115,19 +115,19 @@ def test_names_of_older_versions() -> None:
     assert "postscreen_denylist_action" not in main
 
 
-def test_protocols_in_the_form_of_older_versions() -> None:
+def test_older_versions_get_protocols_in_their_form() -> None:
     parameters = {**VECTORS["debian_12"]["parameters"], "smtpd_tls_mandatory_protocols": "!SSLv2, !SSLv3"}
     found = plan(parameters=parameters)
     assert found.main["smtpd_tls_mandatory_protocols"] == "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1"
 
 
-def test_a_version_without_what_the_policy_needs() -> None:
+def test_version_without_needed_parameters_is_a_problem() -> None:
     assert problems(without=("smtpd_relay_restrictions", "smtpd_client_auth_rate_limit")) == [
         "Postfix: does not know smtpd_relay_restrictions, smtpd_client_auth_rate_limit; it is too old for this collection"
     ]
 
 
-def test_who_hides_the_client_of_a_submission() -> None:
+def test_client_of_a_submission_is_hidden_in_each_version() -> None:
     old, new = plan(), plan(release="debian_13")
     hidden = ("smtpd_hide_client_session", "yes")
     assert not any(hidden in one.options for one in old.services)
@@ -139,8 +139,8 @@ def test_who_hides_the_client_of_a_submission() -> None:
 
 
 @pytest.mark.parametrize("with_protocol", ["ESMTPA", "ESMTPSA", "UTF8SMTPA", "UTF8SMTPSA"])
-def test_a_received_that_tells_of_the_client_is_cut(with_protocol: str) -> None:
-    """As smtpd of 3.7 writes it; ESMTP and UTF8SMTP are all it says of who has logged in."""
+def test_received_with_the_client_is_replaced(with_protocol: str) -> None:
+    """As smtpd of 3.7 writes it; ESMTP and UTF8SMTP are all it says of SMTP AUTH."""
     (row,) = [one for one in plan().maps["submission-headers.regexp"].text.splitlines() if "Received" in one]
     pattern = re.compile(row.split("/")[1].replace("[:space:]", r"\s"), re.DOTALL)
     by = f"by mx.example.org (Postfix) with {with_protocol} id 4cQ\n\tfor <a@far.example>; Mon, 1 Jan"
@@ -195,7 +195,7 @@ def test_header_checks_of_the_site_stay_and_ours_are_for_the_outermost_header(
     assert service.options == tuple((name, f"$mailhost_submission_{name}") for name in CHECKS)
 
 
-def test_postscreen_is_there_when_it_has_something_to_do() -> None:
+def test_postscreen_is_there_when_the_policy_needs_it() -> None:
     assert ("smtp", "inet", "postscreen") in services(plan())
     bare = {"domains": ["example.org"]}
     assert ("smtp", "inet", "smtpd") in services(plan(bare))
@@ -204,7 +204,7 @@ def test_postscreen_is_there_when_it_has_something_to_do() -> None:
     assert ("smtp", "inet", "postscreen") in services(plan({"blocked_networks": ["203.0.113.0/24"]}))
 
 
-def test_port_25_has_no_login_and_submission_needs_one() -> None:
+def test_port_25_has_no_smtp_auth_and_submission_needs_it() -> None:
     found = plan()
     assert found.main["smtpd_sasl_auth_enable"] == "no"
     assert "sasl" not in found.main["smtpd_relay_restrictions"]
@@ -219,7 +219,7 @@ def test_port_25_has_no_login_and_submission_needs_one() -> None:
 
 
 @pytest.mark.parametrize("form", ["address", "local part"])
-def test_a_quoted_address_has_no_owner(form: str) -> None:
+def test_quoted_address_has_no_owner(form: str) -> None:
     """Its parts would be logins: Postfix splits what a table gives at blanks and commas, and shows it quoted addresses."""
     rows = plan(settings={"login_form": form}).maps["sender-logins.regexp"].text.splitlines()
     patterns = [re.compile(row.split("/")[1].replace("[:space:]", r"\s")) for row in rows]
@@ -229,8 +229,8 @@ def test_a_quoted_address_has_no_owner(form: str) -> None:
         assert not any(one.search(sender) for one in patterns)
 
 
-def test_a_login_without_a_domain_owns_addresses_of_ours_alone() -> None:
-    logins = {"info@example.org": ["ann"], "ceo@partner.example": ["ann"], "nobody@partner.example": []}
+def test_login_without_a_domain_owns_addresses_of_managed_domains_alone() -> None:
+    logins = {"info@example.org": ["ann"], "ceo@partner.example": ["ann"], "nologin@partner.example": []}
 
     def owners(form: str, sender: str) -> str:
         rows = plan(settings={"login_form": form, "sender_logins": logins}).maps["sender-logins.regexp"].text
@@ -239,11 +239,11 @@ def test_a_login_without_a_domain_owns_addresses_of_ours_alone() -> None:
 
     assert owners("local part", "info@example.org") == "ann, info"
     assert owners("local part", "ceo@partner.example") == "ann"
-    assert not owners("local part", "nobody@partner.example")
+    assert not owners("local part", "nologin@partner.example")
     assert owners("address", "ceo@partner.example") == "ann, ceo@partner.example"
 
 
-def test_submission_is_refused_where_it_could_not_work() -> None:
+def test_submission_that_could_not_work_is_a_problem() -> None:
     assert problems(site={}) == [
         "postfix_submission: needs TLS, and main.cf names no certificate; set postfix_tls_certificate, or write false"
     ]
@@ -267,12 +267,12 @@ def test_submission_is_refused_where_it_could_not_work() -> None:
         ({"smtpd_enforce_tls": "yes", "smtpd_tls_security_level": "may"}, "may"),
     ],
 )
-def test_a_site_that_demands_tls_goes_on_to(site: dict[str, str], level: str) -> None:
+def test_site_that_demands_tls_still_does(site: dict[str, str], level: str) -> None:
     found = plan(site={"smtpd_tls_cert_file": "/etc/ssl/mail.pem", **site})
     assert found.main["smtpd_tls_security_level"] == level
 
 
-def test_the_certificate_goes_where_main_cf_has_it() -> None:
+def test_certificate_goes_where_main_cf_has_it() -> None:
     settings = {"tls_certificate": "/c.pem", "tls_key": "/k.pem"}
     assert plan(settings=settings).main["smtpd_tls_cert_file"] == "/c.pem"
     assert plan(settings=settings).main["smtpd_tls_key_file"] == "/k.pem"
@@ -290,12 +290,12 @@ def test_return_codes_are_mandatory_and_weights_belong_to_lists() -> None:
     ]  # fmt: skip
 
 
-def test_what_is_missing_is_said_without_the_key() -> None:
+def test_problem_of_return_codes_is_without_the_key() -> None:
     (found,) = problems({"dnsbls": [{"zone": "abcdefghijklmnopqrstuvwxyz.paid.example"}]})
     assert "the answers of paid.example that mean listed" in found
 
 
-def test_problems_of_policy_and_settings_come_together() -> None:
+def test_problems_of_policy_and_settings_are_reported_at_once() -> None:
     assert problems({"internal_networks": ["10.0.0.5/8"]}, {"submission": "no"}) == [
         'mailhost_internal_networks[0]: "10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"',
         'postfix_submission: "no" is text; write true or false; -e name=value and INI inventories give text, -e \'{"postfix_submission": false}\' does not',
@@ -308,13 +308,13 @@ def test_error_answers_are_never_a_match() -> None:
         assert "127.255.255.0/24" in problems(policy)[0]
 
 
-def test_weights() -> None:
+def test_weights_count_as_points() -> None:
     found = plan(settings={"dnsbl_threshold": 3, "dnsbl_weights": {"two.bl.example": 2}})
     assert found.main["postscreen_dnsbl_sites"] == "two.bl.example=127.0.0.4*2"
     assert plan(settings={"dnsbl_threshold": 3}).main["postscreen_dnsbl_sites"] == "two.bl.example=127.0.0.4*3"
 
 
-def test_the_key_of_a_zone_is_in_no_reply() -> None:
+def test_key_of_a_zone_is_in_no_reply() -> None:
     key = "abcdefghijklmnopqrstuvwxyz"
     lists = [
         {"zone": f"{key}.{stage}.example", "stage": stage, "return_codes": ["127.0.0.2"], **text}
@@ -362,7 +362,7 @@ def test_domains_go_where_they_are_served() -> None:
     assert "relay_domains" not in plan(site={**VECTORS["debian_12"]["site"], "relay_domains": "x.example"}).main
 
 
-def test_a_mailbox_is_not_smaller_than_a_message() -> None:
+def test_mailbox_is_not_smaller_than_a_message() -> None:
     main = plan(settings={"message_size_limit": 60000000}).main
     assert "mailbox_size_limit" not in main  # Debian sets it to 0, without limit
     assert main["virtual_mailbox_limit"] == "60000000"
@@ -374,13 +374,13 @@ def test_restriction_classes_of_the_site_stay() -> None:
     assert plan(site=site).main["smtpd_restriction_classes"].startswith("greylist, mailhost_relay_0_recipients, ")
 
 
-def test_restrictions_of_the_user_stand_behind_ours() -> None:
+def test_extra_restrictions_follow_the_managed_ones() -> None:
     main = plan(settings={"extra_restrictions": {"recipient": ["check_policy_service unix:private/p"]}}).main
     assert main["smtpd_recipient_restrictions"].endswith(", check_policy_service unix:private/p")
     assert main["smtpd_recipient_restrictions"].startswith("permit_mynetworks, ")
 
 
-def test_extra_settings() -> None:
+def test_extra_settings_are_parameters_that_the_policy_leaves_free() -> None:
     found = plan(settings={"extra_settings": {"biff": False, "maildrop_destination_recipient_limit": 1}})
     assert found.main["biff"] == "no"
     assert found.main["maildrop_destination_recipient_limit"] == "1"
@@ -423,7 +423,7 @@ NEITHER, NUMBER, TIME = (
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "text"),
     [
         ("smtp_tls_note_starttls_offer", "true", NEITHER),
         ("postscreen_use_tls", "on", NEITHER),
@@ -449,20 +449,20 @@ NEITHER, NUMBER, TIME = (
         }.items()),
     ],
 )  # fmt: skip
-def test_values_have_the_form_of_the_default(name: str, value: str, told: str) -> None:
+def test_values_have_the_form_of_the_default(name: str, value: str, text: str) -> None:
     """A program that first runs when the change is live would end, and the mail stay where it is."""
     parameters = {**VECTORS["debian_12"]["parameters"], **DEFAULTS}
     settings = {"extra_settings": {name: value}}
-    if told:
+    if text:
         assert problems(settings=settings, parameters=parameters) == [
-            f'postfix_extra_settings["{name}"]: "{value}" {told}'
+            f'postfix_extra_settings["{name}"]: "{value}" {text}'
         ]
     else:
         assert plan(settings=settings, parameters=parameters).main[name] == value
 
 
 @pytest.mark.parametrize("name", ["mailbox_size_limit", "virtual_mailbox_limit"])
-def test_a_mailbox_of_the_user_s_own_is_not_smaller_than_a_message(name: str) -> None:
+def test_mailbox_limit_below_a_message_is_a_problem(name: str) -> None:
     assert problems(settings={"extra_settings": {name: 20480000}}) == [
         f'postfix_extra_settings["{name}"]: "20480000" is below postfix_message_size_limit (51200000), and Postfix '
         "would deliver nothing; write at least as much, or 0 for no limit"
@@ -472,7 +472,7 @@ def test_a_mailbox_of_the_user_s_own_is_not_smaller_than_a_message(name: str) ->
         assert plan(settings=settings).main[name] == str(value)
 
 
-def test_services_stay_in_the_jail_of_the_others() -> None:
+def test_services_have_the_chroot_of_the_others() -> None:
     assert {one.chroot for one in plan().services} == {"y"}
     assert {one.chroot for one in plan(chroot=False).services} == {"n"}
 
@@ -490,7 +490,7 @@ VISIBLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1
 
 
 @given(VISIBLE, VISIBLE)
-def test_texts_add_nothing(rejection: str, text: str) -> None:
+def test_texts_add_no_entry(rejection: str, text: str) -> None:
     """Whatever the policy accepts as text stands at the end of one line of a table, and in no parameter."""
     lists = [{"zone": "one.bl.example", "return_codes": ["127.0.0.2"], "text": text}]
     try:
@@ -528,7 +528,7 @@ def test_main_cf_has_one_line_for_each_parameter() -> None:
         ({"parameters": {}, "map_types": [], "chroot": "y"}, 'facts.chroot: "y" is not accepted; write true or false'),
     ],
 )  # fmt: skip
-def test_refused_facts(data: Any, message: str) -> None:
+def test_wrong_facts_are_reported(data: Any, message: str) -> None:
     with pytest.raises(PolicyError) as caught:
         read_facts(data)
     assert str(caught.value) == message
