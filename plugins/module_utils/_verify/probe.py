@@ -35,8 +35,8 @@ from .verdicts import DEVIATION, POINTS, SKIPPED, Expected, Point, Relay, judge,
 ALL = 15
 """Times the patience for one answer: the time for all answers of one address, also where each rejection is delayed."""
 
-#: Characters of a line of the report.
 WIDTH = 74
+"""Characters of a line of the report."""
 
 _DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 

@@ -20,21 +20,21 @@ from .._sessions.smtp import Connection, LateError, NoAnswerError, Reply
 from .surface import NO_MAILBOX
 
 ACCEPTED, REJECTED, DEFERRED, UNANSWERED = "accepted", "rejected", "deferred", "unanswered"
-#: Accepted as mail for any invented name there: whether it would be relayed shows after DATA alone.
 LOCAL = "local"
+"""Accepted as mail for any invented name there: whether it would be relayed shows after DATA alone."""
 
-#: Rejections on one connection. Postfix slows down after ten errors and closes after twenty (postconf(5),
-#: smtpd_soft_error_limit).
 REJECTIONS = 9
+"""Rejections on one connection. Postfix slows down after ten errors and closes after twenty (postconf(5),
+smtpd_soft_error_limit)."""
 
-#: Forms that may find the connection lost twice, before nothing more is tried.
 LOST = 3
+"""Forms that may find the connection lost twice, before nothing more is tried."""
 
-#: Official host name of the channel for inner hosts in every imta.cnf that an installer of Messaging Server leaves.
 CHANNEL_HOSTS = ("tcp_intranet-daemon",)
+"""Official host name of the channel for inner hosts in every imta.cnf that an installer of Messaging Server leaves."""
 
-#: What is tried on the ports for submission, where nothing is accepted without authentication.
 SUBMISSION_FORMS = ("plain", "null sender", "spoofed local sender")
+"""What is tried on the ports for submission, where nothing is accepted without authentication."""
 
 _LIMIT = re.compile(r"\brates?\b|too (many|much)|limit|throttl|slow down", re.IGNORECASE)
 

@@ -22,8 +22,8 @@ from .tls import ACCEPTED, FLOOR, OLD, Trial, try_version
 if TYPE_CHECKING:
     import ssl
 
-#: A mailbox that no server has, for comparison.
 NO_MAILBOX = "no-such-user-of-mailhost-verify"
+"""A mailbox that no server has, for comparison."""
 
 
 class Door(NamedTuple):

@@ -25,12 +25,12 @@ OK, DEVIATION, SKIPPED = "ok", "deviation", "skipped"
 
 POINTS = ("ports", "relay", "auth", "tls", "starttls", "banner", "vrfy", "xclient", "dnsbls")
 
-#: Names of mail servers and of distributions, as banners have them; a host's own name is not looked at.
 _PRODUCT = re.compile(
     r"postfix|exim|sendmail|qmail|opensmtpd|haraka|exchange|microsoft|zimbra|mdaemon|hmailserver|courier|domino|kerio|"
     r"icewarp|axigen|communigate|stalwart|iplanet|\bsun java|\boracle|python|aiosmtpd|debian|ubuntu|centos|red ?hat",
     re.IGNORECASE,
 )
+"""Names of mail servers and of distributions, as banners have them; a host's own name is not looked at."""
 _VERSION = re.compile(r"(?<![\w.\[])v?[0-9]+(?:\.[0-9]+){1,2}(?![\w.]*\.[0-9])")
 
 

@@ -103,7 +103,7 @@ def test_what_was_there_at_the_first_run_is_known() -> None:
         ),
     ],
 )
-def test_what_somebody_adds_to_ours_is_unknown(name: str, managed: str, more: str, shown: str) -> None:
+def test_values_added_to_a_managed_parameter_are_unknown(name: str, managed: str, more: str, shown: str) -> None:
     for before in (None, Lines(f"{name} = x\n")):
         assert unknown({name: f"{managed}, {more}"}, Record({name: Owned(before, managed)}, {}, ())) == shown
 

@@ -168,10 +168,10 @@ CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
             ("pcre:/hc", "pcre:/n, pcre:/hc", ""),
         ),
         (
-            {"header_checks": "pcre:/hc", "mime_header_checks": "$header_checks pcre:/$header_checks_of_ours"},
+            {"header_checks": "pcre:/hc", "mime_header_checks": "$header_checks pcre:/$managed_header_checks"},
             {"header_checks": "pcre:/cleanup"},
             {},
-            ("pcre:/cleanup", "pcre:/cleanup", "pcre:/cleanup pcre:/$header_checks_of_ours"),
+            ("pcre:/cleanup", "pcre:/cleanup", "pcre:/cleanup pcre:/$managed_header_checks"),
         ),
         (
             {"header_checks": "pcre:/hc"},
@@ -182,7 +182,7 @@ CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
         ({}, {"header_checks": ""}, {"header_checks": "regexp:/extra"}, ("", "", "")),
     ],
 )
-def test_header_checks_of_the_site_stay_and_ours_are_for_the_outermost_header(
+def test_unmanaged_header_checks_stay_and_managed_ones_are_for_the_outermost_header(
     site: dict[str, str], cleanup: dict[str, str], extra: dict[str, str], expected: tuple[str, ...]
 ) -> None:
     site = {**VECTORS["debian_12"]["site"], **site}
