@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .._policy.errors import PolicyError, Problems, shown
+from .._policy.errors import Problems, shown
 from .._policy.mail import DEFAULTS, STAGE_CONNECT, STAGE_DISPATCHER, MailPolicy, read_mail_policy
 from ._evaluator.mapping_match import Subject, TooCostlyError, match
 from ._formats.dispatcher import MAX_ZONES, ZONE_OPTION
@@ -105,20 +105,11 @@ def read_wanted(
     file of blocked networks.
     """
     problems = Problems()
-    found_policy, found_settings = None, None
-    try:
-        found_policy = read_mail_policy(policy, names, blocked_files)
-    except PolicyError as error:
-        problems.found.extend(error.problems)
-    try:
-        found_settings = read_settings(settings, names)
-    except PolicyError as error:
-        problems.found.extend(error.problems)
+    found_policy = problems.collect(lambda: read_mail_policy(policy, names, blocked_files))
+    found_settings = problems.collect(lambda: read_settings(settings, names))
     if found_policy is not None:
-        try:
-            compile_plan(found_policy, found_settings or read_settings({}), HostFacts(), names)
-        except PolicyError as error:
-            problems.found.extend(error.problems)
+        known, others = found_policy, found_settings or read_settings({})
+        problems.collect(lambda: compile_plan(known, others, HostFacts(), names))
     problems.raise_if_any()
     if found_policy is None or found_settings is None:
         raise AssertionError("a problem was found, or both were read")

@@ -9,6 +9,11 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
 SHOWN = 40
 """Problems printed one by one; the rest is counted."""
 
@@ -41,6 +46,14 @@ class Problems:
     def add(self, path: str, text: str) -> None:
         """Note that the value at ``path`` is wrong in the way ``text`` says."""
         self.found.append(f"{path}: {text}")
+
+    def collect(self, read: Callable[[], T]) -> T | None:
+        """Return what ``read`` returns; of a PolicyError keep the problems, so that others are found as well."""
+        try:
+            return read()
+        except PolicyError as error:
+            self.found.extend(error.problems)
+            return None
 
     def raise_if_any(self) -> None:
         """Raise PolicyError with all that was found, if anything was."""

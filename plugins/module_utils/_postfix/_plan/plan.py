@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..._policy.dnsbl import shown_zone
-from ..._policy.errors import PolicyError, Problems, shown
+from ..._policy.errors import Problems, shown
 from ..._policy.mail import DEFAULTS as POLICY_DEFAULTS
 from ..._policy.mail import MailPolicy, read_mail_policy
 from .._config.facts import PostfixFacts
@@ -55,15 +55,8 @@ def read_wanted(
     file of blocked networks.
     """
     problems = Problems()
-    found_policy, found_settings = None, None
-    try:
-        found_policy = read_mail_policy(policy, names, blocked_files)
-    except PolicyError as error:
-        problems.found.extend(error.problems)
-    try:
-        found_settings = read_settings(settings, names)
-    except PolicyError as error:
-        problems.found.extend(error.problems)
+    found_policy = problems.collect(lambda: read_mail_policy(policy, names, blocked_files))
+    found_settings = problems.collect(lambda: read_settings(settings, names))
     if found_policy is not None:
         _check_lists(problems, found_policy, found_settings, names or {})
     problems.raise_if_any()
