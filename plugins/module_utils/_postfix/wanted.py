@@ -45,7 +45,7 @@ def _compose(live: Live, plan: Plan) -> Composed:
     try:
         return compose(live.main, live.master, plan, live.record)
     except FileError as error:
-        raise StepError("read", str(error)) from error
+        raise StepError("read", str(error)) from None
 
 
 def _unusable_lists(

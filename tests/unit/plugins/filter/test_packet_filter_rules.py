@@ -52,7 +52,8 @@ def test_users_and_controller_are_parameters() -> None:
     [
         (
             "'x' | mailhost.hardening.packet_filter_rules",
-            'parameter _input of filter mailhost.hardening.packet_filter_rules: "x" is not a dictionary; write the options of the role packet_filter without their prefix',
+            'parameter _input of filter mailhost.hardening.packet_filter_rules: "x" is not a dictionary; '
+            "write the options of the role packet_filter without their prefix",
         ),
         (
             "{'scope': 'x'} | mailhost.hardening.packet_filter_rules",

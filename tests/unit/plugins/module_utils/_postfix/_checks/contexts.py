@@ -58,7 +58,7 @@ def context(
     main: str = "",
     master: str = SMTP,
     *,
-    policy: Mapping[str, Any] = POLICY,
+    policy: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     live_main: str = "",
     live_master: str = SMTP,
@@ -70,7 +70,7 @@ def context(
     host: StubHost | None = None,
 ) -> PolicyContext:
     """Return a context with these files."""
-    read_policy, read_settings = read_wanted(policy, settings or {})
+    read_policy, read_settings = read_wanted(POLICY if policy is None else policy, settings or {})
     live = Live(MainCf(live_main), MasterCf(live_master), record, facts(dict(site or {})), defaults or {})
     composed = Composed(MainCf(main), MasterCf(master), {}, after, ())
     return PolicyContext(live, composed, host or StubHost(), True, read_policy, read_settings, (), plan, {})

@@ -159,7 +159,7 @@ def test_domain_of_one_class_is_accepted(kind: str) -> None:
     assert not classes(kind, "".join(f"{name} = {value}\n" for name, value in plan.main.items()))
 
 
-def maps(kind: str, main: str, added: tuple[str, ...] = (), policy: dict[str, object] = POLICY) -> list[object]:
+def maps(kind: str, main: str, added: tuple[str, ...] = (), policy: dict[str, object] | None = None) -> list[object]:
     """Return what is found about lists of addresses."""
     settings = {"domain_class": kind, "extra_restrictions": {"recipient": list(added)}}
     return list(recipient_maps(context(main, live_main="biff = no\n", policy=policy, settings=settings)))
