@@ -134,7 +134,8 @@ log_prefix:
 class ModuleDocFragment:
     """The same options below the input of the filter, and below an option of the module."""
 
-    DOCUMENTATION = (
+    # With a type, as ansible-test's yamllint takes a plain assignment for one literal.
+    DOCUMENTATION: str = (
         r"""
 options:
   _input:
@@ -145,7 +146,7 @@ options:
         + _OPTIONS
     )
 
-    MODULE = (
+    MODULE: str = (
         r"""
 options:
   policy:
