@@ -36,7 +36,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_
     PacketFilterPolicy,
     read_packet_filter_policy,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import BLOCKED_FILES
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import (
+    ACCEPTED_EFFECTS,
+    BLOCKED_FILES,
+)
 from ansible_collections.mailhost.hardening.plugins.plugin_utils._policy_action import PolicyAction
 
 HOST_MODULE = "mailhost.hardening.packet_filter_transaction"
@@ -44,6 +47,7 @@ OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "policy": {"type": "dict", "default": {}},
     BLOCKED_FILES: {"type": "raw", "default": []},
+    ACCEPTED_EFFECTS: {"type": "raw", "default": []},
     "backend": {"type": "str", "choices": ["auto", "nft", "legacy"], "default": "auto"},
     "jump_after": {"type": "list", "elements": "str", "default": ["f2b-*"]},
     "confirm_timeout": {"type": "int", "default": 30},
@@ -77,6 +81,10 @@ class ActionModule(PolicyAction):
             raise AnsibleActionFail(
                 f"packet_filter_confirm_timeout: {timeout} is not accepted; write a whole number from 5 to 600"
             )
+        try:
+            self.accepted = self.accepted_effects(self.args[ACCEPTED_EFFECTS])
+        except PolicyError as error:
+            raise AnsibleActionFail(str(error)) from None
         absent = self.args["state"] == "absent"
         policy = read_packet_filter_policy({}) if absent else self._policy(self.args["policy"])
         users = () if absent else _limited_users(policy)
@@ -101,6 +109,7 @@ class ActionModule(PolicyAction):
             warnings += self._host("prove", change=change.to_dict())["notes"]
         elif changed:
             warnings += self._go_live(change)
+        self.show_effects(result)
         return result
 
     # What is wanted

@@ -25,6 +25,10 @@ options:
         the policy. Overlaps are merged. Relative paths are looked up as M(ansible.builtin.copy) does.
     type: raw
     default: []
+  accepted_effects:
+    description: Effects that the policy does not ask for and that are accepted, each as a run printed it.
+    type: raw
+    default: []
   policy_tests:
     description: Sessions with their expected end. One that ends otherwise stops the deployment.
     type: list

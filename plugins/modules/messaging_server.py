@@ -78,6 +78,26 @@ evaluated:
   returned: success, unless O(state=previous)
   type: int
   sample: 214
+effects:
+  description:
+    - What a client gets after the run that it did not get before, or the other way round. Effects without a reason
+      stop the run unless they are accepted.
+  returned: success, unless O(state=previous)
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: One of V(opened), V(closed), V(rejected), V(deferred) and V(limited).
+      type: str
+    subject:
+      description: Port, class of clients and what they do.
+      type: str
+    before:
+      description: What decided before, a rule or a setting.
+      type: str
+    reason:
+      description: Why the policy asks for it.
+      type: str
 activation:
   description: What was done to make the change live.
   returned: when changed

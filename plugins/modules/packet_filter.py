@@ -32,6 +32,10 @@ options:
     description: List of files on the controller with one blocked address, prefix or range a line. Overlaps are merged.
     type: raw
     default: []
+  accepted_effects:
+    description: Effects that the policy does not ask for and that are accepted, each as a run printed it.
+    type: raw
+    default: []
   backend:
     description: The iptables variant; V(auto) uses the one in use on the host.
     type: str
@@ -95,6 +99,26 @@ diff:
   returned: changed, in diff mode
   type: list
   elements: dict
+effects:
+  description:
+    - What a client gets after the run that it did not get before, or the other way round. Effects without a reason
+      stop the run unless they are accepted.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: One of V(opened), V(closed), V(rejected), V(deferred) and V(limited).
+      type: str
+    subject:
+      description: Port, class of clients and what they do.
+      type: str
+    before:
+      description: What decided before, a rule or a setting.
+      type: str
+    reason:
+      description: Why the policy asks for it.
+      type: str
 backend:
   description: The iptables variant in use, V(nft) or V(legacy).
   returned: success

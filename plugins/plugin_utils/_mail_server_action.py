@@ -17,7 +17,10 @@ from ansible.errors import AnsibleActionFail
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail as mail_policy
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.policy_tests import read_policy_tests
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import BLOCKED_FILES
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import (
+    ACCEPTED_EFFECTS,
+    BLOCKED_FILES,
+)
 from ansible_collections.mailhost.hardening.plugins.plugin_utils._policy_action import PolicyAction
 
 
@@ -42,25 +45,32 @@ class MailServerAction(PolicyAction):
                 "settings": {"type": "dict", "default": {}},
                 "policy_tests": {"type": "raw", "default": []},
                 BLOCKED_FILES: {"type": "raw", "default": []},
+                ACCEPTED_EFFECTS: {"type": "raw", "default": []},
                 **self.options,
             }
         )
-        files = args.pop(BLOCKED_FILES)
+        files, effects = args.pop(BLOCKED_FILES), args.pop(ACCEPTED_EFFECTS)
         arguments = dict(args, diff=bool(self._task.diff))
         if args["state"] == "present":
             arguments.update(self._check(args, files))
+        try:
+            arguments[ACCEPTED_EFFECTS] = list(self.accepted_effects(effects))
+        except PolicyError as error:
+            raise AnsibleActionFail(str(error)) from None
         result: dict[str, Any] = self._execute_module(
             module_name=f"mailhost.hardening.{self.role}_transaction",
             module_args={"step": "rollback" if args["state"] == "previous" else "apply", "arguments": arguments},
             task_vars=self.vars,
         )
         result.pop("invocation", None)
+        self.show_effects(result)
         return result
 
     @classmethod
     def variables(cls) -> tuple[str, ...]:
         """What follows the role's name in its variables."""
-        return (*mail_policy.DEFAULTS, *cls.settings, *cls.options, BLOCKED_FILES, "policy_tests", "state")
+        shared = (BLOCKED_FILES, ACCEPTED_EFFECTS, "policy_tests")
+        return (*mail_policy.DEFAULTS, *cls.settings, *cls.options, *shared, "state")
 
     def _check(self, args: dict[str, Any], files: Any) -> dict[str, Any]:
         """Find every problem before the host is contacted; returns the names of options, and the policy with files."""

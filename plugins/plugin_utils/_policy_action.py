@@ -17,8 +17,15 @@ from ansible.utils.display import Display
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import (
+    AcceptedEffects,
+    Effect,
+    describe_effects,
+    read_accepted_effects,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import shown
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import (
+    ACCEPTED_EFFECTS,
     BLOCKED_FILES,
     SHARED_BY_ROLES,
     misspelt,
@@ -67,6 +74,20 @@ class PolicyAction(ActionBase):
             ) from None
         except (AnsibleError, OSError):
             raise AnsibleActionFail(f"{name}: {shown(path)} is no file on the controller that can be read") from None
+
+    def accepted_effects(self, value: Any) -> AcceptedEffects:
+        """Return the effects that the inventory accepts. Raises PolicyError."""
+        option = ACCEPTED_EFFECTS
+        return read_accepted_effects(value, self.variable(option) if self.called_by(self.role) else option)
+
+    def show_effects(self, result: dict[str, Any]) -> None:
+        """Show the effects in a result above its diff, or with -v where no diff is shown."""
+        effects = [Effect.from_dict(raw) for raw in result.get("effects") or ()]
+        table = describe_effects(effects, str(self.vars.get("inventory_hostname", "the host")))
+        if table and self._task.diff:
+            result["diff"] = [{"prepared": table}, *result.get("diff", [])]
+        elif table:
+            display.v(table)
 
     def named(self, **options: Iterable[str]) -> dict[str, str]:
         """Name each option as the user wrote it: as a variable, or as an option of this action.

@@ -51,7 +51,11 @@ def code_of(role: str) -> Code:
         choices = [packet_filter._CHOICES]
     else:
         action, module = (Postfix, postfix) if role == "postfix" else (MessagingServer, messaging_server)
-        shared = {"policy_tests": {"default": []}, "blocked_network_files": {"default": []}}
+        shared = {
+            "policy_tests": {"default": []},
+            "blocked_network_files": {"default": []},
+            "accepted_effects": {"default": []},
+        }
         state = {"state": {"default": "present", "choices": ["present", "absent"]}}
         options = {**action.options, **shared, **state}
         parts, choices = [mail.DEFAULTS, module.DEFAULTS], [module._CHOICES]

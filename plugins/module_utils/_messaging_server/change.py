@@ -41,7 +41,7 @@ class MessagingServerRun(Run[Live, WantedFiles]):
     state = STATE
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        self.arguments = arguments
+        super().__init__(arguments)
         self.driver = self.product = discover(arguments["root"])
 
     def read(self) -> Live:

@@ -21,9 +21,6 @@ from .errors import Problems, ReportedError, shown
 OPENED, CLOSED, REJECTED, DEFERRED, LIMITED = KINDS = ("opened", "closed", "rejected", "deferred", "limited")
 """What may become of a connection or a message: accepted, not answered any more, rejected, deferred, fewer of them."""
 
-ACCEPTED_EFFECTS = "accepted_effects"
-"""The option; its variable begins with the role's name or with ``mailhost``."""
-
 SHOWN_SUBJECTS = 100
 """Lines of a table; the rest is counted."""
 
@@ -75,6 +72,13 @@ class Effect(NamedTuple):
         return self.kind, self.layer, self.who, self.before, self.reason, self.remedy
 
 
+class AcceptedEffects(NamedTuple):
+    """The entries of the inventory, and the variable that has them."""
+
+    name: str
+    entries: Sequence[str]
+
+
 class EffectsError(ReportedError):
     """Effects that neither the policy nor the inventory asks for."""
 
@@ -91,12 +95,9 @@ def describe_effects(effects: Iterable[Effect], host: str) -> str:
     return "".join(f"{line}\n" for line in [f"effects on {host}:", *lines])
 
 
-def check_effects(effects: Iterable[Effect], accepted: Iterable[str], name: str) -> None:
-    """Raise EffectsError where there are effects without a reason that are not accepted.
-
-    ``accepted``: the entries of the inventory. ``name``: the variable that has them.
-    """
-    known = set(accepted)
+def check_effects(effects: Iterable[Effect], accepted: AcceptedEffects) -> None:
+    """Raise EffectsError where there are effects without a reason that are not accepted."""
+    known = set(accepted.entries)
     found = [one for one in effects if not one.reason and one.entry not in known]
     if not found:
         return
@@ -105,13 +106,13 @@ def check_effects(effects: Iterable[Effect], accepted: Iterable[str], name: str)
         lines.append(f"  {one.kind} {one._subject(ports)}: {one.before}")
         if one.remedy:
             lines.append(f"    {one.remedy}")
-    lines += ["to have these effects all the same, add:", f"{name}:"]
+    lines += ["to have these effects all the same, add:", f"{accepted.name}:"]
     lines += [f"  - {_quoted(entry)}" for entry in sorted({*known, *(one.entry for one in found)})]
     raise EffectsError("\n".join(lines))
 
 
-def read_accepted_effects(value: Any, name: str) -> tuple[str, ...]:
-    """Return the accepted entries. Raises PolicyError where one is none; ``name``: the variable."""
+def read_accepted_effects(value: Any, name: str) -> AcceptedEffects:
+    """Return the accepted effects. Raises PolicyError where one is none; ``name``: the variable."""
     problems = Problems()
     example = '"opened tcp 25 from members of set f2b-postfix"'
     if not isinstance(value, (list, tuple)):
@@ -123,7 +124,7 @@ def read_accepted_effects(value: Any, name: str) -> tuple[str, ...]:
                 f"{name}[{index}]", f"{shown(entry)} is no effect; paste an entry that a run printed, as {example}"
             )
     problems.raise_if_any()
-    return tuple(value)
+    return AcceptedEffects(name, tuple(value))
 
 
 def _grouped(effects: Iterable[Effect]) -> list[tuple[Effect, list[int]]]:

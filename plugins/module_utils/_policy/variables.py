@@ -17,7 +17,9 @@ from .mail import DEFAULTS as MAIL_OPTIONS
 
 BLOCKED_FILES = "blocked_network_files"
 
-SHARED_BY_ROLES = (*MAIL_OPTIONS, "services", BLOCKED_FILES, "policy_tests")
+ACCEPTED_EFFECTS = "accepted_effects"
+
+SHARED_BY_ROLES = (*MAIL_OPTIONS, "services", BLOCKED_FILES, "policy_tests", ACCEPTED_EFFECTS)
 """Options of roles that stand in ``mailhost_`` variables as well, which count where the role's own is not set."""
 
 SHARED = (

@@ -44,7 +44,7 @@ class PostfixRun(Run[Live, Context]):
     state = STATE
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        self.arguments = arguments
+        super().__init__(arguments)
         self.driver = self.product = discover()
         self.folder = os.path.join(self.product.folder, FOLDER)
         sweep()

@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .._policy.dnsbl import hide_keys
+from .._policy.effects import AcceptedEffects, Effect, check_effects
 from .._policy.errors import ReportedError
+from .._policy.variables import ACCEPTED_EFFECTS
 from . import transaction
 from .command import StepError
 from .files import PRIVATE, read_file, remove, replace_file
@@ -29,21 +31,27 @@ WantedT = TypeVar("WantedT")
 
 
 class Proof(NamedTuple):
-    """How many sessions were held with the wanted files, what to warn of, and what a result has besides."""
+    """How many sessions were held with the wanted files, what to warn of, what a result has besides, and effects."""
 
     evaluated: int
     warnings: Sequence[str]
     more: Mapping[str, Any] = {}
+    effects: Sequence[Effect] = ()
 
 
 class Run(ABC, Generic[LiveT, WantedT]):
     """What a mail server brings to a run. The methods are called in this order.
 
-    ``state``: the state folder. ``driver``: of its transactions. Each method raises ReportedError or OSError.
+    ``state``: the state folder. ``driver``: of its transactions. ``arguments``: those of the module; ``accepted``:
+    effects that the inventory accepts. Each method raises ReportedError or OSError.
     """
 
     state: str
     driver: Driver
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self.arguments = arguments
+        self.accepted = AcceptedEffects(*arguments.get(ACCEPTED_EFFECTS, ("", ())))
 
     @abstractmethod
     def read(self) -> LiveT:
@@ -110,7 +118,7 @@ def run_step(module: Any, product: str, begin: Callable[[Mapping[str, Any]], Run
 def run_change(run: Run[Any, Any], *, check_mode: bool, diff: bool) -> Result:
     """Bring the files into the wanted state; returns the result of the module."""
     if check_mode and transaction.interrupted(run.state):
-        return {"changed": True, "files": [], "evaluated": 0, "warnings": [INTERRUPTED]}
+        return {"changed": True, "files": [], "evaluated": 0, "effects": [], "warnings": [INTERRUPTED]}
     notice = "" if check_mode else transaction.recover(run.state, run.driver)
     try:
         result = _change(run, check_mode=check_mode, diff=diff)
@@ -129,7 +137,9 @@ def _change(run: Run[Any, Any], *, check_mode: bool, diff: bool) -> Result:
     digest, proven = run.digest(live, wanted).encode(), f"{run.state}/proven"
     proof = run.prove(live, wanted, changes, proven=digest == read_file(proven))
     result = {**_described(changes, diff=diff), **proof.more}
-    result.update(evaluated=proof.evaluated, warnings=list(proof.warnings))
+    effects = [one._replace(before=hide_keys(one.before), remedy=hide_keys(one.remedy)) for one in proof.effects]
+    check_effects(effects, run.accepted)
+    result.update(evaluated=proof.evaluated, warnings=list(proof.warnings), effects=[one.to_dict() for one in effects])
     details = run.details(changes) if changes else {}
     if changes:
         result["activation"] = run.activation(details)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import (
     KINDS,
+    AcceptedEffects,
     Effect,
     EffectsError,
     check_effects,
@@ -54,12 +55,13 @@ def test_long_table_counts_the_rest() -> None:
 
 
 def test_effects_with_a_reason_and_accepted_ones_pass() -> None:
-    check_effects([IMAP, BAN], [BAN.entry], "mailhost_accepted_effects")
+    check_effects([IMAP, BAN], AcceptedEffects("mailhost_accepted_effects", [BAN.entry]))
 
 
 def test_effect_without_a_reason_stops_with_what_to_paste() -> None:
+    accepted = AcceptedEffects("mailhost_accepted_effects", [SENDER.entry])
     with pytest.raises(EffectsError) as caught:
-        check_effects([IMAP, BAN, BAN._replace(port=465), SENDER], [SENDER.entry], "mailhost_accepted_effects")
+        check_effects([IMAP, BAN, BAN._replace(port=465), SENDER], accepted)
     assert str(caught.value) == (
         "this change has effects that the policy does not ask for; nothing was changed:\n"
         "  opened tcp 25, 465 from members of set f2b-postfix: "
@@ -91,11 +93,11 @@ EFFECTS = st.lists(
 @given(EFFECTS)
 def test_pasted_entries_are_accepted(effects: list[Effect]) -> None:
     with pytest.raises(EffectsError) as caught:
-        check_effects(effects, [], "mailhost_accepted_effects")
+        check_effects(effects, AcceptedEffects("mailhost_accepted_effects", []))
     lines = str(caught.value).split("\n")
     start = len(lines) - 1 - lines[::-1].index("mailhost_accepted_effects:")
     pasted = yaml.safe_load("\n".join(lines[start:]))["mailhost_accepted_effects"]
-    check_effects(effects, read_accepted_effects(pasted, "mailhost_accepted_effects"), "mailhost_accepted_effects")
+    check_effects(effects, read_accepted_effects(pasted, "mailhost_accepted_effects"))
 
 
 @given(EFFECTS)

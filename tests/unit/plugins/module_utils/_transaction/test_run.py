@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import Effect, EffectsError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import run as skeleton
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
@@ -28,7 +29,10 @@ from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._mes
 class StubRun(Run[bytes, bytes]):
     """Wants another imta.cnf; its record is the content, and the proof holds three sessions."""
 
-    def __init__(self, host: Installation, wanted: bytes = NEW["imta.cnf"]) -> None:
+    effects: Sequence[Effect] = ()
+
+    def __init__(self, host: Installation, wanted: bytes = NEW["imta.cnf"], accepted: Sequence[str] = ()) -> None:
+        super().__init__({"accepted_effects": ["mailhost_accepted_effects", accepted]})
         self.path, self.wanted = host.root / "config" / "imta.cnf", wanted
         self.state, self.driver = host.state, host.driver()
         self.proven: list[bool] = []
@@ -47,7 +51,7 @@ class StubRun(Run[bytes, bytes]):
 
     def prove(self, live: bytes, wanted: bytes, changes: Sequence[Change], *, proven: bool) -> Proof:  # noqa: ARG002
         self.proven.append(proven)
-        return Proof(0 if proven else 3, ["a warning"], {"notes": ["a note"]})
+        return Proof(0 if proven else 3, ["a warning"], {"notes": ["a note"]}, self.effects)
 
     def details(self, changes: Sequence[Change]) -> Mapping[str, Any]:  # noqa: ARG002
         return DETAILS
@@ -78,6 +82,7 @@ def test_run_applies_changes_and_remembers_record_and_proof(host: Installation) 
         "changed": True,
         "files": [str(run.path)],
         "evaluated": 3,
+        "effects": [],
         "notes": ["a note"],
         "warnings": ["a warning"],
         "activation": DETAILS["parts"],
@@ -86,6 +91,29 @@ def test_run_applies_changes_and_remembers_record_and_proof(host: Installation) 
     again = run_change(run, check_mode=False, diff=True)
     assert (again["changed"], again["evaluated"], run.proven) == (False, 0, [False, True])
     assert kept(host) == {"record.json": NEW["imta.cnf"], "proven": NEW["imta.cnf"]}
+
+
+LOST = Effect("opened", "port", 25, "external client", "was 554 by 0123456789abcdef0123456789.zone.example")
+
+
+@pytest.mark.parametrize("check_mode", [False, True])
+def test_effect_without_a_reason_stops_the_run_before_anything_is_live(host: Installation, check_mode: bool) -> None:
+    old, run = host.snapshot(), StubRun(host)
+    run.effects = [LOST]
+    with pytest.raises(
+        EffectsError, match=r"opened port 25, external client: was 554 by <key [0-9a-f]{4}>\.zone\.example"
+    ):
+        run_change(run, check_mode=check_mode, diff=False)
+    assert host.snapshot() == old
+    assert kept(host) == {}
+
+
+def test_accepted_effect_is_listed_without_keys(host: Installation) -> None:
+    run = StubRun(host, accepted=[LOST.entry])
+    run.effects = [LOST]
+    (effect,) = run_change(run, check_mode=False, diff=False)["effects"]
+    assert (effect["kind"], effect["subject"]) == ("opened", "port 25, external client")
+    assert "0123456789abcdef" not in str(effect)
 
 
 def test_run_in_check_mode_changes_nothing(host: Installation) -> None:
