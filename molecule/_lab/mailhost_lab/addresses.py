@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 PREFIX = "mailhost-lab"
@@ -49,7 +50,7 @@ class Host:
     `extra4` and `extra6` are further addresses on its first leg, used only where a test asks for them as the source.
     `domains` are those whose mail it takes, for any address, into one mailbox.
     `group` is its group in the inventory. A host of a group other than lab_probes is one that a scenario may choose to
-    have made anew; `folders` have what is in it besides Debian (host_files.py); such a host is there on demand only.
+    have made anew; `folders` have what is in it besides Debian (host_files.py).
     """
 
     name: str
@@ -101,6 +102,7 @@ HOSTS = {
     host.name: host
     for host in (
         Host("mailhost", "mail.example", _legs(10), mail=True, group="mailhosts"),
+        Host("twin", "twin.example", _legs(8), mail=True, group="twin_hosts"),
         Host(
             "messaging",
             "messaging.example",
@@ -134,7 +136,10 @@ HOSTS = {
     )
 }
 
-MAILHOST = HOSTS["mailhost"]
+TWIN = HOSTS["twin"]
+"""Like mailhost; for scenarios of the packet filter that run beside those of the one."""
+MAILHOST = TWIN if os.environ.get("LAB_HOST") == TWIN.name else HOSTS["mailhost"]
+"""The host that scenarios of the packet filter try; where that is the twin, `mailhost` is a name for it."""
 MESSAGING = HOSTS["messaging"]
 POSTFIX = HOSTS["postfix"]
 GATEWAY = HOSTS["gateway"]
@@ -142,7 +147,7 @@ GATEWAY = HOSTS["gateway"]
 EXTERNAL = HOSTS["external"]
 REMOTE = HOSTS["remote"]
 INTERNAL = HOSTS["internal"]
-STANDING = tuple(host for host in HOSTS.values() if not host.folders)
+STANDING = tuple(host for host in HOSTS.values() if host.group in ("lab_probes", "mailhosts"))
 """The hosts that are always there."""
 
 RENEWED = tuple(host for host in HOSTS.values() if host.group != "lab_probes")
@@ -154,6 +159,8 @@ NAMES = tuple((host.fqdn, ip) for host in HOSTS.values() for port in host.ports 
 
 def find_host(name: str) -> Host:
     """Return a host by its name, or say which names there are."""
+    if name == "mailhost":
+        return MAILHOST
     try:
         return HOSTS[name]
     except KeyError:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mailhost_lab.addresses import MAILHOST
 from mailhost_lab.containers.engine import LabError
 from mailhost_lab.paths import INVENTORY, LAB, PROJECT
 
@@ -70,7 +71,9 @@ class Running:
         self, playbook: str, variables: dict[str, Any], check: bool, environment: dict[str, str], folder: Path
     ) -> None:
         values, self.results, self.output = folder / "vars.json", folder / "results", folder / "output"
-        values.write_text(json.dumps(variables))
+        # The playbook's own default is the group that mailhost is in.
+        chosen = {} if MAILHOST.group == "mailhosts" else {"mailhost_hosts": MAILHOST.group}
+        values.write_text(json.dumps({**chosen, **variables}))
         self.started = time.monotonic()
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(

@@ -27,7 +27,7 @@ from mailhost_lab.paths import PROJECT
 from mailhost_lab.releases import releases_of
 
 CACHE = PROJECT / ".cache" / "molecule"
-LANES = 3
+LANES = 4
 """How many hosts are tried at a time; more would make each other wait on a machine with two processors."""
 PAIR_SECONDS = 2700
 GRACE_SECONDS = 60
@@ -122,7 +122,11 @@ class Lane(threading.Thread):
         warnings = PROJECT / "molecule" / pair.scenario / "expected-warnings"
         allowed = ["--allow-file", str(warnings)] if warnings.exists() else []
         command = ["scripts/strict", *allowed, "--", "molecule", "test", "--destroy", "never"]
-        own = {"MOLECULE_EPHEMERAL_DIRECTORY": str(pair.state), "LAB_RELEASE": pair.release}
+        own = {
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(pair.state),
+            "LAB_RELEASE": pair.release,
+            "LAB_HOST": pair.host(),
+        }
         self.process = subprocess.Popen(
             [*command, "--scenario-name", pair.scenario],
             stdin=subprocess.DEVNULL,
