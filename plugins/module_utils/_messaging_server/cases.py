@@ -18,7 +18,9 @@ from .._sessions.cases import (
     DOMAINS,
     NO_RELAY,
     REJECT,
+    RELAY,
     Case,
+    Class,
     blocked_cases,
     delivery_cases,
     exempt_cases,
@@ -35,6 +37,11 @@ from .._sessions.relay_forms import EXTERNAL_DOMAIN, EXTERNAL_SENDER, TARGET, re
 if TYPE_CHECKING:
     from .._policy.mail import Dnsbl, MailPolicy
     from .surface import Service
+
+AUTHENTICATED = Class("authenticated client, to other domains", "SMTP AUTH")
+SUBMISSION = Class("external client", "submission needs SMTP AUTH")
+LISTED_CLIENT = Class("client that a DNSBL lists", "mailhost_dnsbls")
+SENDER_DOMAIN = Class("external client, sender's domain not in the DNS", "mailhost_sender_domain_check")
 
 LISTED = "127.0.0.2"
 """What a DNSBL answers for a listed client (RFC 5782, section 2.1)."""
@@ -61,10 +68,10 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
     parties = parties_of(policy, server.domain)
     for client in parties.external:
         yield from _external(client, server, parties.own)
-        yield from _authenticated(client, server)
-        yield from _further_services(client, server)
+        yield from AUTHENTICATED.cases(_authenticated(client, server))
+        yield from RELAY.cases(_further_services(client, server))
     for client in parties.external[:1]:
-        yield from _by_rewrite_rules(client, policy, server)
+        yield from RELAY.cases(_by_rewrite_rules(client, policy, server))
     for client in server.literal_clients:
         if parse_address(client) not in parties.known:
             name = f"external client {client}, which has a rewrite rule"
@@ -74,9 +81,9 @@ def policy_cases(policy: MailPolicy, server: Server) -> Iterator[Case]:
     yield from relay_exception_cases(policy, parties)
     yield from blocked_cases(policy, parties)
     for dnsbl in policy.dnsbls:
-        yield from _listed(policy, dnsbl, parties.unlisted, parties.own[0])
+        yield from LISTED_CLIENT.cases(_listed(policy, dnsbl, parties.unlisted, parties.own[0]))
     if policy.sender_domain_check:
-        yield from _sender_domain(parties.unlisted, parties.own[0])
+        yield from SENDER_DOMAIN.cases(_sender_domain(parties.unlisted, parties.own[0]))
 
 
 def _external(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Case]:
@@ -84,9 +91,10 @@ def _external(client: str, server: Server, own: tuple[str, ...]) -> Iterator[Cas
     yield from relay_cases(f"external client {client}", client, forms, server.domain)
     yield from delivery_cases(client, own)
     if server.submission:
-        yield make_case(f"external client {client} at submission", REJECT, client, EXTERNAL_SENDER, TARGET, port=587)
+        found = make_case(f"external client {client} at submission", REJECT, client, EXTERNAL_SENDER, TARGET, port=587)
         name = f"external client {client} at submission, to own domain"
-        yield make_case(name, REJECT, client, EXTERNAL_SENDER, own[0], port=587, local=True)
+        delivery = make_case(name, REJECT, client, EXTERNAL_SENDER, own[0], port=587, local=True)
+        yield from SUBMISSION.cases([found, delivery])
 
 
 def _further_services(client: str, server: Server) -> Iterator[Case]:

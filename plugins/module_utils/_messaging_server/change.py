@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .._policy.effects import Effect
 from .._transaction.files import decode, encode, read_attributes, read_file
 from .._transaction.run import Proof, Run
 from .._transaction.transaction import Change
@@ -25,7 +26,7 @@ from ._formats.text import fold
 from ._lint.imta import lint_imta
 from ._lint.mapping import lint_mappings
 from .compose import Composed, Texts
-from .evaluation import ask_product, digest_of, evaluate
+from .evaluation import ask_product, compare, digest_of, evaluate
 from .live import RECORD, STATE, TEXT_FILES, Live, read_live
 from .product import GENERAL_TXT, MAPPINGS, Product, activations, discover
 from .record import dump_record
@@ -70,11 +71,14 @@ class MessagingServerRun(Run[Live, WantedFiles]):
             warnings.append(f"{RECORD} is missing: managed entries count as unmanaged, and state absent keeps them")
         if changes:
             warnings += new_findings(before, after, wanted.accepted)
+        effects: list[Effect] = []
         if changes and wanted.settings is not None:
+            effects, gaps = compare(wanted, live)
+            warnings += gaps
             warnings += switching_notes(before, after, wanted.settings.channels.external, OWNED_TABLES)
             if after.mappings != before.mappings:
                 ask_product(self.product, live, wanted, wanted.settings.channels)
-        return Proof(evaluated, warnings)
+        return Proof(evaluated, warnings, effects=effects)
 
     def details(self, changes: Sequence[Change]) -> Mapping[str, Any]:
         """Return the parts of the product that the changes are about."""

@@ -13,11 +13,15 @@ import json
 import os
 import tempfile
 
+from .._policy.effects import Effect
 from .._sessions.report import describe_deviations
 from .._transaction.command import StepError
 from .._transaction.files import encode, new_attributes, read_attributes, replace_file
-from ._evaluator.decision import load_config
+from ._evaluator.decision import LoadedConfig, load_config
 from ._evaluator.session import Config
+from ._formats.text import MtaTextError
+from .compose import Texts
+from .effects import find_effects
 from .live import ACCESS_ERRORS, Live
 from .product import MAPPINGS, Product
 from .proof import find_deviations
@@ -30,8 +34,26 @@ def evaluate(wanted: WantedFiles, live: Live) -> int:
     """Evaluate the wanted texts; returns the number of sessions."""
     if wanted.settings is None:
         return 0
-    texts = wanted.composed.texts
-    config = load_config(
+    count, found = find_deviations(wanted.cases, _load(wanted.composed.texts, live), wanted.settings.channels)
+    if found:
+        raise StepError("evaluate", describe_deviations(found))
+    return count
+
+
+def compare(wanted: WantedFiles, live: Live) -> tuple[list[Effect], list[str]]:
+    """Return the effects of the wanted texts, and a warning where the live ones cannot be evaluated."""
+    if wanted.settings is None:
+        return [], []
+    after = _load(wanted.composed.texts, live)
+    cases = [*wanted.cases, *wanted.compared]
+    try:
+        return find_effects(cases, _load(live.texts, live), after, wanted.settings.channels), []
+    except MtaTextError as error:
+        return [], [f"the live files cannot be evaluated, so the effects of this run are not known: {error}"]
+
+
+def _load(texts: Texts, live: Live) -> LoadedConfig:
+    return load_config(
         Config(
             imta_cnf=texts.imta_cnf,
             mappings=texts.mappings,
@@ -41,10 +63,6 @@ def evaluate(wanted: WantedFiles, live: Live) -> int:
             access_errors=live.options.get(ACCESS_ERRORS, 0) & 1,
         )
     )
-    count, found = find_deviations(wanted.cases, config, wanted.settings.channels)
-    if found:
-        raise StepError("evaluate", describe_deviations(found))
-    return count
 
 
 def digest_of(wanted: WantedFiles, live: Live) -> str:

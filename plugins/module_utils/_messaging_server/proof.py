@@ -8,7 +8,7 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .._sessions.cases import ACCEPT, NO_RELAY, Case
 from .._sessions.report import Deviation
@@ -22,17 +22,44 @@ if TYPE_CHECKING:
     from .settings import Channels
 
 
+class Verdict(NamedTuple):
+    """How a session ended: the stage that rejected it, empty where none did, the end in words, and the trace."""
+
+    stage: str
+    text: str
+    trace: tuple[str, ...]
+
+    @property
+    def rejected(self) -> bool:
+        """Whether the message was not accepted."""
+        return bool(self.stage)
+
+
 def find_deviations(cases: Iterable[Case], config: LoadedConfig, channels: Channels) -> tuple[int, list[Deviation]]:
     """Evaluate all sessions; returns how many there were, and those that deviate. Raises MtaTextError."""
     count = 0
     found: list[Deviation] = []
     for case in cases:
         count += 1
-        outcome = _decide(case, config, channels)
-        got = _verdict(outcome, config)
+        got = verdict_of(case, config, channels)
         if not _as_expected(case, got):
-            found.append(Deviation(case, got, outcome.trace))
+            found.append(Deviation(case, got.text, got.trace))
     return count, found
+
+
+def verdict_of(case: Case, config: LoadedConfig, channels: Channels) -> Verdict:
+    """Evaluate a session. The text is ``rejected at ...``, ``accepted for channel ...`` or ``relayed to channel ...``.
+
+    Raises MtaTextError.
+    """
+    outcome = _decide(case, config, channels)
+    recipient = outcome.recipients[0]
+    for name, stage in (("connect", outcome.connect), ("MAIL FROM", outcome.mail), ("RCPT TO", recipient)):
+        if not stage.accepted:
+            return Verdict(name, f"rejected at {name} with {stage.reply!r}", outcome.trace)
+    channel = config.imta.channel(recipient.channel)
+    leaves = channel is None or channel.leaves()
+    return Verdict("", f"{'relayed to' if leaves else 'accepted for'} channel {recipient.channel}", outcome.trace)
 
 
 def _decide(case: Case, config: LoadedConfig, channels: Channels) -> Outcome:
@@ -47,21 +74,7 @@ def _decide(case: Case, config: LoadedConfig, channels: Channels) -> Outcome:
     return decide_session(read_session(known), config)
 
 
-def _verdict(outcome: Outcome, config: LoadedConfig) -> str:
-    """How the session ended: ``rejected at ...``, ``accepted for channel ...`` or ``relayed to channel ...``."""
-    if not outcome.connect.accepted:
-        return f"rejected at connect with {outcome.connect.reply!r}"
-    if not outcome.mail.accepted:
-        return f"rejected at MAIL FROM with {outcome.mail.reply!r}"
-    recipient = outcome.recipients[0]
-    if not recipient.accepted:
-        return f"rejected at RCPT TO with {recipient.reply!r}"
-    channel = config.imta.channel(recipient.channel)
-    leaves = channel is None or channel.leaves()
-    return f"{'relayed to' if leaves else 'accepted for'} channel {recipient.channel}"
-
-
-def _as_expected(case: Case, got: str) -> bool:
+def _as_expected(case: Case, got: Verdict) -> bool:
     if case.expect == NO_RELAY:
-        return not got.startswith("relayed")
-    return got.startswith("rejected") != (case.expect == ACCEPT)
+        return not got.text.startswith("relayed")
+    return got.rejected != (case.expect == ACCEPT)

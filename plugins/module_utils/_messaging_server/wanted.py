@@ -28,6 +28,7 @@ from ._formats.tables import INTERNAL_IP, SAMPLE_SERVER
 from ._formats.text import fold
 from .cases import Server, policy_cases
 from .compose import Composed, Texts, compose, describe_unknown
+from .effects import named_by, site_cases
 from .literals import entering
 from .live import ACCESS_ORCPT, Live
 from .plan import HostFacts, Plan, compile_plan, read_wanted
@@ -40,10 +41,14 @@ NO_PLAN = Plan({}, (), (), (), (), {})
 
 
 class WantedFiles(NamedTuple):
-    """What a run aims at. Without settings the managed part is removed, and there are no cases."""
+    """What a run aims at. Without settings the managed part is removed, and there are no cases.
+
+    ``compared``: sessions about which the policy says nothing, which are to end as before.
+    """
 
     composed: Composed
     cases: tuple[Case, ...]
+    compared: tuple[Case, ...]
     settings: Settings | None
     accepted: frozenset[str]
     warnings: tuple[str, ...]
@@ -51,7 +56,7 @@ class WantedFiles(NamedTuple):
 
 def absent(live: Live) -> WantedFiles:
     """Return the files without what is managed."""
-    return WantedFiles(compose(live.texts, NO_PLAN, live.record), (), None, NO_PLAN.accepted_findings(), ())
+    return WantedFiles(compose(live.texts, NO_PLAN, live.record), (), (), None, NO_PLAN.accepted_findings(), ())
 
 
 def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
@@ -89,7 +94,8 @@ def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
         policy_cases(policy, server),
         cases_of_tests(tests, policy.domains),
     )
-    return WantedFiles(composed, tuple(cases), settings, plan.accepted_findings(), tuple(warnings))
+    compared = tuple(site_cases(policy, server.domain, server.services, named_by(live.texts.mappings)))
+    return WantedFiles(composed, tuple(cases), compared, settings, plan.accepted_findings(), tuple(warnings))
 
 
 def _check_submission(settings: Settings, live: Live, names: Mapping[str, str]) -> None:

@@ -34,7 +34,8 @@ class Case(NamedTuple):
     """A session in the shape that `read_session` of Messaging Server's evaluator takes, with its expected outcome.
 
     ``local``: the recipient is in an own domain, whose channel comes from the directory and not from the files.
-    ``author``: where the expectation comes from.
+    ``author``: where the expectation comes from. ``who``: the class of clients and what they do, as effects name them.
+    ``reason``: what in the policy asks for the expected end.
     """
 
     name: str
@@ -42,6 +43,34 @@ class Case(NamedTuple):
     session: dict[str, Any]
     local: bool = False
     author: str = "policy says"
+    who: str = ""
+    reason: str = ""
+
+    @property
+    def port(self) -> int:
+        """Return the port at which the session is held."""
+        return int(self.session.get("port", 25))
+
+
+class Class(NamedTuple):
+    """A class of clients and what they do, as effects name them, and what in the policy asks for the expected end."""
+
+    who: str
+    reason: str
+
+    def cases(self, cases: Iterable[Case]) -> Iterator[Case]:
+        """Yield cases as those of this class; a class that they have already stays."""
+        for case in cases:
+            yield case if case.who else case._replace(who=self.who, reason=self.reason)
+
+
+RELAY = Class("external client, to other domains", "relay block")
+DELIVERY = Class("external client, to managed domains", "mailhost_domains")
+INTERNAL = Class("internal client, to other domains", "mailhost_internal_networks")
+INTERNAL_DELIVERY = Class("internal client, to managed domains", "mailhost_internal_networks")
+EXCEPTION = Class("client of a relay exception, as the exception says", "mailhost_relay_exceptions")
+BEYOND_EXCEPTION = Class("client of a relay exception, other sender or recipient", "relay block")
+BLOCKED = Class("blocked client, to managed domains", "mailhost_blocked_networks")
 
 
 class Parties(NamedTuple):
@@ -85,7 +114,9 @@ def cases_of_tests(tests: tuple[PolicyTest, ...], domains: tuple[str, ...]) -> I
             authenticated=test.authenticated,
             port=test.port,
         )
-        yield case._replace(author="test expects")
+        client = "authenticated client" if test.authenticated else "client"
+        who = f"{client} {test.client}, {test.mail_from or 'bounce'} to {test.rcpt_to}"
+        yield case._replace(author="test expects", who=who, reason="mailhost_policy_tests")
 
 
 def make_case(  # noqa: PLR0913 - the parts of a session
@@ -109,15 +140,17 @@ def make_case(  # noqa: PLR0913 - the parts of a session
 def relay_cases(name: str, client: str, forms: Iterable[RelayForm], domain: str, **more: Any) -> Iterator[Case]:
     """Yield a session for each relay form; all have to be rejected."""
     for form in forms:
-        yield make_case(f"{name}: {form.name}", REJECT, client, form.mail_from, completed(form.rcpt_to, domain), **more)
+        recipient = completed(form.rcpt_to, domain)
+        yield from RELAY.cases([make_case(f"{name}: {form.name}", REJECT, client, form.mail_from, recipient, **more)])
 
 
 def delivery_cases(client: str, own: tuple[str, ...]) -> Iterator[Case]:
     """Yield what an external client may do: send to own domains."""
     name = f"external client {client}"
-    for recipient in own:
-        yield make_case(f"{name} to own domain", ACCEPT, client, EXTERNAL_SENDER, recipient, local=True)
-    yield make_case(f"{name}, bounce to own domain", ACCEPT, client, "", own[0], local=True)
+    found = [make_case(f"{name} to own domain", ACCEPT, client, EXTERNAL_SENDER, one, local=True) for one in own]
+    yield from DELIVERY.cases(
+        [*found, make_case(f"{name}, bounce to own domain", ACCEPT, client, "", own[0], local=True)]
+    )
 
 
 def plain_cases(name: str, client: str, domain: str, **more: Any) -> Iterator[Case]:
@@ -126,7 +159,7 @@ def plain_cases(name: str, client: str, domain: str, **more: Any) -> Iterator[Ca
     The other forms differ in the recipient, which every entry point treats alike.
     """
     for sender, what in ((EXTERNAL_SENDER, "plain"), ("", "null sender"), (f"postmaster@{domain}", "spoofed sender")):
-        yield make_case(f"{name}: {what}", REJECT, client, sender, TARGET, **more)
+        yield from RELAY.cases([make_case(f"{name}: {what}", REJECT, client, sender, TARGET, **more)])
 
 
 def exempt_cases(policy: MailPolicy, parties: Parties, domain: str) -> Iterator[Case]:
@@ -141,19 +174,25 @@ def internal_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case]:
     """Yield sessions from the boundary addresses of internal networks."""
     own = parties.own[0]
     for client in ("127.0.0.1", "::1"):
-        yield make_case(f"loopback {client}", ACCEPT, client, own, TARGET)
+        yield from INTERNAL.cases([make_case(f"loopback {client}", ACCEPT, client, own, TARGET)])
     for network in sample(policy.internal, SAMPLE):
         edge = boundary_of(network, parties.known)
         for client in edge.inside:
             name = f"internal client {client} of {network}"
-            yield make_case(name, ACCEPT, client, own, TARGET)
-            yield make_case(f"{name}, to own domain", ACCEPT, client, own, own, local=True)
+            yield from INTERNAL.cases([make_case(name, ACCEPT, client, own, TARGET)])
+            delivery = make_case(f"{name}, to own domain", ACCEPT, client, own, own, local=True)
+            yield from INTERNAL_DELIVERY.cases([delivery])
         for client in edge.outside:
-            yield make_case(f"{client} next to internal network {network}", NO_RELAY, client, EXTERNAL_SENDER, TARGET)
+            name = f"{client} next to internal network {network}"
+            yield from RELAY.cases([make_case(name, NO_RELAY, client, EXTERNAL_SENDER, TARGET)])
 
 
 def relay_exception_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case]:
     """Yield what relay exceptions allow, and what is just outside of them."""
+    yield from BEYOND_EXCEPTION.cases(_relay_exception_cases(policy, parties))
+
+
+def _relay_exception_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case]:
     for exception in policy.relay_exceptions:
         senders = exception.sender_domains or (EXTERNAL_DOMAIN,)
         # Mail to own domains is accepted from every client, whatever an exception says of it.
@@ -163,7 +202,8 @@ def relay_exception_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case
         for network in sample(exception.networks, SAMPLE):
             edge = boundary_of(network, parties.known)
             for client in edge.inside:
-                yield make_case(f"relay exception {client}", ACCEPT, client, *pair, local=not external)
+                allowed = make_case(f"relay exception {client}", ACCEPT, client, *pair, local=not external)
+                yield from EXCEPTION.cases([allowed])
                 if exception.sender_domains and external:
                     yield make_case(
                         f"relay exception {client}, other sender", NO_RELAY, client, EXTERNAL_SENDER, pair[1]
@@ -171,21 +211,24 @@ def relay_exception_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case
                 if exception.recipient_domains:
                     yield make_case(f"relay exception {client}, other recipient", NO_RELAY, client, pair[0], TARGET)
             for client in edge.outside if external else ():
-                yield make_case(f"{client} next to relay exception {network}", NO_RELAY, client, *pair)
+                beside = make_case(f"{client} next to relay exception {network}", NO_RELAY, client, *pair)
+                yield from RELAY.cases([beside])
         for client in parties.external:
             if external:
-                yield make_case(f"external client {client} claiming to be a relay exception", NO_RELAY, client, *pair)
+                name = f"external client {client} claiming to be a relay exception"
+                yield from RELAY.cases([make_case(name, NO_RELAY, client, *pair)])
             for form in relay_forms(senders[0], "192.0.2.25"):
                 recipient = completed(form.rcpt_to, senders[0])
                 name = f"external client {client} claiming to be a relay exception, {form.name}"
-                yield make_case(name, NO_RELAY, client, pair[0], recipient)
+                yield from RELAY.cases([make_case(name, NO_RELAY, client, pair[0], recipient)])
 
 
 def blocked_cases(policy: MailPolicy, parties: Parties) -> Iterator[Case]:
     """Yield what shows that blocked clients may not even send to own domains."""
     for network in sample(policy.blocked, SAMPLE):
         for client in boundary_of(network, NetworkSet(())).inside:
-            yield make_case(f"blocked client {client}", REJECT, client, EXTERNAL_SENDER, parties.own[0], local=True)
+            blocked = make_case(f"blocked client {client}", REJECT, client, EXTERNAL_SENDER, parties.own[0], local=True)
+            yield from BLOCKED.cases([blocked])
 
 
 def completed(recipient: str, domain: str) -> str:
