@@ -22,7 +22,7 @@ from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._mes
     IMTA,
 )
 
-POLICY: dict[str, Any] = {"domains": ["example.com"], "internal_networks": ["192.0.2.0/24"]}
+POLICY: dict[str, Any] = {"domains": ["example.com"], "internal_networks": ["192.0.2.0/24", "10.1.0.0/16"]}
 SITE = "FROM_ACCESS\n\n  *|*|*|*|spam@sender.example|*  $N\n  TCP|*|*|*|*|*|tcp_local|a@b.example|*  $N\n"
 
 
