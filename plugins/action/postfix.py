@@ -26,9 +26,8 @@ class ActionModule(MailServerAction):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
-        args = self._task.args
-        submission = (args.get("settings") or {}).get("submission", DEFAULTS["submission"])
-        if args.get("state", "present") == "present" and submission is True and not result.get("failed"):
+        submission = self.settings_given.get("submission", DEFAULTS["submission"])
+        if not result.get("failed") and self._task.args.get("state", "present") == "present" and submission is True:
             notes = self._closed_submission()
             if notes:
                 result["warnings"] = [*(result.get("warnings") or []), *notes]

@@ -48,7 +48,7 @@ class LookupModule(LookupBase):
         pattern = self._templar.template(known.get("mailhost_hosts", "mailhosts"))  # type: ignore[union-attr]
         # A syntax check needs no inventory.
         if not context.CLIARGS.get("syntax") and not self._matches(pattern, known.get("groups", {})):
-            shown = ",".join(pattern) if isinstance(pattern, list) else pattern
+            shown = ",".join(map(str, pattern)) if isinstance(pattern, list) else pattern
             raise AnsibleError(
                 f'mailhost_hosts: "{shown}" matches no host and no group of the inventory; write one of its groups'
             )

@@ -49,6 +49,7 @@ class MailServerAction(PolicyAction):
                 **self.options,
             }
         )
+        self.settings_given: Mapping[str, Any] = args["settings"]
         files, effects = args.pop(BLOCKED_FILES), args.pop(ACCEPTED_EFFECTS)
         arguments = dict(args, diff=bool(self._task.diff))
         if args["state"] == "present":

@@ -68,7 +68,7 @@ class PolicyAction(ActionBase):
             found = self._find_needle("files", path)  # type: ignore[no-untyped-call]
             with open(found, encoding="ascii") as file:
                 return file.read().splitlines()
-        except UnicodeDecodeError:
+        except UnicodeError:
             raise AnsibleActionFail(
                 f"{name}: {path} has characters outside of ASCII; write one network a line"
             ) from None

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from .dnsbl import closed_list, shown_zone
 from .domains import ZONE
 from .errors import Problems, shown
-from .networks import PRIVATE, WIDE, Network, NetworkError, parse_networks, read_list
+from .networks import LOOPBACK, PRIVATE, WIDE, Network, NetworkError, parse_networks, read_list
 from .options import Known, OptionReader
 
 STAGE_CONNECT, STAGE_MAIL, STAGE_DISPATCHER = "connect", "mail", "dispatcher"
@@ -280,6 +280,10 @@ class _MailPolicyReader(OptionReader):
     def check_blocked(self, policy: MailPolicy) -> None:
         """A blocked host cannot connect, so nothing else can be promised to it."""
         blocked = self.path("blocked_networks")
+        for one, other in _overlaps(LOOPBACK, policy.blocked):
+            self.problems.add(
+                blocked, f'"{other.short()}" overlaps "{one.short()}", the loopback of the host itself; remove it'
+            )
         pairs = [(self.path("internal_networks"), policy.internal)]
         pairs += [
             (f"{self.path('relay_exceptions')}[{index}].networks", exception.networks)

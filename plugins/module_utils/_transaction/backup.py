@@ -148,7 +148,7 @@ def read_manifest(state: str, name: str) -> Manifest:
             raw = json.load(file)
         entries = [{**entry, "attributes": _load_attributes(entry["attributes"])} for entry in raw["entries"]]
         return Manifest(**{**raw, "entries": tuple(Entry(**entry) for entry in entries)})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise OSError(f"{path} cannot be read: {error}") from error
 
 

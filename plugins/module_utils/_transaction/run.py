@@ -18,7 +18,7 @@ from .._policy.dnsbl import hide_keys
 from .._policy.effects import AcceptedEffects, Effect, check_effects
 from .._policy.errors import ReportedError
 from .._policy.variables import ACCEPTED_EFFECTS
-from . import transaction
+from . import backup, transaction
 from .command import StepError
 from .files import PRIVATE, read_file, remove, replace_file
 from .transaction import Change, Confirm, Driver
@@ -126,6 +126,10 @@ def run_change(run: Run[Any, Any], *, check_mode: bool, diff: bool) -> Result:
         # What was restored of an earlier run is reported once only, so not by the next run.
         output = f"{notice}\n{error.output}" if notice else error.output
         raise StepError(error.step, output, error.restored) from error
+    except (ReportedError, OSError):
+        if notice:
+            backup.leave_notice(run.state, notice)  # for the next run
+        raise
     result["warnings"] = [*([notice] if notice else []), *result["warnings"]]
     return result
 

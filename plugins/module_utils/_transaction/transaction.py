@@ -319,7 +319,7 @@ def _restore_now(state: str, driver: Driver) -> str:
         restored = _restore(state, driver)
         backup.sweep(state)
         return restored
-    except (ReportedError, OSError) as error:
+    except Exception as error:  # whatever it is, the failure that led here is the one to report
         return f"and NOT everything could be restored ({error}); the next run tries it again"
 
 

@@ -26,7 +26,16 @@ from .._policy.services import MAIL_SERVICES, SMTP_PORT, SUBMISSION_PORT, SUBMIS
 from .._sessions.clients import NetworkSet
 from .._sessions.dnsbl import query_dnsbls
 from .._sessions.relay_forms import EXTERNAL_SENDER
-from .._sessions.smtp import ClosedError, Connection, NoAnswerError, NoRouteError, Patience, Place, source_address
+from .._sessions.smtp import (
+    ClosedError,
+    Connection,
+    LateError,
+    NoAnswerError,
+    NoRouteError,
+    Patience,
+    Place,
+    source_address,
+)
 from .relay import SUBMISSION_FORMS, Envelopes, forms_for, try_control, try_forms
 from .surface import Door, Surface, look
 from .tls import FLOOR, OLD, context_of
@@ -193,7 +202,7 @@ def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
         simple = {port: pool.submit(_answers, Place(address, port), patience) for port in ports if port not in doors}
         surfaces = {port: future.result() for port, future in looked.items()}
         answers = {port: future.result() for port, future in simple.items()}
-        answers.update({port: not surface.closed for port, surface in surfaces.items()})
+        answers.update({port: None if one.untried else not one.closed for port, one in surfaces.items()})
         expected = _expected(declared, wanted.policy, name, surfaces[SMTP_PORT])
         relay = Relay(client, note)
         if not note:
@@ -203,12 +212,14 @@ def look_at(name: str, address: str, wanted: Wanted) -> list[Finding]:
     return [Finding(address, client, point) for point in points]
 
 
-def _answers(place: Place, patience: Patience) -> bool:
-    """Return whether connections are accepted."""
+def _answers(place: Place, patience: Patience) -> bool | None:
+    """Return whether connections are accepted, None where there was no time left to try."""
     try:
         Connection(place, patience).close()
     except ClosedError:
         return False
+    except LateError:
+        return None
     return True
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._sessions.smtp import ClosedError, Connection, NoAnswerError, Patience, Place, Reply
+from .._sessions.smtp import ClosedError, Connection, LateError, NoAnswerError, Patience, Place, Reply
 from .tls import ACCEPTED, FLOOR, OLD, Trial, try_version
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Surface:
 
     port: int
     closed: str = ""
+    untried: bool = False
     silent: str = ""
     banner: Reply | None = None
     clear: Mapping[str, str] | None = None
@@ -117,7 +118,11 @@ def look(door: Door, patience: Patience, *, words: bool) -> Surface:
 
 def _first(surface: Surface, door: Door, patience: Patience, words: bool) -> None:
     """The connection that shows most."""
-    talk = Connection(door.place, patience)
+    try:
+        talk = Connection(door.place, patience)
+    except LateError:
+        surface.untried = True
+        raise
     floor = door.contexts[FLOOR]
     try:
         if door.implicit and not _protected(surface, talk, floor):

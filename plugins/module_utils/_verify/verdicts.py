@@ -82,7 +82,7 @@ def _verdict(point: str, wrong: list[str], unclear: list[str], right: list[str],
     return Point(point, OK, "; ".join(right)) if right else Point(point, SKIPPED, nothing)
 
 
-def judge_ports(answers: Mapping[int, bool], expected: Expected, client: str) -> Point:
+def judge_ports(answers: Mapping[int, bool | None], expected: Expected, client: str) -> Point:
     """Which ports answer; without a declaration 25 alone has to."""
     wrong = []
     for port in sorted(answers):
@@ -90,13 +90,15 @@ def judge_ports(answers: Mapping[int, bool], expected: Expected, client: str) ->
         if answers[port] and expected.ports is not None and not expected.declares(port):
             others = f"is declared in mailhost_services for other peers than {client} alone"
             wrong.append(f"{port} answers but {others if declared else 'is not declared in mailhost_services'}")
-        elif not answers[port] and (expected.declares(port) or (expected.ports is None and port == 25)):
+        elif answers[port] is False and (expected.declares(port) or (expected.ports is None and port == 25)):
             where = " but is declared in mailhost_services" if expected.ports is not None else ""
             wrong.append(f"{port} does not answer{where}")
     open_ones = [port for port in sorted(answers) if answers[port]]
     right = f"{numbers(open_ones)} answer{'' if len(open_ones) > 1 else 's'}" if open_ones else "none answers"
-    rest = [port for port in sorted(answers) if not answers[port]]
-    return _verdict("ports", wrong, [], [right + (f", {numbers(rest)} not" if rest else "")], "")
+    rest = [port for port in sorted(answers) if answers[port] is False]
+    untried = [port for port in sorted(answers) if answers[port] is None]
+    unclear = [f"no time was left to try {numbers(untried)}"] if untried else []
+    return _verdict("ports", wrong, unclear, [right + (f", {numbers(rest)} not" if rest else "")], "")
 
 
 def judge_relay(relay: Relay, expected: Expected) -> Point:

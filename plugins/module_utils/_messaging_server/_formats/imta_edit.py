@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..._policy.errors import ReportedError
 from .imta import Channel, ImtaFile, Rule, parse_imta
-from .imta_keywords import group_of, keywords_of, words_of
+from .imta_keywords import FIXED_ARGUMENTS, group_of, keywords_of, words_of
 from .text import LogicalLine, content, ended, ends_in_continuation, fold, is_blank, line_ending, written
 
 if TYPE_CHECKING:
@@ -39,6 +39,12 @@ def set_keyword(text: str, channel: str, keyword: str, arguments: Sequence[str] 
         return text
     if present:
         return replaced(text, found.line, present[-1].start, present[-1].end, words)
+    last = found.keywords[-1] if found.keywords else None
+    if last is not None and len(last.arguments) < FIXED_ARGUMENTS.get(last.name, 0):
+        raise ImtaEditError(
+            f"channel {channel}: keyword {last.name} at the end of the line lacks its argument, so that nothing can be "
+            "put after it; complete or remove it"
+        )
     end = words_of(found.line)[-1].end
     return replaced(text, found.line, end, end, f" {words}")
 

@@ -66,4 +66,4 @@ def default_of_transports(name: str) -> str:
 
 def is_too_small(name: str, value: str, message_size_limit: int) -> bool:
     """Whether this limits mailboxes to less than a message may have. 0 is without limit."""
-    return name in MAILBOXES and value.isdecimal() and 0 < int(value) < message_size_limit
+    return name in MAILBOXES and value.isdecimal() and len(value) < 19 and 0 < int(value) < message_size_limit

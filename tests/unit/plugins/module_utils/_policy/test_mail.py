@@ -162,6 +162,10 @@ WRONG: list[tuple[Any, str]] = [
         {**exception(), "blocked_networks": ["192.0.2.0/29"]},
         f'{EXCEPTION}.networks: "192.0.2.7" overlaps "192.0.2.0/29" of mailhost_blocked_networks; remove one of them',
     ),
+    (
+        {"blocked_networks": ["127.0.0.0/16"]},
+        'mailhost_blocked_networks: "127.0.0.0/16" overlaps "127.0.0.0/8", the loopback of the host itself; remove it',
+    ),
     # Relay exceptions
     (exception(sender_domains=None), f"{EXCEPTION}: {NO_DOMAINS}"),
     (exception(networks=[]), f"{EXCEPTION}.networks: is an empty list; name the networks that may relay"),

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.mail import read_mail_policy
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix import confirm
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix.confirm import confirm_live
+from ansible_collections.mailhost.hardening.plugins.module_utils._sessions import smtp
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 
 POLICY = read_mail_policy({"domains": ["mail.example"], "internal_networks": ["198.51.100.64/26"]})
@@ -54,7 +56,7 @@ def serve(server: socket.socket, answer: Answer) -> None:
             connection, _peer = server.accept()
         except OSError:
             return
-        with connection, connection.makefile("rwb") as stream:
+        with contextlib.suppress(ConnectionError), connection, connection.makefile("rwb") as stream:
             stream.write(b"220 mail.example ESMTP\r\n")
             stream.flush()
             for line in stream:
@@ -176,3 +178,27 @@ def test_a_host_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confirm, "FIB", "/nonexistent")
     monkeypatch.setattr(confirm, "IF_INET6", "/nonexistent")
     assert confirm.own_addresses() == []
+
+
+def test_session_that_ends_for_want_of_time_is_an_error(
+    confirmed: Callable[[Answer], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay that answers slowly must not be confirmed because it was not tried to the end."""
+    late = threading.Event()
+
+    class Impatient(smtp.Patience):
+        def left(self, deadline: float) -> float:
+            if late.is_set():
+                raise self.late()
+            return super().left(deadline)
+
+    def answer(line: str) -> str:
+        if line.startswith("RCPT TO:<victim%"):
+            late.set()
+        return closed(line)
+
+    monkeypatch.setattr(confirm, "Patience", Impatient)
+    with pytest.raises(
+        StepError, match=r"not every way of relaying could be tried from an external client \(127\.0\.0\.1\)"
+    ):
+        confirmed(answer)

@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import Effect, EffectsError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import backup
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction import run as skeleton
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
 from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.run import Proof, Run, run_change
@@ -149,6 +150,17 @@ def test_run_reports_what_was_restored_with_its_own_failure(
     with pytest.raises(StepError) as caught:
         run_change(Fails(host), check_mode=False, diff=False)
     assert str(caught.value) == "canary: restored of an earlier run\nrelays\nnothing was changed"
+    assert run_change(StubRun(host), check_mode=False, diff=False)["warnings"][0] == "restored of an earlier run"
+
+
+def test_what_was_restored_is_reported_by_the_next_run_where_this_one_stops_on_the_policy(host: Installation) -> None:
+    Path(host.state).mkdir(exist_ok=True)
+    backup.leave_notice(host.state, "restored of an earlier run")
+    run = StubRun(host)
+    run.effects = [LOST]
+    for _each in range(2):
+        with pytest.raises(EffectsError):
+            run_change(run, check_mode=False, diff=False)
     assert run_change(StubRun(host), check_mode=False, diff=False)["warnings"][0] == "restored of an earlier run"
 
 

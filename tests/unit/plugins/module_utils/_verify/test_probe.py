@@ -14,11 +14,12 @@ from typing import Any, Callable
 
 import pytest
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions import smtp
 from ansible_collections.mailhost.hardening.plugins.module_utils._sessions.dnsbl import Answers
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify import probe as outside
-from ansible_collections.mailhost.hardening.plugins.module_utils._verify.verdicts import POINTS
+from ansible_collections.mailhost.hardening.plugins.module_utils._verify.verdicts import POINTS, Expected, judge_ports
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._verify.smtp_stub import (
     ADDRESS,
     ANCIENT,
@@ -261,7 +262,8 @@ def test_relay_probed_from_an_internal_client_is_skipped(policy: dict[str, Any],
     assert not [line for line in stub.lines if line.startswith("MAIL")]
 
 
-def test_from_a_blocked_address_nothing_is_asked() -> None:
+def test_from_a_blocked_address_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mail, "LOOPBACK", ())
     stub = Stub()
     assert points({25: stub}, policy={"blocked_networks": ["127.0.0.1"]}) == {
         "ports": "deviation: seen from an address in mailhost_blocked_networks; name another host in "
@@ -294,6 +296,11 @@ def test_flows_for_internal_clients_are_expected_from_internal_networks_only() -
         PolicyError, match=r'^mailhost_services\[1\]\.peers: "internal" is given, but mailhost_internal_'
     ):
         outside.read_wanted({"addresses": [ADDRESS], "policy": {}, "services": services, "skip": [], "timeout": 5})
+
+
+def test_port_that_there_was_no_time_to_try_is_unclear() -> None:
+    found = judge_ports({25: True, 587: None}, Expected({25: True, 587: True}, "example.org", False), "192.0.2.1")
+    assert (found.verdict, found.detail) == ("skipped", "25 answers; no time was left to try 587")
 
 
 def test_ports_are_judged_for_who_asks() -> None:
