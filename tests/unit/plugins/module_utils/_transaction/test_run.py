@@ -154,7 +154,7 @@ def test_run_reports_what_was_restored_with_its_own_failure(
 
 
 def test_what_was_restored_is_reported_by_the_next_run_where_this_one_stops_on_the_policy(host: Installation) -> None:
-    Path(host.state).mkdir(exist_ok=True)
+    Path(host.state).mkdir(parents=True, exist_ok=True)
     backup.leave_notice(host.state, "restored of an earlier run")
     run = StubRun(host)
     run.effects = [LOST]
