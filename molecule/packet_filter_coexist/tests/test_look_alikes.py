@@ -74,6 +74,46 @@ def test_managed_jump_stays_above_an_accept_before_a_ban(
     assert "come after the jump to MAILHOST-IN" in again.stdout
 
 
+# A ban by a set, as fail2ban makes it, and a chain of a program's own, as mailcow makes it.
+BANS = """
+ipset -exist create f2b-set hash:ip
+ipset -exist add f2b-set 198.51.100.21
+iptables -N COWS
+iptables -A COWS -s 198.51.100.21/32 -j REJECT
+iptables {place} INPUT -m comment --comment cows -j COWS
+iptables {place} INPUT -p tcp -m multiport --dports 25,465 -m set --match-set f2b-set src -j REJECT
+"""
+NO_BANS = """
+iptables -D INPUT -m comment --comment cows -j COWS
+iptables -D INPUT -p tcp -m multiport --dports 25,465 -m set --match-set f2b-set src -j REJECT
+iptables -F COWS
+iptables -X COWS
+ipset destroy f2b-set
+"""
+
+
+@pytest.mark.parametrize("place", ["-I", "-A"])
+def test_bans_of_any_form_count_without_being_named(lab: Lab, harden: Callable[..., Run], place: str) -> None:
+    if place == "-I":
+        assert harden(packet_filter_state="absent").changed
+    lab.run("mailhost", ["sh", "-ec", BANS.format(place=place)])
+    try:
+        if place == "-A":
+            foreseen = harden(**CLOSED, check=True)
+            assert (foreseen.rc, foreseen.changed) == (0, True), foreseen
+        run = harden(**CLOSED)
+        assert (run.rc, run.changed) == (0, True), run
+        assert run.diff
+        target = lab.address("mailhost", "external", 4)
+        probes = [Probe("external", target, 25, source="198.51.100.21"), Probe("external", target, 25, greeting=True)]
+        assert lab.batch(probes) == ["rejected", "open"]
+        again = harden(**CLOSED)
+        assert not again.changed
+        assert "come before the jump" not in again.stdout
+    finally:
+        lab.run("mailhost", ["sh", "-ec", NO_BANS])
+
+
 def test_unmanaged_rules_before_managed_jumps_are_reported(
     harden: Callable[..., Run], unmanaged: Callable[..., None]
 ) -> None:

@@ -51,8 +51,9 @@ class HostReport(NamedTuple):
     """What a host reports before its packet filter is changed.
 
     ``shown``: the live state as a diff shows it, by the names of the texts. ``live``: its digest. ``absent``: whether
-    nothing managed is left on the host. ``first``: whether the packet filter was never activated. ``misplaced``:
-    warnings about the order of jumps. ``owner_match``: whether the kernel can limit a rule to users. ``in_use``: the
+    nothing managed is left on the host. ``first``: whether the packet filter was never activated. ``passed``: by family
+    and built-in chain, the unmanaged rules that the managed jump will move behind. ``misplaced``: warnings about the
+    order of jumps. ``owner_match``: whether the kernel can limit a rule to users. ``in_use``: the
     sockets, where the change may block more than the live rules do.
     """
 
@@ -61,6 +62,7 @@ class HostReport(NamedTuple):
     first: bool
     shown: Mapping[str, str]
     live: str
+    passed: Mapping[str, Mapping[str, Sequence[str]]]
     misplaced: Sequence[str]
     connection: SshConnection | None
     uids: Sequence[int]
@@ -95,7 +97,8 @@ class HostReport(NamedTuple):
         if change.absent:
             return not self.absent
         texts = loader.texts_digest(change.texts)
-        return not self.boot_ready or self.installed != change.state._replace(live=self.live, texts=texts)
+        moves = any(self.passed.values())
+        return moves or not self.boot_ready or self.installed != change.state._replace(live=self.live, texts=texts)
 
     def diff(self, change: transaction.PacketFilterChange) -> list[dict[str, str]]:
         """Return Ansible diffs, one for each text that changes: what is live against what the policy makes."""
@@ -104,7 +107,7 @@ class HostReport(NamedTuple):
         for family in loader.FAMILIES:
             text = change.texts[family]
             jumps = {builtin: int(f":{chain} " in text) for builtin, chain in loader.JUMPS.items()}
-            after[family] = _show_chains(text, jumps)
+            after[family] = _show_chains(text, jumps, self.passed.get(family, {}), moved=True)
         return [
             {
                 "before_header": f"{name} (live)",
@@ -137,13 +140,17 @@ def inspect(question: Question, check_mode: bool) -> HostReport:
     uids, unknown_users = find_users(question.users, question.candidates)
     first = installed is None and not any(live.managed for live in lives.values())
     widened = question.scope == "host" and not _has_host_scope(lives)
-    shown = {family: _show_chains(live.text(), live.jumps) for family, live in lives.items()}
+    passed = {family: loader.passed_rules(live, question.jump_after) for family, live in lives.items()}
+    if question.absent:
+        passed = {}
+    shown = {family: _show_chains(live.text(), live.jumps, passed.get(family, {})) for family, live in lives.items()}
     return HostReport(
         backend=backend,
         absent=transaction.is_absent(lives),
         first=first,
         shown={**shown, "sets": _show_sets(sets, members)},
         live=loader.digest(lives, members),
+        passed=passed,
         misplaced=misplaced(lives, question.jump_after),
         connection=ssh_connection(),
         uids=uids,
@@ -174,10 +181,17 @@ def _show_sets(texts: Mapping[str, str], digests: Mapping[str, str]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _show_chains(text: str, jumps: Mapping[str, int]) -> str:
-    """Return a text of chains with its jumps, as iptables-save would show them."""
+def _show_chains(text: str, jumps: Mapping[str, int], passed: Mapping[str, Sequence[str]], moved: bool = False) -> str:
+    """Return a text of chains with its jumps, as iptables-save would show them.
+
+    Where a jump moves, the unmanaged rules that it passes are shown as well: after it, or before it once it has
+    ``moved``.
+    """
     lines = text.splitlines()[:-1]
-    lines += [f"-A {builtin} -j {loader.JUMPS[builtin]}" for builtin, count in jumps.items() for _each in range(count)]
+    for builtin, count in jumps.items():
+        own = [f"-A {builtin} -j {loader.JUMPS[builtin]}"] * count
+        others = [f"-A {builtin} {rule}" for rule in passed.get(builtin, ())]
+        lines += others + own if moved else own + others
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -266,20 +280,27 @@ def _has_host_scope(lives: Mapping[str, loader.LiveRules]) -> bool:
 
 
 def misplaced(lives: Mapping[str, loader.LiveRules], patterns: Sequence[str]) -> list[str]:
-    """Return a warning for each chain in which unmanaged rules can overrule managed ones, or these the bans."""
+    """Return a warning for each chain in which unmanaged rules can overrule managed ones, or these the bans.
+
+    That is once the managed jump is in its place.
+    """
     found = []
     for family, live in lives.items():
         for builtin, chain in loader.JUMPS.items():
-            rules = live.builtin[builtin]
-            if f"-j {chain}" not in rules:
+            if f"-j {chain}" not in live.builtin[builtin]:
                 continue
-            at = rules.index(f"-j {chain}")
-            unmanaged = [rule for rule in rules[:at] if not _matches(rule, patterns)]
+            rules = [rule for rule in live.builtin[builtin] if rule != f"-j {chain}"]
+            at, policy = loader.jump_place(builtin, live, patterns), live.policies.get(builtin, "ACCEPT")
+            overruling = [
+                rule
+                for rule in rules[:at]
+                if not _matches(rule, patterns) and not loader.only_denies([rule], live.others, policy, [])
+            ]
             bans = [rule for rule in rules[at:] if _matches(rule, patterns)]
-            if unmanaged:
+            if overruling:
                 found.append(
                     f"{family}: rules in {builtin} come before the jump to {chain} and can overrule it "
-                    f"({len(unmanaged)} found); move them after it, or name their chains in packet_filter_jump_after"
+                    f"({len(overruling)} found); move them after it, or name their chains in packet_filter_jump_after"
                 )
             if bans:
                 found.append(

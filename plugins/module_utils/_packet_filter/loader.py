@@ -45,6 +45,12 @@ MULTIPORT = 15
 """Ports that one multiport match takes (iptables-extensions(8))."""
 FAMILIES = {"ipv4": "iptables", "ipv6": "ip6tables"}
 BACKENDS = ("nft", "legacy")
+DENYING_TARGETS = ("DROP", "REJECT", "TARPIT")
+PASSING_TARGETS = (
+    *("LOG", "NFLOG", "ULOG", "AUDIT", "TRACE", "LED", "IDLETIMER", "RATEEST", "SET"),
+    *("MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "CLASSIFY", "HMARK"),
+)
+"""Targets after which the next rule is reached; marks and sets open nothing, as no managed rule asks for a mark."""
 LOCK_WAIT = 10
 """Seconds to wait for the xtables lock and for the lock of the state directory."""
 LOAD_TRIES = 5
@@ -206,6 +212,10 @@ class LiveRules(NamedTuple):
     builtin: dict[str, list[str]]
     unmanaged_jumps: Sequence[str] = ()
     """Unmanaged rules that jump into managed chains."""
+    others: Mapping[str, Sequence[str]] = {}
+    """The unmanaged chains beside INPUT and OUTPUT."""
+    policies: Mapping[str, str] = {}
+    """What INPUT and OUTPUT do with a packet that no rule decides."""
 
     @property
     def managed(self) -> bool:
@@ -229,26 +239,31 @@ def chains_text(chains: Mapping[str, Sequence[str]]) -> str:
 def parse_save(text: str) -> LiveRules:
     """Read the output of iptables-save, or the text of a state."""
     chains: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
+    policies: dict[str, str] = {}
     builtin: dict[str, list[str]] = {name: [] for name in JUMPS}
     jumps = dict.fromkeys(JUMPS, 0)
     unmanaged_jumps: list[str] = []
     for line in text.splitlines():
         if line.startswith(":"):
-            name = line[1:].split(" ", 1)[0]
+            name, policy = f"{line[1:]} ".split(" ", 2)[:2]
             if name in CHAINS:
                 chains.setdefault(name, [])
+            elif name in JUMPS:
+                policies[name] = policy
+            else:
+                others.setdefault(name, [])
         elif line.startswith("-A "):
             _append, chain, rule = line.split(" ", 2)
             if chain in CHAINS:
                 chains.setdefault(chain, []).append(rule)
                 continue
-            if chain in builtin:
-                builtin[chain].append(rule)
+            (builtin if chain in builtin else others).setdefault(chain, []).append(rule)
             if chain in builtin and rule == f"-j {JUMPS[chain]}":
                 jumps[chain] += 1
             elif target(rule) in CHAINS:
                 unmanaged_jumps.append(line)
-    return LiveRules(chains, jumps, builtin, unmanaged_jumps)
+    return LiveRules(chains, jumps, builtin, unmanaged_jumps, others, policies)
 
 
 def target(rule: str) -> str:
@@ -384,39 +399,139 @@ def destroy_sets(keep: Iterable[str]) -> None:
                 run(["ipset", "destroy", name])
 
 
-def jump_position(rules: Sequence[str], patterns: Sequence[str]) -> int:
-    """Return the position (from 1) of the managed jump: after the leading jumps to chains of these patterns.
+def only_denies(rules: Iterable[str], others: Mapping[str, Sequence[str]], policy: str, above: Sequence[str]) -> bool:
+    """Whether these rules of one chain can only drop, reject, log or return, and so can open nothing.
 
-    Nothing else may precede it: an accept there would open what the policy closes.
+    ``others``: the chains that rules may jump to. ``policy``: what a return from here means, a policy where that ends a
+    built-in chain, else empty. ``above``: the chains on the way here. What a rule matches is not looked at. A goto
+    comes back where this chain would; an unknown target may accept.
     """
-    place = 1
     for rule in rules:
-        if not any(fnmatch.fnmatchcase(target(rule), pattern) for pattern in patterns):
+        name = target(rule)
+        if name in others:
+            ends = policy if _is_goto(rule) else ""
+            if name in above or ends not in ("", "DROP") or not only_denies(others[name], others, ends, [*above, name]):
+                return False
+        elif name == "RETURN":
+            if policy not in ("", "DROP"):
+                return False
+        elif name and name not in (*DENYING_TARGETS, *PASSING_TARGETS):
+            return False
+        elif not name and re.search(r"(^| )-[jg] ", rule):
+            return False  # a target that was not understood
+    return True
+
+
+def denies_all(rules: Iterable[str], others: Mapping[str, Sequence[str]]) -> bool:
+    """Whether one of these rules denies a whole protocol to everybody, as the last rule of many a chain does.
+
+    Nothing behind it is ever reached.
+    """
+    for rule in filter(_is_broad, rules):
+        name = target(rule)
+        if name == "RETURN":
+            return False
+        if name in DENYING_TARGETS or (name in others and denies_all(others[name], others)):
+            return True
+    return False
+
+
+def _is_broad(rule: str) -> bool:
+    """Whether a rule matches the first packets of any client to any port."""
+    words = shlex.split(rule) if target(rule) else ["--"]
+    at = 0
+    while words[at] not in ("-j", "-g"):
+        negated = words[at] == "!"
+        option, value = [*words[at + negated :], ""][:2]
+        if option in ("--ctstate", "--state"):
+            broad = ("NEW" in value.split(",")) != negated
+        else:
+            broad = option in ("-p", "-m", "--comment") or (negated and option in ("-i", "-o"))
+        if not broad:
+            return False
+        at += 2 + negated
+    return True
+
+
+def _is_goto(rule: str) -> bool:
+    """Whether a rule whose target is a chain enters it by ``-g``."""
+    return shlex.split(rule)[-2] == "-g"
+
+
+def jump_place(builtin: str, live: LiveRules, patterns: Sequence[str]) -> int:
+    """Return how many unmanaged rules of INPUT or OUTPUT come before the managed jump.
+
+    The jump goes behind the rules that follow it, or that lead the chain where it is not there yet, as long as they can
+    open nothing or jump to a chain of these patterns. It never passes another rule: an accept would open what the
+    policy closes, and behind one that denies all it would not count. It never moves up.
+    """
+    jump = f"-j {JUMPS[builtin]}"
+    rules = live.builtin[builtin]
+    place = rules.index(jump) if live.jumps[builtin] == 1 else 0
+    for rule in [rule for rule in rules if rule != jump][place:]:
+        named = any(fnmatch.fnmatchcase(target(rule), pattern) for pattern in patterns)
+        policy = live.policies.get(builtin, "ACCEPT")
+        if not named and (not only_denies([rule], live.others, policy, []) or denies_all([rule], live.others)):
             break
         place += 1
     return place
 
 
-def transaction(text: str, live: LiveRules, jump_after: Sequence[str]) -> str:
-    """Return the one iptables-restore text that turns the live state of a family into the wanted one."""
+def passed_rules(live: LiveRules, patterns: Sequence[str]) -> dict[str, list[str]]:
+    """Return the unmanaged rules that the managed jumps of a family have yet to pass, by built-in chain."""
+    found = {}
+    for builtin, chain in JUMPS.items():
+        if live.jumps[builtin] == 1:
+            at = live.builtin[builtin].index(f"-j {chain}")
+            passed = live.builtin[builtin][at + 1 : jump_place(builtin, live, patterns) + 1]
+            if passed:
+                found[builtin] = passed
+    return found
+
+
+def _place_before(rules: Sequence[str], place: int, passed: Sequence[str]) -> int:
+    """Return the place of a jump before it passed these rules; of those that came in between it stays behind."""
+    for rule in reversed(passed):
+        if place and rules[place - 1] == rule:
+            place -= 1
+    return place
+
+
+def transaction(
+    text: str, live: LiveRules, jump_after: Sequence[str], passed: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """Return the one iptables-restore text that turns the live state of a family into the wanted one.
+
+    ``passed``: for a rollback, the rules that the jumps had passed; they go back before these and pass no others.
+    """
     wanted = parse_save(text).chains
     old = [name for name in live.chains if name not in wanted]
     lines = ["*filter"]
     lines += [f":{name} - [0:0]" for name in [*wanted, *old]]  # a declared chain is emptied
     lines += [f"-A {name} {rule}" for name, rules in wanted.items() for rule in rules]
     for builtin, chain in JUMPS.items():
+        jump = f"-j {chain}"
+        removed = [f"-D {builtin} {jump}"] * live.jumps[builtin]
         if chain not in wanted:
-            lines += [f"-D {builtin} -j {chain}"] * live.jumps[builtin]
-        elif live.jumps[builtin] != 1:
-            unmanaged = [rule for rule in live.builtin[builtin] if rule != f"-j {chain}"]
-            lines += [f"-D {builtin} -j {chain}"] * live.jumps[builtin]
-            lines.append(f"-I {builtin} {jump_position(unmanaged, jump_after)} -j {chain}")
+            lines += removed
+            continue
+        rules = live.builtin[builtin]
+        place = jump_place(builtin, live, jump_after)
+        if live.jumps[builtin] == 1:
+            at = rules.index(jump)
+            if passed is not None:
+                place = _place_before(rules, at, passed.get(builtin, ()))
+            if place == at:
+                continue
+        lines += [*removed, f"-I {builtin} {place + 1} {jump}"]
     lines += [f"-X {name}" for name in old]
     return "\n".join([*lines, "COMMIT"]) + "\n"
 
 
-def load_rules(family: str, text: str, state: State) -> None:
-    """Bring one family's chains and jumps into the wanted state, in one step."""
+def load_rules(
+    family: str, text: str, state: State, passed: Mapping[str, Mapping[str, Sequence[str]]] | None = None
+) -> None:
+    """Bring one family's chains and jumps into the wanted state, in one step. ``passed``: see Pending; to roll back."""
     if family == "ipv6" and not kernel_has_ipv6():
         return
     restore = [command(family, state.backend, "restore"), "--noflush", "--wait", str(LOCK_WAIT)]
@@ -425,7 +540,8 @@ def load_rules(family: str, text: str, state: State) -> None:
         if not text and not live.managed:
             return
         try:
-            run(restore, transaction(text, live, state.jump_after))
+            back = None if passed is None else passed.get(family, {})
+            run(restore, transaction(text, live, state.jump_after, back))
         except LoadError:
             if not left:
                 raise
@@ -434,8 +550,12 @@ def load_rules(family: str, text: str, state: State) -> None:
             return
 
 
-def load(directory: str, rebuild: Iterable[str] = ()) -> State:
+def load(
+    directory: str, rebuild: Iterable[str] = (), passed: Mapping[str, Mapping[str, Sequence[str]]] | None = None
+) -> State:
     """Load the state in a directory: sets first, then the rules that need them. Old sets stay.
+
+    ``rebuild`` and ``passed``: see Pending; where it is rolled back.
 
     LoadError where a text is not what was written: truncated rules could load, and leave ports open.
     """
@@ -444,7 +564,7 @@ def load(directory: str, rebuild: Iterable[str] = ()) -> State:
         raise LoadError(f"the files in {directory} are not those that were written there")
     load_sets(texts["sets"], rebuild)
     for family in FAMILIES:
-        load_rules(family, texts[family], state)
+        load_rules(family, texts[family], state, passed)
     return state
 
 
@@ -482,7 +602,7 @@ class Pending(NamedTuple):
 
     ``generation``: the name of its directory. ``boot`` and ``deadline``: the boot, and the seconds since it, by which
     the confirmation must come. ``rebuild``: sets whose previous members differ. ``absent``: whether it removes the
-    packet filter.
+    packet filter. ``passed``: by family and built-in chain, the unmanaged rules that it moves the managed jump behind.
     """
 
     token: str
@@ -492,6 +612,7 @@ class Pending(NamedTuple):
     deadline: float
     rebuild: list[str]
     absent: bool
+    passed: dict[str, dict[str, list[str]]]
 
     @classmethod
     def read(cls, root: str) -> Pending | None:
@@ -555,7 +676,7 @@ def restore_previous(root: str, pending: Pending, reason: str) -> None:
         return
     state = State()
     try:
-        state = load(previous, pending.rebuild)
+        state = load(previous, pending.rebuild, pending.passed)
         for family in FAMILIES:
             if read_live(family, state.backend).chains != parse_save(read_text(previous, family)).chains:
                 raise LoadError(f"the rules of {family} are not what they were")

@@ -127,9 +127,11 @@ def settle(root: str, change: bool) -> None:
     if not change:
         raise loader.LoadError("an unconfirmed change is still live; the next run outside of check mode rolls it back")
     with loader.locked(root):
-        pending = loader.Pending.read(root)
-        if pending is not None:
+        # Meanwhile its timer may have rolled it back, and another run may have made a change of its own.
+        if loader.Pending.read(root) == pending:
             loader.restore_previous(root, pending, "the run that made the change ended without confirming it")
+            return
+    settle(root, change)
 
 
 def is_absent(lives: Mapping[str, loader.LiveRules], root: str = loader.ROOT) -> bool:
@@ -197,7 +199,8 @@ def _apply(token: str, change: PacketFilterChange, root: str) -> list[str]:
         os.mkdir(generation, mode=0o700)
         stage(change.texts, change.state, generation)
         known_sets = loader.live_set_names()
-        had_rules = any(loader.read_live(family, change.state.backend).managed for family in loader.FAMILIES)
+        lives = {family: loader.read_live(family, change.state.backend) for family in loader.FAMILIES}
+        had_rules = any(live.managed for live in lives.values())
         new_sets = loader.begin_sets(change.texts["sets"])
         try:
             notes = prove_staged(generation, change.connection)
@@ -216,6 +219,7 @@ def _apply(token: str, change: PacketFilterChange, root: str) -> list[str]:
             deadline=now + change.timeout,
             rebuild=_snapshot(root, change, known_sets),
             absent=change.absent,
+            passed={family: loader.passed_rules(live, change.state.jump_after) for family, live in lives.items()},
         )
         _install_loader()
         reload = None if change.absent else install_unit(python())

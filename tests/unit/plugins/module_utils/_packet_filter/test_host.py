@@ -40,6 +40,7 @@ def report(**changes: Any) -> host.HostReport:
             "ipv6": "",
         },
         live="digest",
+        passed={},
         misplaced=[],
         connection=SSH,
         uids=[0],
@@ -73,6 +74,7 @@ def test_change_survives_its_way_through_json(change: PacketFilterChange) -> Non
         ({"boot_ready": False}, True),
         ({"installed": None}, True),
         ({"installed": STATE}, True),
+        ({"passed": {"ipv4": {"INPUT": ["-j BANS"]}}}, True),
     ],
 )
 def test_report_differs_unless_live_state_files_and_boot_are_those_of_the_change(
@@ -99,14 +101,34 @@ def test_diff_shows_the_texts_that_change() -> None:
     ]
 
 
+def test_diff_shows_the_rules_that_a_managed_jump_moves_behind() -> None:
+    jump, bans = "-A INPUT -j MAILHOST-IN\n", "-A INPUT -j BANS\n"
+    rules = RULES.replace("COMMIT\n", "")
+    shown = {**report().shown, "ipv4": rules + jump + bans}
+    (diff,) = report(shown=shown, passed={"ipv4": {"INPUT": ["-j BANS"]}}).diff(CHANGE)
+    assert (diff["before"], diff["after"]) == (rules + jump + bans, rules + bans + jump)
+
+
 def test_find_users_returns_ids_and_unknown_names() -> None:
     assert host.find_users(["root", 101, "no-such-user"], []) == ([0, 101], ["no-such-user"])
     assert host.find_users("auto", ["no-such-user", "root"]) == ([0], [])
 
 
 def test_misplaced_warns_of_rules_before_the_jump_and_of_bans_after_it() -> None:
-    saved = "-A INPUT -j ACCEPT\n-A INPUT -j MAILHOST-IN\n-A INPUT -j f2b-sshd\n"
+    saved = "-A INPUT -j ACCEPT\n-A INPUT -j MAILHOST-IN\n-A INPUT -p udp -j ACCEPT\n-A INPUT -j f2b-sshd\n"
     before, after = host.misplaced({"ipv4": loader.parse_save(saved)}, ["f2b-*"])
     assert before.startswith("ipv4: rules in INPUT come before the jump to MAILHOST-IN and can overrule it (1 found)")
     assert "come after the jump to MAILHOST-IN (1 found)" in after
     assert host.misplaced({"ipv4": loader.parse_save("-A INPUT -j f2b-x\n-A INPUT -j MAILHOST-IN\n")}, ["f2b-*"]) == []
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "-A INPUT -p tcp -m set --match-set f2b-x src -j REJECT\n-A INPUT -j MAILHOST-IN\n",
+        ":MAILCOW - [0:0]\n-A INPUT -j MAILCOW\n-A INPUT -j MAILHOST-IN\n-A MAILCOW -s 198.51.100.21/32 -j DROP\n",
+        "-A INPUT -j MAILHOST-IN\n-A INPUT -j f2b-x\n",
+    ],
+)
+def test_misplaced_does_not_warn_of_rules_that_can_only_deny(saved: str) -> None:
+    assert host.misplaced({"ipv4": loader.parse_save(saved)}, ["f2b-*"]) == []

@@ -31,7 +31,7 @@ SAVED = """\
 -A MAILHOST-VIP -j ACCEPT
 COMMIT
 """
-PENDING = loader.Pending("t", "generation-t", 5, "boot", 5.0, [], False)
+PENDING = loader.Pending("t", "generation-t", 5, "boot", 5.0, [], False, {})
 WANTED = """\
 *filter
 :MAILHOST-IN - [0:0]
@@ -80,17 +80,132 @@ def test_transaction_to_nothing_removes_all_managed_chains_and_jumps() -> None:
 @pytest.mark.parametrize(
     ("rules", "place"),
     [
-        ([], 1),
-        (["-j ACCEPT"], 1),
-        (["-p tcp -m multiport --dports 22 -j f2b-sshd", "-j ACCEPT"], 2),
-        (["-j ACCEPT", "-p tcp -j f2b-sshd"], 1),
-        (["-p tcp -g f2b-sshd"], 2),
-        (['-m comment --comment "see -j f2b-x" -j ACCEPT'], 1),
-        (["-m comment --comment -j -j ACCEPT"], 1),
+        ([], 0),
+        (["-j ACCEPT"], 0),
+        (["-p tcp -m multiport --dports 22 -j f2b-sshd", "-j ACCEPT"], 1),
+        (["-j ACCEPT", "-p tcp -j f2b-sshd"], 0),
+        (["-p tcp -g f2b-sshd"], 1),
+        (['-m comment --comment "see -j f2b-x" -j ACCEPT'], 0),
+        (["-m comment --comment -j -j ACCEPT"], 0),
     ],
 )
-def test_jump_position_is_after_the_leading_bans(rules: list[str], place: int) -> None:
-    assert loader.jump_position(rules, ["f2b-*"]) == place
+def test_jump_place_is_after_the_leading_bans(rules: list[str], place: int) -> None:
+    saved = "".join(f"-A INPUT {rule}\n" for rule in rules)
+    assert loader.jump_place("INPUT", loader.parse_save(saved), ["f2b-*"]) == place
+
+
+CHAINS = {
+    "BANS": ["-s 198.51.100.21/32 -j REJECT", "-j RETURN"],
+    "EMPTY": [],
+    "OUTER": ['-p tcp -m limit --limit 1/s -j LOG --log-prefix "-j ACCEPT "', "-j BANS", "-g EMPTY"],
+    "OPENS": ["-s 198.51.100.22/32 -j DROP", "-p tcp --dport 25 -j ACCEPT"],
+    "DEEP": ["-j OUTER", "-g OPENS"],
+}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-p tcp -m multiport --dports 25 -m set --match-set f2b-postfix src -j REJECT --reject-with icmp-port-unreachable",
+        '-m comment --comment "mailcow -j ACCEPT" -j BANS',
+        "-j EMPTY",
+        "-i lo -j OUTER",
+        "-p tcp -m recent --set --name SMTP --rsource",
+        "-m comment --comment -j -j DROP",
+        "-p tcp -j MARK --set-xmark 0x1/0xffffffff",
+        "-p tcp -j SET --add-set scanners src",
+        '-p tcp -j LOG --log-prefix "a -j ACCEPT "',
+    ],
+)
+def test_rules_that_can_only_deny_stay_before_the_managed_jump(rule: str) -> None:
+    assert loader.only_denies([rule], CHAINS, "ACCEPT", [])
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-j ACCEPT",
+        "-j OPENS",
+        "-j DEEP",
+        "-p tcp -j NFQUEUE --queue-num 0",
+        "-j SOMETHING",
+        "-j MAILHOST-OUT",
+        "-p tcp --dport 25 -j RETURN",
+        "-g BANS",
+        '-m comment --comment broken" -j ACCEPT',
+    ],
+)
+def test_rules_that_may_accept_do_not_stay_before_the_managed_jump(rule: str) -> None:
+    assert not loader.only_denies([rule], CHAINS, "ACCEPT", [])
+
+
+def test_return_and_goto_of_a_built_in_chain_do_what_its_policy_does() -> None:
+    assert loader.only_denies(["-p tcp -j RETURN", "-g BANS"], CHAINS, "DROP", [])
+
+
+def saved_input(*rules: str) -> loader.LiveRules:
+    heads = ":INPUT ACCEPT [0:0]\n:MAILHOST-IN - [0:0]\n:BANS - [0:0]\n-A BANS -s 198.51.100.21/32 -j DROP\n"
+    return loader.parse_save(heads + "".join(f"-A INPUT {rule}\n" for rule in rules))
+
+
+@pytest.mark.parametrize(
+    ("rules", "place"),
+    [
+        (["-j MAILHOST-IN", "-j BANS", "-p udp -m udp --dport 7 -j DROP", "-j ACCEPT", "-j BANS"], 2),
+        (["-j MAILHOST-IN", "-p tcp -j ACCEPT", "-j BANS"], 0),
+        (["-p tcp -j ACCEPT", "-j MAILHOST-IN", "-j BANS"], 2),
+        (["-j BANS", "-j MAILHOST-IN"], 1),
+        (["-p tcp -j ACCEPT", "-j MAILHOST-IN", "-j MAILHOST-IN", "-j BANS"], 0),
+        (["-j BANS", "-p tcp -j ACCEPT"], 1),
+    ],
+)
+def test_managed_jump_moves_behind_denying_rules_and_never_past_an_accept(rules: list[str], place: int) -> None:
+    live = saved_input(*rules)
+    assert loader.jump_place("INPUT", live, []) == place
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-j DROP",
+        "-p tcp -j REJECT --reject-with tcp-reset",
+        '! -i lo -m comment --comment "the rest" -j DROP',
+        "-m conntrack --ctstate INVALID,NEW -j DROP",
+        "-m state ! --state RELATED,ESTABLISHED -j DROP",
+        "-j LOGDROP",
+    ],
+)
+def test_managed_jump_stays_before_a_rule_that_denies_all(rule: str) -> None:
+    chain = ":LOGDROP - [0:0]\n-A LOGDROP -m limit --limit 5/min -j LOG\n-A LOGDROP -j DROP\n"
+    live = loader.parse_save(f"{chain}-A INPUT -j MAILHOST-IN\n-A INPUT {rule}\n")
+    assert loader.jump_place("INPUT", live, []) == 0
+
+
+@pytest.mark.parametrize(
+    "rule", ["-m conntrack --ctstate INVALID -j DROP", "-i eth1 -j DROP", "-p tcp -m tcp --dport 110 -j DROP", "-j B"]
+)
+def test_managed_jump_moves_behind_a_rule_that_denies_some(rule: str) -> None:
+    chain = ":B - [0:0]\n-A B -p tcp -m recent --set\n-A B -j RETURN\n-A B -j DROP\n"
+    live = loader.parse_save(f"{chain}-A INPUT -j MAILHOST-IN\n-A INPUT {rule}\n")
+    assert loader.jump_place("INPUT", live, []) == 1
+
+
+def test_transaction_moves_the_jump_and_a_rollback_moves_it_back() -> None:
+    before = saved_input("-j MAILHOST-IN", "-j BANS", "-p udp -m udp --dport 7 -j DROP", "-j ACCEPT")
+    passed = loader.passed_rules(before, [])
+    assert passed == {"INPUT": ["-j BANS", "-p udp -m udp --dport 7 -j DROP"]}
+    moved = ["-D INPUT -j MAILHOST-IN", "-I INPUT 3 -j MAILHOST-IN"]
+    assert [line for line in loader.transaction(WANTED, before, []).splitlines() if " INPUT " in line] == moved
+    late = "-s 198.51.100.9/32 -j DROP"
+    after = saved_input(late, "-j BANS", "-p udp -m udp --dport 7 -j DROP", "-j MAILHOST-IN", "-j ACCEPT")
+    assert loader.passed_rules(after, []) == {}
+    back = ["-D INPUT -j MAILHOST-IN", "-I INPUT 2 -j MAILHOST-IN"]
+    assert [line for line in loader.transaction(WANTED, after, [], passed).splitlines() if " INPUT " in line] == back
+
+
+def test_rollback_of_a_change_that_moved_nothing_leaves_the_jump_alone() -> None:
+    live = saved_input("-j MAILHOST-IN", "-j BANS")
+    assert "INPUT" not in loader.transaction(WANTED, live, [], {})
 
 
 def test_members_digest_ignores_order_and_options() -> None:
