@@ -92,7 +92,7 @@ class ActionModule(PolicyAction):
             self.args["backend"], self.args["jump_after"], policy.scope, absent, users, candidates=MTA_USERS
         )
         report = HostReport.from_dict(self._host("inspect", question=question._asdict())["report"])
-        warnings: list[str] = [] if absent else list(report.misplaced)
+        warnings: list[str] = list(report.warnings)
         if absent:
             ruleset, ports = Ruleset("", "", ""), []
         else:

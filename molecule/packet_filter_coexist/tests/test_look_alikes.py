@@ -134,6 +134,45 @@ def test_table_that_iptables_cannot_read_stops_the_run(
         "nft flush chain ip filter native",
     )
     run = harden(**CLOSED, packet_filter_new_connections_per_minute=100)
-    if run.rc == 0:
-        pytest.skip("this iptables reads past the native rule")
     assert "holds native nftables rules that iptables cannot read" in run.message
+    assert "nft -a list chain ip filter native" in run.message
+
+
+NATIVE = """
+nft insert rule ip filter INPUT ct state established accept
+nft insert rule ip6 filter INPUT ct state established accept
+nft add chain ip filter native
+nft add rule ip filter native ct state new jump MAILHOST-IN
+"""
+NATIVE_GONE = """
+for family in ip ip6; do
+  handle=$(nft -a list chain $family filter INPUT | sed -n 's/.*established.*handle //p')
+  nft delete rule $family filter INPUT handle $handle
+done
+nft flush chain ip filter native
+nft delete chain ip filter native
+nft delete chain ip filter MAILHOST-IN
+"""
+
+
+def test_managed_rules_can_be_removed_beside_native_ones(lab: Lab, harden: Callable[..., Run], variant: str) -> None:
+    if variant != "nft":
+        pytest.skip("native nftables rules share a table with iptables-nft alone")
+    lab.run("mailhost", ["sh", "-ec", NATIVE])
+    try:
+        lab.run("mailhost", ["systemctl", "stop", "mailhost-packet-filter"])
+        ruleset = lab.run("mailhost", ["nft", "list", "ruleset"]).stdout
+        assert "counter packets 0 bytes 0 jump MAILHOST-" not in ruleset
+        lab.run("mailhost", ["systemctl", "start", "mailhost-packet-filter"])
+        target = lab.address("mailhost", "external", 4)
+        assert lab.batch([Probe("external", target, port) for port in (25, 110)]) == ["open", "filtered"]
+        removed = harden(packet_filter_state="absent")
+        assert (removed.rc, removed.changed) == (0, True), removed
+        assert "MAILHOST-IN stays, empty, because unmanaged rules jump there" in removed.stdout
+        assert lab.batch([Probe("external", target, 110)]) == ["open"]
+        assert not harden(packet_filter_state="absent").changed
+        ruleset = lab.run("mailhost", ["nft", "list", "ruleset"]).stdout
+        assert ruleset.count("ct state established accept") == 2
+        assert ruleset.count("MAILHOST-") == 2, "the empty chain and the jump into it"
+    finally:
+        lab.run("mailhost", ["sh", "-ec", NATIVE_GONE])

@@ -52,8 +52,8 @@ class HostReport(NamedTuple):
 
     ``shown``: the live state as a diff shows it, by the names of the texts. ``live``: its digest. ``absent``: whether
     nothing managed is left on the host. ``first``: whether the packet filter was never activated. ``passed``: by family
-    and built-in chain, the unmanaged rules that the managed jump will move behind. ``misplaced``: warnings about the
-    order of jumps. ``owner_match``: whether the kernel can limit a rule to users. ``in_use``: the
+    and built-in chain, the unmanaged rules that the managed jump will move behind. ``warnings``: about the order of
+    jumps, or what a removal leaves. ``owner_match``: whether the kernel can limit a rule to users. ``in_use``: the
     sockets, where the change may block more than the live rules do.
     """
 
@@ -63,7 +63,7 @@ class HostReport(NamedTuple):
     shown: Mapping[str, str]
     live: str
     passed: Mapping[str, Mapping[str, Sequence[str]]]
-    misplaced: Sequence[str]
+    warnings: Sequence[str]
     connection: SshConnection | None
     uids: Sequence[int]
     unknown_users: Sequence[str]
@@ -133,7 +133,9 @@ def inspect(question: Question, check_mode: bool) -> HostReport:
         )
     backend = choose_backend(question.backend)
     lives = _both_families(backend)
-    check_unmanaged_jumps(lives)
+    if not question.absent:
+        check_native_rules(lives)
+        check_unmanaged_jumps(lives)
     installed = transaction.installed()
     sets = loader.live_sets(transaction.installed_sets() if installed else loader.live_set_names())
     members = {name: loader.members_digest(text) for name, text in sets.items()}
@@ -151,7 +153,7 @@ def inspect(question: Question, check_mode: bool) -> HostReport:
         shown={**shown, "sets": _show_sets(sets, members)},
         live=loader.digest(lives, members),
         passed=passed,
-        misplaced=misplaced(lives, question.jump_after),
+        warnings=kept_chains(lives) if question.absent else misplaced(lives, question.jump_after),
         connection=ssh_connection(),
         uids=uids,
         unknown_users=unknown_users,
@@ -319,6 +321,32 @@ def check_unmanaged_jumps(lives: Mapping[str, loader.LiveRules]) -> None:
     rules = [f"{family}: {rule}" for family, live in lives.items() for rule in live.unmanaged_jumps]
     if rules:
         raise ConflictError("unmanaged rules jump into managed chains; remove them:\n" + "\n".join(rules))
+
+
+def check_native_rules(lives: Mapping[str, loader.LiveRules]) -> None:
+    """Raise ConflictError where unmanaged chains hold native nftables rules: what these do is not known here."""
+    found = []
+    for family, live in lives.items():
+        for chain in live.native:
+            if chain not in loader.CHAINS:
+                found.append(f"{family}: nft -a list chain {loader.NFT_FAMILIES[family]} filter {chain}")
+    if found:
+        raise ConflictError(
+            "the filter table of iptables holds native nftables rules that iptables cannot read, nothing was changed; "
+            "have the program that makes them use a table of its own (nft add table ...), then delete them here by "
+            "nft delete rule ... handle N. They are in the chains that these commands list:\n" + "\n".join(found)
+        )
+
+
+def kept_chains(lives: Mapping[str, loader.LiveRules]) -> list[str]:
+    """Return a warning for each family in which unmanaged rules keep managed chains from being deleted."""
+    return [
+        f"{family}: {', '.join(sorted(live.referenced))} stays, empty, because unmanaged rules jump there: "
+        f"{'; '.join(live.unmanaged_jumps)}. Delete these rules, also where a program will load them again, and then "
+        f"the chain by {loader.FAMILIES[family]} -X NAME"
+        for family, live in lives.items()
+        if live.unmanaged_jumps and live.chains
+    ]
 
 
 # Users

@@ -44,6 +44,7 @@ MAIL_PORTS = (25, 110, 143, 465, 587, 993, 995, 4190)
 MULTIPORT = 15
 """Ports that one multiport match takes (iptables-extensions(8))."""
 FAMILIES = {"ipv4": "iptables", "ipv6": "ip6tables"}
+NFT_FAMILIES = {"ipv4": "ip", "ipv6": "ip6"}
 BACKENDS = ("nft", "legacy")
 DENYING_TARGETS = ("DROP", "REJECT", "TARPIT")
 PASSING_TARGETS = (
@@ -216,11 +217,23 @@ class LiveRules(NamedTuple):
     """The unmanaged chains beside INPUT and OUTPUT."""
     policies: Mapping[str, str] = {}
     """What INPUT and OUTPUT do with a packet that no rule decides."""
+    native: Mapping[str, Sequence[int]] = {}
+    """The chains with native nftables rules, which iptables cannot read, and the handles of all their rules."""
 
     @property
     def managed(self) -> bool:
-        """Whether a managed chain or jump is live."""
-        return bool(self.chains) or any(self.jumps.values())
+        """Whether a managed chain or jump is live; a chain that is kept for unmanaged rules alone does not count."""
+        return bool(set(self.chains) - set(self.kept)) or any(self.jumps.values())
+
+    @property
+    def referenced(self) -> set[str]:
+        """The managed chains that unmanaged rules jump to; the kernel deletes none of them."""
+        return {target(rule) for rule in self.unmanaged_jumps}
+
+    @property
+    def kept(self) -> list[str]:
+        """The managed chains that are empty and could not be deleted, because unmanaged rules jump to them."""
+        return [name for name, rules in self.chains.items() if not rules and name in self.referenced]
 
     def text(self) -> str:
         """Return the managed chains as text for iptables-restore, in alphabetical order."""
@@ -232,7 +245,7 @@ def chains_text(chains: Mapping[str, Sequence[str]]) -> str:
     if not chains:
         return ""
     lines = ["*filter", *(f":{name} - [0:0]" for name in chains)]
-    lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules]
+    lines += [f"-A {name} {rule}" for name, rules in chains.items() for rule in rules if not rule.startswith(_NATIVE)]
     return "\n".join([*lines, "COMMIT"]) + "\n"
 
 
@@ -295,12 +308,87 @@ def read_live(family: str, backend: str) -> LiveRules:
         return parse_save("")
     text = run([command(family, backend, "save"), "-t", "filter"])
     if re.search(r"^# Table `filter' is incompatible", text, re.MULTILINE):
-        # The program returns 0 and no rule: what is there could be neither read nor restored.
-        raise LoadError(
-            f"the filter table of {family} holds native nftables rules that {FAMILIES[family]} cannot read; "
-            "move them into a table of another name"
-        )
+        return _read_native(family)  # the program returned 0 and no rule
     return parse_save(text)
+
+
+# Native nftables rules in a table of iptables-nft
+#
+# iptables-nft-save and every command on a chain with such a rule refuse. Chains without them are read and loaded as
+# ever; jumps in a chain with them are found, made and deleted by nft.
+
+_NATIVE = "nft handle "
+"""How a rule begins that only nft can read."""
+
+
+def _read_native(family: str) -> LiveRules:
+    """Read the filter table of a family in which iptables cannot read every chain."""
+    handles: dict[str, list[int]] = {}
+    words: dict[str, list[str]] = {}
+    policies: dict[str, str] = {}
+    listed = json.loads(run(["nft", "-j", "-a", "list", "table", NFT_FAMILIES[family], "filter"]))
+    for item in listed["nftables"]:
+        if "chain" in item:
+            chain = item["chain"]
+            handles[chain["name"]], words[chain["name"]] = [], []
+            policies[chain["name"]] = chain.get("policy", "-").upper()
+        elif "rule" in item:
+            rule = item["rule"]
+            handles[rule["chain"]].append(int(rule["handle"]))
+            words[rule["chain"]].append(_native_rule(rule))
+    lines, native = [], []
+    for name in handles:
+        try:
+            lines += run([f"{FAMILIES[family]}-nft", "-S", name]).splitlines()
+        except LoadError:
+            native.append(name)
+            lines += [f"-P {name} {policies[name]}", *(f"-A {name} {rule}" for rule in words[name])]
+    text = "\n".join(f":{line[3:]}" if line.startswith(("-P ", "-N ")) else line for line in lines)
+    return parse_save(text)._replace(native={name: handles[name] for name in native})
+
+
+def _native_rule(rule: Mapping[str, Any]) -> str:
+    """Return a rule of nft's listing as iptables would write a plain jump, or so that only its target can be known."""
+    found = [part for part in rule["expr"] if "counter" not in part]
+    if len(found) == 1 and "jump" in found[0]:
+        return f"-j {found[0]['jump']['target']}"
+    names = [name for name in _chains_in(rule["expr"]) if name in CHAINS] or ["unknown-to-iptables"]
+    return f"{_NATIVE}{rule['handle']} -j {names[0]}"
+
+
+def _chains_in(part: Any) -> Iterator[str]:
+    """Yield the chains that a part of nft's listing jumps to, in maps as well."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in ("jump", "goto") and isinstance(value, dict):
+                yield str(value.get("target"))
+            yield from _chains_in(value)
+    elif isinstance(part, list):
+        for value in part:
+            yield from _chains_in(value)
+
+
+def _load_natively(family: str, lines: Sequence[str], live: LiveRules, restore: Sequence[str]) -> None:
+    """Load the lines of a transaction where nft has to change jumps: first the chains, then these, then deletions."""
+    place = re.compile(r"-[DI] (INPUT|OUTPUT) (\d* ?)-j (\S+)")
+    jumps = {found[0]: found for found in map(place.fullmatch, lines) if found and found[1] in live.native}
+    table = f"{NFT_FAMILIES[family]} filter"
+    commands: list[str] = []
+    for found in jumps.values():
+        builtin, position, chain = found.groups()
+        own = [rule == f"-j {chain}" for rule in live.builtin[builtin]]
+        rules = list(zip(live.native[builtin], own))
+        unmanaged = [handle for handle, managed in rules if not managed]
+        if position:
+            after = unmanaged[int(position) - 1 :]
+            where = f"insert rule {table} {builtin} position {after[0]}" if after else f"add rule {table} {builtin}"
+            commands.append(f"{where} counter jump {chain}")
+        else:
+            commands += [f"delete rule {table} {builtin} handle {handle}" for handle, managed in rules if managed]
+    deletions = [line for line in lines if line.startswith("-X ")]
+    run(restore, "".join(f"{line}\n" for line in lines if line not in jumps and line not in deletions))
+    run(["nft", "-f", "-"], "".join(f"{line}\n" for line in commands))
+    run(restore, "".join(f"{line}\n" for line in ["*filter", *deletions, "COMMIT"]))
 
 
 def ipset_is_installed() -> bool:
@@ -524,7 +612,7 @@ def transaction(
             if place == at:
                 continue
         lines += [*removed, f"-I {builtin} {place + 1} {jump}"]
-    lines += [f"-X {name}" for name in old]
+    lines += [f"-X {name}" for name in old if name not in live.referenced]
     return "\n".join([*lines, "COMMIT"]) + "\n"
 
 
@@ -541,7 +629,11 @@ def load_rules(
             return
         try:
             back = None if passed is None else passed.get(family, {})
-            run(restore, transaction(text, live, state.jump_after, back))
+            wanted = transaction(text, live, state.jump_after, back)
+            if any(builtin in live.native for builtin in JUMPS):
+                _load_natively(family, wanted.splitlines(), live, restore)
+            else:
+                run(restore, wanted)
         except LoadError:
             if not left:
                 raise
@@ -678,7 +770,10 @@ def restore_previous(root: str, pending: Pending, reason: str) -> None:
     try:
         state = load(previous, pending.rebuild, pending.passed)
         for family in FAMILIES:
-            if read_live(family, state.backend).chains != parse_save(read_text(previous, family)).chains:
+            live = read_live(family, state.backend)
+            wanted = parse_save(read_text(previous, family)).chains
+            kept = set(live.kept) - set(wanted)
+            if {name: rules for name, rules in live.chains.items() if name not in kept} != wanted:
                 raise LoadError(f"the rules of {family} are not what they were")
     except Exception as error:
         close_mail_ports(state.ports, state.backend)

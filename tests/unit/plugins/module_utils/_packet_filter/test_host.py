@@ -41,7 +41,7 @@ def report(**changes: Any) -> host.HostReport:
         },
         live="digest",
         passed={},
-        misplaced=[],
+        warnings=[],
         connection=SSH,
         uids=[0],
         unknown_users=[],
@@ -107,6 +107,14 @@ def test_diff_shows_the_rules_that_a_managed_jump_moves_behind() -> None:
     shown = {**report().shown, "ipv4": rules + jump + bans}
     (diff,) = report(shown=shown, passed={"ipv4": {"INPUT": ["-j BANS"]}}).diff(CHANGE)
     assert (diff["before"], diff["after"]) == (rules + jump + bans, rules + bans + jump)
+
+
+def test_native_rules_stop_a_run_and_name_their_chains() -> None:
+    live = loader.parse_save("")._replace(native={"INPUT": [5], "MAILHOST-IN": [6]})
+    with pytest.raises(host.ConflictError, match="nft delete rule") as caught:
+        host.check_native_rules({"ipv6": live})
+    assert str(caught.value).splitlines()[1:] == ["ipv6: nft -a list chain ip6 filter INPUT"]
+    host.check_native_rules({"ipv6": live._replace(native={"MAILHOST-IN": [6]})})
 
 
 def test_find_users_returns_ids_and_unknown_names() -> None:

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,8 @@ def test_transaction_names_no_policy_and_no_unmanaged_chain() -> None:
 
 
 def test_transaction_to_nothing_removes_all_managed_chains_and_jumps() -> None:
-    text = loader.transaction("", loader.parse_save(SAVED), [])
+    live = loader.parse_save(SAVED.replace('-A INPUT -m comment --comment "a -j b" -j MAILHOST-IN\n', ""))
+    text = loader.transaction("", live, [])
     assert text.splitlines() == [
         "*filter",
         ":MAILHOST-IN - [0:0]",
@@ -251,12 +253,83 @@ def test_set_name_matches_managed_sets_only(name: str, managed: bool) -> None:
     assert bool(loader.SET_NAME.fullmatch(name)) is managed
 
 
-def test_read_live_of_native_nftables_rules_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "run", lambda *_words: "# Table `filter' is incompatible, use 'nft' tool.\n")
-    with pytest.raises(
-        loader.LoadError, match=r"^the filter table of ipv4 holds native nftables rules that iptables cannot"
-    ):
-        loader.read_live("ipv4", "nft")
+def native_rule(chain: str, handle: int, *expr: dict[str, object]) -> dict[str, object]:
+    return {"rule": {"chain": chain, "handle": handle, "expr": [{"counter": {"packets": 0, "bytes": 0}}, *expr]}}
+
+
+ESTABLISHED = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": "established"}}
+NATIVE = {
+    "nftables": [
+        {"metainfo": {"version": "1.0.6"}},
+        {"table": {"family": "ip", "name": "filter"}},
+        {"chain": {"name": "MAILHOST-IN"}},
+        {"chain": {"name": "INPUT", "hook": "input", "policy": "drop"}},
+        {"chain": {"name": "mine"}},
+        native_rule("INPUT", 5, ESTABLISHED, {"accept": None}),
+        native_rule("INPUT", 4, {"jump": {"target": "MAILHOST-IN"}}),
+        native_rule("INPUT", 6, ESTABLISHED, {"drop": None}),
+        native_rule("mine", 7, {"vmap": {"data": {"set": [["new", {"jump": {"target": "MAILHOST-IN"}}]]}}}),
+    ]
+}
+
+
+@pytest.fixture
+def native(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A table with native rules in INPUT and in the chain mine; returns what is loaded into it."""
+    loaded: list[str] = []
+
+    def run(command: list[str], text: str = "") -> str:
+        if command[0] == "nft" and "list" in command:
+            return json.dumps(NATIVE)
+        if "-S" in command and command[-1] == "MAILHOST-IN":
+            return "-N MAILHOST-IN\n-A MAILHOST-IN -i lo -j RETURN\n"
+        if "-S" in command:
+            raise loader.LoadError("incompatible, use 'nft' tool")
+        if "restore" in command[0] or command[0] == "nft":
+            loaded.extend([command[0], *text.splitlines()])
+        return "# Table `filter' is incompatible, use 'nft' tool.\n"
+
+    monkeypatch.setattr(loader, "run", run)
+    return loaded
+
+
+@pytest.mark.usefixtures("native")
+def test_table_with_native_nftables_rules_is_read_by_nft() -> None:
+    live = loader.read_live("ipv4", "nft")
+    assert live.chains == {"MAILHOST-IN": ["-i lo -j RETURN"]}
+    assert live.jumps == {"INPUT": 1, "OUTPUT": 0}
+    assert live.policies == {"INPUT": "DROP"}
+    assert live.native == {"INPUT": [5, 4, 6], "mine": [7]}
+    assert live.unmanaged_jumps == ["-A mine nft handle 7 -j MAILHOST-IN"]
+    assert loader.jump_place("INPUT", live, []) == 1, "a rule that iptables cannot read may accept"
+
+
+def test_removal_from_a_table_with_native_nftables_rules_goes_by_handle(native: list[str]) -> None:
+    loader.load_rules("ipv4", "", loader.State("nft"))
+    assert native == [
+        *("iptables-nft-restore", "*filter", ":MAILHOST-IN - [0:0]", "COMMIT"),
+        *("nft", "delete rule ip filter INPUT handle 4"),
+        *("iptables-nft-restore", "*filter", "COMMIT"),
+    ]
+
+
+def test_load_into_a_table_with_native_nftables_rules_makes_the_jump_by_nft(native: list[str]) -> None:
+    live = loader.read_live("ipv4", "nft")
+    rules = {**live.builtin, "INPUT": [rule for rule in live.builtin["INPUT"] if rule != "-j MAILHOST-IN"]}
+    bare = live._replace(jumps={"INPUT": 0, "OUTPUT": 0}, builtin=rules, native={"INPUT": [5, 6]})
+    loader._load_natively("ipv4", loader.transaction(WANTED, bare, []).splitlines(), bare, ["iptables-nft-restore"])
+    first, commands = native.index("*filter"), native.index("nft")
+    assert native[first + 2 : commands] == ["-A MAILHOST-IN -i lo -j ACCEPT", "COMMIT"]
+    assert native[commands + 1] == "insert rule ip filter INPUT position 5 counter jump MAILHOST-IN"
+
+
+def test_chain_that_unmanaged_rules_jump_to_is_kept_empty() -> None:
+    live = loader.parse_save(":MAILHOST-IN - [0:0]\n-A MAILHOST-IN -j DROP\n-A FORWARD -j MAILHOST-IN\n")
+    assert "-X MAILHOST-IN" not in loader.transaction("", live, [])
+    assert live.managed
+    left = loader.parse_save(":MAILHOST-IN - [0:0]\n-A FORWARD -j MAILHOST-IN\n")
+    assert left.kept == ["MAILHOST-IN"]
+    assert not left.managed
 
 
 def write_state(directory: Path, texts: dict[str, str], digest: str | None = None) -> None:
