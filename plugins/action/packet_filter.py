@@ -13,6 +13,7 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleE
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.host import HostReport, Question
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import State
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.probe_plan import plan_probes
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.rules import (
     PacketFilterFacts,
     Ruleset,
@@ -95,20 +96,25 @@ class ActionModule(PolicyAction):
         warnings: list[str] = list(report.warnings)
         if absent:
             ruleset, ports = Ruleset("", "", ""), []
+            limited = False
         else:
+            limited = bool(users)
             ruleset = self._ruleset(policy, report, bool(users), warnings)
             ports = [service.port for service in mail_services(policy)]
         state = State(report.backend, tuple(self.args["jump_after"]), tuple(ports))
         connection = report.connection if self.args["check_controller"] and not absent else None
-        change = PacketFilterChange(ruleset._asdict(), state, absent, connection, timeout)
+        plan = plan_probes(policy, next(iter(report.uids), None), limited=limited and report.owner_match, absent=absent)
+        change = PacketFilterChange(ruleset._asdict(), state, absent, connection, timeout, plan, self.accepted)
         changed = report.differs(change)
-        result: dict[str, Any] = {"changed": changed, "backend": report.backend, "warnings": warnings}
+        result: dict[str, Any] = {"changed": changed, "backend": report.backend, "warnings": warnings, "effects": []}
         if changed and self._task.diff:
             result["diff"] = report.diff(change)
         if changed and self._task.check_mode:
-            warnings += self._host("prove", change=change.to_dict())["notes"]
+            proven = self._host("prove", change=change.to_dict())
+            warnings += proven["notes"]
+            result["effects"] = proven["effects"]
         elif changed:
-            warnings += self._go_live(change)
+            warnings += self._go_live(change, result)
         self.show_effects(result)
         return result
 
@@ -175,12 +181,14 @@ class ActionModule(PolicyAction):
             raise AnsibleActionFail(str(result.get("msg", "the host's part failed")), result={"changed": False})
         return result
 
-    def _go_live(self, change: PacketFilterChange) -> list[str]:
+    def _go_live(self, change: PacketFilterChange, result: dict[str, Any]) -> list[str]:
         token = uuid.uuid4().hex
         notes: list[str] = []
         deadline = time.monotonic() + change.timeout
         try:
-            notes += self._host("apply", change=change.to_dict(), token=token)["notes"]
+            proven = self._host("apply", change=change.to_dict(), token=token)
+            notes += proven["notes"]
+            result["effects"] = proven["effects"]
         except AnsibleConnectionFailure:
             notes.append("the connection broke while the new rules were loaded")
         confirmed = self._confirm(token, deadline)

@@ -67,6 +67,11 @@ status:
   description: Whether a change is pending or confirmed, and why it was rolled back.
   returned: when O(step) is V(status)
   type: dict
+effects:
+  description: What a client gets after the change that it did not get before, or the other way round.
+  returned: when O(step) is V(prove) or V(apply)
+  type: list
+  elements: dict
 notes:
   description: What could not be proven, one sentence each.
   returned: when O(step) is V(prove), V(apply) or V(confirm)
@@ -93,8 +98,12 @@ def do_step(module: AnsibleModule) -> dict[str, Any]:
         return {"status": transaction.status(token)._asdict()}
     change = transaction.PacketFilterChange.from_dict(module.params["change"])
     if step == "prove" or module.check_mode:
-        return {"notes": transaction.prove_only(change)}
-    return {"changed": True, "notes": transaction.apply(token, change)}
+        return proven(transaction.prove_only(change))
+    return {"changed": True, **proven(transaction.apply(token, change))}
+
+
+def proven(found: transaction.Proven) -> dict[str, Any]:
+    return {"notes": list(found.notes), "effects": [one.to_dict() for one in found.effects]}
 
 
 def main() -> None:

@@ -77,8 +77,10 @@ class PolicyAction(ActionBase):
 
     def accepted_effects(self, value: Any) -> AcceptedEffects:
         """Return the effects that the inventory accepts. Raises PolicyError."""
-        option = ACCEPTED_EFFECTS
-        return read_accepted_effects(value, self.variable(option) if self.called_by(self.role) else option)
+        own, shared = f"{self.role}_{ACCEPTED_EFFECTS}", f"mailhost_{ACCEPTED_EFFECTS}"
+        # What a run prints to be pasted goes into the shared variable, unless the inventory uses the role's own.
+        name = own if own in self.vars else shared
+        return read_accepted_effects(value, name if self.called_by(self.role) else ACCEPTED_EFFECTS)
 
     def show_effects(self, result: dict[str, Any]) -> None:
         """Show the effects in a result above its diff, or with -v where no diff is shown."""

@@ -10,15 +10,15 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._policy.effects import OPENED, REJECTED, Effect
 from .._policy.networks import NetworkError, parse_address
-from .._sessions.cases import ACCEPT, DELIVERY, RELAY, Case, Class, make_case, parties_of
+from .._sessions.cases import ACCEPT, DELIVERY, INTERNAL, REJECT, RELAY, Case, Class, make_case, parties_of
 from .._sessions.clients import boundary_of
 from .._sessions.relay_forms import EXTERNAL_SENDER, TARGET
-from ._formats.mapping import parse_mappings
+from ._formats.mapping import Pair, parse_mappings
 from ._formats.text import fold
 from .proof import Verdict, verdict_of
 from .surface import Service, services_of
@@ -46,9 +46,17 @@ class Named(NamedTuple):
     clients: tuple[str, ...]
 
 
-def named_by(mappings: str) -> Named:
-    """Return what the patterns of a mapping file name; sessions with these may end otherwise than those of others."""
-    patterns = [entry.pattern for table in parse_mappings(mappings).tables for entry in table.entries]
+def named_by(mappings: str, managed: Mapping[str, Container[Pair]]) -> Named:
+    """Return what unmanaged entries of a mapping file name; sessions with these may end otherwise than others.
+
+    ``managed``: the managed entries by table.
+    """
+    patterns = [
+        entry.pattern
+        for table in parse_mappings(mappings).tables
+        for entry in table.entries
+        if entry.pair not in managed.get(table.name.upper(), ())
+    ]
     addresses = {fold(one): None for pattern in patterns for one in _ADDRESS.findall(pattern)}
     clients = {one: None for pattern in patterns for one in _CLIENT.findall(pattern) if _is_client(one)}
     return Named(tuple(addresses)[:NAMED], tuple(clients)[:NAMED])
@@ -63,30 +71,31 @@ def site_cases(policy: MailPolicy, domain: str, services: Iterable[Service], nam
         for client in outside:
             yield from _delivered("external client", client, own, **more)
             login = make_case("", ACCEPT, client, own, TARGET, authenticated=True, **more)
-            yield from Class("authenticated client, to other domains", "").cases([login])
+            yield from Class("authenticated client, to other domains", "SMTP AUTH").cases([login])
         for network in policy.internal[:1]:
             client = boundary_of(network, parties.known).inside[0]
             relayed = make_case("", ACCEPT, client, own, TARGET, **more)
-            yield from Class("internal client, to other domains", "").cases([relayed])
+            yield from INTERNAL.cases([relayed])
     for address in named.addresses:
         for client in outside:
             who = f"external client, sender {address}"
             yield from Class(who, "").cases([make_case("", ACCEPT, client, address, own, local=True)])
             to_named = make_case("", ACCEPT, client, EXTERNAL_SENDER, address, local=_is_own(address, policy))
-            reason = "" if _is_own(address, policy) else RELAY.reason
-            yield from Class(f"external client, recipient {address}", reason).cases([to_named])
-    for client in named.clients:
+            if not _is_own(address, policy):
+                to_named = to_named._replace(expect=REJECT, reason=RELAY.reason)
+            yield to_named._replace(who=f"external client, recipient {address}")
+    for client in (one for one in named.clients if parse_address(one) not in parties.known):
         who = f"client {client}, which an entry names"
         yield from _delivered(who, client, own)
-        to_others = make_case("", ACCEPT, client, EXTERNAL_SENDER, TARGET)
+        to_others = make_case("", REJECT, client, EXTERNAL_SENDER, TARGET)
         yield from Class(f"{who}, to other domains", RELAY.reason).cases([to_others])
 
 
 def find_effects(cases: Iterable[Case], before: LoadedConfig, after: LoadedConfig, channels: Channels) -> list[Effect]:
     """Return what the sessions get now that they did not get before, each class once. Raises MtaTextError.
 
-    A session has the reason of its class, but for mail to managed domains from a client that was kept out before it
-    could name a recipient: that was an entry of the site, which the domain of a recipient is no reason to drop.
+    One that ends as it has to has the reason of its class, but for mail to managed domains from a client that was kept
+    out before it could name a recipient: that was an entry of the site, which a recipient is no reason to drop.
     """
     found: dict[str, Effect] = {}
     made = _ports(after) - _ports(before)
@@ -98,7 +107,8 @@ def find_effects(cases: Iterable[Case], before: LoadedConfig, after: LoadedConfi
             continue
         kind = REJECTED if new.rejected else OPENED
         kept_out = old.stage in ("connect", "MAIL FROM") and case.who == DELIVERY.who
-        reason = NEW_SERVICE if is_made else "" if kept_out else case.reason
+        as_expected = new.rejected != (case.expect == ACCEPT)
+        reason = NEW_SERVICE if is_made else case.reason if as_expected and not kept_out else ""
         effect = Effect(kind, "port", case.port, case.who, f"was {old.text}", reason)
         # One without a reason is what decides.
         known = found.get(effect.entry)

@@ -94,7 +94,8 @@ def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
         policy_cases(policy, server),
         cases_of_tests(tests, policy.domains),
     )
-    compared = tuple(site_cases(policy, server.domain, server.services, named_by(live.texts.mappings)))
+    named = named_by(live.texts.mappings, {name.upper(): one.managed for name, one in live.record.tables.items()})
+    compared = tuple(site_cases(policy, server.domain, server.services, named))
     return WantedFiles(composed, tuple(cases), compared, settings, plan.accepted_findings(), tuple(warnings))
 
 

@@ -28,6 +28,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .._policy.effects import AcceptedEffects, Effect, EffectsError, check_effects
 from . import loader
 from .boot import (
     LOADER_PATH,
@@ -41,7 +42,9 @@ from .boot import (
     systemd_runs,
 )
 from .conntrack import track_open_sessions
+from .effects import compare, shortened
 from .namespace import NoNamespaceError, prove, test_only
+from .probe_plan import ProbePlan
 from .sockets import SshConnection
 
 TIMER = "mailhost-packet-filter-rollback"
@@ -60,7 +63,8 @@ class PacketFilterChange(NamedTuple):
     """What is to go live: the three texts, what belongs to them, and whether the packet filter is to be removed.
 
     ``connection``: the SSH connection that must stay possible. ``timeout``: seconds in which a new connection has to
-    confirm the change.
+    confirm the change. ``plan``: connections by which the state before and after are compared. ``accepted``: effects
+    that the inventory accepts.
     """
 
     texts: Mapping[str, str]
@@ -68,13 +72,17 @@ class PacketFilterChange(NamedTuple):
     absent: bool
     connection: SshConnection | None
     timeout: int
+    plan: ProbePlan
+    accepted: AcceptedEffects
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> PacketFilterChange:
         """Read what ``to_dict`` returned, also after its way through JSON."""
         texts = {name: zlib.decompress(base64.b64decode(text)).decode("ascii") for name, text in raw["texts"].items()}
         connection = SshConnection(**raw["connection"]) if raw["connection"] else None
-        return cls(texts, loader.State.from_dict(raw["state"]), raw["absent"], connection, raw["timeout"])
+        state, plan = loader.State.from_dict(raw["state"]), ProbePlan.from_dict(raw["plan"])
+        accepted = AcceptedEffects(*raw["accepted"])
+        return cls(texts, state, raw["absent"], connection, raw["timeout"], plan, accepted)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, for the way to the host; the texts are compressed."""
@@ -83,7 +91,15 @@ class PacketFilterChange(NamedTuple):
             for name, text in self.texts.items()
         }
         connection = self.connection._asdict() if self.connection else None
-        return {**self._asdict(), "texts": texts, "state": self.state._asdict(), "connection": connection}
+        nested = {"state": self.state._asdict(), "plan": self.plan.to_dict(), "accepted": list(self.accepted)}
+        return {**self._asdict(), **nested, "texts": texts, "connection": connection}
+
+
+class Proven(NamedTuple):
+    """What could not be proven, one sentence each, and the effects of the change."""
+
+    notes: Sequence[str]
+    effects: Sequence[Effect]
 
 
 # The state on disk
@@ -165,18 +181,27 @@ def prove_staged(directory: str, connection: SshConnection | None) -> list[str]:
         ]
 
 
-def prove_only(change: PacketFilterChange) -> list[str]:
+def prove_effects(change: PacketFilterChange) -> Proven:
+    """Compare connections before and after a change. Raises EffectsError for effects that stop it."""
+    found = compare(change.plan, lambda directory: stage(shortened(change.texts), change.state, directory))
+    check_effects(found.effects, change.accepted)
+    return Proven(found.gaps, found.effects)
+
+
+def prove_only(change: PacketFilterChange) -> Proven:
     """Prove a change without leaving a trace: what check mode does."""
     with tempfile.TemporaryDirectory(prefix="mailhost-packet-filter-") as directory:
         stage(change.texts, change.state, directory)
         try:
-            return prove_staged(directory, change.connection)
+            notes = prove_staged(directory, change.connection)
         except loader.LoadError as error:
             raise ProofError(error) from error
+    found = prove_effects(change)
+    return Proven([*notes, *found.notes], found.effects)
 
 
-def apply(token: str, change: PacketFilterChange, root: str = loader.ROOT) -> list[str]:
-    """Prove a change and make it live, with the rollback armed. Returns what could not be proven.
+def apply(token: str, change: PacketFilterChange, root: str = loader.ROOT) -> Proven:
+    """Prove a change and make it live, with the rollback armed.
 
     ``token`` names the change for its confirmation.
     """
@@ -184,13 +209,13 @@ def apply(token: str, change: PacketFilterChange, root: str = loader.ROOT) -> li
     os.makedirs(root, mode=0o700, exist_ok=True)
     try:
         return _apply(token, change, root)
-    except ProofError:
+    except (ProofError, EffectsError):
         if first:
             _remove_files(root)
         raise
 
 
-def _apply(token: str, change: PacketFilterChange, root: str) -> list[str]:
+def _apply(token: str, change: PacketFilterChange, root: str) -> Proven:
     with loader.locked(root):
         if loader.Pending.read(root) is not None:
             raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
@@ -204,11 +229,14 @@ def _apply(token: str, change: PacketFilterChange, root: str) -> list[str]:
         new_sets = loader.begin_sets(change.texts["sets"])
         try:
             notes = prove_staged(generation, change.connection)
+            found = prove_effects(change)
             loader.wait_for(new_sets)
-        except loader.LoadError as error:
+        except (loader.LoadError, EffectsError) as error:
             loader.wait_for(new_sets)
             loader.destroy_sets(known_sets)
             shutil.rmtree(generation)
+            if isinstance(error, EffectsError):
+                raise
             raise ProofError(error) from error
         boot, now = loader.boot_time()
         pending = loader.Pending(
@@ -238,7 +266,7 @@ def _apply(token: str, change: PacketFilterChange, root: str) -> list[str]:
             loader.restore_previous(root, pending, f"loading failed: {error}")
             disarm()
             raise loader.LoadError(f"loading failed, the previous rules are restored: {error}") from error
-    return notes
+    return Proven([*notes, *found.notes], found.effects)
 
 
 def _snapshot(root: str, change: PacketFilterChange, live_names: Sequence[str]) -> list[str]:

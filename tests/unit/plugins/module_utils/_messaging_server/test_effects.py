@@ -75,9 +75,24 @@ def test_client_that_may_no_longer_relay_has_the_relay_block_as_reason() -> None
     assert found[entry][1] == "relay block"
 
 
+def test_entries_that_leave_with_the_inventory_have_no_effect_of_their_own() -> None:
+    first = live()
+    policy = {**POLICY, "internal_networks": ["192.0.2.0/24", "198.51.100.7"], "blocked_networks": ["198.51.100.4"]}
+    wanted = present({"policy": policy, "settings": {}, "policy_tests": []}, first)
+    done = live(**wanted.composed.texts._asdict())._replace(record=wanted.composed.record)
+    found = effects(done)
+    assert not [entry for entry, (_before, reason) in found.items() if not reason]
+
+
+def test_network_that_becomes_internal_has_the_policy_as_reason() -> None:
+    wanted = present({"policy": {**POLICY, "internal_networks": []}, "settings": {}, "policy_tests": []}, live())
+    done = live(**wanted.composed.texts._asdict())._replace(record=wanted.composed.record)
+    assert effects(done)["opened port 25, internal client, to other domains"][1] == "mailhost_internal_networks"
+
+
 def test_entries_of_other_tables_name_addresses_and_clients() -> None:
     text = set_table(SITE, "PORT_ACCESS", [("TCP|*|25|198.51.100.7|*", "$N"), ("TCP|*|25|999.1.1.1|*", "$N")])
-    assert named_by(text) == (("spam@sender.example", "a@b.example"), ("198.51.100.7",))
+    assert named_by(text, {}) == (("spam@sender.example", "a@b.example"), ("198.51.100.7",))
 
 
 def test_live_files_that_cannot_be_evaluated_are_a_named_gap() -> None:

@@ -12,19 +12,26 @@ from typing import Any
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import host, loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.probe_plan import plan_probes
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import (
     Endpoint,
     SocketsInUse,
     SshConnection,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import PacketFilterChange
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import AcceptedEffects
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
+    read_packet_filter_policy,
+)
 
 RULES = "*filter\n:MAILHOST-IN - [0:0]\n-A MAILHOST-IN -i lo -j RETURN\nCOMMIT\n"
 TEXTS = {"sets": "create s hash:net\nadd s 10.0.0.0/8\n", "ipv4": RULES, "ipv6": ""}
 STATE = loader.State("nft", ("f2b-*",), (25, 110))
 SSH = SshConnection("198.51.100.7", "192.0.2.1", 22)
-CHANGE = PacketFilterChange(TEXTS, STATE, False, SSH, 30)
-REMOVAL = PacketFilterChange(dict.fromkeys(TEXTS, ""), STATE, True, None, 30)
+PLAN = plan_probes(read_packet_filter_policy({}), 101, limited=True)
+ACCEPTED = AcceptedEffects("mailhost_accepted_effects", ["opened tcp 25 from anywhere"])
+CHANGE = PacketFilterChange(TEXTS, STATE, False, SSH, 30, PLAN, ACCEPTED)
+REMOVAL = PacketFilterChange(dict.fromkeys(TEXTS, ""), STATE, True, None, 30, PLAN, ACCEPTED)
 ENDPOINT = Endpoint("192.0.2.1", 25, "198.51.100.9", 40000)
 
 

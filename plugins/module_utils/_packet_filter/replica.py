@@ -1,0 +1,385 @@
+# Copyright: (c) 2026, The mailhost.hardening developers
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A copy of a host in a network namespace of its own, in which packets of any client can be tried.
+
+Its interfaces have the host's names and addresses, and their other ends are in the same namespace, where frames are
+sent and read as they are on the wire: no route and no neighbour is needed, and no packet leaves the namespace.
+
+Private to the collection: other collections must not import it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import json
+import os
+import re
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+from . import loader
+from .namespace import NoNamespaceError, unshare_network
+from .segments import ACK, RST, SYN, Segment, frame, seen
+from .snapshot import Interface, Snapshot, sysctl
+
+OPEN, REJECTED, DROPPED = "open", "rejected", "dropped"
+"""What became of a connection: answered, answered with an error, not answered."""
+QUIET_SECONDS = 0.3
+"""Without any answer for so long, no more is expected: a kernel answers at once, and what it lost is sent again."""
+EXPLAIN_SECONDS = 0.1
+"""For a packet to have met all rules, which the kernel does before it has been sent."""
+TRIES = 2
+CONTROL = {4: "203.0.113.200", 6: "2001:db8:5757::200"}
+"""Clients with which a replica is tried before it has rules."""
+LIMIT_SECONDS = 60
+"""For all questions to a replica."""
+CHUNK = 64
+"""Frames that are sent before answers are read."""
+_ETH_P_ALL, _SO_RCVBUFFORCE = 3, 33
+
+
+class Try(NamedTuple):
+    """A connection to try: from a client to the host, or with ``uid`` from a user of the host to ``target``.
+
+    ``burst``: how many connections are opened at once.
+    """
+
+    source: str
+    target: str
+    port: int
+    low: bool = False
+    burst: int = 1
+    uid: int | None = None
+
+
+class Replica:
+    """A namespace with a copy of a host. Use it in a ``with`` statement, which ends it."""
+
+    def __init__(self, snapshot: Snapshot, ports: Sequence[int], change: Callable[[], None]) -> None:
+        """Begin to make it; ``change`` is what is loaded on top of the copy. Errors come with the first answer."""
+        self._answers, writer = os.pipe()
+        reader, self._questions = os.pipe()
+        self.child = os.fork()
+        if self.child == 0:
+            os.close(self._answers)
+            os.close(self._questions)
+            _serve(reader, writer, snapshot, ports, change)
+        os.close(reader)
+        os.close(writer)
+
+    def __enter__(self) -> Replica:
+        """Return the replica, which may still be in the making."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End the process, and with it the namespace."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.child, signal.SIGKILL)
+        os.waitpid(self.child, 0)
+        os.close(self._answers)
+        os.close(self._questions)
+
+    def families(self) -> frozenset[int]:
+        """Return the versions of IP in which connections can be tried, once the copy is made."""
+        return frozenset(int(version) for version in self._answer()["families"])
+
+    def send(self, tries: Sequence[Try], *, explain: bool = False) -> None:
+        """Send connections to try; their answers are read by `verdicts`."""
+        data = (json.dumps({"tries": tries, "explain": explain}) + "\n").encode("ascii")
+        while data:
+            data = data[os.write(self._questions, data) :]
+
+    def verdicts(self) -> list[tuple[str, int]]:
+        """Return for each connection what became of the first, and how many were answered."""
+        return [(str(word), int(number)) for word, number in self._answer()["verdicts"]]
+
+    def explain(self, one: Try) -> str:
+        """Return the rule that decided about a connection, or nothing where no counter shows it."""
+        self.send([one], explain=True)
+        return str(self._answer()["rule"])
+
+    def _answer(self) -> dict[str, Any]:
+        deadline, data = time.monotonic() + LIMIT_SECONDS, b""
+        # There is one answer for each question, so that nothing follows its line.
+        while not data.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if not select.select([self._answers], [], [], max(0.0, left))[0]:
+                raise loader.LoadError(f"the replica of the host did not answer within {LIMIT_SECONDS} seconds")
+            chunk = os.read(self._answers, 65536)
+            if not chunk:
+                raise loader.LoadError("the replica of the host was killed")
+            data += chunk
+        answer: dict[str, Any] = json.loads(data)
+        if "no_namespace" in answer:
+            raise NoNamespaceError(answer["no_namespace"])
+        if "error" in answer:
+            raise loader.LoadError(answer["error"])
+        return answer
+
+
+# In the namespace
+
+
+def _serve(reader: int, writer: int, snapshot: Snapshot, ports: Sequence[int], change: Callable[[], None]) -> NoReturn:
+    try:
+        unshare_network()
+        host = _Copy(snapshot, ports)
+        change()
+        _reply(writer, {"families": host.families})
+        with os.fdopen(reader, "r", encoding="ascii") as lines:
+            for line in lines:
+                question = json.loads(line)
+                tries = [Try(*one) for one in question["tries"]]
+                _reply(writer, host.explain(tries[0]) if question["explain"] else {"verdicts": host.ask(tries)})
+    except NoNamespaceError as error:
+        _reply(writer, {"no_namespace": str(error)})
+    except (loader.LoadError, OSError) as error:
+        _reply(writer, {"error": str(error)})
+    except BaseException as error:
+        _reply(writer, {"error": f"the replica failed: {error!r}"})
+    os._exit(0)
+
+
+def _reply(writer: int, answer: Mapping[str, Any]) -> None:
+    data = (json.dumps(answer) + "\n").encode("ascii")
+    while data:
+        data = data[os.write(writer, data) :]
+
+
+class _Wire(NamedTuple):
+    """The other end of an interface."""
+
+    socket: socket.socket
+    mac: bytes
+
+
+class _Copy:
+    """The copy itself: interfaces, rules, listeners."""
+
+    def __init__(self, snapshot: Snapshot, ports: Sequence[int]) -> None:
+        for path in ("ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter", "ipv4/tcp_syncookies"):
+            sysctl(path, "1" if path.endswith("cookies") else "0")
+        loader.run(["ip", "link", "set", "lo", "up"])
+        self.interfaces = snapshot.interfaces or (Interface("eth0", ()),)
+        self.wires = [_lay_wire(number, one) for number, one in enumerate(self.interfaces)]
+        for version in ("-4", "-6"):
+            with contextlib.suppress(loader.LoadError):  # without IPv6
+                loader.run(["ip", version, "route", "add", "default", "dev", self.interfaces[0].name])
+        self.listeners = [listener for port in ports for listener in _listen(port)]
+        self.sport = 20000
+        self.families = self._usable(ports[0])
+        _load(snapshot)
+        self.tables = [key for key, text in snapshot.tables.items() if text]
+        self.both = len({backend for _family, backend in self.tables}) > 1
+
+    def _usable(self, port: int) -> list[int]:
+        """Return the families in which a connection is answered while there is no rule; in others none can be tried."""
+        tries = [
+            Try(CONTROL[6 if ":" in address else 4], address, port)
+            for interface in self.interfaces
+            for address, _length in interface.addresses[:4]
+        ]
+        found = zip(tries, self.ask(tries)) if tries else ()
+        return sorted({6 if ":" in one.target else 4 for one, (verdict, _count) in found if verdict == OPEN})
+
+    def wire_of(self, address: str) -> _Wire:
+        """Return the wire on which packets of a client come: that of its network, else that of the default route."""
+        client = ipaddress.ip_address(address)
+        for number, interface in enumerate(self.interfaces):
+            for own, length in interface.addresses:
+                network = ipaddress.ip_network(f"{own}/{length}", strict=False)
+                if client.version == network.version and client in network:
+                    return self.wires[number]
+        return self.wires[0]
+
+    def ask(self, tries: Sequence[Try]) -> list[tuple[str, int]]:
+        """Try connections; see Replica.verdicts."""
+        found: dict[tuple[str, int], str] = {}
+        keys = [self._keys(one) for one in tries]
+        for attempt in range(TRIES):
+            waiting = [
+                (one, key)
+                for one, members in zip(tries, keys)
+                for key in members
+                # A burst that is sent again would be two.
+                if key not in found and (attempt == 0 or one.burst == 1)
+            ]
+            for start in range(0, len(waiting), CHUNK):
+                for one, key in waiting[start : start + CHUNK]:
+                    self._begin(one, key)
+                self._read(found, 0)
+            self._read(found, QUIET_SECONDS)
+        for one, members in zip(tries, keys):
+            self._end(one, [key for key in members if found.get(key) == OPEN])
+        return [(found.get(members[0], DROPPED), sum(found.get(key) == OPEN for key in members)) for members in keys]
+
+    def explain(self, one: Try) -> dict[str, Any]:
+        """Try one connection, and name the rule whose counter says that it decided."""
+        before = self._counters()
+        found: dict[tuple[str, int], str] = {}
+        for key in self._keys(one):
+            self._begin(one, key)
+        self._read(found, EXPLAIN_SECONDS)
+        after = self._counters()
+        hit = [rule for rule, count in after.items() if count > before.get(rule, count)]
+        return {"rule": _deciding(hit)}
+
+    def _counters(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for family, backend in self.tables:
+            text = loader.run([loader.command(family, backend, "save"), "-c"])
+            table = ""
+            for line in text.splitlines():
+                if line.startswith("*"):
+                    table = line[1:]
+                counted = re.match(r"\[(\d+):\d+\] (-A .*)|:(\S+) (DROP|REJECT) \[(\d+):\d+\]", line)
+                if counted is None:
+                    continue
+                program = f"{loader.FAMILIES[family]}-{backend}" if self.both else loader.FAMILIES[family]
+                where = program + ("" if table == "filter" else f" -t {table}")
+                rule = f"{where} {counted[2]}" if counted[2] else f"{where} -P {counted[3]} {counted[4]}"
+                found[rule] = found.get(rule, 0) + int(counted[1] or counted[5])
+        return found
+
+    def _keys(self, one: Try) -> list[tuple[str, int]]:
+        """Return for each connection of a try the address and port by which its answers are known."""
+        if one.uid is not None:
+            return [(one.target, one.port)]
+        keys = []
+        for _each in range(one.burst):
+            self.sport = self.sport + 1 if self.sport < 60000 else 20001
+            keys.append((one.source, self.sport % 400 + 600 if one.low else self.sport))
+        return keys
+
+    def _begin(self, one: Try, key: tuple[str, int]) -> None:
+        if one.uid is not None:
+            _connect_as(one)
+            return
+        wire = self.wire_of(one.source)
+        segment = Segment(one.source, one.target, key[1], one.port)
+        with contextlib.suppress(BlockingIOError):  # it is sent again
+            wire.socket.send(frame(segment, wire.mac, b"\x02\0\0\0\0\x01"))
+
+    def _end(self, one: Try, keys: Iterable[tuple[str, int]]) -> None:
+        """Reset what was opened, so that no rule counts it as open any more."""
+        if one.uid is not None:
+            return
+        wire = self.wire_of(one.source)
+        for _source, sport in keys:
+            segment = Segment(one.source, one.target, sport, one.port, RST, 2)
+            with contextlib.suppress(OSError):
+                wire.socket.send(frame(segment, wire.mac, b"\x02\0\0\0\0\x01"))
+
+    def _read(self, found: dict[tuple[str, int], str], seconds: float) -> None:
+        """Read answers until none has come for so many seconds."""
+        wires = [wire.socket for wire in self.wires]
+        while True:
+            ready = select.select(wires, [], [], seconds)[0]
+            if not ready:
+                return
+            for one in ready:
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        data, origin = one.recvfrom(2048)
+                        if origin[2] != socket.PACKET_OUTGOING:
+                            _note(data, found)
+
+
+def _note(data: bytes, found: dict[tuple[str, int], str]) -> None:
+    """Note what a frame that the host has sent says."""
+    answer = seen(data)
+    if answer is None:
+        return
+    segment = answer.segment
+    if answer.error:
+        found.setdefault((segment.source, segment.sport), REJECTED)
+    elif segment.flags & RST:
+        found.setdefault((segment.target, segment.dport), REJECTED)
+    elif segment.flags & (SYN | ACK) == SYN | ACK:
+        found.setdefault((segment.target, segment.dport), OPEN)
+    elif segment.flags & SYN:
+        found[segment.target, segment.dport] = OPEN  # a connection from the host, on its way
+
+
+def _deciding(hit: Sequence[str]) -> str:
+    """Of the rules that a packet met the one that decided: the last unmanaged one that ends or alters it."""
+    unmanaged = [rule for rule in hit if not any(f" {chain} " in f"{rule} " for chain in loader.CHAINS)]
+    ends = [rule for rule in unmanaged if " -P " in rule or loader.target(rule) in ("DROP", "REJECT", "TARPIT")]
+    # Names of targets are in capitals, as some chains are.
+    alters = [rule for rule in unmanaged if loader.target(rule) in ("ACCEPT", "CT", "NOTRACK", "DNAT", "REDIRECT")]
+    named = ends or alters
+    return named[-1] if named else ""
+
+
+def _lay_wire(number: int, interface: Interface) -> _Wire:
+    name, end = interface.name, f"wire{number}"
+    mac = bytes([2, 0, 0, 0, number, 2])
+    loader.run(["ip", "link", "add", name, "address", mac.hex(":"), "type", "veth", "peer", "name", end])
+    sysctl(f"ipv6/conf/{end}/disable_ipv6", "1")
+    for address, length in interface.addresses:
+        flags = ["nodad"] if ":" in address else []
+        with contextlib.suppress(loader.LoadError):  # without IPv6
+            loader.run(["ip", "address", "add", f"{address}/{length}", "dev", name, *flags])
+    # Without neighbours to look for, answers to any client go out at once.
+    loader.run(["ip", "link", "set", name, "arp", "off", "up"])
+    loader.run(["ip", "link", "set", end, "arp", "off", "up"])
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+    with contextlib.suppress(OSError):
+        wire.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
+    wire.bind((end, _ETH_P_ALL))
+    wire.setblocking(False)
+    return _Wire(wire, mac)
+
+
+def _load(snapshot: Snapshot) -> None:
+    """Load sets and rules as they are on the host."""
+    if snapshot.sets:
+        loader.run(["ipset", "restore"], snapshot.sets)
+    for (family, backend), text in snapshot.tables.items():
+        if text:
+            loader.run([loader.command(family, backend, "restore")], text)
+    for text in snapshot.native.values():
+        loader.run(["nft", "-f", "-"], text)
+
+
+def _listen(port: int) -> list[socket.socket]:
+    """Listen on a port, for both families; a client of the probes never gets further than the handshake."""
+    opened = []
+    for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 (its own namespace)
+        try:
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((address, port))
+            listener.listen(1024)
+            opened.append(listener)
+        except OSError as error:
+            if family == socket.AF_INET6 and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                continue
+            raise
+    return opened
+
+
+def _connect_as(one: Try) -> None:
+    """Begin a connection as a user of the host, in a process of its own."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([])
+            os.setuid(one.uid or 0)
+            family = socket.AF_INET6 if ":" in one.target else socket.AF_INET
+            connection = socket.socket(family, socket.SOCK_STREAM)
+            connection.setblocking(False)
+            connection.connect_ex((one.target, one.port))
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
