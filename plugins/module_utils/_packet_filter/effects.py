@@ -221,14 +221,31 @@ def judge(
     """Return the effects, each class once; of several clients of a class one without a reason counts."""
     changes = [Change(old, new) for old, new in zip(before, after)]
     classes = {_class(one, one.who): change for one, change in zip(questions, changes)}
-    found: dict[str, Found] = {}
+    found: dict[str, dict[int, Found]] = {}
     for question, change in zip(questions, changes):
         one = _judge(question, change, classes.get(_class(question, question.baseline)))
         if one is not None:
-            known = found.get(one.effect.entry)
+            of_families = found.setdefault(one.effect.entry, {})
+            known = of_families.get(_family(question.attempt.target))
             if known is None or (known.effect.reason and not one.effect.reason):
-                found[one.effect.entry] = one
-    return list(found.values())
+                of_families[_family(question.attempt.target)] = one
+    return [one for of_families in found.values() for one in _of_families(of_families, classes)]
+
+
+def _of_families(found: Mapping[int, Found], classes: Mapping[tuple[str, int, int], Change]) -> Iterator[Found]:
+    """Yield an effect once where both families have it for the same reason, else name the family."""
+    tried = [
+        family
+        for one in list(found.values())[:1]
+        for family in (4, 6)
+        if (one.effect.who, one.effect.port, family) in classes
+    ]
+    if len({one.effect.reason for one in found.values()}) == 1 and len(found) == len(tried):
+        yield next(iter(found.values()))
+        return
+    for family, one in found.items():
+        over = f" over IPv{family}" if len(tried) > 1 else ""
+        yield one._replace(effect=one.effect._replace(who=f"{one.effect.who}{over}"))
 
 
 def _class(question: Question, who: str) -> tuple[str, int, int]:

@@ -152,6 +152,15 @@ def test_declared_flow_that_stays_closed_has_no_reason() -> None:
     }
 
 
+def test_effect_that_one_family_has_alone_names_it() -> None:
+    asked = [one for one in questions(plan()) if (one.who, one.attempt.port) == ("from anywhere", 143)]
+    assert len(asked) == 2
+    old = [OPEN if ":" in one.attempt.target else CLOSED for one in asked]
+    assert [one.effect.entry for one in judge(asked, old, [CLOSED, CLOSED])] == [
+        "closed tcp 143 from anywhere over IPv6"
+    ]
+
+
 def test_undeclared_port_is_closed_by_the_policy() -> None:
     everybody = {one.who: OPEN for one in questions(plan()) if one.who.startswith("from")}
     assert effects(plan(), everybody, {}, port=143) == {"closed tcp 143 from anywhere": "no flow declared"}
