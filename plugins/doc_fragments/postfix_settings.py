@@ -105,17 +105,23 @@ options:
         type: int
         default: 600
       logins_per_minute:
-        description: AUTH commands a minute of a client.
+        description:
+          - AUTH commands a minute of a client, of those with the right password as well (postconf(5),
+            smtpd_client_auth_rate_limit).
+          - A mail program connects and logs in for each message, so the default is that of I(connections_per_minute).
+            An office behind one address shares the number.
         type: int
-        default: 10
+        default: 60
       message_size_limit:
         description: Bytes of a message.
         type: int
         default: 51200000
       recipient_limit:
-        description: Recipients of a message.
+        description:
+          - Recipients of a message, from internal clients as well, as a mailing list sends to many.
+          - The default is that of Postfix. Clients that are not internal are limited by I(recipients_per_minute).
         type: int
-        default: 100
+        default: 1000
       indexed_map_from:
         description: Number of blocked single addresses from which they go into an indexed table.
         type: int

@@ -20,7 +20,8 @@ from .._policy.errors import PolicyError
 from .._sessions.report import describe_deviations
 from .._transaction.command import StepError
 from .._transaction.run import Proof
-from ._canary.run import prove
+from ._canary.run import Wanted, prove
+from ._canary.verdicts import Proof as CanaryProof
 from ._checks.checks import CHECKS, POLICY_CHECKS, PROOF_CHECKS
 from ._checks.context import Conflict, Context, Finding, PolicyContext, Problem
 from ._host.staging import Staged, check_staged
@@ -42,10 +43,12 @@ def prove_files(context: Context, *, changed: bool, proven: bool) -> Proof:
         warnings += [*check_staged(staged), *composed.warnings]
     if not isinstance(context, PolicyContext):
         return Proof(0, warnings, {"notes": []})
-    evaluated, notes = (0, []) if proven else _hold_sessions(staged, context)
-    if notes and not evaluated:  # the host lacks what the canary needs
-        warnings += notes
-    return Proof(evaluated, warnings, {"notes": [*context.plan.notes, *notes]})
+    if proven and not changed:
+        return Proof(0, warnings, {"notes": [*context.plan.notes]})
+    proof = _hold_sessions(staged, context)
+    if proof.notes and not proof.count:  # the host lacks what the canary needs
+        warnings += proof.notes
+    return Proof(proof.count, warnings, {"notes": [*context.plan.notes, *proof.notes]}, proof.effects)
 
 
 def run_checks(context: ContextT, checks: Iterable[Callable[[ContextT], Iterable[Finding]]]) -> list[str]:
@@ -76,10 +79,11 @@ def digest(context: Context) -> str:
     return hashlib.sha256(whole.encode()).hexdigest()
 
 
-def _hold_sessions(staged: Staged, context: PolicyContext) -> tuple[int, list[str]]:
-    """Hold the sessions with a canary; returns their number, and notes."""
+def _hold_sessions(staged: Staged, context: PolicyContext) -> CanaryProof:
+    """Hold the sessions with a canary of the wanted files, and of the live ones where anything changes."""
     run_checks(context, PROOF_CHECKS)
-    proof = prove(staged, context.policy, context.settings, context.tests)
+    live = staged._replace(main=context.live.main, master=context.live.master, maps={}) if context.changed else None
+    proof = prove(staged, Wanted(context.policy, context.settings, context.tests), live)
     if proof.deviations:
         raise StepError("canary", describe_deviations(proof.deviations))
-    return proof.count, list(proof.notes)
+    return proof

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from .._config.lines import split_words
 from .._config.main_cf import MainCf
-from .._config.master_cf import MasterCf, MasterService, is_loopback
+from .._config.master_cf import PORTS, MasterCf, MasterService, is_loopback
 
 SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
 
@@ -95,7 +95,7 @@ _PARAMETERS = {
 }
 """No reply waits, none is remembered, no other server is queried, and no message is accepted."""
 
-_TLS = "smtpd_tls_security_level"
+_TLS, _AUTH = "smtpd_tls_security_level", "smtpd_sasl_auth_enable"
 
 _ASKING = re.compile(
     r"""(?<![\w$.:/-])(?:
@@ -109,6 +109,11 @@ _ASKING = re.compile(
 )
 """Restrictions whose answer comes from elsewhere: from the DNS, a list, another server or a policy service."""
 
+_ALIASES = "virtual_alias_maps"
+
+_SLEEP = re.compile(r"(?<![\w$.:/-])sleep[\s,]+[0-9]+(?![\w.:/-])", re.ASCII)
+"""A restriction that only makes the client wait."""
+
 _SILENT = "check_client_access,static:DUNNO"
 
 
@@ -116,7 +121,8 @@ class Entrance(NamedTuple):
     """A port of the staged file to which external clients can connect.
 
     ``role``: SMTP, SUBMISSION or SUBMISSIONS for the first of these, empty for others. ``name``: as master.cf has it.
-    ``line``: its line there, from 1. ``wrapped``: TLS comes first. ``port``: the one in the canary.
+    ``line``: its line there, from 1. ``wrapped``: TLS comes first. ``port``: the one in the canary; ``login_port``: one
+    where a session may say as whom it has logged in, where that is another. ``inner``: external clients cannot connect.
     """
 
     role: str
@@ -125,14 +131,26 @@ class Entrance(NamedTuple):
     command: str
     wrapped: bool
     port: int = 0
+    login_port: int = 0
+    inner: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Where it listens, whatever its name is: host and port."""
+        host, _colon, port = self.name.rpartition(":")
+        return host, str(PORTS.get(port, port))
 
 
 class Place(NamedTuple):
-    """Where a canary is: folder of queue, data and log; the address it listens on; the socket of its SASL server."""
+    """Where a canary is: folder of queue, data and log; the address it listens on; the socket of its SASL server.
+
+    ``existing``: addresses that exist there, whatever users the host has.
+    """
 
     folder: str
     address: str
     sasl: str
+    existing: Sequence[str] = ()
 
 
 class Canary(NamedTuple):
@@ -146,6 +164,11 @@ class Canary(NamedTuple):
 
 def find_entrances(main: MainCf, master: MasterCf) -> tuple[Entrance, ...]:
     """All smtpd and postscreen services that listen on more than the loopback address, managed ones first."""
+    return tuple(one for one in all_entrances(main, master) if not one.inner)
+
+
+def all_entrances(main: MainCf, master: MasterCf) -> tuple[Entrance, ...]:
+    """All smtpd and postscreen services that listen on a port, managed ones first, inner ones last."""
     interfaces = main.words("inet_interfaces", "all")
     wrapped = main.get("smtpd_tls_wrappermode", "no")
     shut = bool(interfaces) and all(is_loopback(one) for one in interfaces)
@@ -153,14 +176,11 @@ def find_entrances(main: MainCf, master: MasterCf) -> tuple[Entrance, ...]:
     for line, service in master.numbered():
         if service.type != "inet" or service.command not in _PROXY:
             continue
-        if is_loopback(service.host):
-            continue
-        role = _ROLES.get(service.port, "")
+        role = _ROLES.get(service.port, "") if not is_loopback(service.host) else ""
         # Where Postfix listens for itself alone, only what the policy speaks of is looked at.
-        if shut and not service.host and not role:
-            continue
+        inner = is_loopback(service.host) or (shut and not service.host and not role)
         tls = service.options.get("smtpd_tls_wrappermode", wrapped) == "yes"
-        found.append((bool(service.host), Entrance(role, service.name, line, service.command, tls)))
+        found.append((bool(service.host), Entrance(role, service.name, line, service.command, tls, inner=inner)))
     ranked = [one for _bound, one in sorted(found, key=lambda pair: pair[0])]
     taken: set[str] = set()
     result = []
@@ -168,11 +188,11 @@ def find_entrances(main: MainCf, master: MasterCf) -> tuple[Entrance, ...]:
         result.append(one._replace(role="") if one.role in taken else one)
         taken.add(one.role)
     order = (SMTP, SUBMISSION, SUBMISSIONS, "")
-    return tuple(sorted(result, key=lambda one: (order.index(one.role), one.line)))
+    return tuple(sorted(result, key=lambda one: (one.inner, order.index(one.role), one.line)))
 
 
 def canary_files(main: MainCf, master: MasterCf, place: Place, ports: Sequence[int], *, submission: bool) -> Canary:
-    """The canary of staged texts. ``ports``: a free one for each of ``find_entrances``.
+    """The canary of staged texts. ``ports``: two free ones for each of ``all_entrances``.
 
     ``submission``: whether the ports of submission, with SMTP AUTH, are managed.
     """
@@ -191,30 +211,59 @@ def canary_files(main: MainCf, master: MasterCf, place: Place, ports: Sequence[i
     if quiet.get(_TLS) == "encrypt":
         # A session without TLS would get no other reply. Services that set it themselves, as submission, keep it.
         quiet[_TLS] = "may"
-    entrances = tuple(one._replace(port=port) for one, port in zip(find_entrances(main, master), ports))
+    found = all_entrances(main, master)
     services = dict(master.numbered())
+    further = list(ports[len(found) :])
+    entrances: list[Entrance] = []
     lines = []
-    for entrance in entrances:
-        more = [_PROXY[entrance.command]]
-        if submission and entrance.role in (SUBMISSION, SUBMISSIONS):
+    for one, port in zip(found, ports):
+        more = [_PROXY[one.command]]
+        if submission and one.role in (SUBMISSION, SUBMISSIONS):
             more.append(_XCLIENT)
-        service = services[entrance.line]
-        name = f"[{place.address}]:{entrance.port}"
-        limit = "1" if entrance.command == "postscreen" else "-"
+        service = services[one.line]
+        name = f"[{place.address}]:{port}"
+        limit = "1" if one.command == "postscreen" else "-"
         lines.append(_line(service, (name, "n", limit), _arguments(service, own, more, silenced)))
+        server = _server_of(service, master)
+        login_port = 0
+        if _XCLIENT not in more and server is not None and _has_auth(server, main):
+            login_port = further.pop()
+            columns = (f"[{place.address}]:{login_port}", "n", "-")
+            arguments = _arguments(server, own, [_PROXY["smtpd"], _XCLIENT], silenced)
+            lines.append(_line(server, columns, arguments, "inet"))
+        entrances.append(one._replace(port=port, login_port=login_port))
     for service in services.values():
         if service.type == "pass" or service.command == "cleanup":
             columns = (service.name, service.columns[2], service.columns[6])
             lines.append(_line(service, columns, _arguments(service, own, (), silenced)))
     # What is unmanaged there is tried, and ends in the reject of the canary.
     end = {_END_OF_DATA: ", ".join(one for one in (quiet.get(_END_OF_DATA, ""), own[_END_OF_DATA]) if one)}
-    staged = main.edited({**quiet, **own, **end})
-    return Canary(staged, MasterCf("".join([*lines, _HELPERS])), entrances, tuple(silenced))
+    staged = main.edited({**quiet, **own, **end, **_existing(main, place.existing)})
+    return Canary(staged, MasterCf("".join([*lines, _HELPERS])), tuple(entrances), tuple(silenced))
+
+
+def _server_of(service: MasterService, master: MasterCf) -> MasterService | None:
+    """The smtpd behind a service: postscreen hands over to another one."""
+    if service.command == "smtpd":
+        return service
+    return next((one for one in master if one.type == "pass" and one.command == "smtpd"), None)
+
+
+def _has_auth(server: MasterService, main: MainCf) -> bool:
+    return server.options.get(_AUTH, main.get(_AUTH, "no")) != "no"
+
+
+def _existing(main: MainCf, addresses: Sequence[str]) -> dict[str, str]:
+    """Aliases of addresses to themselves: Postfix looks for a sender among the aliases of all classes of domains."""
+    if not addresses:
+        return {}
+    rows = ", ".join(f"{{ {address} = {address} }}" for address in addresses)
+    return {_ALIASES: f"{main.get(_ALIASES, '$virtual_maps')}, inline:{{ {rows} }}"}
 
 
 def _silence(value: str, silenced: dict[str, None]) -> str:
     silenced.update(dict.fromkeys(re.split("[ ,]", match.group(0))[0] for match in _ASKING.finditer(value)))
-    return _ASKING.sub(_SILENT, value)
+    return _SLEEP.sub(_SILENT, _ASKING.sub(_SILENT, value))
 
 
 def _arguments(
@@ -226,7 +275,7 @@ def _arguments(
     return [*words, *(word for name, value in [*again, *more] for word in ("-o", f"{name}={value}"))]
 
 
-def _line(service: MasterService, columns: tuple[str, str, str], arguments: Iterable[str]) -> str:
+def _line(service: MasterService, columns: tuple[str, str, str], arguments: Iterable[str], kind: str = "") -> str:
     """A service outside of the jail, which a new queue directory is not furnished for."""
     name, private, limit = columns
-    return " ".join([name, service.type, private, "-", "n", "-", limit, service.columns[7], *arguments]) + "\n"
+    return " ".join([name, kind or service.type, private, "-", "n", "-", limit, service.columns[7], *arguments]) + "\n"

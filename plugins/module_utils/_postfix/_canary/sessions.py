@@ -26,6 +26,10 @@ CONNECT, HELLO, TLS, LOGIN, MAIL, RCPT = "connect", "EHLO", "STARTTLS", "XCLIENT
 DATA, END = "DATA", "the end of DATA"
 
 
+NO_AUTH = Reply(503, ("5.5.1 Error: authentication not enabled",))
+"""What Postfix says to AUTH where it is not offered."""
+
+
 class Heard(NamedTuple):
     """How a session ended: the stage of the first reject, empty for none; code 0 for a broken connection.
 
@@ -46,6 +50,7 @@ class Way(NamedTuple):
     client: str
     tls: bool
     login: str
+    helo: str
 
 
 class _RejectedError(Exception):
@@ -65,7 +70,7 @@ def hold(
     groups: dict[Way, list[Case]] = {}
     for case in cases:
         session = case.session
-        way = Way(session["service"], session["client"], session["tls"], session["authenticated"])
+        way = Way(session["service"], session["client"], session["tls"], session["authenticated"], session["helo"])
         groups.setdefault(way, []).append(case)
 
     def talk(way: Way) -> list[Heard]:
@@ -85,8 +90,9 @@ def _talk(way: Way, cases: list[Case], where: tuple[str, Entrance], patience: Pa
         before = len(heard)
         connection = None
         try:
-            connection = Connection(Place(where[0], where[1].port), patience)
-            _enter(connection, way, where[1], rest[0].session["helo"])
+            port = (way.login and where[1].login_port) or where[1].port
+            connection = Connection(Place(where[0], port), patience)
+            _enter(connection, way, where[1])
             begun = len(connection.steps)
             for case in rest:
                 start = len(connection.steps)
@@ -106,7 +112,8 @@ def _talk(way: Way, cases: list[Case], where: tuple[str, Entrance], patience: Pa
     return heard
 
 
-def _enter(connection: Connection, way: Way, entrance: Entrance, name: str) -> None:
+def _enter(connection: Connection, way: Way, entrance: Entrance) -> None:
+    name = way.helo
     connection.proxy(way.client, 25)
     if entrance.wrapped:
         connection.secure()
@@ -117,6 +124,8 @@ def _enter(connection: Connection, way: Way, entrance: Entrance, name: str) -> N
         connection.secure()
         _need(HELLO, connection.hello(name), 250)
     if way.login:
+        if entrance.login_port and "AUTH" not in connection.keywords:
+            raise _RejectedError(LOGIN, NO_AUTH)
         _need(LOGIN, connection.log_in(way.login), 220)
         _need(HELLO, connection.hello(name), 250)
 

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..._policy.effects import Effect
 from ..._sessions.cases import ACCEPT, NO_RELAY, Case
 from ..._sessions.report import Deviation
 from ..._sessions.smtp import LATE
@@ -39,11 +40,15 @@ _MISTAKE = re.compile(r"4\d\d 4\.3\.")
 
 @dataclass(frozen=True)
 class Proof:
-    """The number of sessions held, those that ended otherwise than they have to, and what was not tried and why."""
+    """The number of sessions held, those that ended otherwise than they have to, and what was not tried and why.
+
+    ``effects``: what sessions get that they did not get with the live files.
+    """
 
     count: int
     deviations: list[Deviation]
     notes: list[str]
+    effects: tuple[Effect, ...] = ()
 
 
 def judge(
@@ -91,7 +96,7 @@ def verdict(case: Case, heard: Heard, managed: frozenset[str]) -> str:
     if not heard.stage:
         return "accepted"
     kind = "rejected" if heard.code >= 500 else "deferred"
-    if _passed(case, heard, managed):
+    if passed(case, heard, managed):
         kind = "accepted by the policy and rejected as unknown"
     return f"{kind} at {heard.stage} with {heard.text!r}"
 
@@ -134,19 +139,19 @@ def as_expected(case: Case, heard: Heard, managed: frozenset[str], *, strict: bo
     if case.expect == NO_MISTAKE:
         return not is_mistake(heard)
     to_us = is_managed(case.session["rcpt_to"][0], managed)
-    passed = _passed(case, heard, managed)
+    let_through = passed(case, heard, managed)
     if case.expect == ACCEPT:
         greylisted = to_us and heard.stage == RCPT and 400 <= heard.code < 500 and not heard.text[4:].startswith("4.3.")
-        return passed or (greylisted and not strict)
-    if case.expect == NO_RELAY and passed:
+        return let_through or (greylisted and not strict)
+    if case.expect == NO_RELAY and let_through:
         return to_us
     if strict and case.session.get("text", "") not in heard.text:
         return False
     own = case.session["port"] in (25, 465, 587)
-    return not passed and (heard.code >= 500 or (not own and bool(_DEFERRED_RELAY.match(heard.text))))
+    return not let_through and (heard.code >= 500 or (not own and bool(_DEFERRED_RELAY.match(heard.text))))
 
 
-def _passed(case: Case, heard: Heard, managed: frozenset[str]) -> bool:
+def passed(case: Case, heard: Heard, managed: frozenset[str]) -> bool:
     """Whether the policy let a message through, be there such a mailbox or not."""
     unknown = heard.stage == RCPT and bool(_UNKNOWN.match(heard.text))
     return heard.stage == "" or (unknown and is_managed(case.session["rcpt_to"][0], managed))

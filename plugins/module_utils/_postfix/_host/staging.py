@@ -139,6 +139,12 @@ def write_copy(staged: Staged, target: str) -> None:
     set_past(target)
 
 
+def copy_live(folder: str, target: str) -> None:
+    """Make a copy of the live folder as it is, with its tables and their indexes."""
+    _copy_tree(folder, target)
+    set_past(target)
+
+
 def build_indexes(staged: Staged, target: str) -> None:
     """Build the indexes of managed tables in a copy. Raises StepError."""
     for name, table in staged.maps.items():

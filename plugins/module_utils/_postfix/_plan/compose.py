@@ -122,12 +122,18 @@ def _former(place: Place, replaced: Place, lines: Mapping[Place, Lines], record:
 
 # Options
 
+_TWINS: Mapping[Place, Place] = {
+    ("submissions", "inet"): ("submission", "inet"),
+    ("submission", "inet"): ("submissions", "inet"),
+}
+"""The two ways to submit; a new one works like the one that is there."""
+
 
 def _with_site_options(service: Service, before: Mapping[Place, MasterService], plan: Plan) -> tuple[str, list[str]]:
     """A managed service with the unmanaged options, as a content filter; and which are left out, and why.
 
     Postscreen hands over to smtpd, which then gets the options of what listened at port 25. The managed cleanup gets
-    those of the unmanaged one, and its chroot: what its tables need is there.
+    those of the unmanaged one. Each keeps the chroot of what it replaces.
     """
     place = service.place
     sources = [place]
@@ -135,6 +141,9 @@ def _with_site_options(service: Service, before: Mapping[Place, MasterService], 
         sources.insert(0, ("smtp", "inet"))
     elif service.name == CLEANUP:
         sources = [SITE_CLEANUP]
+    elif place in _TWINS and place not in before:
+        # A content filter or milter of one way to submit is for all mail that users submit.
+        sources = [_TWINS[place]]
     decided = {*plan.main, *(name for name, _value in service.options)}
     kept: list[str] = []
     dropped: list[str] = []
@@ -148,8 +157,8 @@ def _with_site_options(service: Service, before: Mapping[Place, MasterService], 
             if source in (place, SITE_CLEANUP) and not handed_on:
                 other_program += [f"{words} is an option of {one.columns[7]}" for _name, words in one.option_words]
             continue
-        if service.name == CLEANUP:
-            service = service._replace(chroot=one.columns[4])
+        # What its milters, tables and sockets are named by is there.
+        service = service._replace(chroot=one.columns[4])
         if service.limit == "-":
             service = service._replace(limit=one.columns[6])
         # Its checks of headers hold, by managed parameters.
@@ -158,6 +167,8 @@ def _with_site_options(service: Service, before: Mapping[Place, MasterService], 
             if name in honoured or (name == SMTPD_PROXY and source != place):
                 continue
             (dropped if name in decided or name.endswith("_restrictions") else kept).append(words)
+        if source == _TWINS.get(place):
+            dropped.clear()  # they are said of the other
     # What is dropped only to be said again in the same words is not worth a warning.
     changed = [words for words in dropped if option_pair(words) not in service.options]
     left_out = [f"{words} is decided by the policy" for words in changed]

@@ -21,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._canar
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
 
+PORTS = range(10001, 10011)
 PLACE = Place("/run/c", "127.0.0.1", "/run/c/sasl")
 MAIN = "mynetworks = 192.0.2.0/24\nqueue_directory = /var/spool/postfix\nsmtpd_sasl_path = private/auth\n"
 PLAIN = "smtp inet n - y - - smtpd -o content_filter=scan\nqmgr unix n - n 300 1 qmgr\nsmtp unix - - y - - smtp\n"
@@ -41,7 +42,7 @@ relay unix - - y - - smtp
 
 
 def made(main: str = MAIN, master: str = FULL, *, submission: bool = True) -> Canary:
-    return canary_files(MainCf(main), MasterCf(master), PLACE, (10001, 10002, 10003, 10004), submission=submission)
+    return canary_files(MainCf(main), MasterCf(master), PLACE, PORTS, submission=submission)
 
 
 def entrances(main: str, master: str) -> tuple[Entrance, ...]:
@@ -50,16 +51,18 @@ def entrances(main: str, master: str) -> tuple[Entrance, ...]:
 
 def test_canary_has_postscreen_submission_and_unmanaged_services() -> None:
     found = made()
-    assert [(one.role, one.name, one.line, one.port) for one in found.entrances] == [
-        (SMTP, "smtp", 1, 10001),
-        (SUBMISSION, "submission", 4, 10002),
-        ("", "10.0.0.1:10025", 11, 10003),
+    assert [(one.role, one.name, one.line, one.port, one.inner) for one in found.entrances] == [
+        (SMTP, "smtp", 1, 10001, False),
+        (SUBMISSION, "submission", 4, 10002, False),
+        ("", "10.0.0.1:10025", 11, 10003, False),
+        ("", "127.0.0.1:10026", 12, 10004, True),
     ]
-    assert found.master.text.splitlines()[:6] == [
+    assert found.master.text.splitlines()[:7] == [
         "[127.0.0.1]:10001 inet n - n - 1 postscreen -o postscreen_upstream_proxy_protocol=haproxy",
         "[127.0.0.1]:10002 inet n - n - - smtpd -o { smtpd_tls_security_level = encrypt } "
         "-o smtpd_upstream_proxy_protocol=haproxy -o smtpd_authorized_xclient_hosts=static:all",
         "[127.0.0.1]:10003 inet n - n - - smtpd -o mynetworks=0.0.0.0/0 -o smtpd_upstream_proxy_protocol=haproxy",
+        "[127.0.0.1]:10004 inet n - n - - smtpd -o mynetworks=0.0.0.0/0 -o smtpd_upstream_proxy_protocol=haproxy",
         "smtpd pass - - n - - smtpd -o smtpd_banner=x",
         "cleanup unix n - n - 0 cleanup",
         "own-cleanup unix n - n - 0 cleanup -o header_checks=$x",
@@ -235,3 +238,50 @@ def test_silenced_restrictions_are_named() -> None:
         "reject_rbl_client",
         "reject_unknown_sender_domain",
     )
+
+
+@pytest.mark.parametrize("written", ["sleep 1", "sleep 10, permit", "sleep,2"])
+def test_sleeps_among_restrictions_are_left_out(written: str) -> None:
+    found = made(f"smtpd_client_restrictions = permit_mynetworks, {written}\n")
+    assert "sleep" not in found.main["smtpd_client_restrictions"]
+    assert found.silenced == ()
+
+
+def test_table_with_sleep_in_its_name_stays() -> None:
+    value = "check_client_access hash:/etc/postfix/sleep, check_sender_access inline:{a=sleep}"
+    assert made(f"smtpd_client_restrictions = {value}\n").main["smtpd_client_restrictions"] == value
+
+
+def test_senders_of_the_sessions_exist() -> None:
+    place = PLACE._replace(existing=("a@b.example",))
+    found = canary_files(MainCf(MAIN), MasterCf(FULL), place, PORTS, submission=True)
+    assert found.main["virtual_alias_maps"] == "$virtual_maps, inline:{ { a@b.example = a@b.example } }"
+    place = PLACE._replace(existing=("a@b.example", "c@b.example"))
+    with_own = canary_files(MainCf("virtual_alias_maps = hash:/etc/v\n"), MasterCf(FULL), place, PORTS, submission=True)
+    assert with_own.main["virtual_alias_maps"] == (
+        "hash:/etc/v, inline:{ { a@b.example = a@b.example }, { c@b.example = c@b.example } }"
+    )
+
+
+def test_service_with_auth_has_a_port_for_sessions_that_have_logged_in() -> None:
+    found = made(f"{MAIN}smtpd_sasl_auth_enable = yes\n", submission=False)
+    assert [(one.name, one.port, one.login_port) for one in found.entrances] == [
+        ("smtp", 10001, 10008),
+        ("submission", 10002, 10007),
+        ("10.0.0.1:10025", 10003, 10006),
+        ("127.0.0.1:10026", 10004, 10005),
+    ]
+    lines = {line.split()[0]: line for line in found.master.text.splitlines()}
+    # Behind postscreen it is the smtpd to which that hands over.
+    assert lines["[127.0.0.1]:10008"].startswith("[127.0.0.1]:10008 inet n - n - - smtpd -o smtpd_banner=x")
+    assert "smtpd_authorized_xclient_hosts" not in lines["[127.0.0.1]:10002"]
+    assert lines["[127.0.0.1]:10007"].endswith("-o smtpd_authorized_xclient_hosts=static:all")
+
+
+def test_key_is_where_a_service_listens() -> None:
+    found = entrances("", "smtps inet n - y - - smtpd\n10.0.0.1:587 inet n - y - - smtpd\n2525 inet n - y - - smtpd\n")
+    assert {one.name: one.key for one in found} == {
+        "smtps": ("", "465"),
+        "10.0.0.1:587": ("10.0.0.1", "587"),
+        "2525": ("", "2525"),
+    }

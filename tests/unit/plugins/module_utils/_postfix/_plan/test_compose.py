@@ -21,7 +21,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
     site_settings,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.main_cf import MainCf
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import MasterCf
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.master_cf import (
+    MasterCf,
+    MasterService,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.record import (
     NOTHING,
     Record,
@@ -366,3 +369,38 @@ def test_any_main_cf_is_restored(settings: list[tuple[str, str, str]]) -> None:
     first = compose(MainCf(main), MasterCf(MASTER), plan({}, settings={"submission": False}), NOTHING)
     left = compose(first.main, first.master, NO_PLAN, first.record)
     assert (left.main.text, left.master.text) == (main, MASTER)
+
+
+def service(found: Composed, name: str) -> MasterService:
+    return next(one for one in found.master if one.name == name)
+
+
+TLS = {"tls_certificate": "/etc/ssl/m.pem", "tls_key": "/etc/ssl/m.key"}
+
+
+@pytest.mark.parametrize(("column", "other"), [("-", "y"), ("n", "y"), ("y", "n")])
+def test_replaced_service_keeps_its_chroot(column: str, other: str) -> None:
+    master = f"smtp inet n - {other} - - smtpd\nsubmission inet n - {column} - - smtpd\n"
+    found = adopt(master=master, settings=TLS)
+    assert (service(found, "smtp").columns[4], service(found, "submission").columns[4]) == (other, column)
+    again = adopt(found.main, found.master, found.record, settings=TLS)
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    "option", ["smtpd_proxy_filter=127.0.0.1:10026", "content_filter=scan", "smtpd_milters=unix:/run/sign"]
+)
+@pytest.mark.parametrize(("there", "new"), [("submission", "submissions"), ("submissions", "submission")])
+def test_new_way_to_submit_has_the_filters_of_the_one_that_is_there(there: str, new: str, option: str) -> None:
+    master = (
+        f"smtp inet n - y - - smtpd\n{there} inet n - n - - smtpd\n  -o syslog_name=x\n  -o {option}\n"
+        "  -o smtpd_client_restrictions=permit_sasl_authenticated,reject\n"
+    )
+    found = adopt(master=master, settings=TLS)
+    for name in (there, new):
+        name_of_option, _equals, value = option.partition("=")
+        assert service(found, name).options[name_of_option] == value
+        assert service(found, name).options["syslog_name"] == f"postfix/{name}"
+        assert service(found, name).columns[4] == "n"
+    assert not [one for one in found.warnings if new in one.split(":")[1].split()]
+    assert adopt(found.main, found.master, found.record, settings=TLS) == found
