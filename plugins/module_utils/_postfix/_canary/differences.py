@@ -96,11 +96,13 @@ def _effect(pair: Pair, before: Files, after: Files, managed: frozenset[str]) ->
         return None
     port, who = int(question.case.session["port"]), question.who
     if now:
-        return Effect(OPENED, "port", port, who, f"was {_told(old, question, before)}", _opening(question, old, after))
+        return Effect(
+            OPENED, "port", port, who, f"was {_outcome(old, question, before)}", _opening(question, old, after)
+        )
     kind = CLOSED if new is None or new.code == 0 else REJECTED if new.code >= 500 else DEFERRED
     if question.closing and not (new is not None and _unknown(new)):
         return Effect(kind, "port", port, who, "was accepted", question.closing)
-    text = f"was accepted, is {_told(new, question, after)}"
+    text = f"was accepted, is {_outcome(new, question, after)}"
     return Effect(kind, "port", port, who, text, "", _remedy(question, new, after))
 
 
@@ -123,7 +125,7 @@ def _opening(question: Question, old: Heard | None, after: Files) -> str:
     return question.opening
 
 
-def _told(heard: Heard | None, question: Question, files: Files) -> str:
+def _outcome(heard: Heard | None, question: Question, files: Files) -> str:
     if heard is None:
         return NO_SERVICE
     if heard.code == 0:

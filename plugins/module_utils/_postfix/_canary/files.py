@@ -14,11 +14,13 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from .._config.lines import split_words
 from .._config.main_cf import MainCf
+from .._config.maps import FOLDER
 from .._config.master_cf import PORTS, MasterCf, MasterService, is_loopback
 
 SMTP, SUBMISSION, SUBMISSIONS = "smtp", "submission", "submissions"
@@ -109,7 +111,7 @@ _ASKING = re.compile(
 )
 """Restrictions whose answer comes from elsewhere: from the DNS, a list, another server or a policy service."""
 
-_ALIASES = "virtual_alias_maps"
+_ALIASES, _OWNERS = "virtual_alias_maps", "smtpd_sender_login_maps"
 
 _SLEEP = re.compile(r"(?<![\w$.:/-])sleep[\s,]+[0-9]+(?![\w.:/-])", re.ASCII)
 """A restriction that only makes the client wait."""
@@ -122,7 +124,7 @@ class Entrance(NamedTuple):
 
     ``role``: SMTP, SUBMISSION or SUBMISSIONS for the first of these, empty for others. ``name``: as master.cf has it.
     ``line``: its line there, from 1. ``wrapped``: TLS comes first. ``port``: the one in the canary; ``login_port``: one
-    where a session may say as whom it has logged in, where that is another. ``inner``: external clients cannot connect.
+    where a session may name its login, where that is another. ``inner``: external clients cannot connect.
     """
 
     role: str
@@ -144,13 +146,13 @@ class Entrance(NamedTuple):
 class Place(NamedTuple):
     """Where a canary is: folder of queue, data and log; the address it listens on; the socket of its SASL server.
 
-    ``existing``: addresses that exist there, whatever users the host has.
+    ``existing``: addresses that exist there, whatever users the host has, each with the login that owns it.
     """
 
     folder: str
     address: str
     sasl: str
-    existing: Sequence[str] = ()
+    existing: Mapping[str, str] = MappingProxyType({})
 
 
 class Canary(NamedTuple):
@@ -253,12 +255,22 @@ def _has_auth(server: MasterService, main: MainCf) -> bool:
     return server.options.get(_AUTH, main.get(_AUTH, "no")) != "no"
 
 
-def _existing(main: MainCf, addresses: Sequence[str]) -> dict[str, str]:
-    """Aliases of addresses to themselves: Postfix looks for a sender among the aliases of all classes of domains."""
-    if not addresses:
+def _existing(main: MainCf, owners: Mapping[str, str]) -> dict[str, str]:
+    """Aliases of addresses to themselves: Postfix looks for a sender among the aliases of all classes of domains.
+
+    A table of owners of the site's own has them as well; the managed one has to know them by itself.
+    """
+    if not owners:
         return {}
-    rows = ", ".join(f"{{ {address} = {address} }}" for address in addresses)
-    return {_ALIASES: f"{main.get(_ALIASES, '$virtual_maps')}, inline:{{ {rows} }}"}
+    found = {_ALIASES: f"{main.get(_ALIASES, '$virtual_maps')}, {_inline({one: one for one in owners})}"}
+    known = main.get(_OWNERS, "")
+    if known and f"/{FOLDER}/" not in known:
+        found[_OWNERS] = f"{known}, {_inline(owners)}"
+    return found
+
+
+def _inline(rows: Mapping[str, str]) -> str:
+    return "inline:{ " + ", ".join(f"{{ {key} = {value} }}" for key, value in rows.items()) + " }"
 
 
 def _silence(value: str, silenced: dict[str, None]) -> str:

@@ -215,8 +215,8 @@ def at_service(question: Question, entrances: Iterable[Entrance]) -> Case | None
     return None
 
 
-def senders_of(server: Server, settings: Settings, own: Sequence[str]) -> list[str]:
-    """Addresses that the sessions use as if they existed."""
+def senders_of(server: Server, settings: Settings, own: Sequence[str]) -> dict[str, str]:
+    """Addresses that the sessions use as if they existed, each with the login that owns it."""
     names = ("user", "user+box", "another-user")
     known = [*(f"{name}@{server.domain}" for name in names), *own, *settings.sender_logins]
-    return [*dict.fromkeys(one for one in known if "@" in one and one.rpartition("@")[2])]
+    return {one: login_of(one, settings) for one in known if not one.endswith("@")}

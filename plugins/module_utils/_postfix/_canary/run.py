@@ -12,7 +12,7 @@ import contextlib
 import re
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -92,7 +92,7 @@ class _Instance(NamedTuple):
     def address(self) -> str:
         return "127.0.0.1" if 4 in self.families else "::1"
 
-    def written(self, existing: Sequence[str], *, submission: bool) -> Canary:
+    def written(self, existing: Mapping[str, str], *, submission: bool) -> Canary:
         """Write the files of the canary. Raises OSError where the host lets no program listen."""
         ports = free_ports(self.address, 2 * len(all_entrances(*self.files)))
         place = Place(self.folder, self.address, f"{self.folder}/sasl", existing)
@@ -145,7 +145,7 @@ def _prove(new: _Instance, wanted: Wanted, live: Staged | None) -> Proof:
 
 
 def _comparison(
-    stack: contextlib.ExitStack, live: Staged, existing: Sequence[str], notes: list[str]
+    stack: contextlib.ExitStack, live: Staged, existing: Mapping[str, str], notes: list[str]
 ) -> tuple[_Instance, Canary] | None:
     """The canary of the live files; None where none can be made, with a note."""
     try:

@@ -253,10 +253,10 @@ def test_table_with_sleep_in_its_name_stays() -> None:
 
 
 def test_senders_of_the_sessions_exist() -> None:
-    place = PLACE._replace(existing=("a@b.example",))
+    place = PLACE._replace(existing={"a@b.example": "a"})
     found = canary_files(MainCf(MAIN), MasterCf(FULL), place, PORTS, submission=True)
     assert found.main["virtual_alias_maps"] == "$virtual_maps, inline:{ { a@b.example = a@b.example } }"
-    place = PLACE._replace(existing=("a@b.example", "c@b.example"))
+    place = PLACE._replace(existing={"a@b.example": "a", "c@b.example": "c"})
     with_own = canary_files(MainCf("virtual_alias_maps = hash:/etc/v\n"), MasterCf(FULL), place, PORTS, submission=True)
     assert with_own.main["virtual_alias_maps"] == (
         "hash:/etc/v, inline:{ { a@b.example = a@b.example }, { c@b.example = c@b.example } }"
@@ -266,16 +266,16 @@ def test_senders_of_the_sessions_exist() -> None:
 def test_service_with_auth_has_a_port_for_sessions_that_have_logged_in() -> None:
     found = made(f"{MAIN}smtpd_sasl_auth_enable = yes\n", submission=False)
     assert [(one.name, one.port, one.login_port) for one in found.entrances] == [
-        ("smtp", 10001, 10008),
-        ("submission", 10002, 10007),
-        ("10.0.0.1:10025", 10003, 10006),
-        ("127.0.0.1:10026", 10004, 10005),
+        ("smtp", 10001, 10010),
+        ("submission", 10002, 10009),
+        ("10.0.0.1:10025", 10003, 10008),
+        ("127.0.0.1:10026", 10004, 10007),
     ]
     lines = {line.split()[0]: line for line in found.master.text.splitlines()}
     # Behind postscreen it is the smtpd to which that hands over.
-    assert lines["[127.0.0.1]:10008"].startswith("[127.0.0.1]:10008 inet n - n - - smtpd -o smtpd_banner=x")
+    assert lines["[127.0.0.1]:10010"].startswith("[127.0.0.1]:10010 inet n - n - - smtpd -o smtpd_banner=x")
     assert "smtpd_authorized_xclient_hosts" not in lines["[127.0.0.1]:10002"]
-    assert lines["[127.0.0.1]:10007"].endswith("-o smtpd_authorized_xclient_hosts=static:all")
+    assert lines["[127.0.0.1]:10009"].endswith("-o smtpd_authorized_xclient_hosts=static:all")
 
 
 def test_key_is_where_a_service_listens() -> None:
@@ -285,3 +285,17 @@ def test_key_is_where_a_service_listens() -> None:
         "10.0.0.1:587": ("10.0.0.1", "587"),
         "2525": ("", "2525"),
     }
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        ("", ""),
+        ("hash:/etc/postfix/senders", "hash:/etc/postfix/senders, inline:{ { a@b.example = a } }"),
+        ("regexp:${config_directory}/mailhost/sender-logins.regexp",) * 2,
+    ],
+)
+def test_unmanaged_table_of_owners_knows_the_senders(value: str, left: str) -> None:
+    place = PLACE._replace(existing={"a@b.example": "a"})
+    found = canary_files(MainCf(f"smtpd_sender_login_maps = {value}\n"), MasterCf(FULL), place, PORTS, submission=True)
+    assert found.main["smtpd_sender_login_maps"] == left
