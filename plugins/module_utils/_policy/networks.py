@@ -74,9 +74,11 @@ PRIVATE = (
     Network(4, 10 << 24, 8),
     Network(4, 0xAC100000, 12),
     Network(4, 0xC0A80000, 16),
+    Network(4, 0xA9FE0000, 16),
     Network(6, 0xFC << 120, 7),
+    Network(6, 0xFE80 << 112, 10),
 )
-"""Networks that are not routed on the Internet (RFC 1918; RFC 4193)."""
+"""Networks that are not routed on the Internet (RFC 1918; RFC 3927; RFC 4193; RFC 4291, section 2.5.6)."""
 
 WIDE = {4: 16, 6: 32}
 """Prefix lengths below which an internal network that is not private is taken for a mistake."""

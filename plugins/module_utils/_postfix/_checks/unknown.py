@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Union
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple, Union
 
+from ..._policy.dnsbl import hide_keys
 from ..._policy.errors import shown
+from ..._policy.mail import DEFAULTS as POLICY_DEFAULTS
 from ..._policy.mail import MailPolicy
 from .._config.main_cf import MainCf, items
 from .._config.master_cf import MasterCf
@@ -23,45 +26,17 @@ from .._config.record import Record
 from .._config.settings import DEFAULTS, LOCAL, RELAY, STAGES, STOP, VIRTUAL
 from .._plan.plan import Plan
 from .context import Conflict, Finding, PolicyContext, Warn
+from .paste import is_accepted, policy_problem, quoted, yaml_lines
+from .restrictions import (
+    ETRN,
+    KEEP_LOGINS,
+    closed_for_own_domains,
+    is_relay,
+    restrictions_of,
+    sort_restrictions,
+)
 
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
-
-_DECIDED = {
-    "permit",
-    "reject",
-    "permit_mynetworks",
-    "permit_sasl_authenticated",
-    "permit_auth_destination",
-    "reject_unauth_destination",
-    "defer_unauth_destination",
-    "reject_unauth_pipelining",
-    "reject_invalid_helo_hostname",
-    "reject_invalid_hostname",
-    "reject_non_fqdn_helo_hostname",
-    "reject_non_fqdn_hostname",
-    "reject_non_fqdn_sender",
-    "reject_unknown_sender_domain",
-    "reject_sender_login_mismatch",
-    "reject_authenticated_sender_login_mismatch",
-}
-"""Restrictions whose subject the policy decides, whatever main.cf said of it."""
-
-_WITH_ARGUMENT = {
-    "reject_rbl_client",
-    "permit_dnswl_client",
-    "permit_rhswl_client",
-    "reject_rhsbl_client",
-    "reject_rhsbl_helo",
-    "reject_rhsbl_reverse_client",
-    "reject_rhsbl_sender",
-    "reject_rhsbl_recipient",
-    "warn_if_reject",
-    "sleep",
-}
-"""Restrictions that have an argument, beside all that begin with ``check_``."""
-
-_WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+", re.ASCII)
-"""Braces keep blanks and commas together, and stand by themselves or in a word as ``inline:{ {a = b} }``."""
 
 _KEPT = ("$myhostname", "${myhostname}", "localhost.$mydomain", "localhost.${mydomain}", "$mydestination")
 """Names by other parameters that the plan keeps."""
@@ -69,29 +44,45 @@ _KEPT = ("$myhostname", "${myhostname}", "localhost.$mydomain", "localhost.${myd
 _VARIABLES = (("smtpd_sasl_path", "postfix_sasl_path"),)
 """Variables of the role that have the value of a parameter."""
 
+_RELAY, _ETRN = "smtpd_relay_restrictions", "smtpd_etrn_restrictions"
+
 _DOMAINS = {LOCAL: "mydestination", VIRTUAL: "virtual_mailbox_domains", RELAY: "relay_domains"}
 
 
 class Unknown(NamedTuple):
-    """What was found: networks and domains, restrictions by stage, and words without a place in the inventory."""
+    """What was found, as the inventory can have it, and words without a place in it.
 
-    networks: tuple[str, ...]
-    domains: tuple[str, ...]
-    restrictions: dict[str, tuple[str, ...]]
-    elsewhere: dict[str, tuple[str, ...]]
+    ``restrictions``: by stage; where there are any, those of the inventory as well, as the variable has them all.
+    ``variables``: further options with their values. ``elsewhere``: words by parameter of main.cf. ``services``:
+    lines for services of master.cf, by their names.
+    """
+
+    networks: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    restrictions: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    elsewhere: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    variables: Mapping[str, Any] = MappingProxyType({})
+    services: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 def unknown_entries(context: PolicyContext) -> Iterator[Finding]:
     """Find what a run would replace that the inventory does not have."""
-    found = find_unknown(context) if context.settings.unknown_entries == STOP else None
-    unknown = found and describe_unknown(found._replace(elsewhere={**found.elsewhere, **replaced_settings(context)}))
-    if unknown:
+    unknown = describe_unknown(find_all(context), context.names)
+    if unknown and context.settings.unknown_entries == STOP:
         yield Conflict(
             "unknown entries",
             "these stand in main.cf where the policy decides, and the inventory does not have them. Put those that "
             "are to stay into the inventory, and remove the others from main.cf, or write "
             f"postfix_unknown_entries: replace\n{unknown}",
         )
+    elif unknown and context.changed:
+        yield Warn(f"postfix_unknown_entries: replace drops what main.cf has beyond the inventory:\n{unknown}")
+
+
+def find_all(context: PolicyContext) -> Unknown:
+    """Everything that a run would replace and the inventory does not have."""
+    found = find_unknown(context)
+    return found._replace(elsewhere={**found.elsewhere, **replaced_settings(context)})
 
 
 def relayed_by_default(context: PolicyContext) -> Iterator[Finding]:
@@ -126,24 +117,62 @@ def find_unknown(context: PolicyContext) -> Unknown:
     networks, unread = _networks(added("mynetworks"), policy)
     parameter = _DOMAINS.get(settings.domain_class, "")
     domains, tables = _domains(added(parameter), policy, host_name)
-    restrictions: dict[str, tuple[str, ...]] = {}
-    zones = {one.zone for one in policy.dnsbls}
-    for stage in STAGES:
-        known = settings.extra_restrictions.get(stage, ())
-        found = [
-            one for one in listed(f"smtpd_{stage}_restrictions") if one not in known and not _is_decided(one, zones)
-        ]
-        if found:
-            restrictions[stage] = tuple(found)
-    elsewhere = {"mynetworks": unread, parameter: tables}
-    relay = "smtpd_relay_restrictions"
-    elsewhere[relay] = [one for one in listed(relay) if not _is_decided(one, zones)]
-    return Unknown(
-        tuple(networks),
-        tuple(domains),
-        restrictions,
-        {name: tuple(found) for name, found in elsewhere.items() if found},
+    kept = _restrictions(context, listed)
+    elsewhere = {"mynetworks": unread, parameter: tables, **kept.elsewhere}
+    return kept._replace(
+        networks=tuple(networks),
+        domains=tuple(domains),
+        elsewhere={name: tuple(found) for name, found in elsewhere.items() if found},
     )
+
+
+def _restrictions(context: PolicyContext, listed: Callable[[str], list[str]]) -> Unknown:
+    """Restrictions of all stages that neither the policy nor the inventory has; ``listed``: those of a parameter."""
+    plan, policy, extra = context.plan, context.policy, context.settings.extra_restrictions
+    variable = context.variable("extra_restrictions")
+    restrictions = dict(extra)
+    elsewhere: dict[str, tuple[str, ...]] = {}
+    sender_domain = False
+    relay = listed(_RELAY)
+    unplaced = [item for item in relay if not is_relay(item) and not _is_queried(item, policy)]
+    closed = closed_for_own_domains(relay)
+    if closed in extra.get("recipient", ()):
+        closed = ""
+    for stage in STAGES:
+        name, known = f"smtpd_{stage}_restrictions", extra.get(stage, ())
+        whole = restrictions_of(plan.main.get(name, ""))
+        found = listed(name)
+        if stage == "recipient" and closed and not unplaced and closed not in found:
+            found.append(closed)
+        one = sort_restrictions(found, whole[: len(whole) - len(known)], known, policy)
+        kept = [item for item in one.kept if item in known or _can_be_pasted(item)]
+        if any(item not in known for item in kept):
+            restrictions[stage] = (*kept, *(item for item in known if item not in kept))
+        sender_domain = sender_domain or one.sender_domain
+        elsewhere[name] = (
+            *(hide_keys(item) for item in one.kept if item not in kept),
+            *(f"{item} ({KEEP_LOGINS} {variable}.{stage})" for item in one.logins),
+        )
+    # One that has no place may let clients past it.
+    closing = f"{closed}, which rejects mail to the domains of the policy as well"
+    elsewhere[_RELAY] = tuple(map(hide_keys, [*unplaced, closing] if unplaced and closed else unplaced))
+    elsewhere[_ETRN] = tuple(item for item in listed(_ETRN) if item not in ETRN)
+    return Unknown(
+        restrictions=restrictions if restrictions != extra else {},
+        elsewhere=elsewhere,
+        variables={"sender_domain_check": True} if sender_domain else {},
+    )
+
+
+def _can_be_pasted(restriction: str) -> bool:
+    """Whether the inventory can have it; one with the key of a DNSBL is never printed."""
+    return hide_keys(restriction) == restriction and is_accepted("extra_restrictions", {"client": [restriction]})
+
+
+def _is_queried(restriction: str, policy: MailPolicy) -> bool:
+    """Whether this is a DNSBL of the policy."""
+    zones = [one.zone for one in policy.dnsbls]
+    return any(restriction.partition("=")[0] == f"reject_rbl_client {zone}" for zone in zones)
 
 
 def _known_before(name: str, record: Record) -> str | None:
@@ -152,25 +181,35 @@ def _known_before(name: str, record: Record) -> str | None:
     return None if before is None else MainCf(before).get(name)
 
 
-def describe_unknown(unknown: Unknown) -> str:
-    """What was found, as it can be put into the inventory; empty when there is nothing."""
-    lines: list[str] = []
-    for variable, values in (
-        ("mailhost_internal_networks", unknown.networks),
-        ("mailhost_domains", unknown.domains),
-    ):
-        if values:
-            lines += [f"{variable}:", *(f"  - {_quoted(one)}" for one in values)]
-    if unknown.restrictions:
-        lines.append("postfix_extra_restrictions:")
-        for stage, found in unknown.restrictions.items():
-            lines += [f"  {stage}:", *(f"    - {_quoted(one)}" for one in found)]
-    lines += [f"{variable}: {_quoted(one)}" for name, variable in _VARIABLES for one in unknown.elsewhere.get(name, ())]
+def describe_unknown(unknown: Unknown, names: Mapping[str, str] = MappingProxyType({})) -> str:
+    """What was found, as it can be put into the inventory; empty when there is nothing.
+
+    ``names``: the inventory variables of options.
+    """
+
+    def variable(option: str, prefix: str) -> str:
+        name = names.get(option, "")
+        return name if name.isidentifier() else f"{prefix}_{option}"
+
+    values: list[tuple[str, Any]] = [
+        (variable("internal_networks", "mailhost"), unknown.networks),
+        (variable("domains", "mailhost"), unknown.domains),
+        (variable("extra_restrictions", "postfix"), unknown.restrictions),
+        *((variable(name, _prefix(name)), value) for name, value in unknown.variables.items()),
+    ]
+    # Lists and dictionaries first, each a block of its own.
+    values.sort(key=lambda one: not isinstance(one[1], (list, tuple, Mapping)))
+    lines = [line for name, value in values if value not in ((), {}) for line in yaml_lines(name, value)]
+    lines += [f"{variable}: {quoted(one)}" for name, variable in _VARIABLES for one in unknown.elsewhere.get(name, ())]
     others = {name: found for name, found in unknown.elsewhere.items() if name not in dict(_VARIABLES)}
     if others:
         lines.append("# without a variable of their own:")
         lines += [f"#   {name}: {one}" for name, found in others.items() for one in found]
     return "\n".join(lines)
+
+
+def _prefix(option: str) -> str:
+    return "mailhost" if option in POLICY_DEFAULTS else "postfix"
 
 
 def replaced_settings(context: PolicyContext) -> dict[str, tuple[str, ...]]:
@@ -214,38 +253,45 @@ def _socket(site: Mapping[str, str], plan: Plan, record: Record) -> dict[str, tu
     return {} if path in (usual, f"{queue}/{usual}") else {name: (path,)}
 
 
-def restrictions_of(value: str) -> list[str]:
-    """The restrictions of a list, each with its argument."""
-    words = _WORD.findall(value)
-    found: list[str] = []
-    while words:
-        one = [words.pop(0)]
-        while words and (one[-1] in _WITH_ARGUMENT or (one[-1].startswith("check_") and ":" not in one[-1])):
-            one.append(words.pop(0))
-        found.append(" ".join(one))
-    return found
-
-
-def _is_decided(restriction: str, zones: Iterable[str]) -> bool:
-    name, _blank, argument = restriction.partition(" ")
-    if name == "reject_rbl_client":
-        return argument.partition("=")[0] in set(zones)
-    return restriction in _DECIDED
-
-
 def _networks(items: Iterable[str], policy: MailPolicy) -> tuple[list[str], list[str]]:
-    """Networks outside of the policy's, and what cannot be read as a network."""
+    """Networks beyond the policy's, and what is none that the inventory can have."""
     inside = [ipaddress.ip_network(str(one)) for one in policy.internal]
-    outside, unread = [], []
+    blocked = [str(one) for one in policy.blocked]
+    outside: list[IPNetwork] = []
+    unread = []
     for item in items:
         try:
             network = ipaddress.ip_network(re.sub(r"[\[\]]", "", item), strict=False)
         except ValueError:
             unread.append(item)
             continue
-        if not _is_loopback(network) and not any(_within(network, one) for one in inside):
-            outside.append(str(network))
-    return outside, unread
+        if _is_loopback(network) or any(_within(network, one) for one in inside):
+            continue
+        problem = policy_problem("internal_networks", [str(network)], blocked_networks=blocked)
+        if problem:
+            unread.append(f"{item} ({problem})")
+        else:
+            outside += _without(network, inside)
+    # A list has no network within another.
+    wide = [one for one in dict.fromkeys(outside) if not any(one != two and _within(one, two) for two in outside)]
+    return [str(one) for one in wide], unread
+
+
+def _without(network: IPNetwork, others: Sequence[IPNetwork]) -> list[IPNetwork]:
+    """The parts of a network that are in none of the others."""
+    parts = [network]
+    for other in others:
+        if _within(other, network):
+            parts = [rest for part in parts for rest in _cut(part, other)]
+    return parts
+
+
+def _cut(part: IPNetwork, other: IPNetwork) -> list[IPNetwork]:
+    if isinstance(part, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
+        return sorted(part.address_exclude(other)) if other.subnet_of(part) else [part]
+    if isinstance(part, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):
+        return sorted(part.address_exclude(other)) if other.subnet_of(part) else [part]
+    return [part]
 
 
 def _is_loopback(network: IPNetwork) -> bool:
@@ -270,10 +316,7 @@ def _domains(items: Iterable[str], policy: MailPolicy, host_name: str) -> tuple[
             unread.append(item)
             continue
         of_the_host = kept or "." not in name or name.startswith("localhost.") or name == host_name.lower()
-        if not of_the_host and name not in policy.domains:
-            domains.append(name)
+        if of_the_host or name in policy.domains or name in domains:
+            continue
+        (unread if policy_problem("domains", [*policy.domains, name]) else domains).append(name)
     return domains, unread
-
-
-def _quoted(text: str) -> str:
-    return text if re.fullmatch(r"[a-z0-9][A-Za-z0-9./_-]*", text) else "'" + text.replace("'", "''") + "'"

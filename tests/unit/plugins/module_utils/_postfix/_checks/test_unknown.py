@@ -9,15 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import Conflict, Warn
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.restrictions import restrictions_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.unknown import (
     Unknown,
     describe_unknown,
     find_unknown,
     relayed_by_default,
     replaced_settings,
-    restrictions_of,
     unknown_entries,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import Lines
@@ -74,7 +75,8 @@ def test_everything_is_shown_in_its_place() -> None:
         "# without a variable of their own:\n"
         "#   mynetworks: hash:/etc/postfix/nets\n"
         "#   mydestination: /etc/postfix/domains\n"
-        "#   smtpd_relay_restrictions: check_client_access hash:/etc/postfix/partners"
+        "#   smtpd_relay_restrictions: check_client_access hash:/etc/postfix/partners\n"
+        "#   smtpd_relay_restrictions: reject, which rejects mail to the domains of the policy as well"
     )
 
 
@@ -82,6 +84,100 @@ def test_what_the_inventory_has_is_known() -> None:
     site = {"smtpd_recipient_restrictions": "permit_mynetworks, check_policy_service unix:private/greylist"}
     assert unknown(site)
     assert not unknown(site, extra_restrictions={"recipient": ["check_policy_service unix:private/greylist"]})
+
+
+@pytest.mark.parametrize("stage", ["client", "helo", "sender", "recipient", "data", "end_of_data"])
+@pytest.mark.parametrize("closing", ["reject", "defer", "check_client_access static:reject", "defer_if_permit"])
+def test_closing_restriction_is_kept_behind_what_the_site_lets_past(stage: str, closing: str) -> None:
+    text = unknown({f"smtpd_{stage}_restrictions": f"permit_mynetworks, check_client_access cidr:/a, {closing}"})
+    kept = yaml.safe_load(text)["postfix_extra_restrictions"][stage]
+    first = [] if stage in ("helo", "sender", "recipient") else ["permit_mynetworks"]
+    assert kept == [*first, "check_client_access cidr:/a", closing]
+
+
+@pytest.mark.parametrize(
+    ("site", "kept"),
+    [
+        ({"client": "permit_mynetworks, reject"}, {"client": ["permit_mynetworks", "reject"]}),
+        ({"client": "permit_mynetworks permit_sasl_authenticated reject"}, {"client": ["permit_mynetworks", "reject"]}),
+        ({"client": "permit, reject"}, {"client": ["permit", "reject"]}),
+        ({"client": "permit_mynetworks, permit"}, None),
+        ({"client": "permit_mynetworks, reject_unauth_destination"}, None),
+        ({"recipient": "permit_mynetworks, permit_auth_destination, reject"}, None),
+        ({"recipient": "permit_mynetworks, reject_unauth_destination, permit"}, None),
+        ({"recipient": "permit_mynetworks, reject_unauth_destination, reject"}, {"recipient": ["reject"]}),
+        ({"relay": "permit_mynetworks, reject"}, {"recipient": ["reject"]}),
+        ({"relay": "permit_mynetworks, reject_unauth_destination"}, None),
+        ({"relay": "permit_mynetworks, permit_auth_destination, reject"}, None),
+        ({"helo": "permit_mynetworks, reject_invalid_helo_hostname, reject"}, {"helo": ["reject"]}),
+    ],
+)
+def test_only_restrictions_that_change_something_are_printed(
+    site: dict[str, str], kept: dict[str, list[str]] | None
+) -> None:
+    text = unknown({f"smtpd_{stage}_restrictions": value for stage, value in site.items()})
+    assert (yaml.safe_load(text) if text else None) == (kept and {"postfix_extra_restrictions": kept})
+    assert not kept or not unknown(
+        {f"smtpd_{stage}_restrictions": value for stage, value in site.items()}, extra_restrictions=kept
+    )
+
+
+def test_restrictions_of_the_inventory_are_printed_with_those_to_add() -> None:
+    site = {"smtpd_client_restrictions": "permit_mynetworks, check_client_access cidr:/a, reject"}
+    own = {"client": ["check_client_access cidr:/a", "check_client_access cidr:/b"], "data": ["sleep 1"]}
+    assert yaml.safe_load(unknown(site, extra_restrictions=own)) == {
+        "postfix_extra_restrictions": {
+            "client": [
+                "permit_mynetworks",
+                "check_client_access cidr:/a",
+                "reject",
+                "check_client_access cidr:/b",
+            ],
+            "data": ["sleep 1"],
+        }
+    }
+
+
+def test_checks_of_the_sender_are_named_or_get_their_variable() -> None:
+    site = {"smtpd_sender_restrictions": "reject_sender_login_mismatch, reject_unknown_sender_domain"}
+    assert unknown(site) == (
+        "mailhost_sender_domain_check: true\n"
+        "# without a variable of their own:\n"
+        "#   smtpd_sender_restrictions: reject_sender_login_mismatch (holds for authenticated clients on 587 and 465; to "
+        "keep it for port 25, put it into postfix_extra_restrictions.sender)"
+    )
+    assert "mailhost_sender_domain_check" in unknown(
+        site, extra_restrictions={"sender": ["reject_sender_login_mismatch"]}
+    )
+    site = {"smtpd_client_restrictions": "reject_sender_login_mismatch"}
+    assert unknown(site)
+    assert not unknown(site, extra_restrictions={"client": ["reject_sender_login_mismatch"]})
+
+
+def test_networks_that_are_printed_are_accepted_beside_those_of_the_inventory() -> None:
+    site = {"mynetworks": "[fe80::]/10 169.254.0.0/16 10.0.0.0/8 10.1.0.0/16 198.51.100.0/24 0.0.0.0/0 100.64.0.0/10"}
+    text = unknown(site)
+    networks = yaml.safe_load(text)["mailhost_internal_networks"]
+    read_wanted({**POLICY, "internal_networks": [*POLICY["internal_networks"], *networks]}, {})
+    assert networks == ["fe80::/10", "169.254.0.0/16", "10.0.0.0/8", "198.51.100.0/26", "198.51.100.128/25"]
+    assert "#   mynetworks: 0.0.0.0/0 (" in text
+    assert "#   mynetworks: 100.64.0.0/10 (" in text
+
+
+def test_keys_of_dnsbls_are_not_printed() -> None:
+    key = "abcdefghijklmnopqrstuvwxyz01"
+    text = unknown({"smtpd_client_restrictions": f"permit_mynetworks, reject_rbl_client {key}.zen.dnsbl.example"})
+    assert key not in text
+    assert "#   smtpd_client_restrictions: reject_rbl_client <key " in text
+
+
+def test_replaced_entries_are_a_warning() -> None:
+    site = {"smtpd_client_restrictions": "permit_mynetworks, reject", "smtpd_tls_cert_file": "/c.pem"}
+    (warning,) = unknown_entries(context(site=site, plan=plan(site), settings={"unknown_entries": "replace"}))
+    assert warning == Warn(
+        "postfix_unknown_entries: replace drops what main.cf has beyond the inventory:\n"
+        "postfix_extra_restrictions:\n  client:\n    - permit_mynetworks\n    - reject"
+    )
 
 
 def test_what_was_there_at_the_first_run_is_known() -> None:
@@ -141,7 +237,7 @@ def replaced(
     return replaced_settings(context(live_master=master, site=site, record=record, defaults=defaults, plan=wanted))
 
 
-def test_unknown_entries_are_a_conflict_unless_they_are_to_be_replaced() -> None:
+def test_unknown_entries_are_a_conflict() -> None:
     site = {"mynetworks_style": "subnet", "smtpd_tls_cert_file": "/c.pem"}
     (conflict,) = unknown_entries(context(site=site, plan=plan(site)))
     assert isinstance(conflict, Conflict)
@@ -149,7 +245,6 @@ def test_unknown_entries_are_a_conflict_unless_they_are_to_be_replaced() -> None
     assert conflict.text.endswith(
         "postfix_unknown_entries: replace\n# without a variable of their own:\n#   mynetworks_style: subnet"
     )
-    assert not list(unknown_entries(context(site=site, plan=plan(site), settings={"unknown_entries": "replace"})))
 
 
 def test_settings_that_users_depend_on_are_replaced() -> None:
