@@ -14,6 +14,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import hide_keys
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError, shown
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -31,7 +32,7 @@ class Parameters:
 
     def error(self, parameter: str, text: str) -> AnsibleFilterError:
         """Return the error of a parameter."""
-        return AnsibleFilterError(f"parameter {parameter} of filter {self.fqcn}: {text}")
+        return AnsibleFilterError(hide_keys(f"parameter {parameter} of filter {self.fqcn}: {text}"))
 
     def wrong(self, parameter: str, value: object, accepted: str) -> AnsibleFilterError:
         """Return the error of a value, with the accepted form."""

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from .dnsbl import hide_keys
+
 T = TypeVar("T")
 
 SHOWN = 40
@@ -19,7 +21,14 @@ SHOWN = 40
 
 
 class ReportedError(Exception):
-    """An error that is reported to the user as its text; every other exception is a bug, and shows as one."""
+    """An error that is reported to the user as its text; every other exception is a bug, and shows as one.
+
+    The keys of DNSBLs are hidden in the text, wherever they come from.
+    """
+
+    def __str__(self) -> str:
+        """Return the text without keys."""
+        return hide_keys(super().__str__())
 
 
 class PolicyError(ReportedError):
@@ -68,6 +77,7 @@ def shown(value: object) -> str:
     a long text, so that an error can neither break a terminal nor fill it.
     """
     if isinstance(value, str):
+        value = hide_keys(value)
         text = "".join(
             c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in value[:80]
         )
