@@ -308,7 +308,8 @@ def _within(network: IPNetwork, other: IPNetwork) -> bool:
 
 def _domains(items: Iterable[str], policy: MailPolicy, host_name: str) -> tuple[list[str], list[str]]:
     """Domains that the policy does not have, and what is no domain. Names of the host itself are kept."""
-    domains, unread = [], []
+    domains: list[str] = []
+    unread: list[str] = []
     for item in items:
         name = item.lower()
         kept = name in _KEPT

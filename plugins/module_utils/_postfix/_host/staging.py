@@ -27,6 +27,7 @@ from .._config.lines import FileError
 from .._config.main_cf import MainCf
 from .._config.maps import CIDR, FOLDER, REGEXP, TEXT, MapFile
 from .._config.master_cf import MasterCf
+from .._config.settings import PREFIX
 from .sandbox import private_folder
 
 CHECK = "postfix check"
@@ -37,6 +38,9 @@ PAST = 60
 
 _LOGGED = r"^.*?\S\[\d+\]: "
 """What a line of the log begins with: when, on which host, and by which process."""
+
+_UNUSED = re.compile(rf"unused parameter: ((?!{PREFIX})\w+)=")
+"""What postconf reports of a parameter that a site has made, when the setting that named it is replaced."""
 
 _PLAIN = (CIDR, REGEXP, TEXT)
 """Tables without an index."""
@@ -73,9 +77,18 @@ def check_staged(staged: Staged) -> list[str]:
         raise StepError(CHECK, f"cannot be run: {error}") from error
     known = {_without_line(line) for line in before}
     new = [line for line in said if _without_line(line) not in known]
-    if new or failed:
-        raise StepError(CHECK, "\n".join(new or said or ["failed without output"]))
-    return said
+    unused = {line: _UNUSED.search(line) for line in new}
+    mistakes = [line for line in new if not unused[line]]
+    if mistakes or failed:
+        raise StepError(CHECK, "\n".join(mistakes or said or ["failed without output"]))
+    return [_without_use(match[1]) if (match := unused.get(line)) else line for line in said]
+
+
+def _without_use(name: str) -> str:
+    return (
+        f"main.cf: {name} is not used any more: the settings that named it are managed now; remove it, or leave it for "
+        "the day on which the role is removed"
+    )
 
 
 def _live(staged: Staged) -> Staged:

@@ -169,6 +169,23 @@ def test_report_that_the_live_files_get_as_well_is_a_warning(
         assert (caught.value.step, caught.value.output) == ("postfix check", new.format(folder=live))
 
 
+def test_parameter_that_only_replaced_options_named_is_a_warning(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("main.cf", "live = 1\n"), ("master.cf", MASTER)):
+        (live / name).write_text(text)
+    unused = "warning: {folder}/main.cf: unused parameter: %s=permit"
+    monkeypatch.setattr(staging, "ask_postconf", lambda _folder, _names: {"mail_owner": "postfix"})
+    monkeypatch.setattr(shutil, "chown", lambda _path, _owner: None)
+    wanted = staged(live)._replace(master=MasterCf(MASTER))
+    monkeypatch.setattr(staging, "call", Tools({"live": [], "staged": [unused % "mua_helo_restrictions"]}))
+    assert staging.check_staged(wanted) == [
+        "main.cf: mua_helo_restrictions is not used any more: the settings that named it are managed now; remove it, or "
+        "leave it for the day on which the role is removed"
+    ]
+    monkeypatch.setattr(staging, "call", Tools({"live": [], "staged": [unused % "mailhost_dnsbls"]}))
+    with pytest.raises(StepError):
+        staging.check_staged(wanted)
+
+
 def fail_within() -> None:
     with private_folder() as folder:
         Path(folder, "etc").mkdir()
