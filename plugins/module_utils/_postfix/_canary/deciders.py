@@ -17,7 +17,7 @@ from typing import NamedTuple
 from .._config.main_cf import MainCf
 from .._config.master_cf import MasterCf
 from .files import Entrance, all_entrances
-from .sessions import CONNECT, HELLO, LOGIN, TLS, Heard
+from .sessions import CONNECT, HELLO, LOGIN, NO_AUTH, TLS, Heard
 
 STAGES = ("client", "helo", "sender", "relay", "recipient", "data", "end_of_data")
 
@@ -38,7 +38,6 @@ _MARKS = (
 _OTHERS = (
     (re.compile("Must issue a STARTTLS"), "smtpd_tls_security_level"),
     (re.compile("User unknown"), "smtpd_reject_unlisted_sender"),
-    (re.compile("authentication not enabled"), "smtpd_sasl_auth_enable"),
 )
 _REFERENCE = re.compile(r"\$\{?(\w+)\}?")
 
@@ -85,12 +84,14 @@ class Files(NamedTuple):
 
 def setting_of(heard: Heard, key: tuple[str, str], files: Files) -> str:
     """The setting that rejected a session, with its place; empty where the reply does not say."""
+    if heard.stage == LOGIN and heard.text == NO_AUTH.text:
+        known = files.value(key, "smtpd_sasl_auth_enable") or "no"
+        return files.place(key, "smtpd_tls_auth_only" if known != "no" else "smtpd_sasl_auth_enable")
     for pattern, parameter in _OTHERS:
         if pattern.search(heard.text):
             return files.place(key, parameter)
-    if heard.stage in (TLS, LOGIN):
-        parameter = "smtpd_tls_security_level" if heard.stage == TLS else "smtpd_sasl_auth_enable"
-        return files.place(key, parameter)
+    if heard.stage == TLS:
+        return files.place(key, "smtpd_tls_security_level")
     for pattern, restriction, usual in _MARKS:
         if pattern.search(heard.text):
             return files.place(key, _list_with(restriction, usual, key, files))

@@ -75,7 +75,12 @@ def find_effects(pairs: Iterable[Pair], before: Files, after: Files, managed: fr
             known = found.get(effect.entry)
             if known is None or (known.reason and not effect.reason):
                 found[effect.entry] = effect
-    return list(found.values())
+    return [one for one in found.values() if not any(_implies(other, one) for other in found.values())]
+
+
+def _implies(wider: Effect, effect: Effect) -> bool:
+    """Whether an effect is part of another one, of the same decision."""
+    return effect.who.startswith(f"{wider.who}, ") and wider == effect._replace(who=wider.who)
 
 
 def unclear(pairs: Iterable[Pair]) -> int:

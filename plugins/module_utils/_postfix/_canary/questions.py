@@ -132,13 +132,13 @@ class _Questions:
         def asked(what: str, sender: str, recipient: str = TARGET, **more: Any) -> Question:
             return self._asked(f"{who}{what}", client, sender, recipient, **{"login": login, **tls, **more})
 
-        yield asked(", own sender", own, closing=lost, opening=opening, owned=True)
-        yield asked(", own sender, bare HELO", own, closing=lost, opening=opening, owned=True, helo=BARE)
+        yield asked("", own, closing=lost, opening=opening, owned=True)
+        yield asked(", bare HELO", own, closing=lost, opening=opening, owned=True, helo=BARE)
         if not self.entrance.wrapped:
             without = LOGIN if self.submission else lost
-            yield asked(" without TLS, own sender", own, closing=without, owned=True, tls=False)
+            yield asked(", without TLS", own, closing=without, owned=True, tls=False)
         if self.server.delivers:
-            yield asked(", own sender, to managed domains", own, self.own, closing=lost, opening=opening, owned=True)
+            yield asked(", to managed domains", own, self.own, closing=lost, opening=opening, owned=True)
         yield asked(", sender of somebody else", f"another-user@{domain}", closing=senders)
         yield asked(", sender that does not exist", f"{ABSENT}@{domain}", closing=senders)
         yield asked(", external sender", EXTERNAL_SENDER, closing=senders)

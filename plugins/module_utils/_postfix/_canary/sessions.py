@@ -124,7 +124,7 @@ def _enter(connection: Connection, way: Way, entrance: Entrance) -> None:
         connection.secure()
         _need(HELLO, connection.hello(name), 250)
     if way.login:
-        if entrance.login_port and "AUTH" not in connection.keywords:
+        if "AUTH" not in connection.keywords:
             raise _RejectedError(LOGIN, NO_AUTH)
         _need(LOGIN, connection.log_in(way.login), 220)
         _need(HELLO, connection.hello(name), 250)
