@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .._policy.services import SMTP_PORT
 from .._transaction.files import Attributes, decode, encode, read_file
 from .._transaction.run import Proof, Run
 from .._transaction.transaction import Change, Confirm
@@ -23,11 +24,12 @@ from ._checks.context import Context, PolicyContext
 from ._config.live import Live
 from ._config.main_cf import MainCf
 from ._config.maps import FOLDER
+from ._config.master_cf import MasterCf
 from ._config.record import dump_record
 from ._host.live import STATE, read_live
 from ._host.product import discover
 from ._host.sandbox import sweep
-from .confirm import confirm_live
+from .confirm import ERRORS, SUBMISSION_PORTS, Host, confirm_live, deferral
 from .proof import digest, prove_files
 from .wanted import want_policy, want_removal
 
@@ -103,8 +105,10 @@ class PostfixRun(Run[Live, Context]):
         if not isinstance(wanted, PolicyContext):
             return None
         milters = _milters(live.main) != _milters(wanted.composed.main)
-        submission = wanted.settings.submission
-        return functools.partial(confirm_live, wanted.policy, submission, self.product.addresses, milters=milters)
+        submission, addresses = wanted.settings.submission, self.product.addresses
+        deferred = [port for port in SUBMISSION_PORTS if submission and deferral(port, addresses)]
+        host = Host(deferred, _errors(wanted.composed.main, wanted.composed.master))
+        return functools.partial(confirm_live, wanted.policy, submission, addresses, milters=milters, host=host)
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
@@ -117,6 +121,18 @@ class PostfixRun(Run[Live, Context]):
         finally:
             with contextlib.suppress(OSError):
                 os.rmdir(self.folder)
+
+
+def _errors(main: MainCf, master: MasterCf) -> int:
+    """How many rejections a connection to port 25 may see before Postfix makes its client wait, or closes it."""
+    options = {
+        name: value
+        for one in master
+        if one.port == SMTP_PORT or one.type == "pass"
+        for name, value in one.options.items()
+    }
+    limits = [options.get(name, main.get(name, "")) for name in ("smtpd_soft_error_limit", "smtpd_hard_error_limit")]
+    return max(1, min([ERRORS, *(int(one) - 1 for one in limits if one.isdecimal())]))
 
 
 def _milters(main: MainCf) -> dict[str, str]:

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv6Address
+from typing import NamedTuple
 
 from .._policy.mail import MailPolicy
 from .._policy.networks import LOCALHOST, parse_address
-from .._policy.services import SMTP_PORT, SUBMISSION_PORT
+from .._policy.services import SMTP_PORT, SUBMISSION_PORT, SUBMISSIONS_PORT
 from .._sessions.relay_forms import EXTERNAL_DOMAIN, EXTERNAL_SENDER, RelayForm, relay_forms
-from .._sessions.smtp import Connection, LateError, NoAnswerError, Patience, Place
+from .._sessions.smtp import Connection, LateError, NoAnswerError, Patience, Place, has_tls
 from .._transaction.command import StepError
 
 STEP = "confirm"
+SUBMISSION_PORTS = (SUBMISSION_PORT, SUBMISSIONS_PORT)
 SECONDS = 30.0
 """For one reply, as postscreen makes an external client wait for some seconds."""
 OPEN_SECONDS = 15.0
@@ -42,13 +44,27 @@ FORMS = (
     "spoofed local sender",
 )
 """Relay forms, of those that were tried with the canary: after ten rejections Postfix makes a client wait."""
+ERRORS = len(FORMS)
+"""Of one connection."""
 TOTAL_SECONDS = SECONDS * (3 * len(FORMS) + 6)
 """For all of a session: each reply may take its time, as a slow one does not make a relay any better."""
 FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
 
 
+class Host(NamedTuple):
+    """Ports that deferred clients before the change; rejections that a connection may see before its client waits."""
+
+    deferred: Collection[int] = ()
+    errors: int = ERRORS
+
+
 def confirm_live(
-    policy: MailPolicy, submission: bool, addresses: Sequence[str] = (LOCALHOST,), *, milters: bool = False
+    policy: MailPolicy,
+    submission: bool,
+    addresses: Sequence[str] = (LOCALHOST,),
+    *,
+    milters: bool = False,
+    host: Host = Host(),  # noqa: B008 (it cannot be changed)
 ) -> None:
     """Raise StepError where the live Postfix relays for external clients, offers a wrong AUTH, or cannot accept mail.
 
@@ -59,13 +75,46 @@ def confirm_live(
     clients = _outside(policy, own_addresses())
     # Side by side, as postscreen makes each of them wait.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        found = pool.map(lambda address: _external(address, policy, signs), clients)
+        found = pool.map(lambda address: _external(address, policy, signs, host.errors), clients)
         problems = [line for lines in found for line in lines]
     problems += _offered(SMTP_PORT, addresses, signs)
     if submission:
         problems += _offered_soon(SUBMISSION_PORT, addresses)
+        for port in SUBMISSION_PORTS:
+            if port not in host.deferred:
+                problems += [f"port {port} defers all mail: {text}" for text in deferral(port, addresses)]
     if problems:
         raise StepError(STEP, "\n".join(problems))
+
+
+def deferral(port: int, addresses: Iterable[str] = (LOCALHOST,)) -> list[str]:
+    """Return the first reply by which a port of submission defers every client; nothing where it does not, or is shut.
+
+    What it needs, as a milter or a table, may not be there where it runs. Up to MAIL FROM over TLS.
+    """
+    for address in addresses:
+        with contextlib.suppress(NoAnswerError):
+            session = Connection(Place(address, port), Patience(SECONDS, TOTAL_SECONDS))
+            try:
+                return _deferral(session, wrapped=port == SUBMISSIONS_PORT)
+            finally:
+                session.quit()
+    return []
+
+
+def _deferral(session: Connection, *, wrapped: bool) -> list[str]:
+    hello, sender = "EHLO localhost.localdomain", f"MAIL FROM:<{EXTERNAL_SENDER}>"
+    if wrapped:
+        if not has_tls():
+            return []
+        session.secure()
+    replies = [("the banner", session.reply())]
+    for command in (hello, sender) if wrapped else (hello, "STARTTLS"):
+        replies.append((command, session.command(command)))
+    if not wrapped and replies[-1][1].code == 220 and has_tls():
+        session.secure()
+        replies += [(command, session.command(command)) for command in (hello, sender)]
+    return [f"{what}: {reply.text}" for what, reply in replies if reply.temporary][:1]
 
 
 def _offered_soon(port: int, addresses: Sequence[str]) -> list[str]:
@@ -100,23 +149,27 @@ def _offered(port: int, addresses: Iterable[str], signs: tuple[str, ...] = ()) -
     return [f"port {port} does not answer: {', '.join(errors)}"] if port == SUBMISSION_PORT else []
 
 
-def _external(address: str, policy: MailPolicy, signs: tuple[str, ...]) -> list[str]:
+def _external(address: str, policy: MailPolicy, signs: tuple[str, ...], errors: int) -> list[str]:
     """Return relay forms that are accepted from an address of the host's own that is an external client by policy."""
     domain = policy.domains[0] if policy.domains else "localhost.localdomain"
     forms = [form for form in relay_forms(domain, address) if form.name in FORMS]
     problems: list[str] = []
-    # Not every address listens, and postscreen may cut an external client off.
-    with contextlib.suppress(NoAnswerError), _session(address, SMTP_PORT, EXTERNAL_DOMAIN) as session:
-        if "AUTH" in session.keywords:
-            problems.append(f"{address} offers AUTH at port {SMTP_PORT}")
-        try:
-            for form in forms:
-                problems += _relayed(session, address, form)
-            if policy.domains:
-                problems += _mistakes(session, address, f"postmaster@{domain}", signs)
-        except LateError as error:
-            problems.append(f"not every way of relaying could be tried from an external client ({address}): {error}")
-    return problems
+    while forms:
+        some, forms = forms[:errors], forms[errors:]
+        # Not every address listens, and postscreen may cut an external client off.
+        with contextlib.suppress(NoAnswerError), _session(address, SMTP_PORT, EXTERNAL_DOMAIN) as session:
+            if "AUTH" in session.keywords:
+                problems.append(f"{address} offers AUTH at port {SMTP_PORT}")
+            try:
+                if policy.domains and not forms:
+                    problems += _mistakes(session, address, f"postmaster@{domain}", signs)
+                for form in some:
+                    problems += _relayed(session, address, form)
+            except LateError as error:
+                problems.append(
+                    f"not every way of relaying could be tried from an external client ({address}): {error}"
+                )
+    return list(dict.fromkeys(problems))
 
 
 def _relayed(session: Connection, address: str, form: RelayForm) -> list[str]:

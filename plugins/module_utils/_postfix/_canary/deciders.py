@@ -19,6 +19,9 @@ from .._config.master_cf import MasterCf
 from .files import Entrance, all_entrances
 from .sessions import CONNECT, HELLO, LOGIN, NO_AUTH, TLS, Heard
 
+RELAY_REJECTION = "relay-rejection"
+"""In the name of the managed table with that reply."""
+
 STAGES = ("client", "helo", "sender", "relay", "recipient", "data", "end_of_data")
 
 _MARKS = (
@@ -39,14 +42,20 @@ _OTHERS = (
     (re.compile("Must issue a STARTTLS"), "smtpd_tls_security_level"),
     (re.compile("User unknown"), "smtpd_reject_unlisted_sender"),
 )
+_STAGES = {
+    TLS: "smtpd_tls_security_level",
+    CONNECT: "smtpd_client_restrictions",
+    HELLO: "smtpd_helo_restrictions",
+}
 _REFERENCE = re.compile(r"\$\{?(\w+)\}?")
 
 
 class Files(NamedTuple):
-    """main.cf and master.cf, of which a session was held."""
+    """main.cf and master.cf, of which a session was held, and the reply of the policy to what may not relay."""
 
     main: MainCf
     master: MasterCf
+    relay_rejection: str = ""
 
     def entrance(self, key: tuple[str, str]) -> Entrance | None:
         """The service that listens there."""
@@ -84,20 +93,19 @@ class Files(NamedTuple):
 
 def setting_of(heard: Heard, key: tuple[str, str], files: Files) -> str:
     """The setting that rejected a session, with its place; empty where the reply does not say."""
+    parameter = _parameter_of(heard, key, files)
+    return files.place(key, parameter) if parameter else ""
+
+
+def _parameter_of(heard: Heard, key: tuple[str, str], files: Files) -> str:
     if heard.stage == LOGIN and heard.text == NO_AUTH.text:
         known = files.value(key, "smtpd_sasl_auth_enable") or "no"
-        return files.place(key, "smtpd_tls_auth_only" if known != "no" else "smtpd_sasl_auth_enable")
-    for pattern, parameter in _OTHERS:
-        if pattern.search(heard.text):
-            return files.place(key, parameter)
-    if heard.stage == TLS:
-        return files.place(key, "smtpd_tls_security_level")
-    for pattern, restriction, usual in _MARKS:
-        if pattern.search(heard.text):
-            return files.place(key, _list_with(restriction, usual, key, files))
-    if heard.stage in (CONNECT, HELLO):
-        return files.place(key, f"smtpd_{'client' if heard.stage == CONNECT else 'helo'}_restrictions")
-    return ""
+        return "smtpd_sasl_auth_enable" if known == "no" else "smtpd_tls_auth_only"
+    if files.relay_rejection and files.relay_rejection in heard.text:
+        return _list_with(RELAY_REJECTION, "relay", key, files)
+    found = [parameter for pattern, parameter in _OTHERS if pattern.search(heard.text)]
+    found += [_list_with(one, usual, key, files) for pattern, one, usual in _MARKS if pattern.search(heard.text)]
+    return found[0] if found else _STAGES.get(heard.stage, "")
 
 
 def _list_with(restriction: str, usual: str, key: tuple[str, str], files: Files) -> str:

@@ -16,9 +16,9 @@ from ..._policy.effects import CLOSED, DEFERRED, LIMITED, OPENED, REJECTED, Effe
 from .._config.settings import DEFAULTS
 from .deciders import Files, setting_of
 from .files import SMTP, Entrance
-from .questions import DOMAINS, LOGIN, OWNERS, Question
-from .sessions import Heard
-from .verdicts import is_late, is_mistake, passed
+from .questions import BARE, DOMAINS, LOGIN, OWNERS, WITHOUT_TLS, Question
+from .sessions import RCPT, Heard
+from .verdicts import is_late, is_mistake, no_tls, passed
 
 if TYPE_CHECKING:
     from .._config.settings import Settings
@@ -68,14 +68,23 @@ LIMITS = (
 
 def find_effects(pairs: Iterable[Pair], before: Files, after: Files, managed: frozenset[str]) -> list[Effect]:
     """Return what the sessions get now that they did not get before, each class once; one without a reason decides."""
+    pairs = list(pairs)
     found: dict[str, Effect] = {}
+    bare = _without_tls(pairs)
     for pair in pairs:
-        effect = _effect(pair, before, after, managed)
+        only = pair.question.who.endswith(WITHOUT_TLS) and pair.question.key in bare
+        asked = pair._replace(question=pair.question._replace(closing="")) if only else pair
+        effect = _effect(asked, before, after, managed)
         if effect is not None:
             known = found.get(effect.entry)
             if known is None or (known.reason and not effect.reason):
                 found[effect.entry] = effect
     return [one for one in found.values() if not any(_implies(other, one) for other in found.values())]
+
+
+def _without_tls(pairs: Iterable[Pair]) -> set[tuple[str, str]]:
+    """Services at which users could log in without TLS alone."""
+    return {pair.question.key for pair in pairs if pair.before is not None and no_tls(pair.before)}
 
 
 def _implies(wider: Effect, effect: Effect) -> bool:
@@ -126,7 +135,7 @@ def _opening(question: Question, old: Heard | None, after: Files) -> str:
         return DOMAINS if _RELAY.search(old.text) else ""
     if question.opening == LOGIN:
         # Without TLS or AUTH nobody could log in there; what else kept users out was the site's decision.
-        return LOGIN if old.stage != "RCPT TO" or question.case.session["helo"] == "pc" else ""
+        return LOGIN if old.stage != RCPT or question.case.session["helo"] == BARE else ""
     return question.opening
 
 
@@ -163,6 +172,8 @@ def find_limits(
     found = []
     for entrance in entrances:
         for limit in LIMITS:
+            if entrance.inner and not limit.strict:
+                continue
             old, new = (
                 one.option(entrance.key, limit.parameter) or known.get(limit.parameter, "")
                 for one, known in zip(files, values)

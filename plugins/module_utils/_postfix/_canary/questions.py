@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 LOGIN, OWN_SENDERS, OWNERS = "postfix_submission", "postfix_submission, own senders only", "postfix_sender_logins"
 DOMAINS, HELO, FULL_SENDER = DELIVERY.reason, "postfix_helo_check", "senders of external clients have a domain"
 INSIDE = INTERNAL.reason
+NO_PLAIN_LOGIN = "no SMTP AUTH without TLS"
 RESTRICTIONS = "postfix_extra_restrictions"
+
+WITHOUT_TLS = ", without TLS"
+"""Behind the class of an authenticated client."""
 
 ABSENT = "no-such-user"
 """A local part that no host has."""
@@ -135,8 +139,8 @@ class _Questions:
         yield asked("", own, closing=lost, opening=opening, owned=True)
         yield asked(", bare HELO", own, closing=lost, opening=opening, owned=True, helo=BARE)
         if not self.entrance.wrapped:
-            without = LOGIN if self.submission else lost
-            yield asked(", without TLS", own, closing=without, owned=True, tls=False)
+            without = LOGIN if self.submission else lost or NO_PLAIN_LOGIN
+            yield asked(WITHOUT_TLS, own, closing=without, owned=True, tls=False)
         if self.server.delivers:
             yield asked(", to managed domains", own, self.own, closing=lost, opening=opening, owned=True)
         yield asked(", sender of somebody else", f"another-user@{domain}", closing=senders)

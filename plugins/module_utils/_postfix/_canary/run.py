@@ -23,6 +23,8 @@ from ..._sessions.smtp import has_tls
 from ..._transaction.command import StepError
 from ..._transaction.files import encode
 from .._config.lines import FileError
+from .._config.main_cf import MainCf
+from .._config.master_cf import MasterCf
 from .._host.sandbox import end_processes, private_folder
 from .._host.staging import Staged, ask_postconf, build_indexes, copy_live, set_past, write_copy
 from .cases import EXCEPTIONS, Server, canary_cases, cases_of_user
@@ -85,6 +87,10 @@ class _Instance(NamedTuple):
         return Files(self.staged.main, self.staged.master)
 
     @property
+    def texts(self) -> tuple[MainCf, MasterCf]:
+        return self.staged.main, self.staged.master
+
+    @property
     def families(self) -> frozenset[int]:
         return _families(self.known["inet_protocols"])
 
@@ -94,9 +100,9 @@ class _Instance(NamedTuple):
 
     def written(self, existing: Mapping[str, str], *, submission: bool) -> Canary:
         """Write the files of the canary. Raises OSError where the host lets no program listen."""
-        ports = free_ports(self.address, 2 * len(all_entrances(*self.files)))
+        ports = free_ports(self.address, 2 * len(all_entrances(*self.texts)))
         place = Place(self.folder, self.address, f"{self.folder}/sasl", existing)
-        made = canary_files(*self.files, place, ports, submission=submission)
+        made = canary_files(*self.texts, place, ports, submission=submission)
         _replace(self.config, made)
         make_folders(self.folder, self.known["mail_owner"], self.known["setgid_group"])
         return made
@@ -190,8 +196,9 @@ def _compared(
         Pair(question, _heard(one, answers), _heard(other, now)) for question, one, other in zip(questions, there, here)
     ]
     managed = server.managed | _server(policy, old).managed
-    effects = find_effects(pairs, old.files, new.files, managed)
-    effects += find_limits(files.entrances, (old.known, new.known), (old.files, new.files), settings)
+    both = [one.files._replace(relay_rejection=policy.relay_rejection) for one in (old, new)]
+    effects = find_effects(pairs, both[0], both[1], managed)
+    effects += find_limits(files.entrances, (old.known, new.known), (both[0], both[1]), settings)
     count = unclear(pairs)
     if count:
         result = replace(result, notes=[*result.notes, f"{count} sessions with the live files had no clear end"])

@@ -202,3 +202,67 @@ def test_session_that_ends_for_want_of_time_is_an_error(
         StepError, match=r"not every way of relaying could be tried from an external client \(127\.0\.0\.1\)"
     ):
         confirmed(answer)
+
+
+class Talk:
+    """A server that answers from a script, and counts connections."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.connections = 0
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.server.getsockname()[1]
+        threading.Thread(target=serve, args=(self.server, self._counted), daemon=True).start()
+
+    def _counted(self, line: str) -> str:
+        self.connections += line.startswith("EHLO")
+        return self.answer(line)
+
+
+@pytest.fixture
+def talk() -> Iterator[Callable[[Answer], Talk]]:
+    made: list[Talk] = []
+
+    def begin(answer: Answer) -> Talk:
+        made.append(Talk(answer))
+        return made[-1]
+
+    yield begin
+    for one in made:
+        one.server.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "reply", "found"),
+    [
+        ("STARTTLS", "454 4.3.0 Try again later", ["STARTTLS: 454 4.3.0 Try again later"]),
+        ("EHLO", "451 4.7.1 Service unavailable", ["EHLO localhost.localdomain: 451 4.7.1 Service unavailable"]),
+        ("STARTTLS", "502 5.5.1 Error: command not implemented", []),
+    ],
+)
+def test_port_of_submission_that_defers_every_client_is_found(
+    talk: Callable[[Answer], Talk], command: str, reply: str, found: list[str]
+) -> None:
+    def answer(line: str) -> str:
+        return f"{reply}\r\n" if line.startswith(command) else closed(line)
+
+    assert confirm.deferral(talk(answer).port) == found
+
+
+def test_shut_port_defers_nobody(talk: Callable[[Answer], Talk]) -> None:
+    one = talk(closed)
+    one.server.shutdown(socket.SHUT_RDWR)
+    one.server.close()
+    assert confirm.deferral(one.port) == []
+
+
+@pytest.mark.parametrize(("errors", "connections"), [(8, 1), (3, 3), (1, 8)])
+def test_no_connection_sees_more_rejections_than_it_may(
+    talk: Callable[[Answer], Talk], monkeypatch: pytest.MonkeyPatch, errors: int, connections: int
+) -> None:
+    one = talk(closed)
+    monkeypatch.setattr(confirm, "SMTP_PORT", one.port)
+    monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
+    confirm_live(POLICY, submission=False, host=confirm.Host((), errors))
+    # One more looks at what is offered.
+    assert one.connections == connections + 1
