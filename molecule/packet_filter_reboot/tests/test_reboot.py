@@ -217,6 +217,95 @@ def test_unconfirmed_removal_is_rolled_back_by_a_reboot(lab: Lab) -> None:
     assert not is_pending(lab)
 
 
+# What restores whole tables at boot: before us, by the name that EL uses, by a name of its own, and as a script.
+OTHERS = """
+iptables -A INPUT -p udp -m udp --dport 7 -j DROP
+mkdir -p /etc/iptables
+iptables-save > /etc/iptables/rules.v4
+iptables-save | grep -v -i mailhost- > /etc/iptables.rules
+ip6tables-save | grep -v -i mailhost- > /etc/ip6tables.rules
+cat > /etc/systemd/system/netfilter-persistent.service << END
+[Unit]
+DefaultDependencies=no
+Before=network-pre.target
+Wants=network-pre.target
+After=local-fs.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'iptables-restore < /etc/iptables/rules.v4 && touch /run/restored'
+[Install]
+WantedBy=multi-user.target
+END
+cat > /etc/systemd/system/iptables.service << END
+[Unit]
+Before=network-pre.target
+Wants=network-pre.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/iptables-restore /etc/iptables.rules
+ExecReload=/usr/sbin/iptables-restore /etc/iptables.rules
+[Install]
+WantedBy=multi-user.target
+END
+cat > /etc/systemd/system/a-firewall.service << END
+[Unit]
+After=network.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/ip6tables-restore /etc/ip6tables.rules
+[Install]
+WantedBy=multi-user.target
+END
+systemctl daemon-reload
+systemctl enable netfilter-persistent iptables a-firewall
+"""
+OTHERS_GONE = """
+systemctl disable netfilter-persistent iptables a-firewall
+rm /etc/systemd/system/netfilter-persistent.service /etc/systemd/system/iptables.service
+rm /etc/systemd/system/a-firewall.service /etc/iptables.rules /etc/ip6tables.rules /etc/iptables/rules.v4
+systemctl daemon-reload
+iptables -D INPUT -p udp -m udp --dport 7 -j DROP
+"""
+
+
+@pytest.fixture(scope="module")
+def _others(lab: Lab) -> Iterator[None]:
+    lab.run("mailhost", ["sh", "-ec", OTHERS])
+    restart(lab)
+    yield
+    lab.run("mailhost", ["sh", "-ec", OTHERS_GONE])
+
+
+@pytest.mark.usefixtures("_others")
+def test_policy_is_live_after_a_boot_in_which_others_replace_whole_tables(lab: Lab, harden: Harden) -> None:
+    assert opened(all_verdicts(lab)) == open_by_policy()
+    lab.run("mailhost", ["test", "-e", "/run/restored"])  # the saved rules name a set, and did load
+    assert "-A INPUT -p udp -m udp --dport 7 -j DROP" in lab.run("mailhost", ["iptables-save"]).stdout
+    assert unit(lab)["ActiveState"] == "active"
+    done = harden(**policy("confirmed"))
+    assert (done.rc, done.changed) == (0, False), done
+    assert "/etc/iptables/rules.v4: holds managed chains" in done.stdout
+
+
+@pytest.mark.usefixtures("_others")
+@pytest.mark.parametrize("how", ["restart", "reload"])
+def test_policy_comes_back_when_others_replace_whole_tables(lab: Lab, how: str) -> None:
+    before = packet_filter(lab).managed
+    lab.run("mailhost", ["systemctl", how, "iptables"])
+    until("the policy is loaded again", lambda: packet_filter(lab).managed == before)
+
+
+@pytest.mark.usefixtures("_others")
+def test_run_that_repairs_says_since_when_and_who(lab: Lab, harden: Harden) -> None:
+    lab.run("mailhost", ["sh", "-ec", "iptables -F; iptables -X"])
+    done = harden(**policy("confirmed"))
+    assert (done.rc, done.changed) == (0, True), done
+    assert "the managed chains of ipv4 were gone" in done.stdout
+
+
 def test_stopping_the_unit_removes_managed_rules_and_nothing_else(lab: Lab) -> None:
     add_unmanaged_rules(lab)
     before = packet_filter(lab)

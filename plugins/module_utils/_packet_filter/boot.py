@@ -16,9 +16,25 @@ import subprocess
 from . import loader
 
 LOADER_PATH = "/usr/local/lib/mailhost-hardening/packet_filter.py"
-UNIT = "mailhost-packet-filter.service"
-UNIT_PATH = f"/etc/systemd/system/{UNIT}"
-WANTED_PATH = f"/etc/systemd/system/sysinit.target.wants/{UNIT}"
+_UNITS = "/etc/systemd/system"
+UNIT = loader.UNIT
+SETS_UNIT, AGAIN_UNIT, LATE_UNIT = (f"mailhost-packet-filter-{name}.service" for name in ("sets", "again", "late"))
+UNIT_PATH = f"{_UNITS}/{UNIT}"
+RESTORERS = (
+    *("nftables.service", "netfilter-persistent.service", "iptables.service", "ip6tables.service"),
+    *("firewalld.service", "ufw.service", "networking.service", "rc-local.service"),
+)
+"""Units of others that flush or replace whole tables when they are started, restarted or reloaded."""
+WANTED_BY = {
+    UNIT: ("sysinit.target",),
+    SETS_UNIT: ("sysinit.target",),
+    AGAIN_UNIT: ("multi-user.target", *RESTORERS),
+    LATE_UNIT: ("multi-user.target",),
+}
+WANTED_PATHS = {
+    f"{_UNITS}/{wants}.wants/{unit}": f"{_UNITS}/{unit}" for unit, names in WANTED_BY.items() for wants in names
+}
+"""The links that have the units started, and where they point."""
 
 
 _CLOSE_MAIL_PORTS = (
@@ -31,28 +47,59 @@ _CLOSE_MAIL_PORTS = (
 )
 
 
-def unit_text(python: str) -> str:
-    """Return the unit: sets and rules before any network comes up, after programs that replace whole tables."""
-    return f"""# Written by mailhost.hardening.packet_filter.
-[Unit]
-Description=Packet filter of the mail host (mailhost.hardening)
+_HEADER = "# Written by mailhost.hardening.packet_filter.\n[Unit]\nDescription="
+
+
+def unit_texts(python: str) -> dict[str, str]:
+    """Return the units, by their names.
+
+    Programs that replace whole tables run at any time of a boot. A unit that is before the network and waits for a late
+    one, or is before sysinit.target and waits for one of EL, is part of a cycle and not started at all. So the sets are
+    there before any of them; the rules come before any network, after two that are always early; they are looked at
+    again after those that are known, and at the end of the boot.
+    """
+    program = f"{python} -I {LOADER_PATH}"
+    restorers = " ".join(RESTORERS)
+    look_again = f"[Service]\nType=oneshot\nExecStart={program} again\n"
+    early = f"""{_HEADER}Packet filter of the mail host (mailhost.hardening)
 DefaultDependencies=no
-Wants=network-pre.target
-Before=network-pre.target sysinit.target shutdown.target
+Wants=network-pre.target network.target
+Before=network-pre.target network.target shutdown.target
 Conflicts=shutdown.target
-After=local-fs.target systemd-modules-load.service netfilter-persistent.service nftables.service
+After=local-fs.target systemd-modules-load.service netfilter-persistent.service nftables.service {SETS_UNIT}
+ReloadPropagatedFrom={restorers}
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
 # If loading fails the program closes the mail ports before it ends. If it cannot even run, ExecStopPost does.
-ExecStart={python} -I {LOADER_PATH} boot
-ExecStop={python} -I {LOADER_PATH} unload
+ExecStart={program} boot
+ExecReload={program} again
+ExecStop={program} unload
 ExecStopPost=/bin/sh -c '{_CLOSE_MAIL_PORTS}'
-
-[Install]
-WantedBy=sysinit.target
 """
+    sets = f"""{_HEADER}Sets of the packet filter, before others load rules that name them (mailhost.hardening)
+DefaultDependencies=no
+Before={UNIT} {restorers} network-pre.target shutdown.target
+Conflicts=shutdown.target
+After=local-fs.target systemd-modules-load.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart={program} sets
+"""
+    again = f"""{_HEADER}Packet filter of the mail host, after others loaded rules (mailhost.hardening)
+After={UNIT} {restorers}
+StartLimitIntervalSec=0
+
+{look_again}"""
+    late = f"""{_HEADER}Packet filter of the mail host, at the end of the boot (mailhost.hardening)
+After={UNIT} {AGAIN_UNIT} multi-user.target
+
+{look_again}"""
+    texts = {UNIT: early, SETS_UNIT: sets, AGAIN_UNIT: again, LATE_UNIT: late}
+    return {name: f"{text}\n[Install]\nWantedBy={' '.join(WANTED_BY[name])}\n" for name, text in texts.items()}
 
 
 def systemd_runs() -> bool:
@@ -61,13 +108,13 @@ def systemd_runs() -> bool:
 
 
 def boot_is_ready(source: str) -> bool:
-    """Whether loader and unit are in place and the unit is wanted at boot."""
+    """Whether loader and units are in place and the units are wanted at boot."""
     unit = loader.read_text(UNIT_PATH)
     return (
         loader.read_text(LOADER_PATH) == source
         and "ExecStart=" in unit
-        and unit == unit_text(_python_of(unit))
-        and os.path.islink(WANTED_PATH)
+        and all(loader.read_text(_UNITS, name) == text for name, text in unit_texts(_python_of(unit)).items())
+        and all(map(os.path.islink, WANTED_PATHS))
     )
 
 
@@ -76,25 +123,37 @@ def _python_of(unit: str) -> str:
 
 
 def install_unit(python: str) -> subprocess.Popen[bytes] | None:
-    """Write the unit, not enabled yet. Returns systemd's reload, which takes a while and may run beside other work."""
-    os.makedirs(os.path.dirname(WANTED_PATH), exist_ok=True)
-    text = unit_text(python)
-    if loader.read_text(UNIT_PATH) == text:
-        return None
-    loader.write_file(UNIT_PATH, text, 0o644)
-    return loader.start_detached(["systemctl", "daemon-reload"]) if systemd_runs() else None
+    """Write the units, not enabled yet. Returns systemd's reload, which takes a while and may run beside other work."""
+    os.makedirs(_UNITS, exist_ok=True)
+    changed = False
+    for name, text in unit_texts(python).items():
+        if loader.read_text(_UNITS, name) != text:
+            loader.write_file(f"{_UNITS}/{name}", text, 0o644)
+            changed = True
+    return loader.start_detached(["systemctl", "daemon-reload"]) if changed and systemd_runs() else None
 
 
 def enable_unit() -> None:
-    """Have the unit started at boot."""
-    with contextlib.suppress(FileExistsError):
-        os.symlink(UNIT_PATH, WANTED_PATH)
+    """Have the units started at boot, and after others that replace whole tables."""
+    changed = False
+    for path, unit in WANTED_PATHS.items():
+        if not os.path.islink(path):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink(unit, path)
+            changed = True
+    if changed and systemd_runs():
+        with contextlib.suppress(loader.LoadError):
+            loader.run(["systemctl", "daemon-reload"])
 
 
 def disable_unit() -> None:
-    """Have the unit no longer started at boot."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(WANTED_PATH)
+    """Have the units no longer started at boot."""
+    for path in WANTED_PATHS:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        if path.rpartition("/")[0].endswith(".service.wants"):
+            with contextlib.suppress(OSError):  # others may be wanted there
+                os.rmdir(os.path.dirname(path))
 
 
 def start_unit() -> list[str]:
@@ -109,23 +168,25 @@ def start_unit() -> list[str]:
 
 
 def stop_unit() -> None:
-    """Stop the unit, if there is one."""
+    """Stop the units, if there are any."""
     if systemd_runs() and os.path.exists(UNIT_PATH):
         with contextlib.suppress(loader.LoadError):
-            loader.run(["systemctl", "stop", UNIT])
+            loader.run(["systemctl", "stop", *WANTED_BY])
 
 
 def boot_files() -> list[str]:
     """Return which files outside of the state directory are there."""
-    return [path for path in (LOADER_PATH, UNIT_PATH, WANTED_PATH) if os.path.lexists(path)]
+    units = [f"{_UNITS}/{unit}" for unit in WANTED_BY]
+    return [path for path in (LOADER_PATH, *units, *WANTED_PATHS) if os.path.lexists(path)]
 
 
 def remove_boot() -> None:
-    """Remove the unit."""
-    for path in (WANTED_PATH, UNIT_PATH):
+    """Remove the units."""
+    disable_unit()
+    for unit in WANTED_BY:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            os.unlink(f"{_UNITS}/{unit}")
     if systemd_runs():
         with contextlib.suppress(loader.LoadError):
             loader.run(["systemctl", "daemon-reload"])
-            loader.run(["systemctl", "reset-failed", UNIT])
+            loader.run(["systemctl", "reset-failed", *WANTED_BY])

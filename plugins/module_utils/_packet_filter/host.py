@@ -21,6 +21,7 @@ from .._policy.errors import ReportedError
 from . import loader, transaction
 from .boot import boot_is_ready, systemd_runs
 from .namespace import NoNamespaceError, in_namespace
+from .others import repair_warnings, saved_files_warnings
 from .sockets import SocketsInUse, SshConnection, ssh_connection
 
 SHOWN_MEMBERS = 2000
@@ -53,8 +54,8 @@ class HostReport(NamedTuple):
     ``shown``: the live state as a diff shows it, by the names of the texts. ``live``: its digest. ``absent``: whether
     nothing managed is left on the host. ``first``: whether the packet filter was never activated. ``passed``: by family
     and built-in chain, the unmanaged rules that the managed jump will move behind. ``warnings``: about the order of
-    jumps, or what a removal leaves. ``owner_match``: whether the kernel can limit a rule to users. ``in_use``: the
-    sockets, where the change may block more than the live rules do.
+    jumps, what a removal leaves, and what other programs did to the managed rules. ``owner_match``: whether the kernel
+    can limit a rule to users. ``in_use``: the sockets, where the change may block more than the live rules do.
     """
 
     backend: str
@@ -140,6 +141,7 @@ def inspect(question: Question, check_mode: bool) -> HostReport:
     sets = loader.live_sets(transaction.installed_sets() if installed else loader.live_set_names())
     members = {name: loader.members_digest(text) for name, text in sets.items()}
     uids, unknown_users = find_users(question.users, question.candidates)
+    repairs = installed is not None and not question.absent
     first = installed is None and not any(live.managed for live in lives.values())
     widened = question.scope == "host" and not _has_host_scope(lives)
     passed = {family: loader.passed_rules(live, question.jump_after) for family, live in lives.items()}
@@ -153,7 +155,11 @@ def inspect(question: Question, check_mode: bool) -> HostReport:
         shown={**shown, "sets": _show_sets(sets, members)},
         live=loader.digest(lives, members),
         passed=passed,
-        warnings=kept_chains(lives) if question.absent else misplaced(lives, question.jump_after),
+        warnings=[
+            *(kept_chains(lives) if question.absent else misplaced(lives, question.jump_after)),
+            *(repair_warnings(transaction.installed_texts(), lives, loader.ROOT) if repairs else []),
+            *saved_files_warnings(list(loader.saved_names()), question.absent),
+        ],
         connection=ssh_connection(),
         uids=uids,
         unknown_users=unknown_users,

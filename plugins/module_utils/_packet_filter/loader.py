@@ -21,7 +21,9 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import fnmatch
+import glob
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -41,6 +43,21 @@ SET_NAME = re.compile(r"mailhost-(peers|blocked)[46]-[0-9a-f]{10}(-n)?")
 JUMPS = {"INPUT": IN, "OUTPUT": OUT}
 MAIL_PORTS = (25, 110, 143, 465, 587, 993, 995, 4190)
 """Closed when the state, which names the ports, cannot be read; a test holds them against the service catalogue."""
+UNIT = "mailhost-packet-filter.service"
+"""The boot unit; where it was stopped, nothing is loaded again."""
+SAVED_FILES = (
+    *("/etc/iptables*", "/etc/ip6tables*", "/etc/iptables/*", "/etc/network/*tables*", "/etc/network/if-*.d/*"),
+    *(
+        "/etc/sysconfig/*tables*",
+        "/etc/sysconfig/ipset*",
+        "/etc/sysconfig/ipset.d/*",
+        "/etc/nftables*",
+        "/etc/nftables/*",
+    ),
+    *("/etc/nftables.d/*", "/etc/ipset*", "/etc/ipset/*", "/etc/firewall*", "/etc/firewall/*", "/etc/ufw/*.rules"),
+    *("/etc/rc.local", "/etc/conf.d/*tables*", "/var/lib/ip*tables/*", "/var/lib/ipset/*"),
+)
+"""Where other programs save rules and sets, and load them at boot."""
 MULTIPORT = 15
 """Ports that one multiport match takes (iptables-extensions(8))."""
 FAMILIES = {"ipv4": "iptables", "ipv6": "ip6tables"}
@@ -719,6 +736,90 @@ class Pending(NamedTuple):
         write_file(os.path.join(root, "pending.json"), json.dumps(self._asdict()) + "\n")
 
 
+def saved_names() -> dict[str, set[str]]:
+    """Return, by path, the files in which other programs saved managed chains or sets, and the names there."""
+    pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(CHAINS)}|{SET_NAME.pattern})(?![\w-])")
+    found: dict[str, set[str]] = {}
+    for path in sorted(set(itertools.chain.from_iterable(map(glob.iglob, SAVED_FILES)))):
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                names = {match[0] for line in file if line[:4] != "add " for match in pattern.finditer(line)}
+        except OSError:
+            continue  # a directory
+        if names:
+            found[path] = names
+    return found
+
+
+def create_sets(root: str = ROOT) -> None:
+    """Create the sets of the confirmed state before any other program loads rules that it saved, managed ones among them.
+
+    Such rules may also name a set of an older policy; without it not one of them would load. It is made empty, and
+    closes, until the boot unit replaces the rules.
+    """
+    with contextlib.suppress(OSError, LoadError):
+        load_sets(read_text(root, "current", "sets"))
+    live = live_set_names()
+    for name in sorted(set().union(*saved_names().values()) - set(live)):
+        if SET_NAME.fullmatch(name) and ipset_is_installed():
+            with contextlib.suppress(LoadError):
+                run(["ipset", "create", name, "hash:net", "family", "inet6" if "6-" in name else "inet"])
+
+
+def stale_sets(text: str) -> list[str]:
+    """Return the live sets whose members are not those of the text."""
+    wanted = split_sets(text)
+    live = live_sets(name for name in live_set_names() if name in wanted)
+    return [name for name, found in live.items() if members_digest("\n".join(wanted[name])) != members_digest(found)]
+
+
+def missing(texts: Mapping[str, str], lives: Mapping[str, LiveRules]) -> list[str]:
+    """Return the families of which another program has flushed or replaced the managed chains or jumps."""
+    found = []
+    for family, live in lives.items():
+        wanted = parse_save(texts[family]).chains
+        jumps = [builtin for builtin, chain in JUMPS.items() if chain in wanted and not live.jumps[builtin]]
+        if jumps or set(wanted) - set(live.chains):
+            found.append(family)
+    return found
+
+
+def load_again(root: str = ROOT) -> None:
+    """Load the confirmed state where another program has replaced it since; on failure the mail ports are closed.
+
+    Nothing is done where the boot unit was stopped, or a change awaits its confirmation.
+    """
+    current = os.path.join(root, "current")
+    if _unit_state() in ("inactive", "unknown", "deactivating") or Pending.read(root) is not None:
+        return
+    try:
+        state, texts = State.read(current), read_texts(current)
+        if (
+            live_digest(state.backend, [name for name in live_set_names() if name in split_sets(texts["sets"])])
+            == state.live
+        ):
+            return
+        lives = {family: read_live(family, state.backend) for family in FAMILIES}
+        gone = missing(texts, lives)
+        what = (
+            f"the managed chains of {' and '.join(gone)} were gone"
+            if gone
+            else "the managed rules or sets were not as loaded"
+        )
+        sys.stderr.write(f"mailhost-packet-filter: {what}, because another program has loaded rules; loading again\n")
+    except Exception as error:
+        sys.stderr.write(f"mailhost-packet-filter: {error}; loading again\n")
+    boot(root)
+
+
+def _unit_state() -> str:
+    """Return the state of the boot unit, as systemctl shows it."""
+    try:
+        return run(["systemctl", "show", "--property=ActiveState", "--value", UNIT]).strip()
+    except LoadError:
+        return "unknown"
+
+
 def boot(root: str = ROOT) -> None:
     """Load the confirmed state; on any failure the mail ports are closed and LoadError is raised."""
     state = State()
@@ -730,7 +831,9 @@ def boot(root: str = ROOT) -> None:
             note_end(root, pending.token, "the host, or its boot unit, was started before the confirmation came")
     try:
         state = State.read(current)
-        load(current)
+        sets = read_text(current, "sets")
+        load(current, stale_sets(sets))
+        destroy_sets(split_sets(sets))
     except Exception as error:
         close_mail_ports(state.ports, state.backend)
         raise LoadError(
@@ -803,12 +906,17 @@ def rollback(token: str, root: str = ROOT) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command: ``boot``, ``unload``, ``rollback TOKEN`` or ``rollback-after SECONDS TOKEN``."""
+    """Run a command, as ``boot``; the usage below names them all."""
     words = list(arguments)
     try:
         if words == ["boot"]:
             with locked_if_possible():
                 boot()
+        elif words == ["sets"]:
+            create_sets()
+        elif words == ["again"]:
+            with locked_if_possible():
+                load_again()
         elif words == ["unload"]:
             with locked():
                 unload(State.read(os.path.join(ROOT, "current")).backend)
@@ -818,7 +926,7 @@ def main(arguments: Sequence[str]) -> int:
             time.sleep(float(words[1]))
             rollback(words[2])
         else:
-            sys.stderr.write("usage: boot | unload | rollback TOKEN | rollback-after SECONDS TOKEN\n")
+            sys.stderr.write("usage: sets | boot | again | unload | rollback TOKEN | rollback-after SECONDS TOKEN\n")
             return 2
     except (LoadError, OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"mailhost-packet-filter: {error}\n")

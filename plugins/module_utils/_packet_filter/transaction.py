@@ -124,6 +124,11 @@ def installed(root: str = loader.ROOT) -> loader.State | None:
     return state if loader.texts_digest(texts) == state.texts else None
 
 
+def installed_texts(root: str = loader.ROOT) -> dict[str, str]:
+    """Return the texts of the confirmed state."""
+    return loader.read_texts(os.path.join(root, "current"))
+
+
 def installed_sets(root: str = loader.ROOT) -> list[str]:
     """Return the names of those sets of the confirmed state that are live."""
     wanted = loader.split_sets(loader.read_text(root, "current", "sets"))

@@ -228,7 +228,7 @@ def test_run_ignores_warnings_on_stderr() -> None:
 
 def test_main_with_unknown_command_prints_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert loader.main(["flush"]) == 2
-    assert capsys.readouterr().err.startswith("usage: boot | unload")
+    assert capsys.readouterr().err.startswith("usage: sets | boot | again | unload")
 
 
 def test_parse_save_finds_unmanaged_jumps_into_managed_chains() -> None:
