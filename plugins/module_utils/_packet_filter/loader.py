@@ -752,7 +752,7 @@ def saved_names() -> dict[str, set[str]]:
 
 
 def create_sets(root: str = ROOT) -> None:
-    """Create the sets of the confirmed state before any other program loads rules that it saved, managed ones among them.
+    """Create the sets of the confirmed state before other programs load rules that they saved, managed ones among them.
 
     Such rules may also name a set of an older policy; without it not one of them would load. It is made empty, and
     closes, until the boot unit replaces the rules.
