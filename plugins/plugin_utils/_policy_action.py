@@ -53,9 +53,9 @@ class PolicyAction(ActionBase):
         return self.vars.get("ansible_role_name") in (role, f"mailhost.hardening.{role}")
 
     def variable(self, option: str, role: str = "") -> str:
-        """Return the variable that sets an option of a role: its own, else the shared one."""
+        """Return the variable that sets an option of a role: its own, else the shared one where there is one."""
         own, shared = f"{role or self.role}_{option}", f"mailhost_{option}"
-        return shared if option in SHARED_BY_ROLES and shared in self.vars and own not in self.vars else own
+        return shared if option in SHARED_BY_ROLES and own not in self.vars else own
 
     def blocked_lines(self, paths: Any, name: str) -> dict[str, list[str]]:
         """Return the lines of each file of blocked networks on the controller; ``name``: what the user called them."""
