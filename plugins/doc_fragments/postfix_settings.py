@@ -38,9 +38,20 @@ options:
         choices: [address, local part]
         default: address
       sender_logins:
-        description: Logins that may send from an address, beside the one of the same name.
+        description: Logins that may send from an address, or with C(@domain) from all of a domain, beside the one
+          of the same name.
         type: dict
         default: {}
+      sender_login_maps:
+        description: Tables that say which logins own an address, instead of the login of the same name.
+        type: list
+        elements: str
+        default: []
+      submission_restrictions:
+        description: Restrictions for recipients on the ports of submission. None of them permits.
+        type: list
+        elements: str
+        default: []
       tls_certificate:
         description: File of the certificate with its chain. Empty, main.cf keeps its own.
         type: str

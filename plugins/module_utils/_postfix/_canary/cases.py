@@ -227,7 +227,8 @@ def _submission(policy: MailPolicy, settings: Settings, parties: Parties, server
 
 def _owners(settings: Settings, parties: Parties) -> Iterator[Case]:
     """Addresses that the inventory gives to logins."""
-    for sender, logins in list(settings.sender_logins.items())[:_OWNERS]:
+    for address, logins in list(settings.sender_logins.items())[:_OWNERS]:
+        sender = f"no.such.user{address}" if address.startswith("@") else address
         for client in parties.external[:1]:
             for login in logins[:1]:
                 yield _logged_in(f"{sender} of {login}", ACCEPT, client, sender, login)

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from .._config.lines import split_words
-from .._config.main_cf import MainCf
+from .._config.main_cf import MainCf, items
 from .._config.maps import FOLDER
 from .._config.master_cf import PORTS, MasterCf, MasterService, is_loopback
 
@@ -264,7 +264,7 @@ def _existing(main: MainCf, owners: Mapping[str, str]) -> dict[str, str]:
         return {}
     found = {_ALIASES: f"{main.get(_ALIASES, '$virtual_maps')}, {_inline({one: one for one in owners})}"}
     known = main.get(_OWNERS, "")
-    if known and f"/{FOLDER}/" not in known:
+    if any(f"/{FOLDER}/" not in table for table in items(known)):
         found[_OWNERS] = f"{known}, {_inline(owners)}"
     return found
 

@@ -223,4 +223,4 @@ def senders_of(server: Server, settings: Settings, own: Sequence[str]) -> dict[s
     """Addresses that the sessions use as if they existed, each with the login that owns it."""
     names = ("user", "user+box", "another-user")
     known = [*(f"{name}@{server.domain}" for name in names), *own, *settings.sender_logins]
-    return {one: login_of(one, settings) for one in known if not one.endswith("@")}
+    return {one: login_of(one, settings) for one in known if one.partition("@")[0] and not one.endswith("@")}

@@ -56,7 +56,7 @@ def judge(
 ) -> Proof:
     """The proof, or StepError where the configuration cannot work."""
     policy, settings, server = wanted
-    strict = not any(settings.extra_restrictions.values())
+    strict = not (settings.submission_restrictions or any(settings.extra_restrictions.values()))
     deviations, mistakes, late = [], [], 0
     skipped: dict[str, None] = {}
     count = 0

@@ -35,15 +35,28 @@ def tables_in(name: str, value: str) -> list[str]:
 
 
 def lookup_tables(context: PolicyContext) -> Iterator[Finding]:
-    """Look up a key in each table of the inventory's parameters; one that main.cf has there already is a warning."""
-    wanted = context.settings.extra_settings if context.changed else {}
-    tables = [(name, table) for name, value in wanted.items() for table in tables_in(name, value)]
+    """Look up a key in each table that the inventory names; one that main.cf has there already is a warning."""
+    settings = context.settings if context.changed else None
+    wanted = settings.extra_settings if settings else {}
+    variable = context.variable("extra_settings")
+    tables = [
+        (f"{variable}[{shown(name)}]", name, table)
+        for name, value in wanted.items()
+        for table in tables_in(name, value)
+    ]
+    if settings and settings.submission:
+        variable = context.variable("sender_login_maps")
+        tables += [
+            (f"{variable}[{index}]", "smtpd_sender_login_maps", table)
+            for index, value in enumerate(settings.sender_login_maps)
+            for table in tables_in(variable, value)
+        ]
     usual = context.host.table_errors("static:x") if tables else []
-    for name, table in tables:
+    for place, name, table in tables:
         errors = [line for line in context.host.table_errors(table) if line not in usual]
         if not errors:
             continue
-        where, what = f"{context.variable('extra_settings')}[{shown(name)}]: {shown(table)}", "; ".join(errors)
+        where, what = f"{place}: {shown(table)}", "; ".join(errors)
         live = tables_in(name, context.live.main.get(name, ""))
         if table in live or all(_STALE in line for line in errors):
             yield Warn(f"{where}: {what}")

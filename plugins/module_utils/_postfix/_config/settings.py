@@ -55,7 +55,9 @@ class Limits(NamedTuple):
 class Settings(NamedTuple):
     """How the policy is written for this installation.
 
-    ``sender_logins``: the logins that own an address, beside the one of the same name. ``dnsbl_weights``: points of a
+    ``sender_logins``: the logins that own an address, or with ``@domain`` every address of a domain, beside the one of
+    the same name. ``sender_login_maps``: unmanaged tables that say so instead. ``submission_restrictions``: further
+    ones for authenticated clients. ``dnsbl_weights``: points of a
     DNSBL by zone; one without counts as much as the threshold. ``indexed_map_from``: the number of
     blocked single addresses from which they go into an indexed map. ``unknown_entries``: what becomes of restrictions,
     networks and domains of main.cf that the inventory does not have.
@@ -66,6 +68,8 @@ class Settings(NamedTuple):
     sasl_path: str
     login_form: str
     sender_logins: dict[str, tuple[str, ...]]
+    sender_login_maps: tuple[str, ...]
+    submission_restrictions: tuple[str, ...]
     tls_certificate: str
     tls_key: str
     helo_check: str
@@ -92,6 +96,8 @@ DEFAULTS: dict[str, Any] = {
     "sasl_path": "private/auth",
     "login_form": ADDRESS,
     "sender_logins": {},
+    "sender_login_maps": [],
+    "submission_restrictions": [],
     "tls_certificate": "",
     "tls_key": "",
     "helo_check": FQDN,
@@ -137,10 +143,13 @@ _RANGES = {
     "indexed_map_from": (1, _MAX),
 }
 
-_SENDER = re.compile(rf"[A-Za-z0-9._+=-]{{1,64}}@{LABEL}(?:\.{LABEL})+")
+_SENDER = re.compile(rf"(?:[A-Za-z0-9._+=-]{{1,64}})?@{LABEL}(?:\.{LABEL})+")
 # A login becomes part of the right side of a map, where blanks and commas separate and dollar signs mean something.
 _LOGIN = re.compile(r"[A-Za-z0-9._+=@-]{1,128}")
 _FILE = re.compile(r"/[A-Za-z0-9._/+@-]*[A-Za-z0-9._+@-]")
+_TABLE = re.compile(r"(?:proxy:)?[a-z][a-z0-9_-]*:[^\s,](?:.*[^\s,])?")
+_PERMITS = re.compile(r"permit(?:_\w+)?(?: .*)?|.*\bstatic:\{?\s*(?:permit|ok)\b.*", re.IGNORECASE)
+"""Restrictions that end a list of their own for a client, whatever stands behind them."""
 _SOCKET = re.compile(r"/?[A-Za-z0-9._-]+(?:/[A-Za-z0-9._-]+)*|inet:[A-Za-z0-9.:\[\]-]+")
 _PARAMETER = re.compile(r"[a-z0-9][A-Za-z0-9_-]{0,99}")
 _BRACES = re.compile(r"\{[^{}]*\}")
@@ -165,6 +174,8 @@ def read_settings(options: Any, names: Mapping[str, str] | None = None) -> Setti
         sasl_path=reader.text("sasl_path", _SOCKET, "a path", "private/auth"),
         login_form=reader.choice("login_form"),
         sender_logins=reader.sender_logins(),
+        sender_login_maps=reader.tables(),
+        submission_restrictions=reader.submission_restrictions(),
         tls_certificate=reader.file("tls_certificate"),
         tls_key=reader.file("tls_key"),
         helo_check=reader.choice("helo_check"),
@@ -232,7 +243,7 @@ class _PostfixSettingsReader(OptionReader):
         for sender, logins in self.mapping("sender_logins", "{info@example.com: [ann, bob]}").items():
             where = f"{path}[{shown(sender)}]"
             if not isinstance(sender, str) or not _SENDER.fullmatch(sender.lower()):
-                self.problems.add(where, 'is not an address; write one as "info@example.com"')
+                self.problems.add(where, 'is not an address; write one as "info@example.com", or "@example.com"')
                 continue
             owners = self.items(where, logins, "[ann, bob]")
             for index, login in enumerate(owners):
@@ -243,6 +254,39 @@ class _PostfixSettingsReader(OptionReader):
                     )
             found[sender.lower()] = tuple(str(login) for login in owners)
         return found
+
+    def tables(self) -> tuple[str, ...]:
+        path, found = self.path("sender_login_maps"), []
+        example = "['proxy:mysql:/etc/postfix/owners.cf']"
+        for index, item in enumerate(self.items(path, self.value("sender_login_maps"), example)):
+            if isinstance(item, str) and _is_restriction(item) and _TABLE.fullmatch(item):
+                found.append(str(item))
+            else:
+                self.problems.add(
+                    f"{path}[{index}]",
+                    f"{shown(item)} is not a table; write one as main.cf has it, as hash:/etc/postfix/owners",
+                )
+        return tuple(found)
+
+    def submission_restrictions(self) -> tuple[str, ...]:
+        path, found = self.path("submission_restrictions"), []
+        example = "['check_policy_service inet:127.0.0.1:10031']"
+        for index, item in enumerate(self.items(path, self.value("submission_restrictions"), example)):
+            if not isinstance(item, str) or not _is_restriction(item):
+                self.problems.add(
+                    f"{path}[{index}]",
+                    f"{shown(item)} is not one restriction; write one as 'check_policy_service inet:127.0.0.1:10031', "
+                    "without commas outside of braces",
+                )
+            elif _PERMITS.fullmatch(item):
+                self.problems.add(
+                    f"{path}[{index}]",
+                    f"{shown(item)} permits, and who may send is decided by SMTP AUTH alone; write restrictions that "
+                    "reject or defer",
+                )
+            else:
+                found.append(str(item))
+        return tuple(found)
 
     def extra_restrictions(self) -> dict[str, tuple[str, ...]]:
         path, found = self.path("extra_restrictions"), {}

@@ -76,6 +76,7 @@ def compile_plan(
     if access.postscreen:
         main.update(build_postscreen(access))
     if settings.submission:
+        _check_tables(problems, settings, facts, names or {})
         main.update(build_submission(access))
     main.update(build_general(access))
     unknown = [name for name in main if not facts.knows(name) and name not in access.own]
@@ -105,6 +106,18 @@ def _check_lists(problems: Problems, policy: MailPolicy, settings: Settings | No
             problems.add(
                 f"{_path(names, 'dnsbl_weights')}[{shown(zone)}]",
                 f"is no list of {path} with stage connect; remove it, or correct the zone",
+            )
+
+
+def _check_tables(problems: Problems, settings: Settings, facts: PostfixFacts, names: Mapping[str, str]) -> None:
+    """Tables of owners are of a type that the installed Postfix has; where it has none mail is deferred."""
+    for index, table in enumerate(settings.sender_login_maps):
+        kinds = table.split(":", 2)[: 2 if table.startswith("proxy:") else 1]
+        for kind in [one for one in kinds if one not in facts.map_types]:
+            problems.add(
+                f"{_path(names, 'sender_login_maps')}[{index}]",
+                f"{shown(table)} is of the type {kind}, which the installed Postfix has not; install it, or write one "
+                f"of {', '.join(sorted(facts.map_types))}",
             )
 
 

@@ -12,9 +12,11 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
+from ..._policy.domains import LABEL
 from .._config.maps import REGEXP, literal
-from .._config.settings import ADDRESS, PREFIX
+from .._config.settings import ADDRESS, LOCAL, PREFIX
 from .access import Access
 
 HIDE = "smtpd_hide_client_session"
@@ -25,6 +27,8 @@ HEADER_CHECKS = ("header_checks", "nested_header_checks", "mime_header_checks")
 
 _LOCAL, _DETAIL, _DOMAIN = '([^@+,"[:space:]]+)', '(\\+[^@,"[:space:]]*)', '([^@,"[:space:]]+)'
 """Parts of an address that stands for itself. A quoted one can have blanks and commas: its parts would be logins."""
+
+_HOST = re.compile(rf"{LABEL}(?:\.{LABEL})+")
 
 _REFERENCE = re.compile(r"\$(?:header_checks\b|\{header_checks\}|\(header_checks\))")
 """How a parameter names the header checks of main.cf, which are the managed ones where this is read."""
@@ -49,6 +53,7 @@ def build_submission(access: Access) -> dict[str, str]:
         "relay": ["permit_sasl_authenticated", "reject"],
         "recipient": [
             "reject_non_fqdn_recipient",
+            *settings.submission_restrictions,
             "permit_sasl_authenticated",
             "reject",
         ],
@@ -61,32 +66,82 @@ def build_submission(access: Access) -> dict[str, str]:
         "smtpd_sasl_path": settings.sasl_path,
         "smtpd_sasl_security_options": "noanonymous",
         "smtpd_sasl_tls_security_options": "noanonymous",
-        "smtpd_sender_login_maps": access.maps.add("sender-logins.regexp", REGEXP, _owners(access)),
+        "smtpd_sender_login_maps": ", ".join(_owners(access)),
         **{name: value for name, value in access.own.items() if name.startswith(f"{PREFIX}submission")},
     }
 
 
-def _owners(access: Access) -> list[tuple[str, str]]:
-    """Whose an address is: logins that the inventory names, and that of the same name, with or without a detail."""
+def _owners(access: Access) -> list[str]:
+    """The tables that say whose an address is: what the inventory says of addresses, unmanaged tables, of domains.
+
+    With unmanaged tables a login owns no more than they say: not the address of the same name either.
+    """
+    tables = access.settings.sender_login_maps
+    single, wide = _owners_of_addresses(access), _owners_of_domains(access)
+    if not tables:
+        rows = [*single, *wide, *_namesakes(access)]
+        return [access.maps.add("sender-logins.regexp", REGEXP, rows or [("/^$/", "nobody")])]
+    first = [access.maps.add("sender-logins.regexp", REGEXP, single)] if single else []
+    last = [access.maps.add("sender-login-domains.regexp", REGEXP, wide)] if wide else []
+    return [*first, *tables, *last]
+
+
+def _owners_of_addresses(access: Access) -> list[tuple[str, str]]:
+    """Logins that the inventory names for an address, and that of the same name."""
     settings = access.settings
-    own = settings.login_form == ADDRESS
     rows = []
     for sender, logins in settings.sender_logins.items():
         local, _at, domain = sender.partition("@")
         # A login without a domain is of a managed domain, and of an address elsewhere no more than its namesake.
-        same = [sender] if own else [local] if domain in access.policy.domains else []
-        if logins or same:
+        managed = settings.login_form == ADDRESS or domain in access.policy.domains
+        same = [sender if settings.login_form == ADDRESS else local] if managed else []
+        if local and (logins or same):
             rows.append((f"/^{literal(sender)}$/", ", ".join([*logins, *same])))
-    if own:
+    return rows
+
+
+def _owners_of_domains(access: Access) -> list[tuple[str, str]]:
+    """Logins that the inventory names for all addresses of a domain, beside the one of the same name."""
+    settings = access.settings
+    rows = []
+    for sender, logins in settings.sender_logins.items():
+        local, _at, domain = sender.partition("@")
+        if local or not logins:
+            continue
+        own = settings.login_form == ADDRESS
+        end = f"@{domain}" if own else ""
+        managed = own or domain in access.policy.domains
+        rows += _same_name(f"@{literal(domain)}$/", end, logins, managed=managed)
+    return rows
+
+
+def _namesakes(access: Access) -> list[tuple[str, str]]:
+    """Whose an address is by its name, with or without a detail."""
+    if access.settings.login_form == ADDRESS:
         return [
-            *rows,
             (f"/^{_LOCAL}{_DETAIL}@{_DOMAIN}$/", "${1}@${3}, ${1}${2}@${3}"),
             (f"/^{_LOCAL}@{_DOMAIN}$/", "${1}@${2}"),
         ]
-    for domain in access.policy.domains:
-        end = f"@{literal(domain)}$/"
-        rows += [(f"/^{_LOCAL}{_DETAIL}{end}", "${1}, ${1}${2}"), (f"/^{_LOCAL}{end}", "${1}")]
-    return rows or [("/^$/", "nobody")]
+    domains = [*access.policy.domains, *_host(access)]
+    return [row for domain in domains for row in _same_name(f"@{literal(domain)}$/", "", (), managed=True)]
+
+
+def _same_name(pattern: str, end: str, logins: Sequence[str], *, managed: bool) -> list[tuple[str, str]]:
+    detailed = [f"${{1}}{end}", f"${{1}}${{2}}{end}"] if managed else []
+    plain = [f"${{1}}{end}"] if managed else []
+    return [
+        (f"/^{_LOCAL}{_DETAIL}{pattern}", ", ".join([*logins, *detailed])),
+        (f"/^{_LOCAL}{pattern}", ", ".join([*logins, *plain])),
+    ]
+
+
+def _host(access: Access) -> list[str]:
+    """The name of the host, which is a local domain as well: a login there is the same user."""
+    site, parameters = access.facts.site, access.facts.parameters
+    name = site.get("myhostname", parameters.get("myhostname", "")).lower()
+    known = access.policy.domains
+    local = access.settings.domain_class == LOCAL and known and _HOST.fullmatch(name) and name not in known
+    return [name] if local else []
 
 
 def _header_checks(access: Access) -> None:

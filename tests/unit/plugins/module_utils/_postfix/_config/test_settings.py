@@ -19,6 +19,8 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
 LOGIN = "write letters, digits and any of . _ + = @ -"
 ONE = "write one as 'check_policy_service unix:private/greylist', without commas outside of braces"
 VALUE = "write printable ASCII on one line, without blanks at the ends"
+TABLE = "write one as main.cf has it, as hash:/etc/postfix/owners"
+PERMITS = "permits, and who may send is decided by SMTP AUTH alone; write restrictions that reject or defer"
 TESTS = "write one of pregreet, pipelining, non_smtp_command, bare_newline"
 
 WRONG: list[tuple[Any, str]] = [
@@ -34,8 +36,8 @@ WRONG: list[tuple[Any, str]] = [
     ({"sasl_path": "$queue"}, 'postfix_sasl_path: "$queue" is not a path; write one as "private/auth"'),
     ({"login_form": "name"}, 'postfix_login_form: "name" is not accepted; write "address" or "local part"'),
     ({"sender_logins": []}, "postfix_sender_logins: a list is not a dictionary; write one, as {info@example.com: [ann, bob]}"),
-    ({"sender_logins": {"info": ["ann"]}}, 'postfix_sender_logins["info"]: is not an address; write one as "info@example.com"'),
-    ({"sender_logins": {"a/b@example.com": ["x"]}}, 'postfix_sender_logins["a/b@example.com"]: is not an address; write one as "info@example.com"'),
+    ({"sender_logins": {"info": ["ann"]}}, 'postfix_sender_logins["info"]: is not an address; write one as "info@example.com", or "@example.com"'),
+    ({"sender_logins": {"a/b@example.com": ["x"]}}, 'postfix_sender_logins["a/b@example.com"]: is not an address; write one as "info@example.com", or "@example.com"'),
     ({"sender_logins": {"a@example.com": "ann"}}, 'postfix_sender_logins["a@example.com"]: "ann" is not a list; write a list, as [ann, bob]'),
     ({"sender_logins": {"a@example.com": ["ann bob"]}}, f'postfix_sender_logins["a@example.com"][0]: "ann bob" is not a login; {LOGIN}'),
     ({"sender_logins": {"a@example.com": ["${1}"]}}, f'postfix_sender_logins["a@example.com"][0]: "${{1}}" is not a login; {LOGIN}'),
@@ -65,6 +67,16 @@ WRONG: list[tuple[Any, str]] = [
     ({"extra_restrictions": {"helo": ["a\nb = c"]}}, f'postfix_extra_restrictions.helo[0]: "a\\nb = c" is not one restriction; {ONE}'),
     ({"extra_restrictions": {"helo": ["a { b, c } d, e"]}}, f'postfix_extra_restrictions.helo[0]: "a {{ b, c }} d, e" is not one restriction; {ONE}'),
     ({"extra_restrictions": {"helo": ["a { b } }"]}}, f'postfix_extra_restrictions.helo[0]: "a {{ b }} }}" is not one restriction; {ONE}'),
+    ({"sender_login_maps": "hash:/a"}, 'postfix_sender_login_maps: "hash:/a" is not a list; '
+     "write a list, as ['proxy:mysql:/etc/postfix/owners.cf']"),
+    ({"sender_login_maps": ["/etc/owners"]}, f'postfix_sender_login_maps[0]: "/etc/owners" is not a table; {TABLE}'),
+    ({"sender_login_maps": ["hash:/a, hash:/b"]}, f'postfix_sender_login_maps[0]: "hash:/a, hash:/b" is not a table; {TABLE}'),
+    ({"submission_restrictions": ["permit_mynetworks"]}, f'postfix_submission_restrictions[0]: "permit_mynetworks" {PERMITS}'),
+    ({"submission_restrictions": ["permit"]}, f'postfix_submission_restrictions[0]: "permit" {PERMITS}'),
+    ({"submission_restrictions": ["check_client_access static:ok"]},
+     f'postfix_submission_restrictions[0]: "check_client_access static:ok" {PERMITS}'),
+    ({"submission_restrictions": ["a, permit"]}, 'postfix_submission_restrictions[0]: "a, permit" is not one restriction; '
+     "write one as 'check_policy_service inet:127.0.0.1:10031', without commas outside of braces"),
     ({"extra_settings": {"a b": "c"}}, 'postfix_extra_settings["a b"]: is not the name of a parameter; write one as biff'),
     ({"extra_settings": {"mailhost_x": "c"}}, 'postfix_extra_settings["mailhost_x"]: begins with mailhost_, as managed parameters do; write another name'),
     ({"extra_settings": {"biff": "no\nmynetworks = static:all"}}, f'postfix_extra_settings["biff"]: "no\\nmynetworks = static:all" is not a value; {VALUE}'),

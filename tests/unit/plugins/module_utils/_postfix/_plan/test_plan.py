@@ -243,6 +243,70 @@ def test_login_without_a_domain_owns_addresses_of_managed_domains_alone() -> Non
     assert owners("address", "ceo@partner.example") == "ann, ceo@partner.example"
 
 
+def owners(sender: str, found: Plan) -> list[str]:
+    """Whose an address is by the managed tables; a table of the site is named."""
+    for table in found.main["smtpd_sender_login_maps"].split(", "):
+        name = table.rpartition("/")[2]
+        if name not in found.maps:
+            return [table]
+        for line in found.maps[name].text.splitlines():
+            pattern, _blank, result = line.partition("$/ ")
+            match = re.match(f"{pattern[1:]}$".replace("[:space:]", r"\s"), sender)
+            if match:
+                return match.expand(re.sub(r"\$\{(\d)\}", r"\\\1", result)).split(", ")
+    return []
+
+
+LOGINS = {"login_form": "local part", "sender_logins": {"info@example.org": ["ann"], "@example.org": ["boss"]}}
+
+
+def test_key_of_a_domain_owns_addresses_without_a_key_of_their_own() -> None:
+    found = plan(settings=LOGINS)
+    assert owners("info@example.org", found) == ["ann", "info"]
+    assert owners("bob@example.org", found) == ["boss", "bob"]
+    assert owners("bob+x@example.org", found) == ["boss", "bob", "bob+x"]
+    assert owners('"a, boss, b"@example.org', found) == []
+    elsewhere = plan(settings={**LOGINS, "sender_logins": {"@elsewhere.example": ["boss"]}})
+    assert owners("bob@elsewhere.example", elsewhere) == ["boss"]
+    addresses = plan(settings={"sender_logins": {"@elsewhere.example": ["boss@example.org"]}})
+    assert owners("bob@elsewhere.example", addresses) == ["boss@example.org", "bob@elsewhere.example"]
+
+
+def test_tables_of_the_site_replace_the_login_of_the_same_name() -> None:
+    table = "proxy:cidr:/etc/postfix/owners"
+    kinds = [*VECTORS["debian_12"]["map_types"], "proxy"]
+    alone = plan(settings={"sender_login_maps": [table]}, map_types=kinds)
+    assert alone.main["smtpd_sender_login_maps"] == table
+    assert not [name for name in alone.maps if name.startswith("sender-login")]
+    behind = plan(settings={**LOGINS, "sender_login_maps": [table]}, map_types=kinds)
+    assert owners("info@example.org", behind) == ["ann", "info"]
+    assert owners("bob@example.org", behind) == [table]
+    assert behind.main["smtpd_sender_login_maps"].endswith("/sender-login-domains.regexp")
+
+
+def test_table_of_a_type_that_postfix_has_not_is_a_problem() -> None:
+    (problem,) = problems(settings={"sender_login_maps": ["oracle:/x"]})
+    assert problem.startswith(
+        'postfix_sender_login_maps[0]: "oracle:/x" is of the type oracle, which the installed Postfix has not; install '
+        "it, or write one of btree, cidr, "
+    )
+
+
+def test_login_owns_its_address_at_the_name_of_the_host() -> None:
+    site = {"myhostname": "mx.example.org", "smtpd_tls_cert_file": "/c.pem"}
+    assert owners("ann@mx.example.org", plan(settings={"login_form": "local part"}, site=site)) == ["ann"]
+    relay = {"login_form": "local part", "domain_class": "relay"}
+    assert owners("ann@mx.example.org", plan(settings=relay, site=site)) == []
+
+
+def test_restrictions_of_submission_come_before_it_permits() -> None:
+    found = plan(settings={"submission_restrictions": ["check_policy_service inet:127.0.0.1:10031"]})
+    assert found.main["mailhost_submission_recipient_restrictions"] == (
+        "reject_non_fqdn_recipient, check_policy_service inet:127.0.0.1:10031, permit_sasl_authenticated, reject"
+    )
+    assert found.main["mailhost_submission_relay_restrictions"] == "permit_sasl_authenticated, reject"
+
+
 def test_submission_that_could_not_work_is_a_problem() -> None:
     assert problems(site={}) == [
         "postfix_submission: needs TLS, and main.cf names no certificate; set postfix_tls_certificate, or write false"
