@@ -29,7 +29,7 @@ from ._config.record import dump_record
 from ._host.live import STATE, read_live
 from ._host.product import discover
 from ._host.sandbox import sweep
-from .confirm import ERRORS, SUBMISSION_PORTS, Host, confirm_live, deferral
+from .confirm import ERRORS, Host, confirm_live, deferral
 from .proof import digest, prove_files
 from .wanted import want_policy, want_removal
 
@@ -106,8 +106,7 @@ class PostfixRun(Run[Live, Context]):
             return None
         milters = _milters(live.main) != _milters(wanted.composed.main)
         submission, addresses = wanted.settings.submission, self.product.addresses
-        deferred = [port for port in SUBMISSION_PORTS if submission and deferral(port, addresses)]
-        host = Host(deferred, _errors(wanted.composed.main, wanted.composed.master))
+        host = Host(deferral(addresses) if submission else "", _errors(wanted.composed.main, wanted.composed.master))
         return functools.partial(confirm_live, wanted.policy, submission, addresses, milters=milters, host=host)
 
     @contextlib.contextmanager

@@ -235,25 +235,27 @@ def talk() -> Iterator[Callable[[Answer], Talk]]:
 @pytest.mark.parametrize(
     ("command", "reply", "found"),
     [
-        ("STARTTLS", "454 4.3.0 Try again later", ["STARTTLS: 454 4.3.0 Try again later"]),
-        ("EHLO", "451 4.7.1 Service unavailable", ["EHLO localhost.localdomain: 451 4.7.1 Service unavailable"]),
-        ("STARTTLS", "502 5.5.1 Error: command not implemented", []),
+        ("STARTTLS", "454 4.3.0 Try again later", "STARTTLS: 454 4.3.0 Try again later"),
+        ("EHLO", "451 4.7.1 Service unavailable", "EHLO localhost.localdomain: 451 4.7.1 Service unavailable"),
+        ("STARTTLS", "502 5.5.1 Error: command not implemented", ""),
     ],
 )
 def test_port_of_submission_that_defers_every_client_is_found(
-    talk: Callable[[Answer], Talk], command: str, reply: str, found: list[str]
+    talk: Callable[[Answer], Talk], monkeypatch: pytest.MonkeyPatch, command: str, reply: str, found: str
 ) -> None:
     def answer(line: str) -> str:
         return f"{reply}\r\n" if line.startswith(command) else closed(line)
 
-    assert confirm.deferral(talk(answer).port) == found
+    monkeypatch.setattr(confirm, "SUBMISSION_PORT", talk(answer).port)
+    assert confirm.deferral() == found
 
 
-def test_shut_port_defers_nobody(talk: Callable[[Answer], Talk]) -> None:
+def test_shut_port_defers_nobody(talk: Callable[[Answer], Talk], monkeypatch: pytest.MonkeyPatch) -> None:
     one = talk(closed)
     one.server.shutdown(socket.SHUT_RDWR)
     one.server.close()
-    assert confirm.deferral(one.port) == []
+    monkeypatch.setattr(confirm, "SUBMISSION_PORT", one.port)
+    assert confirm.deferral() == ""
 
 
 @pytest.mark.parametrize(("errors", "connections"), [(8, 1), (3, 3), (1, 8)])
@@ -266,3 +268,29 @@ def test_no_connection_sees_more_rejections_than_it_may(
     confirm_live(POLICY, submission=False, host=confirm.Host((), errors))
     # One more looks at what is offered.
     assert one.connections == connections + 1
+
+
+@pytest.mark.parametrize("before", ["", "STARTTLS: 454 4.3.0 Try again later"])
+def test_deferral_at_587_is_a_fault_where_it_is_new(
+    talk: Callable[[Answer], Talk], monkeypatch: pytest.MonkeyPatch, before: str
+) -> None:
+    def answer(line: str) -> str:
+        if line.startswith("MAIL"):
+            return "530 5.7.0 Must issue a STARTTLS command first\r\n"
+        return "454 4.3.0 Try again later\r\n" if line == "STARTTLS" else closed(line)
+
+    one = talk(answer)
+    monkeypatch.setattr(confirm, "SMTP_PORT", one.port)
+    monkeypatch.setattr(confirm, "SUBMISSION_PORT", one.port)
+    monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: [])
+    host = confirm.Host(before)
+    if before:
+        confirm_live(POLICY, submission=True, host=host)
+        return
+    with pytest.raises(StepError) as caught:
+        confirm_live(POLICY, submission=True, host=host)
+    assert caught.value.output == (
+        "port 587 defers every client, which it did not before: STARTTLS: 454 4.3.0 Try again later".replace(
+            "587", str(one.port)
+        )
+    )
