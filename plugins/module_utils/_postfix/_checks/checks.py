@@ -15,6 +15,7 @@ from .context import Context, Finding, PolicyContext
 from .dangling import dangling_references
 from .domains import domain_classes, domain_references, recipient_maps
 from .ports import silent_server, taken_ports
+from .senders import unlisted_aliases
 from .submission import sasl_server, unmanaged_submission
 from .tables import lookup_tables
 from .trust import other_instances, proxies, soft_bounces, untrusted_hosts
@@ -31,6 +32,7 @@ POLICY_CHECKS: tuple[PolicyCheck, ...] = (
     untrusted_hosts,
     domain_references,
     lookup_tables,
+    unlisted_aliases,
     unmanaged_submission,
     sasl_server,
 )

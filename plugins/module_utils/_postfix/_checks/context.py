@@ -60,6 +60,9 @@ class Host(Protocol):
     def expanded(self, main: MainCf, names: Sequence[str]) -> Mapping[str, str]:
         """Values of parameters as Postfix reads them from a main.cf, with what they refer to."""
 
+    def table_entries(self, table: str) -> Sequence[tuple[str, str]]:
+        """The entries of a table, each with its key; none where it cannot be listed."""
+
     def table_errors(self, table: str) -> list[str]:
         """What Postfix reports when it looks up a key in a table."""
 

@@ -61,7 +61,10 @@ _SENDER_DOMAIN = "reject_unknown_sender_domain"
 _LOGINS = re.compile("reject_(?:(?:known|unauthenticated)_)?sender_login_mismatch")
 """What the managed lists do for authenticated clients alone."""
 
-KEEP_LOGINS = "holds for authenticated clients on 587 and 465; to keep it for port 25, put it into"
+NO_LOGINS = (
+    "holds for authenticated clients on 587 and 465; at port 25 is no SMTP AUTH, without which Postfix ignores it; a "
+    "check_sender_access can reject external clients that use these senders"
+)
 
 ETRN = {"permit_mynetworks", "permit_sasl_authenticated", "reject", "defer"}
 """What the managed list of ETRN has, and what comes to the same."""
@@ -105,7 +108,7 @@ def sort_restrictions(
         if one == _SENDER_DOMAIN and one not in known:
             sender_domain = sender_domain or not policy.sender_domain_check
         elif _LOGINS.fullmatch(one):
-            logins += [one] if one not in known else []
+            logins.append(one)
         elif one in known or not (one in managed or _is_represented(one, policy)):
             kept.append(one)
     if any(map(closes, kept)):

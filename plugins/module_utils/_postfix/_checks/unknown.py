@@ -29,12 +29,13 @@ from .context import Conflict, Finding, PolicyContext, Warn
 from .paste import is_accepted, policy_problem, quoted, yaml_lines
 from .restrictions import (
     ETRN,
-    KEEP_LOGINS,
+    NO_LOGINS,
     closed_for_own_domains,
     is_relay,
     restrictions_of,
     sort_restrictions,
 )
+from .senders import paste_of_senders
 
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -82,7 +83,11 @@ def unknown_entries(context: PolicyContext) -> Iterator[Finding]:
 def find_all(context: PolicyContext) -> Unknown:
     """Everything that a run would replace and the inventory does not have."""
     found = find_unknown(context)
-    return found._replace(elsewhere={**found.elsewhere, **replaced_settings(context)})
+    options, tables = paste_of_senders(context)
+    return found._replace(
+        elsewhere={**found.elsewhere, **replaced_settings(context), **tables},
+        variables={**found.variables, **options},
+    )
 
 
 def relayed_by_default(context: PolicyContext) -> Iterator[Finding]:
@@ -129,7 +134,6 @@ def find_unknown(context: PolicyContext) -> Unknown:
 def _restrictions(context: PolicyContext, listed: Callable[[str], list[str]]) -> Unknown:
     """Restrictions of all stages that neither the policy nor the inventory has; ``listed``: those of a parameter."""
     plan, policy, extra = context.plan, context.policy, context.settings.extra_restrictions
-    variable = context.variable("extra_restrictions")
     restrictions = dict(extra)
     elsewhere: dict[str, tuple[str, ...]] = {}
     sender_domain = False
@@ -151,7 +155,7 @@ def _restrictions(context: PolicyContext, listed: Callable[[str], list[str]]) ->
         sender_domain = sender_domain or one.sender_domain
         elsewhere[name] = (
             *(hide_keys(item) for item in one.kept if item not in kept),
-            *(f"{item} ({KEEP_LOGINS} {variable}.{stage})" for item in one.logins),
+            *(f"{item} ({NO_LOGINS})" for item in one.logins),
         )
     # One that has no place may let clients past it.
     closing = f"{closed}, which rejects mail to the domains of the policy as well"
@@ -222,13 +226,10 @@ def replaced_settings(context: PolicyContext) -> dict[str, tuple[str, ...]]:
             style = f"{defaults['mynetworks_style']}, by the low compatibility_level; host trusts no neighbours"
         if style not in ("host", ""):
             found["mynetworks_style"] = (style,)
-    for name, usual, given in (
-        ("smtpd_sender_login_maps", "", ""),
-        ("smtpd_sasl_type", "dovecot", _type_of_logins(site, context.live.master)),
-    ):
-        value = site.get(name, given)
-        if name in plan.main and name not in record.main and value not in (usual, plan.main[name]):
-            found[name] = (value,)
+    name = "smtpd_sasl_type"
+    value = site.get(name, _type_of_logins(site, context.live.master))
+    if name in plan.main and name not in record.main and value != "dovecot":
+        found[name] = (value,)
     found.update(_socket(site, plan, record))
     return found
 

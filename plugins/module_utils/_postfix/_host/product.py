@@ -121,6 +121,15 @@ class Postfix:
         """Values of parameters as Postfix reads them from a main.cf that is not live, with what they refer to."""
         return ask_staged(main, names)
 
+    def table_entries(self, table: str) -> list[tuple[str, str]]:
+        """The entries of a table, each with its key; none where it cannot be listed."""
+        try:
+            code, out, _errors = call("postmap", ("postmap", "-c", self.folder, "-s", table), TABLE_SECONDS)
+        except StepError:
+            return []
+        pairs = (line.partition("\t") for line in out.splitlines() if not code)
+        return [(key.strip(), value.strip()) for key, tab, value in pairs if tab]
+
     def table_errors(self, table: str) -> list[str]:
         """What Postfix reports when it looks up a key that no table has."""
         try:

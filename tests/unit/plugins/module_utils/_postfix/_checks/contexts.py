@@ -38,6 +38,7 @@ class StubHost:
     banner: bool = True
     values: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, list[str]] = field(default_factory=dict)
+    tables: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     looked_up: list[str] = field(default_factory=list)
 
     def runs(self) -> bool | None:
@@ -48,6 +49,9 @@ class StubHost:
 
     def expanded(self, main: MainCf, names: Sequence[str]) -> Mapping[str, str]:  # noqa: ARG002
         return self.values
+
+    def table_entries(self, table: str) -> Sequence[tuple[str, str]]:
+        return self.tables.get(table, ())
 
     def table_errors(self, table: str) -> list[str]:
         self.looked_up.append(table)
