@@ -148,7 +148,7 @@ class _Questions:
         yield asked(", external sender", EXTERNAL_SENDER, closing=senders)
         yield asked(", bounce", "", closing=lost, opening=opening)
         if host and host != domain:
-            yield asked(", sender login@myhostname", f"user@{host}", closing=senders)
+            yield asked(", sender login@myhostname", f"user@{host}", closing=senders, opening=opening, owned=True)
         for alias in self.site.alias_domains[:_SAMPLE]:
             if alias not in (domain, host):
                 yield asked(f", sender of the alias domain {alias}", f"user@{alias}", closing=senders)
