@@ -23,7 +23,7 @@ export MYPY_CACHE_DIR := $(ROOT)/.cache/mypy
 export HYPOTHESIS_STORAGE_DIRECTORY := $(ROOT)/.cache/hypothesis
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help demo test lint unit molecule bench clean lab sanity
+.PHONY: help demo test lint unit molecule bench clean cores lab sanity
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ bench: .venv/.stamp ## Measure the role in the lab
 	@scripts/with-lab python molecule/_lab up
 	@PYTHONPATH=$(ANSIBLE_COLLECTIONS_PATH) scripts/with-lab python tests/bench/bench_mapping.py
 	@scripts/with-lab python -m pytest -o cache_dir=$(ROOT)/.cache/pytest -s tests/bench
+
+cores: .venv/.stamp ## Variables of roles and playbooks on older releases of ansible-core
+	@scripts/core-matrix 2.14 2.16 2.18
 
 lab: .venv/.stamp ## Bring the lab up and leave it
 	@scripts/lab-engine

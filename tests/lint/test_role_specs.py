@@ -28,10 +28,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._confi
 ROOT = Path(__file__).parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 OWN = re.compile(r"{{ (\w+) }}")
-SHARED = re.compile(
-    r"{{ lookup\('ansible.builtin.vars', '(\w+)',\s*"
-    r"default=lookup\('ansible.builtin.vars', 'mailhost_(\w+)',\s*default=(.*)\)\) }}"
-)
+SHARED = re.compile(r"{{ lookup\('mailhost.hardening.variable', '(\w+)', 'mailhost_(\w+)',\s*default=(.*)\) }}")
 TYPES = {bool: "bool", int: "int", str: "str", list: "list", dict: "dict"}
 
 
