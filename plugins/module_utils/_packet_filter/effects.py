@@ -50,7 +50,7 @@ class Question(NamedTuple):
     """A connection to try, and what the policy says of it.
 
     ``layer_who``: the class of clients. ``required``: a declared flow, which has to be open. ``opens``, ``closes``: why
-    the policy opens or closes it, nothing where it does not. ``baseline``: the class that is told apart from this one.
+    the policy opens or closes it, nothing where it does not. ``baseline``: the class that is distinguished from this one.
     """
 
     attempt: Try

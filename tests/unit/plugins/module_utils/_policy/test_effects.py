@@ -55,7 +55,7 @@ def test_long_table_counts_the_rest() -> None:
 
 
 def test_effects_with_a_reason_and_accepted_ones_pass() -> None:
-    check_effects([IMAP, BAN], AcceptedEffects("mailhost_accepted_effects", [BAN.entry]))
+    assert check_effects([IMAP, BAN], AcceptedEffects("mailhost_accepted_effects", [BAN.entry])) is None
 
 
 def test_effect_without_a_reason_stops_with_what_to_paste() -> None:
