@@ -83,7 +83,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import host, loader, transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import disk, host, loader, transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 
@@ -121,7 +121,9 @@ def main() -> None:
     short = {"module_args": {"step": module.params["step"]}}
     try:
         module.exit_json(invocation=short, **do_step(module))
-    except (ReportedError, loader.LoadError, OSError) as error:
+    except OSError as error:
+        module.fail_json(msg=disk.describe(error), invocation=short)
+    except (ReportedError, loader.LoadError) as error:
         module.fail_json(msg=str(error), invocation=short)
 
 

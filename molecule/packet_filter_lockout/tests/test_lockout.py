@@ -255,6 +255,55 @@ def test_rule_that_the_kernel_rejects_changes_nothing(lab: Lab, harden: Harden) 
     assert files(lab) == on_disk
 
 
+READ_ONLY = "mount --bind {0} {0}; mount -o remount,ro,bind {0}"
+FULL = "mkdir -p {0}; mount -t tmpfs -o size=64k none {0}"
+DISKS = {
+    "programs": (READ_ONLY, "/usr/local", "/usr/local/lib/mailhost-hardening is on a read-only file system"),
+    "units": (READ_ONLY, "/etc/systemd/system", "/etc/systemd/system is on a read-only file system"),
+    "state": (FULL, "/var/lib/mailhost-hardening", "KiB left; free space on /var/lib/mailhost-hardening"),
+}
+
+
+@pytest.mark.parametrize("case", DISKS)
+def test_file_system_that_cannot_be_written_stops_the_run(lab: Lab, harden: Harden, case: str) -> None:
+    assert harden(packet_filter_state="absent").rc == 0
+    command, path, words = DISKS[case]
+    before, on_disk = packet_filter(lab), files(lab)
+    lab.run("mailhost", ["sh", "-ec", command.format(path)])
+    try:
+        checked = harden(check=True, **policy("plain policy"))
+        run = harden(**policy("plain policy"))
+    finally:
+        lab.run("mailhost", ["sh", "-ec", f"umount {path}; rmdir --ignore-fail-on-non-empty {path}"])
+    assert run.rc != 0
+    assert words in run.message
+    assert (checked.rc, checked.message) == (run.rc, run.message)
+    assert packet_filter(lab).all == before.all
+    assert files(lab) == on_disk
+
+
+def test_full_disk_does_not_keep_a_change_from_being_rolled_back(lab: Lab, harden: Harden, older: PacketFilter) -> None:
+    # A file system of its own, of which nothing is left once the change is live.
+    state = "/var/lib/mailhost-hardening"
+    assert harden(packet_filter_state="absent").rc == 0
+    lab.run("mailhost", ["sh", "-ec", f"mkdir -p {state}; mount -t tmpfs -o size=2m none {state}"])
+    try:
+        assert harden(**policy("older policy", sets=True)).rc == 0
+        fill = f"sh('dd if=/dev/zero of={state}/fill bs=1k 2>/dev/null || true')"
+        with (
+            when_pending(lab, is_live("new policy"), f"{fill}; kill_module()") as moment,
+            start_harden(**policy("new policy")) as running,
+        ):
+            moment.done()
+            running.kill()
+        until("the previous rules are restored", lambda: not is_pending(lab))
+        assert packet_filter(lab).all == older.all
+    finally:
+        lab.run("mailhost", ["sh", "-ec", f"rm -f {state}/fill"])
+        assert harden(packet_filter_state="absent").rc == 0
+        lab.run("mailhost", ["sh", "-ec", f"umount {state}; rmdir {state}"])
+
+
 def test_good_policy_after_failures_goes_live_and_stays(lab: Lab, harden: Harden) -> None:
     first = harden(**policy("last policy", sets=True))
     assert (first.rc, first.changed) == (0, True), first

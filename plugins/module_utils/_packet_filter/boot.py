@@ -133,6 +133,24 @@ def install_unit(python: str) -> subprocess.Popen[bytes] | None:
     return loader.start_detached(["systemctl", "daemon-reload"]) if changed and systemd_runs() else None
 
 
+def space_needed(source: str, python: str, absent: bool) -> dict[str, int]:
+    """Return the directories outside of the state directory that are to be written or emptied, with bytes."""
+    texts = unit_texts(python)
+    loader_done = not os.path.exists(LOADER_PATH) if absent else loader.read_text(LOADER_PATH) == source
+    units_done = (
+        not any(os.path.lexists(path) for path in boot_files() if path != LOADER_PATH)
+        if absent
+        else all(loader.read_text(_UNITS, name) == text for name, text in texts.items())
+        and all(map(os.path.islink, WANTED_PATHS))
+    )
+    needed = {}
+    if not loader_done:
+        needed[os.path.dirname(LOADER_PATH)] = 0 if absent else len(source)
+    if not units_done:
+        needed[_UNITS] = 0 if absent else sum(map(len, texts.values()))
+    return needed
+
+
 def enable_unit() -> None:
     """Have the units started at boot, and after others that replace whole tables."""
     changed = False

@@ -118,7 +118,14 @@ class State(NamedTuple):
 
 
 def write_file(path: str, text: str, mode: int = 0o600) -> None:
-    """Replace a file in one step, on disk before it is in place."""
+    """Replace a file in one step, on disk before it is in place. An OSError names the file."""
+    try:
+        _write_file(path, text, mode)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+def _write_file(path: str, text: str, mode: int) -> None:
     handle, temporary = tempfile.mkstemp(dir=os.path.dirname(path), prefix=".new-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -37,11 +37,13 @@ from .boot import (
     enable_unit,
     install_unit,
     remove_boot,
+    space_needed,
     start_unit,
     stop_unit,
     systemd_runs,
 )
 from .conntrack import track_open_sessions
+from .disk import SPARE, DiskError, check_space, describe
 from .effects import compare, shortened
 from .namespace import NoNamespaceError, prove, test_only
 from .probe_plan import ProbePlan
@@ -193,8 +195,18 @@ def prove_effects(change: PacketFilterChange) -> Proven:
     return Proven(found.gaps, found.effects)
 
 
+def check_disk(change: PacketFilterChange, root: str = loader.ROOT) -> None:
+    """Raise DiskError where the file systems cannot take the change."""
+    # The new and the previous state; the live one is as large as the confirmed one.
+    texts = sum(map(len, change.texts.values())) + sum(
+        len(loader.read_text(root, "current", name)) for name in change.texts
+    )
+    check_space({root: texts + SPARE, **space_needed(loader_source(), python(), change.absent)})
+
+
 def prove_only(change: PacketFilterChange) -> Proven:
     """Prove a change without leaving a trace: what check mode does."""
+    check_disk(change)
     with tempfile.TemporaryDirectory(prefix="mailhost-packet-filter-") as directory:
         stage(change.texts, change.state, directory)
         try:
@@ -210,12 +222,14 @@ def apply(token: str, change: PacketFilterChange, root: str = loader.ROOT) -> Pr
 
     ``token`` names the change for its confirmation.
     """
+    check_disk(change, root)
     first = not os.path.exists(root)
     os.makedirs(root, mode=0o700, exist_ok=True)
     try:
         return _apply(token, change, root)
-    except (ProofError, EffectsError):
+    except (ProofError, EffectsError, DiskError):
         if first:
+            remove_boot()
             _remove_files(root)
         raise
 
@@ -226,9 +240,13 @@ def _apply(token: str, change: PacketFilterChange, root: str) -> Proven:
             raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
         _sweep(root)
         generation = os.path.join(root, f"generation-{token}")
-        os.mkdir(generation, mode=0o700)
-        stage(change.texts, change.state, generation)
         known_sets = loader.live_set_names()
+        try:
+            os.mkdir(generation, mode=0o700)
+            stage(change.texts, change.state, generation)
+        except OSError as error:
+            shutil.rmtree(generation, ignore_errors=True)
+            raise DiskError(f"nothing was changed: {describe(error)}") from error
         lives = {family: loader.read_live(family, change.state.backend) for family in loader.FAMILIES}
         had_rules = any(live.managed for live in lives.values())
         new_sets = loader.begin_sets(change.texts["sets"])
@@ -244,19 +262,25 @@ def _apply(token: str, change: PacketFilterChange, root: str) -> Proven:
                 raise
             raise ProofError(error) from error
         boot, now = loader.boot_time()
-        pending = loader.Pending(
-            token=token,
-            generation=os.path.basename(generation),
-            timeout=change.timeout,
-            boot=boot,
-            deadline=now + change.timeout,
-            rebuild=_snapshot(root, change, known_sets),
-            absent=change.absent,
-            passed={family: loader.passed_rules(live, change.state.jump_after) for family, live in lives.items()},
-        )
-        _install_loader()
-        reload = None if change.absent else install_unit(python())
-        pending.write(root)
+        try:
+            pending = loader.Pending(
+                token=token,
+                generation=os.path.basename(generation),
+                timeout=change.timeout,
+                boot=boot,
+                deadline=now + change.timeout,
+                rebuild=_snapshot(root, change, known_sets),
+                absent=change.absent,
+                passed={family: loader.passed_rules(live, change.state.jump_after) for family, live in lives.items()},
+            )
+            _install_loader()
+            reload = None if change.absent else install_unit(python())
+            pending.write(root)
+        except OSError as error:
+            loader.destroy_sets(known_sets)
+            for directory in (generation, os.path.join(root, "previous")):
+                shutil.rmtree(directory, ignore_errors=True)
+            raise DiskError(f"nothing was changed: {describe(error)}") from error
         try:
             arm(token, change.timeout)
             if not had_rules:
