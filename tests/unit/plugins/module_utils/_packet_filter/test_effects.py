@@ -11,18 +11,18 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.effects import (
-    BURST,
-    REMOVED,
-    Question,
-    judge,
-    questions_for,
-    shortened,
-)
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.effects import shortened
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.judgement import judge
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.probe_plan import (
     NEUTRAL,
     ProbePlan,
     plan_probes,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.questions import (
+    BURST,
+    REMOVED,
+    Question,
+    questions_for,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.snapshot import (
     LARGEST,
