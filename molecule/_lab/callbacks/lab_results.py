@@ -26,7 +26,7 @@ class CallbackModule(CallbackBase):
 
     def note(self, outcome: str, result: Any) -> None:
         """Append one result; a run that is killed leaves what it had so far."""
-        line = {"outcome": outcome, "task": result.task_name, "result": result.result}
+        line = {"host": result.host.name, "outcome": outcome, "task": result.task_name, "result": result.result}
         with open(os.environ["LAB_RESULTS"], "a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mailhost_lab.addresses import MAILHOST, MESSAGING, POSTFIX
+from mailhost_lab.addresses import MAILHOST, MESSAGING, POSTFIX, TWIN
 from mailhost_lab.containers.engine import Engine
 from mailhost_lab.containers.lifecycle import known_engine, reset, up
 from mailhost_lab.demo.display import COLOURS, before, title
+from mailhost_lab.demo.effects import show_ban, show_effects
 from mailhost_lab.demo.mail import MESSAGING_SERVER, POSTFIX_SERVER, mail_verdicts, show_mail
 from mailhost_lab.demo.mistake import show_mistake
 from mailhost_lab.demo.packets import packet_verdicts, show_packets
@@ -48,28 +49,38 @@ def _identity(engine: Engine, host: Host) -> str:
     return shown.stdout.strip() or "none"
 
 
-def harden() -> bool:
-    """Run the playbook as a user would; a warning is a failure."""
+def harden(results: Path) -> bool:
+    """Run the playbook as a user would; a warning is a failure. ``results``: the file for what the tasks return."""
     command = ["ansible-playbook", "--inventory", INVENTORY, "--inventory", POLICY, PLAYBOOK]
     shown_paths = " ".join(f"-i {path.relative_to(PROJECT)}" for path in (INVENTORY, POLICY))
     print(f"   $ ansible-playbook {shown_paths} {PLAYBOOK}\n", flush=True)
-    environment = {**os.environ, **({"ANSIBLE_FORCE_COLOR": "1"} if COLOURS else {"ANSIBLE_NOCOLOR": "1"})}
+    colours = {"ANSIBLE_FORCE_COLOR": "1"} if COLOURS else {"ANSIBLE_NOCOLOR": "1"}
+    environment = {**os.environ, **colours, **_noted(results)}
     strict = [sys.executable, str(PROJECT / "scripts" / "strict"), "--allow", EXPECTED, "--", *map(str, command)]
     return subprocess.run(strict, env=environment, timeout=900, check=False).returncode == 0
 
 
-def failed_run() -> str:
-    """Run the playbook for Postfix, and return the message of the task that failed."""
-    words = ["ansible-playbook", "--inventory", INVENTORY, "--inventory", POLICY, PLAYBOOK, "--limit", "postfix"]
-    print(f"   $ ansible-playbook ... {PLAYBOOK} --limit postfix\n", flush=True)
+def _noted(results: Path) -> dict[str, str]:
+    """Return the environment in which what the tasks return is noted."""
+    enabled = {"ANSIBLE_CALLBACKS_ENABLED": "lab_results", "ANSIBLE_CALLBACK_PLUGINS": str(LAB / "callbacks")}
+    return {**enabled, "LAB_RESULTS": str(results)}
+
+
+def _read(results: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def failed_run(*arguments: str) -> str:
+    """Run the playbook with these arguments, and return the message of the task that failed."""
+    words = ["ansible-playbook", "--inventory", INVENTORY, "--inventory", POLICY, PLAYBOOK, *arguments]
+    print(f"   $ ansible-playbook ... {PLAYBOOK} {' '.join(arguments)}\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="mailhost-lab-") as folder:
         results = Path(folder, "results")
-        enabled = {"ANSIBLE_CALLBACKS_ENABLED": "lab_results", "ANSIBLE_CALLBACK_PLUGINS": str(LAB / "callbacks")}
-        environment = {**os.environ, **enabled, "LAB_RESULTS": str(results)}
+        environment = {**os.environ, **_noted(results)}
         subprocess.run(
             [*map(str, words)], env=environment, capture_output=True, stdin=subprocess.DEVNULL, timeout=900, check=False
         )
-        lines = [json.loads(line) for line in results.read_text().splitlines()]
+        lines = _read(results)
     return "\n".join(str(line["result"].get("msg", "")) for line in lines if line["outcome"] != "ok")
 
 
@@ -87,9 +98,12 @@ def demo() -> int:
         before("mail at Messaging Server", mail_verdicts(lab, MESSAGING_SERVER))
         before("mail at Postfix", mail_verdicts(lab, POSTFIX_SERVER))
     title(2, "The policy goes onto all of them, over SSH")
-    if not harden():
-        print("demo: the playbook failed or warned", file=sys.stderr)
-        return 1
+    with tempfile.TemporaryDirectory(prefix="mailhost-lab-") as folder:
+        results = Path(folder, "results")
+        if not harden(results):
+            print("demo: the playbook failed or warned", file=sys.stderr)
+            return 1
+        show_effects(_read(results))
     title(3, "What real packets get at the mail host")
     wrong = show_packets(lab)
     title(4, "What real mail gets at Messaging Server (a stand-in)")
@@ -97,6 +111,9 @@ def demo() -> int:
     title(5, "What real mail gets at Postfix, by the same policy")
     wrong += show_mail(lab, POSTFIX_SERVER)
     title(6, "What a mistake gets: a port opened by hand that relays for every client")
-    wrong += show_mistake(lab, failed_run)
+    wrong += show_mistake(lab, lambda: failed_run("--limit", "postfix"))
+    title(7, "What a run says that would lose a ban: on a host without the role, where fail2ban keeps a client out")
+    reset(HELPER_RELEASE, TWIN)
+    wrong += show_ban(lab, lambda: failed_run("-e", "mailhost_hosts=twin_hosts"))
     print("\n   `make demo` again changes nothing; `make clean` removes every trace.")
     return int(wrong > 0)

@@ -53,12 +53,17 @@ class Run:
 
     @property
     def diff(self) -> list[dict[str, str]]:
-        """The diffs of all tasks, without what is empty."""
+        """The diffs of all tasks, without what is empty and without the table of effects."""
         found: list[dict[str, str]] = []
         for line in self.results:
             diffs = line["result"].get("diff") or []
             found += diffs if isinstance(diffs, list) else [diffs]
-        return [diff for diff in found if diff]
+        return [diff for diff in found if diff and "prepared" not in diff]
+
+    @property
+    def effects(self) -> list[dict[str, str]]:
+        """The effects of all tasks."""
+        return [effect for line in self.results for effect in line["result"].get("effects") or ()]
 
     def __str__(self) -> str:
         return f"rc {self.rc} after {self.seconds:.1f} s\n{self.stdout}"
