@@ -26,6 +26,7 @@ from .._config.record import Record
 from .._config.settings import DEFAULTS, LOCAL, RELAY, STAGES, STOP, VIRTUAL
 from .._plan.plan import Plan
 from .context import Conflict, Finding, PolicyContext, Warn
+from .login_ports import kept_options
 from .paste import is_accepted, policy_problem, quoted, yaml_lines
 from .restrictions import (
     ETRN,
@@ -87,6 +88,7 @@ def find_all(context: PolicyContext) -> Unknown:
     return found._replace(
         elsewhere={**found.elsewhere, **replaced_settings(context), **tables},
         variables={**found.variables, **options},
+        services=kept_options(context),
     )
 
 
@@ -209,6 +211,8 @@ def describe_unknown(unknown: Unknown, names: Mapping[str, str] = MappingProxyTy
     if others:
         lines.append("# without a variable of their own:")
         lines += [f"#   {name}: {one}" for name, found in others.items() for one in found]
+    for service, options in unknown.services.items():
+        lines += [f"# for master.cf, below the line of {service}, which works as before with them:", *options]
     return "\n".join(lines)
 
 
