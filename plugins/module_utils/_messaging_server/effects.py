@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .settings import Channels
 
 NO_SERVICE = Verdict("connect", "without a service", ())
+REPLACED = "messaging_server_unknown_entries: replace"
 NEW_SERVICE = "messaging_server_submission"
 """The only service that the role makes."""
 
@@ -62,8 +63,13 @@ def named_by(mappings: str, managed: Mapping[str, Container[Pair]]) -> Named:
     return Named(tuple(addresses)[:NAMED], tuple(clients)[:NAMED])
 
 
-def site_cases(policy: MailPolicy, domain: str, services: Iterable[Service], named: Named) -> Iterator[Case]:
-    """Yield sessions about which the policy says nothing in so many words: they are compared alone."""
+def site_cases(
+    policy: MailPolicy, domain: str, services: Iterable[Service], named: Named, *, replace: bool
+) -> Iterator[Case]:
+    """Yield sessions about which the policy says nothing in so many words: they are compared alone.
+
+    ``replace``: the user wants entries replaced that neither the inventory nor an earlier run knows.
+    """
     parties = parties_of(policy, domain)
     own, outside = parties.own[0], parties.external[:1]
     for service in services:
@@ -76,6 +82,13 @@ def site_cases(policy: MailPolicy, domain: str, services: Iterable[Service], nam
             client = boundary_of(network, parties.known).inside[0]
             relayed = make_case("", ACCEPT, client, own, TARGET, **more)
             yield from INTERNAL.cases([relayed])
+    of_entries = _of_entries(policy, named, outside, own)
+    yield from (one._replace(reason=REPLACED) for one in of_entries) if replace else of_entries
+
+
+def _of_entries(policy: MailPolicy, named: Named, outside: Iterable[str], own: str) -> Iterator[Case]:
+    """Sessions with what entries name, whose reason may be another one than that of other clients."""
+    known = parties_of(policy, own.rpartition("@")[2]).known
     for address in named.addresses:
         for client in outside:
             who = f"external client, sender {address}"
@@ -84,7 +97,7 @@ def site_cases(policy: MailPolicy, domain: str, services: Iterable[Service], nam
             if not _is_own(address, policy):
                 to_named = to_named._replace(expect=REJECT, reason=RELAY.reason)
             yield to_named._replace(who=f"external client, recipient {address}")
-    for client in (one for one in named.clients if parse_address(one) not in parties.known):
+    for client in (one for one in named.clients if parse_address(one) not in known):
         who = f"client {client}, which an entry names"
         yield from _delivered(who, client, own)
         to_others = make_case("", REJECT, client, EXTERNAL_SENDER, TARGET)
@@ -108,7 +121,8 @@ def find_effects(cases: Iterable[Case], before: LoadedConfig, after: LoadedConfi
         kind = REJECTED if new.rejected else OPENED
         kept_out = old.stage in ("connect", "MAIL FROM") and case.who == DELIVERY.who
         as_expected = new.rejected != (case.expect == ACCEPT)
-        reason = NEW_SERVICE if is_made else case.reason if as_expected and not kept_out else ""
+        asked = (as_expected and not kept_out) or case.reason == REPLACED
+        reason = NEW_SERVICE if is_made else case.reason if asked else ""
         effect = Effect(kind, "port", case.port, case.who, f"was {old.text}", reason)
         # One without a reason is what decides.
         known = found.get(effect.entry)

@@ -95,7 +95,8 @@ def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
         cases_of_tests(tests, policy.domains),
     )
     named = named_by(live.texts.mappings, {name.upper(): one.managed for name, one in live.record.tables.items()})
-    compared = tuple(site_cases(policy, server.domain, server.services, named))
+    replace = settings.unknown_entries == "replace"
+    compared = tuple(site_cases(policy, server.domain, server.services, named, replace=replace))
     return WantedFiles(composed, tuple(cases), compared, settings, plan.accepted_findings(), tuple(warnings))
 
 

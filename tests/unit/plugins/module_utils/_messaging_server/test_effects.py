@@ -60,19 +60,19 @@ def test_client_that_an_unmanaged_entry_keeps_out_stays_out() -> None:
     assert not [entry for entry in found if "198.51.100.7" in entry]
 
 
-def test_replaced_entry_that_rejected_a_recipient_is_an_effect_without_a_reason() -> None:
+def test_entry_that_is_replaced_on_demand_is_an_effect_with_that_reason() -> None:
     mappings = set_table("", "ORIG_SEND_ACCESS", [("*|*|*|closed@example.com", "$NThis$ office$ is$ closed")])
     found = effects(live(mappings=mappings), unknown_entries="replace")
     before, reason = found["opened port 25, external client, recipient closed@example.com"]
     assert (before.startswith("was rejected at RCPT TO with "), "This office is closed" in before) == (True, True)
-    assert reason == ""
+    assert reason == "messaging_server_unknown_entries: replace"
 
 
-def test_client_that_may_no_longer_relay_has_the_relay_block_as_reason() -> None:
+def test_client_that_may_no_longer_relay_is_an_effect_of_the_replaced_entry() -> None:
     before = live(mappings=set_table("", "INTERNAL_IP", [("$(198.51.100.7/32)", "$Y"), ("*", "$N")]))
     found = effects(before, unknown_entries="replace")
     entry = "rejected port 25, client 198.51.100.7, which an entry names, to other domains"
-    assert found[entry][1] == "relay block"
+    assert found[entry][1] == "messaging_server_unknown_entries: replace"
 
 
 def test_entries_that_leave_with_the_inventory_have_no_effect_of_their_own() -> None:
