@@ -24,7 +24,7 @@ from .questions import questions_for
 from .replica import Replica
 from .snapshot import Snapshot, shorten_sets, take_snapshot
 from .sockets import tcp_sockets
-from .special import special_clients
+from .special import named_clients
 
 LISTENERS = 64
 """Ports on which the host listens and that are tried besides, where the policy is for the whole host."""
@@ -77,8 +77,7 @@ def _load(directory: str) -> Callable[[], None]:
 
 def _compare(plan: ProbePlan, ports: Sequence[int], snapshot: Snapshot, copies: tuple[Replica, Replica]) -> Compared:
     families = copies[0].families() & copies[1].families()
-    specials = special_clients(snapshot)
-    questions = list(questions_for(plan, ports, snapshot, specials, families))
+    questions = list(questions_for(plan, ports, snapshot, named_clients(snapshot), families))
     tries = [one.attempt for one in questions]
     for copy in copies:
         copy.send(tries)

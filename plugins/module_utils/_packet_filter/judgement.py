@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from .._policy.effects import CLOSED, LIMITED, OPENED, Effect
-from .questions import REMOVED, Question, family_of
+from .questions import ANYWHERE, REMOVED, Question, family_of
 from .replica import OPEN
 
 LOST = (
@@ -52,9 +52,13 @@ def judge(
     """Return the effects, each class once; of several clients of a class one without a reason counts."""
     changes = [Change(old, new) for old, new in zip(before, after)]
     classes = {_class(one, one.who): change for one, change in zip(questions, changes)}
+    reached = {
+        _class(one, "") for one, change in zip(questions, changes) if one.baseline == ANYWHERE and change.opening[1]
+    }
     found: dict[str, dict[int, Found]] = {}
     for question, change in zip(questions, changes):
-        one = _judge(question, change, classes.get(_class(question, question.baseline)))
+        served = _class(question, "") in reached
+        one = _judge(question, change, classes.get(_class(question, question.baseline)), served=served)
         if one is not None:
             of_families = found.setdefault(one.effect.entry, {})
             known = of_families.get(family_of(question.attempt.target))
@@ -83,12 +87,16 @@ def _class(question: Question, who: str) -> tuple[str, int, int]:
     return who, question.attempt.port, family_of(question.attempt.target)
 
 
-def _judge(question: Question, change: Change, base: Change | None) -> Found | None:
-    """Return the effect of one connection. ``base``: what everybody else gets."""
+def _judge(question: Question, change: Change, base: Change | None, *, served: bool) -> Found | None:
+    """Return the effect of one connection.
+
+    ``base``: what everybody else gets. ``served``: whether a client that a rule names gets through, as where only some
+    countries may pass; then the flow is open, and what was closed for others stays so.
+    """
     if question.attempt.burst > 1:
         return _judge_burst(question, change) if base is not None and base.opening == (True, True) else None
     was, now = change.opening
-    if question.required and not now:
+    if question.required and not now and (was or not served):
         words = f"was open, would be {change.new[0]}" if was else f"stays {change.new[0]}"
         found = _found(question, CLOSED, words, "", later=True)
         remedy = f"{question.opens} is declared and would stay closed; remove that rule, or the flow from the inventory"

@@ -17,7 +17,7 @@ from .._policy.packet_filter import CLIENT, SERVER
 from .probe_plan import ProbePlan
 from .replica import Try
 from .snapshot import Snapshot
-from .special import Special
+from .special import Special, choose_clients
 
 BURST = 20
 """Connections that one client opens at once."""
@@ -42,15 +42,16 @@ class Question(NamedTuple):
 
 
 def questions_for(
-    plan: ProbePlan, ports: Sequence[int], snapshot: Snapshot, specials: Sequence[Special], families: Iterable[int]
+    plan: ProbePlan, ports: Sequence[int], snapshot: Snapshot, named: Sequence[Special], families: Iterable[int]
 ) -> Iterator[Question]:
-    """Yield every connection to try."""
+    """Yield every connection to try. ``named``: the clients that rules and sets name."""
+    chosen = choose_clients(named)
     for family in sorted(families):
         target = _own_address(snapshot, family)
-        neutral = [one for one in plan.neutral if family_of(one) == family and not _is_named(one, specials)]
+        neutral = [one for one in plan.neutral if family_of(one) == family and not _is_named(one, named)]
         if not target or not neutral:
             continue
-        clients = [one for one in specials if family_of(one.address) == family]
+        clients = [one for one in chosen if family_of(one.address) == family]
         for port in ports:
             yield from _incoming(plan, port, target, neutral, clients)
         yield from _outgoing(plan, neutral[0])
@@ -130,6 +131,6 @@ def _own_address(snapshot: Snapshot, family: int) -> str:
     return [*found, ""][0]
 
 
-def _is_named(address: str, specials: Iterable[Special]) -> bool:
+def _is_named(address: str, named: Iterable[Special]) -> bool:
     client = ipaddress.ip_address(address)
-    return any(client in one.network for one in specials if one.network.version == client.version)
+    return any(client in one.network for one in named if one.network.version == client.version)

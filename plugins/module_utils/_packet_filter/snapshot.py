@@ -102,7 +102,7 @@ def _native_tables() -> tuple[dict[str, str], list[str]]:
         if family in ("ip", "ip6") and name in COMPATIBLE:
             continue
         try:
-            found[f"{family} {name}"] = loader.run(["nft", "list", "table", family, name])
+            found[f"{family} {name}"] = loader.run(["nft", "-s", "list", "table", family, name])
         except loader.LoadError as error:
             gaps.append(f"table {name} of nftables family {family} cannot be read: {error}")
     return found, gaps

@@ -36,14 +36,19 @@ class Special(NamedTuple):
     network: Networks
 
 
-def special_clients(snapshot: Snapshot) -> list[Special]:
-    """Return the clients to try, at most MOST of each family, those of different rules before more of one."""
-    found: dict[str, Special] = {}
-    for one in [*_of_tables(snapshot), *_of_native(snapshot)]:
-        found.setdefault(one.address, one)
+def named_clients(snapshot: Snapshot) -> list[Special]:
+    """Return everything that a rule or a set names."""
+    return [*_of_tables(snapshot), *_of_native(snapshot)]
+
+
+def choose_clients(named: Iterable[Special]) -> list[Special]:
+    """Return the clients to try: MEMBERS of a class, and at most MOST of each family."""
+    classes: dict[tuple[str, int], dict[str, Special]] = {}
+    for one in named:
+        classes.setdefault((one.who, one.network.version), {}).setdefault(one.address, one)
     kept: dict[int, list[Special]] = {4: [], 6: []}
-    for one in found.values():
-        kept[one.network.version].append(one)
+    for (_who, version), members in classes.items():
+        kept[version] += _spread(list(members.values()))
     return [one for group in kept.values() for one in group[:MOST]]
 
 
@@ -65,7 +70,7 @@ def _of_tables(snapshot: Snapshot) -> Iterator[Special]:
                 elif word == "--match-set" and words[at + 2 : at + 3] and words[at + 2].startswith("src"):
                     name = words[at + 1]
                     if not loader.SET_NAME.fullmatch(name):
-                        for member in _spread(members.get(name, [])):
+                        for member in members.get(name, []):
                             yield from _named(member, f"from members of set {name}")
 
 
@@ -91,7 +96,7 @@ def _of_native(snapshot: Snapshot) -> Iterator[Special]:
             yield from _named(match[0], who)
 
 
-def _spread(items: list[str]) -> list[str]:
+def _spread(items: list[Special]) -> list[Special]:
     return [*items[: MEMBERS - 1], *items[MEMBERS - 1 :][-1:]]
 
 

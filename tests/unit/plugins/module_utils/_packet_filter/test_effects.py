@@ -29,7 +29,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     Interface,
     Snapshot,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.special import special_clients
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.special import (
+    choose_clients,
+    named_clients,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.packet_filter import (
     read_packet_filter_policy,
 )
@@ -76,7 +79,7 @@ def plan(absent: bool = False, **options: Any) -> ProbePlan:
 
 
 def questions(of: ProbePlan) -> list[Question]:
-    return list(questions_for(of, of.ports, HOST, special_clients(HOST), {4, 6}))
+    return list(questions_for(of, of.ports, HOST, named_clients(HOST), {4, 6}))
 
 
 def effects(of: ProbePlan, before: dict[str, Any], after: dict[str, Any], port: int = 25) -> dict[str, str]:
@@ -91,7 +94,7 @@ def effects(of: ProbePlan, before: dict[str, Any], after: dict[str, Any], port: 
 
 
 def test_clients_that_rules_name_are_tried() -> None:
-    found = {one.who: one.address for one in special_clients(HOST)}
+    found = {one.who: one.address for one in choose_clients(named_clients(HOST))}
     assert found == {
         "from members of set f2b": "198.18.0.8",
         "from 198.18.1.0/24": "198.18.1.1",
@@ -122,6 +125,23 @@ def test_every_class_of_clients_is_tried() -> None:
         "198.18.6.0"
     }
     assert {one.attempt.burst for one in asked} == {1, BURST}
+
+
+def test_neutral_clients_are_in_no_set_of_the_host() -> None:
+    bogons = "create bogons hash:net\n" + "".join(
+        f"add bogons {net}\n" for net in ("10.0.0.0/8", *("100.64.0.0/10",) * 9)
+    )
+    for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"):
+        bogons += f"add bogons {net}\n"
+    table = "*filter\n-A INPUT -m set --match-set bogons src -j DROP\nCOMMIT\n"
+    host = HOST._replace(sets=bogons, tables={("ipv4", "nft"): table}, native={})
+    asked = questions_for(plan(), [25], host, named_clients(host), {4})
+    assert {one.attempt.source for one in asked if one.who == "from anywhere"} == {"8.8.4.77"}
+
+
+def test_flow_that_a_rule_opens_for_some_clients_is_open() -> None:
+    some = {"from members of set f2b": OPEN}
+    assert effects(plan(), some, some) == {}
 
 
 def test_lost_ban_has_no_reason() -> None:
