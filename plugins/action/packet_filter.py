@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.connection import ConnectionBase
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.host import HostReport, Question
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.loader import State
@@ -20,6 +21,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     compile_packet_filter,
     mail_services,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import without_network
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.transaction import (
     PacketFilterChange,
     Status,
@@ -53,6 +55,7 @@ OPTIONS = {
     "jump_after": {"type": "list", "elements": "str", "default": ["f2b-*"]},
     "confirm_timeout": {"type": "int", "default": 30},
     "check_controller": {"type": "bool", "default": True},
+    "confirm_without_network": {"type": "bool", "default": False},
 }
 VARIABLES = tuple(sorted({*DEFAULTS, *OPTIONS} - {"policy", "internal_networks"}))
 """What follows ``packet_filter_`` in the role's variables."""
@@ -106,6 +109,8 @@ class ActionModule(PolicyAction):
         plan = plan_probes(policy, next(iter(report.uids), None), limited=limited and report.owner_match, absent=absent)
         change = PacketFilterChange(ruleset._asdict(), state, absent, connection, timeout, plan, self.accepted)
         changed = report.differs(change)
+        if changed and not absent:
+            self._check_access(policy, report)
         result: dict[str, Any] = {"changed": changed, "backend": report.backend, "warnings": warnings, "effects": []}
         if changed and self._task.diff:
             result["diff"] = report.diff(change)
@@ -115,6 +120,12 @@ class ActionModule(PolicyAction):
             result["effects"] = proven["effects"]
         elif changed:
             warnings += self._go_live(change, result)
+            instead = "" if absent else without_network(self._transport(), report.connection)
+            if instead:
+                warnings.append(
+                    f"the new rules were confirmed over {instead}, which does not show that the host can be reached "
+                    "over the network; try it before you end your session"
+                )
         self.show_effects(result)
         return result
 
@@ -143,11 +154,32 @@ class ActionModule(PolicyAction):
                 "name the networks that manage the host"
             )
         uids = self._uids(report, warnings) if limited else None
-        facts = PacketFilterFacts(live.controller, live.port, uids) if live else PacketFilterFacts(None, 22, uids)
-        undeclared = find_undeclared(policy, facts, report.in_use, report.first) if report.in_use else []
-        if undeclared:
-            raise AnsibleActionFail(self._describe(undeclared))
-        return compile_packet_filter(policy, facts)
+        return compile_packet_filter(policy, self._facts(report)._replace(smtp_client_uids=uids))
+
+    def _facts(self, report: HostReport) -> PacketFilterFacts:
+        live = report.connection
+        return PacketFilterFacts(live.controller, live.port) if live else PacketFilterFacts(None, 22)
+
+    def _check_access(self, policy: PacketFilterPolicy, report: HostReport) -> None:
+        """Stop where the change would block what is in use, or could close SSH without a confirmation showing it."""
+        if report.in_use:
+            undeclared = find_undeclared(
+                policy, self._facts(report), report.in_use, first=report.first, widened=report.widened
+            )
+            if undeclared:
+                raise AnsibleActionFail(self._describe(undeclared))
+        instead = without_network(self._transport(), report.connection)
+        if instead and policy.scope == "host" and not self.args["confirm_without_network"]:
+            names = self.named(policy=("management_networks", "scope"))
+            own = "packet_filter_" if self.called_by(self.role) else ""
+            raise AnsibleActionFail(
+                f'{names["scope"]}: "host" can close SSH to everybody, and this run comes over {instead}, so that its '
+                "confirmation would not show it; run over SSH from another host, or check "
+                f"{names['management_networks']} and write {own}confirm_without_network: true"
+            )
+
+    def _transport(self) -> str:
+        return str(getattr(self._connection, "transport", ""))
 
     def _describe(self, undeclared: list[Undeclared]) -> str:
         names = self._names()
@@ -199,9 +231,13 @@ class ActionModule(PolicyAction):
     def _new_connection(self) -> None:
         """Close the connection that was open before the change: only a new one proves anything."""
         try:
-            self._connection.reset()
+            if getattr(type(self._connection), "reset", None) is not ConnectionBase.reset:
+                self._connection.reset()
+                return
         except (AnsibleError, AttributeError, NotImplementedError):
-            self._connection.close()
+            pass
+        # A reset that is not implemented says so in a warning that no user can do anything about.
+        self._connection.close()
 
     def _confirm(self, token: str, deadline: float) -> list[str] | None:
         """Confirm over a new connection; None where none could be opened in time."""

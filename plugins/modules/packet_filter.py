@@ -54,6 +54,12 @@ options:
     description: Whether rules that would block the live SSH connection are an error before they go live.
     type: bool
     default: true
+  confirm_without_network:
+    description:
+      - Whether a run over a connection that uses no network (local, podman, docker, SSH from the host to itself) may
+        change rules of the scope V(host). Its confirmation does not show whether SSH from elsewhere still works.
+    type: bool
+    default: false
 requirements:
   - root on the host
   - iptables on the host

@@ -56,6 +56,7 @@ class HostReport(NamedTuple):
     and built-in chain, the unmanaged rules that the managed jump will move behind. ``warnings``: about the order of
     jumps, what a removal leaves, and what other programs did to the managed rules. ``owner_match``: whether the kernel
     can limit a rule to users. ``in_use``: the sockets, where the change may block more than the live rules do.
+    ``widened``: whether rules that are live have the scope of mail and are to have that of the host.
     """
 
     backend: str
@@ -72,6 +73,7 @@ class HostReport(NamedTuple):
     boot_ready: bool
     installed: loader.State | None
     in_use: SocketsInUse | None
+    widened: bool
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> HostReport:
@@ -166,7 +168,8 @@ def inspect(question: Question, check_mode: bool) -> HostReport:
         owner_match=owner_match_works(backend) if uids else False,
         boot_ready=boot_is_ready(transaction.loader_source()),
         installed=installed,
-        in_use=SocketsInUse.read() if first or widened else None,
+        in_use=SocketsInUse.read() if first or question.scope == "host" else None,
+        widened=widened and not first,
     )
 
 

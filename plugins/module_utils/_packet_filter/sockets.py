@@ -44,17 +44,23 @@ class Endpoint(NamedTuple):
 
 
 class SocketsInUse(NamedTuple):
-    """The TCP listeners of a host, its recent TCP sessions, and its UDP listeners; none of them on loopback."""
+    """The sockets of a host, none of them on loopback.
+
+    ``listeners``: for TCP. ``sessions``: of TCP, open now or a moment ago; ``ended``: those of them that are not open
+    now. ``udp``: listeners for UDP.
+    """
 
     listeners: Sequence[Endpoint]
     sessions: Sequence[Endpoint]
     udp: Sequence[Endpoint]
+    ended: Sequence[Endpoint] = ()
 
     @classmethod
     def read(cls) -> SocketsInUse:
         """Read the sockets of this host."""
         udp = {endpoint for endpoint, state in _sockets("udp") if state == UNCONNECTED and endpoint.port}
-        return cls(*tcp_sockets(RECENT), sorted(udp))
+        listeners, recent = tcp_sockets(RECENT)
+        return cls(listeners, recent, sorted(udp), sorted(set(recent) - set(tcp_sockets(OPEN)[1])))
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> SocketsInUse:
@@ -95,6 +101,22 @@ def _address_and_port(text: str) -> tuple[str, int]:
     )
     family = socket.AF_INET if len(packed) == 4 else socket.AF_INET6
     return _canonical(socket.inet_ntop(family, packed)), int(port, 16)
+
+
+def without_network(transport: str, connection: SshConnection | None) -> str:
+    """Return what a run's connection uses instead of the network, nothing where it comes over the network by SSH.
+
+    ``transport``: the name of Ansible's connection plugin. Only SSH comes by the way that the packet filter could have
+    closed: podman, docker, chroot and their like start a process on the host, and other plugins are not known.
+    ``connection``: what the host sees of the run; from the host itself, packets come over its loopback interface.
+    """
+    name = transport.rpartition(".")[2]
+    if "ssh" not in name and name != "smart":
+        return f'the connection plugin "{name}"'
+    own = connection is not None and connection.controller in ("::1", connection.address)
+    if connection is not None and (own or connection.controller.startswith("127.")):
+        return "the loopback interface of the host"
+    return ""
 
 
 def ssh_connection() -> SshConnection | None:

@@ -37,18 +37,24 @@ QUIET_UDP = (68, 123, 323, 546, 5353)
 
 
 def find_undeclared(
-    policy: PacketFilterPolicy, facts: PacketFilterFacts, in_use: SocketsInUse, first: bool = True
+    policy: PacketFilterPolicy,
+    facts: PacketFilterFacts,
+    in_use: SocketsInUse,
+    *,
+    first: bool = True,
+    widened: bool = False,
 ) -> list[Undeclared]:
     """Return what is in use on the host and neither allowed by the policy nor closed by it on purpose.
 
-    ``first`` is false where managed rules are live already and their scope widens to the whole host; then mail is left
-    out.
+    ``first`` is false where managed rules are live already; then mail is left out, and other services as well unless
+    the scope ``widened`` to the whole host. Sessions of SSH count in every run.
     """
     served = {listener.port for listener in in_use.listeners}
     found = _undeclared_mail(policy, served, in_use.sessions) if first else []
     if policy.scope == "host":
         mail = {service.port for service in mail_services(policy, SERVER)}
-        found += _undeclared_others(policy, facts, served - mail, in_use)
+        found += _undeclared_others(policy, facts, served - mail, in_use) if first or widened else []
+        found += _undeclared_managers(policy, facts, in_use)
     closed = {service.port for service in policy.closed}
     return [undeclared for undeclared in found if undeclared.service.port not in closed]
 
@@ -82,16 +88,24 @@ def _undeclared_others(
     services += [
         find_service(f"{socket.port}/udp", HOST_SERVICES) for socket in in_use.udp if socket.port not in QUIET_UDP
     ]
-    found = [
+    return [
         Undeclared(service, SERVER, HOST_FLOWS)
         for service in dict.fromkeys(services)
         if not _allows(policy, service, SERVER, None)
     ]
-    managers = {session.remote for session in in_use.sessions if session.port == facts.ssh_port} - {facts.controller}
-    unnamed = sorted(address for address in managers if not _within(address, policy.management))
-    if unnamed:
-        found.append(Undeclared(find_service(facts.ssh_port, HOST_SERVICES), SERVER, MANAGEMENT, tuple(unnamed)))
-    return found
+
+
+def _undeclared_managers(
+    policy: PacketFilterPolicy, facts: PacketFilterFacts, in_use: SocketsInUse
+) -> list[Undeclared]:
+    service, ended = find_service(facts.ssh_port, HOST_SERVICES), set(in_use.ended)
+    peers = {one.remote for one in in_use.sessions if one.port == facts.ssh_port and one not in ended}
+    unnamed = sorted(
+        peer
+        for peer in peers - {facts.controller}
+        if not _within(peer, policy.management) and not _allows(policy, service, SERVER, peer)
+    )
+    return [Undeclared(service, SERVER, MANAGEMENT, tuple(unnamed))] if unnamed else []
 
 
 def _allows(policy: PacketFilterPolicy, service: Service, direction: str, peer: str | None) -> bool:
@@ -133,6 +147,8 @@ def describe_undeclared(
     closable = dict.fromkeys(_short(undeclared.service) for undeclared in found if undeclared.option != MANAGEMENT)
     if closable:
         lines += ["To close it on purpose, add to packet_filter_close_services:", *(f"  - {name}" for name in closable)]
+    if any(undeclared.option == MANAGEMENT for undeclared in found):
+        lines.append("These addresses have SSH sessions now; to close SSH to them on purpose, end the sessions first.")
     return "\n".join(lines)
 
 

@@ -56,12 +56,13 @@ def report(**changes: Any) -> host.HostReport:
         boot_ready=True,
         installed=STATE._replace(live="digest", texts=loader.texts_digest(TEXTS)),
         in_use=None,
+        widened=False,
     )
     return found._replace(**changes)
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"connection": None, "installed": None, "in_use": SocketsInUse([ENDPOINT], [], [ENDPOINT])}]
+    "changes", [{}, {"connection": None, "installed": None, "in_use": SocketsInUse([ENDPOINT], [], [ENDPOINT], [])}]
 )
 def test_report_survives_its_way_through_json(changes: dict[str, Any]) -> None:
     found = report(**changes)

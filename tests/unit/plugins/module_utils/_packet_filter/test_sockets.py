@@ -11,7 +11,10 @@ import os
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import sockets
-from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import SshConnection
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import (
+    SshConnection,
+    without_network,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,27 @@ def test_ssh_connection_under_sudo_is_read_from_the_parent_process(
     }
     monkeypatch.setattr(sockets, "_read_proc", lambda process, name: files[process, name])
     assert sockets.ssh_connection() == connection
+
+
+AWAY = SshConnection("198.51.100.7", "192.0.2.1", 22)
+
+
+@pytest.mark.parametrize(
+    ("transport", "connection", "instead"),
+    [
+        ("ssh", AWAY, ""),
+        ("ssh", None, ""),  # behind a proxy
+        ("smart", AWAY, ""),
+        ("ansible.netcommon.libssh", AWAY, ""),
+        ("local", None, 'the connection plugin "local"'),
+        ("ansible.builtin.local", AWAY, 'the connection plugin "local"'),  # in the shell of a user who came by SSH
+        ("containers.podman.podman", None, 'the connection plugin "podman"'),
+        ("ssh", SshConnection("127.0.0.1", "127.0.0.1", 22), "the loopback interface of the host"),
+        ("ssh", SshConnection("::1", "::1", 22), "the loopback interface of the host"),
+        ("ssh", SshConnection("192.0.2.1", "192.0.2.1", 22), "the loopback interface of the host"),
+    ],
+)
+def test_connection_uses_the_network_only_where_ssh_comes_from_another_host(
+    transport: str, connection: SshConnection | None, instead: str
+) -> None:
+    assert without_network(transport, connection) == instead

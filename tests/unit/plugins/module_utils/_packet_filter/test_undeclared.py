@@ -37,10 +37,12 @@ def message(
     *,
     udp: Any = (),
     first: bool = True,
+    widened: bool = False,
+    ended: Any = (),
 ) -> str:
-    in_use = SocketsInUse.from_dict(SocketsInUse(listeners, sessions, udp).to_dict())
+    in_use = SocketsInUse.from_dict(SocketsInUse(listeners, sessions, udp, ended).to_dict())
     facts = PacketFilterFacts("192.0.2.99", 22)
-    found = find_undeclared(read_packet_filter_policy(options), facts, in_use, first)
+    found = find_undeclared(read_packet_filter_policy(options), facts, in_use, first=first, widened=widened)
     return describe_undeclared(found, {"services": "mailhost_services"}, assumed) if found else ""
 
 
@@ -125,6 +127,7 @@ def test_scope_host_reports_other_managers_and_udp_services() -> None:
         "  - 198.51.100.9",
         "To close it on purpose, add to packet_filter_close_services:",
         "  - 51820/udp",
+        "These addresses have SSH sessions now; to close SSH to them on purpose, end the sessions first.",
     ]
     declared = {
         **options,
@@ -137,12 +140,26 @@ def test_scope_host_reports_other_managers_and_udp_services() -> None:
 def test_widened_scope_reports_other_services_but_not_mail() -> None:
     listeners = [listener(143), listener(8080)]
     options = {"services": SMTP, "scope": "host"}
-    text = message(options, listeners, [], first=False)
+    text = message(options, listeners, [], first=False, widened=True)
     assert "8080" in text
     assert "imap" not in text
-    assert message({**options, "close_services": [8080]}, listeners, [], first=False) == ""
+    assert message({**options, "close_services": [8080]}, listeners, [], first=False, widened=True) == ""
 
 
 def test_server_at_a_web_port_does_not_make_client_sessions_mail() -> None:
     options = {"services": [*SMTP, {"service": 443, "direction": "server"}]}
     assert message(options, [listener(443)], [session(41000, "198.51.100.8", 443)]) == ""
+
+
+def test_every_run_of_scope_host_reports_open_ssh_sessions_alone() -> None:
+    here, ended = session(22, "198.51.100.9", 5000), session(22, "198.51.100.10", 5001)
+    options = {"services": SMTP, "scope": "host", "management_networks": ["203.0.113.0/24"]}
+    text = message(options, [listener(22), listener(143), listener(8080)], [here, ended], first=False, ended=[ended])
+    assert text.splitlines()[1:] == [
+        "To keep it open, add to packet_filter_management_networks:",
+        "  - 198.51.100.9",
+        "These addresses have SSH sessions now; to close SSH to them on purpose, end the sessions first.",
+    ]
+    flow = {"service": "ssh", "direction": "server", "peers": ["198.51.100.0/24"]}
+    assert message({**options, "host_flows": [flow]}, [listener(22)], [here], first=False) == ""
+    assert message({**options, "scope": "mail"}, [listener(22)], [here], first=False) == ""
