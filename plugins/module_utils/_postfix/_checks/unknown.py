@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, NamedTuple, Union
 
@@ -28,6 +29,7 @@ from .._plan.plan import Plan
 from .context import Conflict, Finding, PolicyContext, Warn
 from .login_ports import kept_options
 from .paste import is_accepted, policy_problem, quoted, yaml_lines
+from .postscreen import paste_of_postscreen
 from .restrictions import (
     ETRN,
     NO_LOGINS,
@@ -84,10 +86,13 @@ def unknown_entries(context: PolicyContext) -> Iterator[Finding]:
 def find_all(context: PolicyContext) -> Unknown:
     """Everything that a run would replace and the inventory does not have."""
     found = find_unknown(context)
-    options, tables = paste_of_senders(context)
+    # Domains that are printed are those of the policy once they are pasted.
+    policy = context.policy._replace(domains=(*context.policy.domains, *found.domains))
+    options, tables = paste_of_senders(replace(context, policy=policy))
+    more, others = paste_of_postscreen(context)
     return found._replace(
-        elsewhere={**found.elsewhere, **replaced_settings(context), **tables},
-        variables={**found.variables, **options},
+        elsewhere={**found.elsewhere, **replaced_settings(context), **tables, **others},
+        variables={**found.variables, **options, **more},
         services=kept_options(context),
     )
 
