@@ -25,6 +25,8 @@ RESTORERS = (
     *("firewalld.service", "ufw.service", "networking.service", "rc-local.service"),
 )
 """Units of others that flush or replace whole tables when they are started, restarted or reloaded."""
+PLUGIN_PATH = "/usr/share/netfilter-persistent/plugins.d/90-mailhost-packet-filter"
+"""A plugin of netfilter-persistent, which also loads rules when its program is called by hand."""
 WANTED_BY = {
     UNIT: ("sysinit.target",),
     SETS_UNIT: ("sysinit.target",),
@@ -115,7 +117,21 @@ def boot_is_ready(source: str) -> bool:
         and "ExecStart=" in unit
         and all(loader.read_text(_UNITS, name) == text for name, text in unit_texts(_python_of(unit)).items())
         and all(map(os.path.islink, WANTED_PATHS))
+        and (not _plugin_is_possible() or loader.read_text(PLUGIN_PATH) == _plugin_text(_python_of(unit)))
     )
+
+
+def _plugin_is_possible() -> bool:
+    return os.access(os.path.dirname(PLUGIN_PATH), os.W_OK)
+
+
+def _plugin_text(python: str) -> str:
+    return f"""#!/bin/sh
+# Written by mailhost.hardening.packet_filter.
+case $1 in
+start | restart | reload | force-reload) exec {python} -I {LOADER_PATH} again ;;
+esac
+"""
 
 
 def _python_of(unit: str) -> str:
@@ -130,6 +146,8 @@ def install_unit(python: str) -> subprocess.Popen[bytes] | None:
         if loader.read_text(_UNITS, name) != text:
             loader.write_file(f"{_UNITS}/{name}", text, 0o644)
             changed = True
+    if _plugin_is_possible() and loader.read_text(PLUGIN_PATH) != _plugin_text(python):
+        loader.write_file(PLUGIN_PATH, _plugin_text(python), 0o755)
     return loader.start_detached(["systemctl", "daemon-reload"]) if changed and systemd_runs() else None
 
 
@@ -138,7 +156,7 @@ def space_needed(source: str, python: str, absent: bool) -> dict[str, int]:
     texts = unit_texts(python)
     loader_done = not os.path.exists(LOADER_PATH) if absent else loader.read_text(LOADER_PATH) == source
     units_done = (
-        not any(os.path.lexists(path) for path in boot_files() if path != LOADER_PATH)
+        not any(os.path.lexists(path) for path in boot_files() if path.startswith(_UNITS))
         if absent
         else all(loader.read_text(_UNITS, name) == text for name, text in texts.items())
         and all(map(os.path.islink, WANTED_PATHS))
@@ -195,15 +213,15 @@ def stop_unit() -> None:
 def boot_files() -> list[str]:
     """Return which files outside of the state directory are there."""
     units = [f"{_UNITS}/{unit}" for unit in WANTED_BY]
-    return [path for path in (LOADER_PATH, *units, *WANTED_PATHS) if os.path.lexists(path)]
+    return [path for path in (LOADER_PATH, PLUGIN_PATH, *units, *WANTED_PATHS) if os.path.lexists(path)]
 
 
 def remove_boot() -> None:
     """Remove the units."""
     disable_unit()
-    for unit in WANTED_BY:
+    for path in (PLUGIN_PATH, *(f"{_UNITS}/{unit}" for unit in WANTED_BY)):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(f"{_UNITS}/{unit}")
+            os.unlink(path)
     if systemd_runs():
         with contextlib.suppress(loader.LoadError):
             loader.run(["systemctl", "daemon-reload"])

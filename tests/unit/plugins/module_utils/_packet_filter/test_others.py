@@ -118,6 +118,24 @@ def test_units_that_look_again_come_after_all_others() -> None:
     assert "multi-user.target" in ordering(boot.LATE_UNIT, "After")
 
 
+def test_plugin_of_netfilter_persistent_comes_and_goes_with_its_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = tmp_path / "plugins.d" / "90-mailhost-packet-filter"
+    monkeypatch.setattr(boot, "PLUGIN_PATH", str(plugin))
+    monkeypatch.setattr(boot, "_UNITS", str(tmp_path / "units"))
+    monkeypatch.setattr(boot, "systemd_runs", lambda: False)
+    boot.install_unit("/usr/bin/python3")
+    assert not plugin.exists()
+    plugin.parent.mkdir()
+    boot.install_unit("/usr/bin/python3")
+    assert f"exec /usr/bin/python3 -I {boot.LOADER_PATH} again" in plugin.read_text()
+    assert plugin.stat().st_mode & 0o777 == 0o755
+    monkeypatch.setattr(boot, "disable_unit", lambda: None)
+    boot.remove_boot()
+    assert list(plugin.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize(("state", "loads"), [("active", 1), ("failed", 1), ("reloading", 1), ("inactive", 0)])
 def test_load_again_loads_unless_the_unit_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, loads: int
