@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mailhost_lab.runs.role_runs import result
+from mailhost_lab.runs.role_runs import pasted, result
 from mailhost_lab.scenarios.postfix_adopt import MAIN, MASTER, Site, run
 
 if TYPE_CHECKING:
@@ -149,3 +149,20 @@ def test_all_problems_of_the_settings_are_listed_at_once(site: Site) -> None:
 def test_run_without_root_fails(site: Site) -> None:
     message = stopped(site, ansible_become=True, ansible_become_user="nobody")
     assert "root" in message
+
+
+@pytest.mark.usefixtures("put_back")
+def test_restriction_that_closes_port_25_stops_the_run(site: Site) -> None:
+    site.edit(MAIN, "biff = no\n", "biff = no\nsmtpd_client_restrictions = permit_mynetworks, reject\n")
+    found = pasted(stopped(site, postfix_unknown_entries="stop"))
+    assert found["postfix_extra_restrictions"]["client"] == ["permit_mynetworks", "reject"]
+
+
+@pytest.mark.usefixtures("put_back")
+def test_login_port_that_uses_main_cf_stops_the_run_with_its_options(site: Site) -> None:
+    service = "2525      inet  n       -       y       -       -       smtpd -o smtpd_sasl_auth_enable=yes\n"
+    site.edit(MASTER, "pickup    unix", f"{service}pickup    unix")
+    said = stopped(site, postfix_unknown_entries="stop")
+    behind = said.partition("# for master.cf, below the line of 2525 inet, which works as before with them:\n")[2]
+    names = [line.split()[1].partition("=")[0] for line in behind.splitlines() if line.startswith("  -o smtpd_")]
+    assert {"smtpd_helo_restrictions", "smtpd_data_restrictions"} <= {*names}
