@@ -30,15 +30,12 @@ options:
   question:
     description: For V(inspect), what the report is to answer.
     type: dict
-    default: {}
   change:
     description: For V(prove) and V(apply), what is to go live.
     type: dict
-    default: {}
   token:
     description: For V(apply), V(confirm) and V(status), the name of the change.
     type: str
-    default: ""
 requirements:
   - root
   - iptables
@@ -79,27 +76,42 @@ notes:
   elements: str
 """
 
-from typing import Any
+import zlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import disk, host, loader, transaction
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
+T = TypeVar("T")
+
 
 def do_step(module: AnsibleModule) -> dict[str, Any]:
     step, token = module.params["step"], module.params["token"]
     if step == "inspect":
-        question = host.Question(**module.params["question"])
+        question = read(module, "question", lambda raw: host.Question(**raw))
         return {"report": host.inspect(question, module.check_mode).to_dict()}
     if step == "confirm":
         return {"changed": True, "notes": transaction.confirm(token)}
     if step == "status":
         return {"status": transaction.status(token)._asdict()}
-    change = transaction.PacketFilterChange.from_dict(module.params["change"])
+    change = read(module, "change", transaction.PacketFilterChange.from_dict)
     if step == "prove" or module.check_mode:
         return proven(transaction.prove_only(change))
     return {"changed": True, **proven(transaction.apply(token, change))}
+
+
+def read(module: AnsibleModule, name: str, make: Callable[[Any], T]) -> T:
+    """Return an argument as an object; it comes from the action, so a wrong one comes from a task of a user's own."""
+    try:
+        return make(module.params[name])
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
+        raise ReportedError(
+            f"{name}: is not what the action makes ({type(error).__name__}: {error}); "
+            "call mailhost.hardening.packet_filter instead"
+        ) from None
 
 
 def proven(found: transaction.Proven) -> dict[str, Any]:
@@ -110,10 +122,17 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "step": {"type": "str", "required": True, "choices": ["inspect", "prove", "apply", "confirm", "status"]},
-            "question": {"type": "dict", "default": {}},
-            "change": {"type": "dict", "default": {}},
-            "token": {"type": "str", "default": "", "no_log": False},
+            "question": {"type": "dict"},
+            "change": {"type": "dict"},
+            "token": {"type": "str", "no_log": False},
         },
+        required_if=[
+            ("step", "inspect", ["question"]),
+            ("step", "prove", ["change"]),
+            ("step", "apply", ["change", "token"]),
+            ("step", "confirm", ["token"]),
+            ("step", "status", ["token"]),
+        ],
         supports_check_mode=True,
         no_log=True,  # a million blocked networks do not belong into syslog
     )

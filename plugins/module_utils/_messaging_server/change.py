@@ -43,7 +43,7 @@ class MessagingServerRun(Run[Live, WantedFiles]):
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
         super().__init__(arguments)
-        self.driver = self.product = discover(arguments["root"])
+        self.driver = self.product = discover(arguments.get("root", ""))
 
     def read(self) -> Live:
         """Read the live files."""

@@ -25,6 +25,9 @@ from .transaction import Change, Confirm, Driver
 
 INTERRUPTED = "a run was killed in the middle of its change; the next run that is not in check mode rolls back first"
 
+NEEDED = ("state", "policy", "settings", "policy_tests")
+"""Arguments of each change."""
+
 Result = dict[str, Any]
 LiveT = TypeVar("LiveT")
 WantedT = TypeVar("WantedT")
@@ -101,6 +104,11 @@ def run_step(module: Any, product: str, begin: Callable[[Mapping[str, Any]], Run
     """
     step = {"apply": run_change, "rollback": run_rollback}[module.params["step"]]
     arguments, short = module.params["arguments"], {"module_args": {"step": module.params["step"]}}
+    missing = [name for name in NEEDED if name not in arguments] if module.params["step"] == "apply" else []
+    if missing:
+        role = product.lower().replace(" ", "_")
+        text = f"arguments are missing: {', '.join(missing)}; call mailhost.hardening.{role} instead, which makes them"
+        module.fail_json(msg=text, invocation=short)
     if os.geteuid() != 0:
         module.fail_json(msg=f"{product} can be changed by root alone; set ansible_become: true", invocation=short)
     try:

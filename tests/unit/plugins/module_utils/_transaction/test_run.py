@@ -192,7 +192,7 @@ class Module:
     """Ends as AnsibleModule does, by an exception."""
 
     def __init__(self, step: str) -> None:
-        self.params = {"step": step, "arguments": {"diff": False}}
+        self.params = {"step": step, "arguments": {**dict.fromkeys(skeleton.NEEDED), "diff": False}}
         self.check_mode = False
         self.ends: list[dict[str, Any]] = []
 
