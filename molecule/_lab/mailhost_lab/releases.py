@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-# The stand-in needs Python modules of the first release; load and what iptables does alone are tried on one.
+# The stand-in needs Python modules of the first release; load and what iptables does alone are tried on one:
+# `postfix_[!l]*` is every scenario of Postfix but postfix_load.
 RELEASES = {
     "bookworm": "*",
     "trixie": "mail_and_packet_filter packet_filter_flows postfix_[!l]*",
