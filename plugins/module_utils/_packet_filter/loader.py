@@ -69,6 +69,8 @@ PASSING_TARGETS = (
     *("MARK", "CONNMARK", "SECMARK", "CONNSECMARK", "CLASSIFY", "HMARK"),
 )
 """Targets after which the next rule is reached; marks and sets open nothing, as no managed rule asks for a mark."""
+PACKAGES = {"iptables": "iptables", "ip6tables": "iptables", "ipset": "ipset", "nft": "nftables"}
+"""Packages of programs, by the first word of their names."""
 LOCK_WAIT = 10
 """Seconds to wait for the xtables lock and for the lock of the state directory."""
 LOAD_TRIES = 5
@@ -183,7 +185,9 @@ def run(command: Sequence[str], text: str = "") -> str:
             env=ENVIRONMENT,
         )
     except FileNotFoundError:
-        raise LoadError(f"{command[0]} is not installed on the host") from None
+        package = PACKAGES.get(command[0].partition("-")[0], "")
+        remedy = f"; install the package {package}" if package else ""
+        raise LoadError(f"{command[0]} is not installed on the host{remedy}") from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise LoadError(f"{' '.join(command)}: {error}") from error
     if done.returncode != 0:

@@ -218,3 +218,11 @@ def test_wrong_blocked_network_files_are_reported_under_their_variable(tmp_path:
     assert f'"msg": "packet_filter{wrong}' in end["own"]
     missing = r"mailhost_blocked_network_files: \"missing.txt\" is no file on the controller that can be read"
     assert missing in end["missing"]
+
+
+def test_shared_variable_is_not_looked_at_where_the_own_one_is_set(tmp_path: Path) -> None:
+    broken = {"mailhost_domains": "{{ company_domains }}"}
+    hosts = {"own": {**broken, "postfix_domains": ["example.com"]}, "wrong": {**broken, "postfix_domains": "x"}}
+    end = ends(run(tmp_path, "postfix", hosts))
+    assert "UNREACHABLE" in end["own"]
+    assert r'"msg": "postfix_domains: \"x\" is not a list; write a list, as ' in end["wrong"]

@@ -444,3 +444,12 @@ def test_close_mail_ports_tries_every_variant_in_each_family(monkeypatch: pytest
 
 def test_mail_ports_of_the_loader_are_those_of_the_service_catalogue() -> None:
     assert tuple(sorted(service.port for service in MAIL_SERVICES.values())) == loader.MAIL_PORTS
+
+
+@pytest.mark.parametrize(("program", "package"), [("ipset", "ipset"), ("ip6tables-nft-restore", "iptables")])
+def test_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, program: str, package: str) -> None:
+    monkeypatch.setattr(loader.subprocess, "run", lambda *_args, **_more: (_ for _ in ()).throw(FileNotFoundError()))
+    with pytest.raises(
+        loader.LoadError, match=f"{program} is not installed on the host; install the package {package}$"
+    ):
+        loader.run([program])
