@@ -34,9 +34,9 @@ def about(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_space_that_suffices_is_no_problem(about: dict[str, Any]) -> None:
-    disk.check_space({"/usr/local/lib/x": 1000 * 1024, "/srv": 0})
+    assert disk.check_space({"/usr/local/lib/x": 1000 * 1024, "/srv": 0}) is None
     about.update(f_files=0, f_ffree=0)  # btrfs counts no inodes
-    disk.check_space({"/srv": 10})
+    assert disk.check_space({"/srv": 10}) is None
 
 
 @pytest.mark.parametrize(
