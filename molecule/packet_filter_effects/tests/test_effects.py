@@ -40,6 +40,11 @@ for tables in iptables ip6tables; do
   $tables -t raw -A OUTPUT -p tcp --sport 25 -j CT --notrack
 done
 """
+NATIVE_NOTRACK = """
+nft add table inet quick
+nft add chain inet quick pre '{ type filter hook prerouting priority -300; }'
+nft add rule inet quick pre tcp dport 25 notrack
+"""
 OTHER_VARIANT = "iptables-legacy -A INPUT -p tcp --dport 993 -j DROP"
 
 GONE = """
@@ -49,6 +54,7 @@ for tables in iptables ip6tables; do
   $tables -t raw -F OUTPUT
 done
 iptables-legacy -F INPUT
+nft delete table inet quick 2> /dev/null || true
 ipset destroy f2b-postfix 2> /dev/null || true
 """
 
@@ -124,6 +130,14 @@ def test_declared_flow_without_connection_tracking_stops_the_run(lab: Lab, harde
     )
     assert lines[1].endswith("-j CT --notrack")
     assert smtp(lab) == "open"
+
+
+def test_declared_flow_that_a_native_rule_keeps_closed_stops_the_run(lab: Lab, harden: Harden) -> None:
+    lab.run("mailhost", ["sh", "-ec", NATIVE_NOTRACK])
+    lines = stopped(lab, harden, mailhost_services=SMTP)
+    assert lines[1] == (
+        "  closed tcp 25 from anywhere: was open, would be dropped by a rule of nftables table inet quick"
+    )
 
 
 def test_declared_flow_that_the_other_variant_drops_stops_the_run(lab: Lab, harden: Harden) -> None:

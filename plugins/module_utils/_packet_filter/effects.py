@@ -102,7 +102,8 @@ def _explained(found: Sequence[Found], copies: tuple[Replica, Replica], snapshot
         if group not in rules and len(rules) < EXPLAINED:
             fresh = attempt._replace(source=_another(attempt.source)) if attempt.burst > 1 else attempt
             rule = copies[one.later].explain(fresh)
-            if not rule and not one.later and snapshot.native:
+            if not rule and snapshot.native:
+                # Native rules have no counters unless their author wants them.
                 rule = f"a rule of nftables table {' or '.join(sorted(snapshot.native))}"
             rules[group] = f" by {rule}" if rule else ""
         effects.append(effect._replace(before=f"{effect.before}{rules.get(group, '')}"))

@@ -13,6 +13,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -86,17 +87,16 @@ def _tables(family: str, backend: str) -> str:
     names = f"/proc/net/{loader.FAMILIES[family].replace('tables', '_tables')}_names"
     if backend == "legacy" and not loader.read_text(names).split():
         return ""  # iptables-legacy-save would make a table, and other programs would warn of it
-    try:
-        return loader.run([loader.command(family, backend, "save")])
-    except loader.LoadError:
+    program = loader.command(family, backend, "save")
+    if not _is_installed(program):
         return ""  # a host without this variant
+    return loader.run([program])
 
 
 def _native_tables() -> tuple[dict[str, str], list[str]]:
-    try:
-        names = [line.split()[1:] for line in loader.run(["nft", "list", "tables"]).splitlines()]
-    except loader.LoadError:
-        return {}, []  # no nft on this host, so no table that it has made
+    if not _is_installed("nft"):
+        return {}, []  # so no table that it has made
+    names = [line.split()[1:] for line in loader.run(["nft", "list", "tables"]).splitlines()]
     found, gaps = {}, []
     for family, name in names:
         if family in ("ip", "ip6") and name in COMPATIBLE:
@@ -106,6 +106,10 @@ def _native_tables() -> tuple[dict[str, str], list[str]]:
         except loader.LoadError as error:
             gaps.append(f"table {name} of nftables family {family} cannot be read: {error}")
     return found, gaps
+
+
+def _is_installed(program: str) -> bool:
+    return shutil.which(program, path=loader.ENVIRONMENT["PATH"]) is not None
 
 
 def _interfaces() -> tuple[Interface, ...]:

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .errors import Problems, ReportedError, shown
+from .errors import Problems, ReportedError, not_a_list, shown
 
 OPENED, CLOSED, REJECTED, DEFERRED, LIMITED = KINDS = ("opened", "closed", "rejected", "deferred", "limited")
 """What may become of a connection or a message: accepted, not answered any more, rejected, deferred, fewer of them."""
@@ -116,7 +116,7 @@ def read_accepted_effects(value: Any, name: str) -> AcceptedEffects:
     problems = Problems()
     example = '"opened tcp 25 from members of set f2b-postfix"'
     if not isinstance(value, (list, tuple)):
-        problems.add(name, f"{shown(value)} is not a list; write a list, as [{example}]")
+        problems.add(name, not_a_list(name, value, f"a list, as [{example}]"))
         value = []
     for index, entry in enumerate(value):
         if not isinstance(entry, str) or entry.partition(" ")[0] not in KINDS or " " not in entry:

@@ -70,6 +70,17 @@ class Problems:
             raise PolicyError(self.found)
 
 
+def not_a_list(path: str, value: object, accepted: str) -> str:
+    """Return what is wrong with a value that should be a list.
+
+    Text that looks like one comes from quotes, or from ``-e name=value`` on the command line.
+    """
+    text = f"{shown(value)} is not a list; write {accepted}"
+    if not isinstance(value, str) or not value.lstrip().startswith("[") or not path.isidentifier():
+        return text
+    return f"{text}; -e name=value and INI inventories give text, -e '{{\"{path}\": [...]}}' does not"
+
+
 def shown(value: object) -> str:
     """Return a value as it is quoted in an error: short, on one line, and readable.
 

@@ -16,7 +16,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from .errors import Problems, ReportedError, shown
+from .errors import Problems, ReportedError, not_a_list, shown
 
 ACCEPTED = (
     'write an address ("192.0.2.7"), a prefix ("192.0.2.0/24", "2001:db8::/32") or a range ("192.0.2.80-192.0.2.99")'
@@ -193,7 +193,7 @@ def read_list(
     entry that equals, contains or lies in another one is a problem: one of the two is a mistake.
     """
     if not isinstance(value, (list, tuple)):
-        problems.add(path, f'{shown(value)} is not a list; write a list of networks, as ["192.0.2.0/24"]')
+        problems.add(path, not_a_list(path, value, 'a list of networks, as ["192.0.2.0/24"]'))
         return []
     found: list[tuple[Network, int, object]] = []
     for index, text in enumerate(value):

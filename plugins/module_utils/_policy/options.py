@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from .domains import DOMAIN, NameForm
-from .errors import Problems, shown
+from .errors import Problems, not_a_list, shown
 from .networks import Network, read_file, read_list, without_nested
 
 
@@ -113,7 +113,7 @@ class OptionReader:
         """The elements of a list; a string is none."""
         if isinstance(value, (list, tuple)):
             return value
-        self.problems.add(path, f"{shown(value)} is not a list; write a list, as {example}")
+        self.problems.add(path, not_a_list(path, value, f"a list, as {example}"))
         return ()
 
     def mapping(self, option: str, example: str) -> Mapping[Any, Any]:

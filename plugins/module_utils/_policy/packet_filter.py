@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from .errors import Problems, shown
+from .errors import Problems, not_a_list, shown
 from .networks import INTERNAL, Network, read_list, without_nested
 from .options import Known, OptionReader, either
 from .services import ALL_SERVICES, HOST_SERVICES, MAIL_SERVICES, Service, UnknownServiceError, find_service
@@ -207,7 +207,7 @@ class _PacketFilterReader(OptionReader):
             if value != INTERNAL:
                 self.problems.add(
                     path,
-                    f'{shown(value)} is not a list; write a list of networks, as ["192.0.2.0/24"], or "{INTERNAL}"',
+                    not_a_list(path, value, f'a list of networks, as ["192.0.2.0/24"], or "{INTERNAL}"'),
                 )
                 return ()
             value = [value]

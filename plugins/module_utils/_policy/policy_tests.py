@@ -15,7 +15,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .errors import Problems, shown
+from .errors import Problems, not_a_list, shown
 from .networks import NetworkError, parse_address
 
 PATH = "mailhost_policy_tests"
@@ -54,7 +54,7 @@ def read_policy_tests(value: object, path: str = PATH) -> tuple[PolicyTest, ...]
     problems = Problems()
     tests: list[PolicyTest] = []
     if not isinstance(value, (list, tuple)):
-        problems.add(path, f"{shown(value)} is not a list; write a list of {{client, mail_from, rcpt_to, expect}}")
+        problems.add(path, not_a_list(path, value, "a list of {client, mail_from, rcpt_to, expect}"))
         problems.raise_if_any()
     for index, item in enumerate(value if isinstance(value, (list, tuple)) else ()):
         here = f"{path}[{index}]"

@@ -50,6 +50,11 @@ WRONG: list[tuple[Any, str]] = [
     (None, "policy: null is not a dictionary; write the variables without mailhost_"),
     ({"domain": []}, f'policy: "domain" is not an option; write one of {", ".join(sorted(DEFAULTS))}'),
     ({"domains": "example.com"}, 'mailhost_domains: "example.com" is not a list; write a list, as ["example.com"]'),
+    (
+        {"domains": '["example.com"]'},
+        'mailhost_domains: "["example.com"]" is not a list; write a list, as ["example.com"]; -e name=value and INI '
+        "inventories give text, -e '{\"mailhost_domains\": [...]}' does not",
+    ),
     ({"internal_networks": "10.0.0.0/8"}, f'mailhost_internal_networks: "10.0.0.0/8" is not a list; {NETWORKS}'),
     ({"blocked_networks": "10.0.0.0/8"}, f'mailhost_blocked_networks: "10.0.0.0/8" is not a list; {NETWORKS}'),
     ({"dnsbl_exempt_networks": None}, f"mailhost_dnsbl_exempt_networks: null is not a list; {NETWORKS}"),
