@@ -69,14 +69,11 @@ def judge(
 
 def _of_families(found: Mapping[int, Found], classes: Mapping[tuple[str, int, int], Change]) -> Iterator[Found]:
     """Yield an effect once where both families have it for the same reason, else name the family."""
-    tried = [
-        family
-        for one in list(found.values())[:1]
-        for family in (4, 6)
-        if (one.effect.who, one.effect.port, family) in classes
-    ]
-    if len({one.effect.reason for one in found.values()}) == 1 and len(found) == len(tried):
-        yield next(iter(found.values()))
+    members = list(found.values())
+    effect = members[0].effect
+    tried = [family for family in (4, 6) if (effect.who, effect.port, family) in classes]
+    if len({one.effect.reason for one in members}) == 1 and len(members) == len(tried):
+        yield members[0]
         return
     for family, one in found.items():
         over = f" over IPv{family}" if len(tried) > 1 else ""

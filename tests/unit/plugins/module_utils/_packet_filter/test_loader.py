@@ -448,7 +448,10 @@ def test_mail_ports_of_the_loader_are_those_of_the_service_catalogue() -> None:
 
 @pytest.mark.parametrize(("program", "package"), [("ipset", "ipset"), ("ip6tables-nft-restore", "iptables")])
 def test_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, program: str, package: str) -> None:
-    monkeypatch.setattr(loader.subprocess, "run", lambda *_args, **_more: (_ for _ in ()).throw(FileNotFoundError()))
+    def missing(*_args: object, **_more: object) -> None:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(loader.subprocess, "run", missing)
     with pytest.raises(
         loader.LoadError, match=f"{program} is not installed on the host; install the package {package}$"
     ):

@@ -37,7 +37,10 @@ WRONG: list[tuple[Any, str]] = [
     ({"login_form": "name"}, 'postfix_login_form: "name" is not accepted; write "address" or "local part"'),
     ({"sender_logins": []}, "postfix_sender_logins: a list is not a dictionary; write one, as {info@example.com: [ann, bob]}"),
     ({"sender_logins": {"info": ["ann"]}}, 'postfix_sender_logins["info"]: is not an address; write one as "info@example.com", or "@example.com"'),
-    ({"sender_logins": {"a/b@example.com": ["x"]}}, 'postfix_sender_logins["a/b@example.com"]: is not an address; write one as "info@example.com", or "@example.com"'),
+    (
+        {"sender_logins": {"a/b@example.com": ["x"]}},
+        'postfix_sender_logins["a/b@example.com"]: is not an address; write one as "info@example.com", or "@example.com"',
+    ),
     ({"sender_logins": {"a@example.com": "ann"}}, 'postfix_sender_logins["a@example.com"]: "ann" is not a list; write a list, as [ann, bob]'),
     ({"sender_logins": {"a@example.com": ["ann bob"]}}, f'postfix_sender_logins["a@example.com"][0]: "ann bob" is not a login; {LOGIN}'),
     ({"sender_logins": {"a@example.com": ["${1}"]}}, f'postfix_sender_logins["a@example.com"][0]: "${{1}}" is not a login; {LOGIN}'),
