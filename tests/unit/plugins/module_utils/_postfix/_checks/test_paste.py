@@ -128,7 +128,8 @@ def test_what_is_printed_is_accepted_and_not_asked_for_again(  # noqa: PLR0917
     read_wanted(*wanted)
     again = printed(*wanted, site, entries)
     assert not yaml.safe_load(again.partition("# ")[0]), again
-    assert again.partition("# ")[2] == first.partition("# ")[2]
+    # What has no place is named again, but for what the pasted entries say as well.
+    assert set(again.partition("# ")[2].splitlines()) <= set(first.partition("# ")[2].splitlines())
 
 
 @pytest.mark.parametrize(
