@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from ..._policy.effects import CLOSED, DEFERRED, LIMITED, OPENED, REJECTED, Effect
+from ..._sessions.cases import DELIVERY
 from .._config.settings import DEFAULTS
 from .deciders import Files, setting_of
 from .files import SMTP, Entrance
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 NO_SERVICE = "without a service"
 
-_RELAY = re.compile(r"Relay access denied|Relaying not permitted", re.IGNORECASE)
+_RELAY = re.compile(r"Relay access denied")
 _OWNED = re.compile(r"not owned by")
 
 
@@ -111,7 +112,7 @@ def _effect(pair: Pair, before: Files, after: Files, managed: frozenset[str]) ->
     port, who = int(question.case.session["port"]), question.who
     if now:
         return Effect(
-            OPENED, "port", port, who, f"was {_outcome(old, question, before)}", _opening(question, old, after)
+            OPENED, "port", port, who, f"was {_outcome(old, question, before)}", _opening(question, old, before, after)
         )
     kind = CLOSED if new is None or new.code == 0 else REJECTED if new.code >= 500 else DEFERRED
     if question.closing and not (new is not None and _unknown(new)):
@@ -120,7 +121,7 @@ def _effect(pair: Pair, before: Files, after: Files, managed: frozenset[str]) ->
     return Effect(kind, "port", port, who, text, "", _remedy(question, new, after))
 
 
-def _opening(question: Question, old: Heard | None, after: Files) -> str:
+def _opening(question: Question, old: Heard | None, before: Files, after: Files) -> str:
     """Why the policy asks for what is opened.
 
     A domain of the policy is no reason to drop what else kept a client out.
@@ -128,11 +129,12 @@ def _opening(question: Question, old: Heard | None, after: Files) -> str:
     if old is None:
         entrance = after.entrance(question.key)
         role = entrance.role if entrance else ""
-        return DOMAINS if role == SMTP else LOGIN if role and question.opening else ""
+        return DOMAINS if role == SMTP else LOGIN if role else ""
     if question.owned and _OWNED.search(old.text):
         return OWNERS
-    if question.opening == DOMAINS:
-        return DOMAINS if _RELAY.search(old.text) else ""
+    if question.who.startswith(DELIVERY.who):
+        managed = before.relay_rejection and before.relay_rejection in old.text
+        return DOMAINS if managed or _RELAY.search(old.text) else ""
     if question.opening == LOGIN:
         # Without TLS or AUTH nobody could log in there; what else kept users out was the site's decision.
         return LOGIN if old.stage != RCPT or question.case.session["helo"] == BARE else ""

@@ -53,9 +53,11 @@ _SAMPLE = 6
 
 
 class Site(NamedTuple):
-    """What live files name and the policy may not: networks that relay, and domains of aliases."""
+    """What live files name and the policy does not: networks that relay or are blocked, domains, those of aliases."""
 
     networks: tuple[Network, ...] = ()
+    blocked: tuple[Network, ...] = ()
+    domains: tuple[str, ...] = ()
     alias_domains: tuple[str, ...] = ()
 
 
@@ -89,7 +91,9 @@ class _Questions:
     def __init__(self, policy: MailPolicy, settings: Settings, server: Server, site: Site, entrance: Entrance) -> None:
         self.policy, self.settings, self.server, self.site, self.entrance = policy, settings, server, site, entrance
         # Clients of networks that the live files trust are no external clients before.
-        self.parties = parties_of(policy._replace(blocked=(*policy.blocked, *site.networks)), server.domain)
+        self.parties = parties_of(
+            policy._replace(blocked=(*policy.blocked, *site.networks, *site.blocked)), server.domain
+        )
         self.own = self.parties.own[0]
         self.submission = settings.submission and entrance.role in (SUBMISSION, SUBMISSIONS)
 
@@ -177,6 +181,14 @@ class _Questions:
             yield self._asked(who, client, f"user@{self.server.domain}", TARGET, closing=RELAY.reason)
         if self.entrance.role != SMTP:
             return
+        for client in self.parties.external[:1]:
+            for domain in self.site.domains[:_SAMPLE]:
+                who = f"external client, to the domain {domain}"
+                yield self._asked(who, client, EXTERNAL_SENDER, f"postmaster@{domain}", closing=DOMAINS)
+        for network in self.site.blocked[:_SAMPLE] if self.server.delivers else ():
+            client = boundary_of(network, NetworkSet(())).inside[0]
+            who = f"client of {network}, to managed domains"
+            yield self._asked(who, client, EXTERNAL_SENDER, self.own, opening=BLOCKED.reason)
         for network in sample(self.policy.blocked, _SAMPLE) if self.server.delivers else ():
             client = boundary_of(network, NetworkSet(())).inside[0]
             yield self._asked(BLOCKED.who, client, EXTERNAL_SENDER, self.own, closing=BLOCKED.reason)

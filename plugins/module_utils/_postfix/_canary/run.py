@@ -12,18 +12,19 @@ import contextlib
 import re
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..._policy.networks import LOOPBACK, NetworkError, parse_networks
+from ..._policy.networks import LOOPBACK, Network, NetworkError, parse_networks
 from ..._sessions.cases import parties_of
 from ..._sessions.smtp import has_tls
 from ..._transaction.command import StepError
-from ..._transaction.files import encode
+from ..._transaction.files import decode, encode, read_file
 from .._config.lines import FileError
 from .._config.main_cf import MainCf
+from .._config.maps import FOLDER
 from .._config.master_cf import MasterCf
 from .._host.sandbox import end_processes, private_folder
 from .._host.staging import Staged, ask_postconf, build_indexes, copy_live, set_past, write_copy
@@ -52,6 +53,7 @@ _ASKED = (
     "virtual_mailbox_domains",
     "virtual_alias_domains",
     "relay_domains",
+    "mydomain",
     "mynetworks",
     *(limit.parameter for limit in LIMITS),
 )
@@ -60,7 +62,8 @@ _ELSEWHERE = frozenset(":/$!")
 
 _NO_LIVE = "the live files could not be tried, so what this run changes for clients is not known: {}"
 
-_DOMAINS = ("mydestination", "virtual_mailbox_domains", "virtual_alias_domains", "relay_domains")
+_ALIASES = "virtual_alias_domains"
+_DOMAINS = ("mydestination", "virtual_mailbox_domains", _ALIASES, "relay_domains")
 
 
 class Wanted(NamedTuple):
@@ -196,9 +199,12 @@ def _compared(
         Pair(question, _heard(one, answers), _heard(other, now)) for question, one, other in zip(questions, there, here)
     ]
     managed = server.managed | _server(policy, old).managed
-    both = [one.files._replace(relay_rejection=policy.relay_rejection) for one in (old, new)]
-    effects = find_effects(pairs, both[0], both[1], managed)
-    effects += find_limits(files.entrances, (old.known, new.known), (both[0], both[1]), settings)
+    both = (
+        old.files._replace(relay_rejection=_rejection(old)),
+        new.files._replace(relay_rejection=policy.relay_rejection),
+    )
+    effects = find_effects(pairs, *both, managed)
+    effects += find_limits(files.entrances, (old.known, new.known), both, settings)
     count = unclear(pairs)
     if count:
         result = replace(result, notes=[*result.notes, f"{count} sessions with the live files had no clear end"])
@@ -211,7 +217,7 @@ def _questions(
     """The sessions that this host can hold, at the services of both."""
     (old, former), (new, files) = before, after
     services = {one.key: one for one in (*former.entrances, *files.entrances)}
-    site = _site(wanted.policy, old.known)
+    site = _site(wanted.policy, old)
     families = old.families & new.families
     return [
         one
@@ -222,15 +228,51 @@ def _questions(
     ]
 
 
-def _site(policy: MailPolicy, known: Mapping[str, str]) -> Site:
-    networks = []
-    for word in known["mynetworks"].replace(",", " ").split():
+def _site(policy: MailPolicy, old: _Instance) -> Site:
+    known, managed = old.known, f"{old.config}/{FOLDER}"
+    trusted = [*known["mynetworks"].replace(",", " ").split(), *_first_words(f"{managed}/internal.cidr")]
+    blocked = [*_first_words(f"{managed}/blocked.cidr"), *_first_words(f"{managed}/blocked-addresses")]
+    domains = {word for name in _DOMAINS if name != _ALIASES for word in _plain_domains(known[name])}
+    names = {*policy.domains, known["myhostname"].lower(), f"localhost.{known['mydomain']}".lower()}
+    return Site(
+        _without(_networks(trusted), (*policy.internal, *LOOPBACK)),
+        _without(_networks(blocked), policy.blocked),
+        tuple(sorted(domains - names)),
+        tuple(_plain_domains(known[_ALIASES])),
+    )
+
+
+def _plain_domains(value: str) -> list[str]:
+    """The domains of a list; tables and files are not read."""
+    return [word for word in value.lower().replace(",", " ").split() if "." in word and not _ELSEWHERE & set(word)]
+
+
+def _networks(words: Iterable[str]) -> list[Network]:
+    found: list[Network] = []
+    for word in words:
         with contextlib.suppress(NetworkError):
-            networks += parse_networks(re.sub(r"[\[\]]", "", word))
-    inside = [*policy.internal, *LOOPBACK]
-    unknown = tuple(one for one in networks if not any(other.overlaps(one) for other in inside))
-    domains = known["virtual_alias_domains"].lower().replace(",", " ").split()
-    return Site(unknown, tuple(one for one in domains if "." in one and not _ELSEWHERE & set(one)))
+            found += parse_networks(re.sub(r"[\[\]]", "", word))
+    return found
+
+
+def _without(networks: Iterable[Network], known: Sequence[Network]) -> tuple[Network, ...]:
+    return tuple(one for one in networks if not any(other.overlaps(one) for other in known))
+
+
+def _first_words(path: str) -> list[str]:
+    """The keys of a managed table."""
+    return [line.split()[0] for line in _lines(path) if line.split()]
+
+
+def _rejection(old: _Instance) -> str:
+    """What the live files reply to clients that may not relay, where that is managed."""
+    lines = _lines(f"{old.config}/{FOLDER}/relay-rejection.regexp")
+    return next((line.partition(" 5.7.1 ")[2].strip() for line in lines if " 5.7.1 " in line), "")
+
+
+def _lines(path: str) -> list[str]:
+    content = read_file(path)
+    return [] if content is None else decode(content).splitlines()
 
 
 def _session(case: Case) -> tuple[object, ...]:

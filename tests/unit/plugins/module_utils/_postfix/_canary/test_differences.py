@@ -215,7 +215,7 @@ def test_inner_service_is_asked_by_loopback_clients_alone() -> None:
 
 
 def test_clients_that_live_files_trust_are_no_external_clients() -> None:
-    site = Site(tuple(parse_networks("198.51.100.0/24")), ("old.example.org",))
+    site = Site(tuple(parse_networks("198.51.100.0/24")), alias_domains=("old.example.org",))
     found = questions(site)
     assert not found[f"25 {EXTERNAL}"].case.session["client"].startswith("198.51.100.")
     assert found["25 client of 198.51.100.0/24 (mynetworks), to other domains"].closing == "relay block"
@@ -325,3 +325,24 @@ def test_list_with_the_restriction_decided() -> None:
     )
     assert setting_of(NO_OWNER, ("", "25"), files) == "smtpd_recipient_restrictions (main.cf)"
     assert setting_of(DENIED, ("", "25"), files) == "smtpd_recipient_restrictions (main.cf)"
+
+
+@pytest.mark.parametrize("sender", ["", ", sender of a managed domain", ", sender that does not exist"])
+def test_new_domain_of_the_policy_is_the_reason_whatever_the_sender_is(sender: str) -> None:
+    managed = FILES._replace(relay_rejection="the old words")
+    end = heard("550 5.7.1 <postbox@example.org>: Recipient address rejected: the old words")
+    pair = Pair(questions()[f"25 {EXTERNAL}{sender}"], end, ACCEPTED)
+    (found,) = find_effects([pair], managed, FILES, MANAGED)
+    assert found.reason == "mailhost_domains"
+
+
+def test_new_service_of_submission_is_the_reason_whatever_the_sender_is() -> None:
+    name = "587 authenticated client, sender login@myhostname"
+    assert effect(name, None, ACCEPTED) == (OPENED, "was without a service", "postfix_submission")
+
+
+def test_domains_and_blocked_networks_that_the_policy_dropped_are_asked() -> None:
+    site = Site(blocked=tuple(parse_networks("203.0.113.200")), domains=("old.example.org",))
+    found = questions(site)
+    assert found["25 external client, to the domain old.example.org"].closing == "mailhost_domains"
+    assert found["25 client of 203.0.113.200/32, to managed domains"].opening == "mailhost_blocked_networks"
