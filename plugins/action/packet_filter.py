@@ -79,7 +79,7 @@ class ActionModule(PolicyAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self.take_variables(task_vars, VARIABLES)
-        _result, self.args = self.validate_argument_spec(argument_spec=OPTIONS)  # type: ignore[no-untyped-call]
+        _result, self.args = self.validate_argument_spec(argument_spec=OPTIONS)
         timeout = self.args["confirm_timeout"]
         if not 5 <= timeout <= 600:
             raise AnsibleActionFail(

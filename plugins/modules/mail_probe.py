@@ -121,14 +121,25 @@ summary:
   sample: "0 of 9 points deviate, 1 skipped (dnsbls)"
 """
 
+from typing import Any, NoReturn
+
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import hide_keys_of_value
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import PolicyError
 from ansible_collections.mailhost.hardening.plugins.module_utils._verify import probe
 
 
+class ProbeModule(AnsibleModule):
+    """A module whose errors, Ansible's own as well, have neither keys nor arguments in them."""
+
+    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
+        super().fail_json(msg=hide_keys_of_value(msg), **{**kwargs, "invocation": {}})
+        raise AssertionError("fail_json ends the process")
+
+
 def main() -> None:
-    module = AnsibleModule(
+    module = ProbeModule(  # type: ignore[no-untyped-call]
         argument_spec={
             "addresses": {"type": "list", "elements": "str", "required": True},
             "services": {"type": "raw", "default": []},

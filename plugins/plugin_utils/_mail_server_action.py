@@ -38,7 +38,7 @@ class MailServerAction(PolicyAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self.take_variables(task_vars, self.variables())
-        _result, args = self.validate_argument_spec(  # type: ignore[no-untyped-call]
+        _result, args = self.validate_argument_spec(
             argument_spec={
                 "state": {"type": "str", "choices": ["present", "absent", "previous"], "default": "present"},
                 "policy": {"type": "dict", "default": {}},

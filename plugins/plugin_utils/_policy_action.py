@@ -17,6 +17,7 @@ from ansible.utils.display import Display
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.meta import find_undeclared_variables
 
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.dnsbl import hide_keys_of_value
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import (
     AcceptedEffects,
     Effect,
@@ -47,6 +48,13 @@ class PolicyAction(ActionBase):
         for name, meant in misspelt(self.vars, self.role, options):
             if name not in _references(self.vars.get(meant)):
                 display.warning(f"{name}: is no variable of this collection; did you mean {meant}?")
+
+    def validate_argument_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Check the arguments; Ansible's own errors quote values, in which a key may stand."""
+        try:
+            return super().validate_argument_spec(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except AnsibleActionFail as error:
+            raise AnsibleActionFail(hide_keys_of_value(str(error))) from None
 
     def called_by(self, role: str) -> bool:
         """Return whether a role of this collection runs the task."""

@@ -21,6 +21,12 @@ KEY_LENGTH = 26
 _KEY = re.compile(rf"(?<![\w-])[A-Za-z0-9_-]{{{KEY_LENGTH},63}}(?=(\.[A-Za-z][A-Za-z0-9-]*){{2}})")
 """A key in the middle of a text: at least two labels follow, as in no file name."""
 
+_BLANK = r"(?:\s|\\[nrt])*"
+_BROKEN_KEY = re.compile(
+    rf"(?<![\w-])[A-Za-z0-9_-]{{{KEY_LENGTH},}}(?={_BLANK}(?:\.{_BLANK}[A-Za-z][A-Za-z0-9-]*{_BLANK}){{2}})"
+)
+"""A key in a zone that is none: with the newline of a Vault block behind it (also escaped), or pasted twice."""
+
 
 class ClosedList(NamedTuple):
     """The end of a DNSBL's zones, when it closed (``YYYY`` or ``YYYY-MM``), and what became of it."""
@@ -49,7 +55,19 @@ def shown_zone(zone: str) -> str:
 
 def hide_keys(text: str) -> str:
     """Return a text as it may stand in a log: each key as four digits of its hash, so that a changed key shows."""
-    return _KEY.sub(lambda match: f"<key {sha256(match[0].encode()).hexdigest()[:4]}>", text)
+    return _KEY.sub(_digest, text)
+
+
+def hide_keys_of_value(value: str) -> str:
+    """Return one value as it may stand in an error, where the zone around a key may be broken.
+
+    Not for whole files: there a long word can end a line before one that begins with a dot.
+    """
+    return _BROKEN_KEY.sub(_digest, hide_keys(value))
+
+
+def _digest(match: re.Match[str]) -> str:
+    return f"<key {sha256(match[0].encode()).hexdigest()[:4]}>"
 
 
 def closed_list(zone: str) -> str:

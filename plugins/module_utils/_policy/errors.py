@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from .dnsbl import hide_keys
+from .dnsbl import hide_keys, hide_keys_of_value
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ def shown(value: object) -> str:
     a long text, so that an error can neither break a terminal nor fill it.
     """
     if isinstance(value, str):
-        value = hide_keys(value)
+        value = hide_keys_of_value(value)
         text = "".join(
             c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in value[:80]
         )

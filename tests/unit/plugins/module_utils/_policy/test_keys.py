@@ -6,15 +6,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.mailhost.hardening.plugins.action import packet_filter as packet_filter_action
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import plan as messaging_server
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server import settings as messaging_settings
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy import mail, packet_filter
@@ -28,10 +38,13 @@ KEY = "abcdefghij0123456789klmnopqr"
 ZONE = f"{KEY}.zen.dq.spamhaus.net"
 Read = Callable[[dict[str, Any]], Any]
 
+BROKEN = [f"{key}.zen.dq.spamhaus.net" for key in (f"{KEY}\n", f"{KEY} ", KEY * 3)]
+"""With the newline of a Vault block, with a blank, pasted thrice."""
+
 TEXTS = st.builds(
     lambda before, zone, after: f"{before}{zone}{after}",
     st.sampled_from(["", " ", "\n", '"', "permit, reject_rbl_client ", "x\t"]),
-    st.sampled_from([ZONE, ZONE.upper(), ZONE.capitalize()]),
+    st.sampled_from([ZONE, ZONE.upper(), ZONE.capitalize(), *BROKEN]),
     st.sampled_from(["", " ", "\n", "\u00a0", "=127.0.0.2", "*3", ".", "]", ", permit", "." + "a" * 80]),
 )
 VALUES = st.recursive(
@@ -89,3 +102,41 @@ def test_no_filter_shows_a_key(name: str, value: Any) -> None:
     function = module.FilterModule().filters()[name]
     assert_hidden(lambda: function(value))
     assert_hidden(lambda: function({"dnsbls": value, "domains": value}))
+
+
+class HostReachedError(Exception):
+    """The arguments were accepted."""
+
+
+ACTIONS = [
+    *(("packet_filter", option) for option in packet_filter_action.OPTIONS),
+    *((role, option) for role in ("postfix", "messaging_server") for option in ("state", "policy", "settings", ZONE)),
+]
+
+
+@pytest.mark.parametrize(("role", "option"), ACTIONS)
+@given(value=VALUES)
+def test_no_action_shows_a_key_in_an_error_of_ansible(role: str, option: str, value: Any) -> None:
+    module = importlib.import_module(f"ansible_collections.mailhost.hardening.plugins.action.{role}")
+    loader = DataLoader()
+    task = SimpleNamespace(args={option: value}, diff=False, check_mode=True, async_val=0, action=role)
+    action = module.ActionModule(task, MagicMock(transport="ssh"), MagicMock(), loader, Templar(loader), None)
+    action._execute_module = MagicMock(side_effect=HostReachedError)
+    action._find_needle = MagicMock(side_effect=OSError)
+    with contextlib.suppress(HostReachedError):
+        assert_hidden(lambda: action.run(None, {}))
+
+
+@pytest.mark.parametrize("arguments", [{"timeout": ZONE}, {"policy": ZONE}, {ZONE: 1}])
+def test_mail_probe_shows_no_key_in_an_error_of_ansible(arguments: dict[str, Any]) -> None:
+    text = json.dumps({"ANSIBLE_MODULE_ARGS": {"addresses": ["192.0.2.1"], **arguments}})
+    name = "ansible_collections.mailhost.hardening.plugins.modules.mail_probe"
+    done = subprocess.run(
+        [sys.executable, "-m", name, text],
+        cwd=Path(__file__).resolve().parents[5] / ".venv" / "collections",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert json.loads(done.stdout)["failed"]
+    assert KEY not in done.stdout + done.stderr
