@@ -57,7 +57,7 @@ OPTIONS = {
     "check_controller": {"type": "bool", "default": True},
     "confirm_without_network": {"type": "bool", "default": False},
 }
-VARIABLES = tuple(sorted({*DEFAULTS, *OPTIONS} - {"policy", "internal_networks"}))
+VARIABLES = tuple(sorted({*DEFAULTS, *OPTIONS} - {"policy"}))
 """What follows ``packet_filter_`` in the role's variables."""
 RETRY_PAUSE = 0.5
 STATUS_SECONDS = 60
@@ -140,11 +140,7 @@ class ActionModule(PolicyAction):
             raise AnsibleActionFail(str(error)) from None
 
     def _names(self) -> dict[str, str]:
-        names = self.named(policy=DEFAULTS)
-        if self.called_by(self.role):
-            # The role has no variable of its own for them.
-            names["internal_networks"] = "mailhost_internal_networks"
-        return names
+        return self.named(policy=DEFAULTS)
 
     def _ruleset(self, policy: PacketFilterPolicy, report: HostReport, limited: bool, warnings: list[str]) -> Ruleset:
         live = report.connection

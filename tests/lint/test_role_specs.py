@@ -111,13 +111,7 @@ def test_task_passes_every_option_that_the_code_reads(role: str) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_options_without_variables_have_the_defaults_of_the_code(role: str) -> None:
-    # The packet filter reads the internal networks of the inventory alone.
-    expected = {
-        name: value
-        for name, value in code_of(role).defaults.items()
-        if (role, name) != ("packet_filter", "internal_networks")
-    }
-    assert values_of(role) == expected
+    assert values_of(role) == code_of(role).defaults
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -227,6 +227,8 @@ def locked(root: str = ROOT, seconds: float = LOCK_WAIT) -> Iterator[None]:
                 if time.monotonic() > deadline:
                     raise LoadError(f"another run holds {root}/lock for more than {seconds:.0f} seconds") from None
                 time.sleep(0.05)
+        if not os.path.exists(file.name):
+            raise LoadError(f"another run has removed {root} meanwhile; run again")
         yield
 
 
@@ -835,9 +837,10 @@ def boot(root: str = ROOT) -> None:
     """Load the confirmed state; on any failure the mail ports are closed and LoadError is raised."""
     state = State()
     current = os.path.join(root, "current")
-    pending = Pending.read(root)
-    if pending is not None:  # what was not confirmed before a restart does not become live
-        with contextlib.suppress(OSError):
+    # A file that cannot be read must not keep the ports open; what was confirmed is loaded in any case.
+    with contextlib.suppress(OSError, RecursionError):
+        pending = Pending.read(root)
+        if pending is not None:  # what was not confirmed before a restart does not become live
             os.unlink(os.path.join(root, "pending.json"))
             note_end(root, pending.token, "the host, or its boot unit, was started before the confirmation came")
     try:

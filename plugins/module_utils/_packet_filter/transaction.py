@@ -225,76 +225,78 @@ def apply(token: str, change: PacketFilterChange, root: str = loader.ROOT) -> Pr
     check_disk(change, root)
     first = not os.path.exists(root)
     os.makedirs(root, mode=0o700, exist_ok=True)
-    try:
-        return _apply(token, change, root)
-    except (ProofError, EffectsError, DiskError):
-        if first:
-            remove_boot()
-            _remove_files(root)
-        raise
+    with loader.locked(root):
+        try:
+            return _apply(token, change, root)
+        except (ProofError, EffectsError, DiskError):
+            # Under the lock: a run that waits for it must not lose what it is about to put there.
+            if first and not os.path.lexists(os.path.join(root, "current")):
+                remove_boot()
+                _remove_files(root)
+            raise
 
 
 def _apply(token: str, change: PacketFilterChange, root: str) -> Proven:
-    with loader.locked(root):
-        if loader.Pending.read(root) is not None:
-            raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
-        _sweep(root)
-        generation = os.path.join(root, f"generation-{token}")
-        known_sets = loader.live_set_names()
-        try:
-            os.mkdir(generation, mode=0o700)
-            stage(change.texts, change.state, generation)
-        except OSError as error:
-            shutil.rmtree(generation, ignore_errors=True)
-            raise DiskError(f"nothing was changed: {describe(error)}") from error
-        lives = {family: loader.read_live(family, change.state.backend) for family in loader.FAMILIES}
-        had_rules = any(live.managed for live in lives.values())
-        new_sets = loader.begin_sets(change.texts["sets"])
-        try:
-            notes = prove_staged(generation, change.connection)
-            found = prove_effects(change)
-            loader.wait_for(new_sets)
-        except (loader.LoadError, EffectsError) as error:
-            loader.wait_for(new_sets)
-            loader.destroy_sets(known_sets)
-            shutil.rmtree(generation)
-            if isinstance(error, EffectsError):
-                raise
-            raise ProofError(error) from error
-        boot, now = loader.boot_time()
-        try:
-            pending = loader.Pending(
-                token=token,
-                generation=os.path.basename(generation),
-                timeout=change.timeout,
-                boot=boot,
-                deadline=now + change.timeout,
-                rebuild=_snapshot(root, change, known_sets),
-                absent=change.absent,
-                passed={family: loader.passed_rules(live, change.state.jump_after) for family, live in lives.items()},
-            )
-            _install_loader()
-            reload = None if change.absent else install_unit(python())
-            pending.write(root)
-        except OSError as error:
-            loader.destroy_sets(known_sets)
-            for directory in (generation, os.path.join(root, "previous")):
-                shutil.rmtree(directory, ignore_errors=True)
-            raise DiskError(f"nothing was changed: {describe(error)}") from error
-        try:
-            arm(token, change.timeout)
-            if not had_rules:
-                notes += track_open_sessions()
-            loader.load(generation, pending.rebuild)
-            loader.wait_for(reload)
-            # Sets of the previous state are still there until the change is confirmed.
-            live = loader.live_digest(change.state.backend, loader.split_sets(change.texts["sets"]))
-            loader.State.read(generation)._replace(live=live).write(generation)
-        except BaseException as error:
-            # The timer stays armed until this has succeeded; it tries again.
-            loader.restore_previous(root, pending, f"loading failed: {error}")
-            disarm()
-            raise loader.LoadError(f"loading failed, the previous rules are restored: {error}") from error
+    """Apply a change; the caller holds the lock."""
+    if loader.Pending.read(root) is not None:
+        raise loader.LoadError("another run's change awaits its confirmation; run again when it is settled")
+    _sweep(root)
+    generation = os.path.join(root, f"generation-{token}")
+    known_sets = loader.live_set_names()
+    try:
+        os.mkdir(generation, mode=0o700)
+        stage(change.texts, change.state, generation)
+    except OSError as error:
+        shutil.rmtree(generation, ignore_errors=True)
+        raise DiskError(f"nothing was changed: {describe(error)}") from error
+    lives = {family: loader.read_live(family, change.state.backend) for family in loader.FAMILIES}
+    had_rules = any(live.managed for live in lives.values())
+    new_sets = loader.begin_sets(change.texts["sets"])
+    try:
+        notes = prove_staged(generation, change.connection)
+        found = prove_effects(change)
+        loader.wait_for(new_sets)
+    except (loader.LoadError, EffectsError) as error:
+        loader.wait_for(new_sets)
+        loader.destroy_sets(known_sets)
+        shutil.rmtree(generation)
+        if isinstance(error, EffectsError):
+            raise
+        raise ProofError(error) from error
+    boot, now = loader.boot_time()
+    try:
+        pending = loader.Pending(
+            token=token,
+            generation=os.path.basename(generation),
+            timeout=change.timeout,
+            boot=boot,
+            deadline=now + change.timeout,
+            rebuild=_snapshot(root, change, known_sets),
+            absent=change.absent,
+            passed={family: loader.passed_rules(live, change.state.jump_after) for family, live in lives.items()},
+        )
+        _install_loader()
+        reload = None if change.absent else install_unit(python())
+        pending.write(root)
+    except OSError as error:
+        loader.destroy_sets(known_sets)
+        for directory in (generation, os.path.join(root, "previous")):
+            shutil.rmtree(directory, ignore_errors=True)
+        raise DiskError(f"nothing was changed: {describe(error)}") from error
+    try:
+        arm(token, change.timeout)
+        if not had_rules:
+            notes += track_open_sessions()
+        loader.load(generation, pending.rebuild)
+        loader.wait_for(reload)
+        # Sets of the previous state are still there until the change is confirmed.
+        live = loader.live_digest(change.state.backend, loader.split_sets(change.texts["sets"]))
+        loader.State.read(generation)._replace(live=live).write(generation)
+    except BaseException as error:
+        # The timer stays armed until this has succeeded; it tries again.
+        loader.restore_previous(root, pending, f"loading failed: {error}")
+        disarm()
+        raise loader.LoadError(f"loading failed, the previous rules are restored: {error}") from error
     return Proven([*notes, *found.notes], found.effects)
 
 
@@ -377,6 +379,8 @@ def confirm(token: str, root: str = loader.ROOT) -> list[str]:
             disable_unit()
         else:
             link = os.path.join(root, f".current-{token}")
+            with contextlib.suppress(FileNotFoundError):  # of a confirmation that was killed
+                os.unlink(link)
             os.symlink(pending.generation, link)
             os.replace(link, os.path.join(root, "current"))  # the decisive step
             enable_unit()

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from .dnsbl import closed_list, shown_zone
 from .domains import ZONE
 from .errors import Problems, shown
-from .networks import LOOPBACK, PRIVATE, WIDE, Network, NetworkError, parse_networks, read_list
+from .networks import LOOPBACK, Network, NetworkError, parse_networks, read_list
 from .options import Known, OptionReader
 
 STAGE_CONNECT, STAGE_MAIL, STAGE_DISPATCHER = "connect", "mail", "dispatcher"
@@ -29,9 +29,6 @@ STAGES = (STAGE_CONNECT, STAGE_MAIL, STAGE_DISPATCHER)
 CLIENT_IN_TEXT = "{client}"
 """What stands for the address of the client in the text of a DNSBL."""
 
-
-_TRANSLATED = (Network(6, 0xFFFF << 32, 96), Network(6, 0x64FF9B << 96, 96))
-"""Prefixes whose addresses stand for any IPv4 address (RFC 4291, section 2.5.5.2; RFC 6052)."""
 
 _ANSWERS = Network(4, 127 << 24, 8)
 """Answers of a DNSBL (RFC 5782)."""
@@ -166,35 +163,6 @@ class _MailPolicyReader(OptionReader):
             if key not in keys:
                 self.problems.add(path, f"{shown(key)} is not a key of {what}; write one of {', '.join(keys)}")
         return item
-
-    def internal_networks(self, path: str, value: Any) -> tuple[Network, ...]:
-        """Networks whose hosts may relay, so that a network of external clients among them is a hole."""
-        found = read_list(self.problems, path, value, False)
-        for index, text in enumerate(value if isinstance(value, (list, tuple)) else ()):
-            try:
-                networks = parse_networks(text)
-            except NetworkError:
-                continue
-            self.check_internal(f"{path}[{index}]", text, networks)
-        return tuple(found)
-
-    def check_internal(self, path: str, text: str, networks: Sequence[Network]) -> None:
-        for network in networks:
-            if any(network.overlaps(other) for other in _TRANSLATED):
-                self.problems.add(
-                    path,
-                    f"{shown(text)} has addresses that stand for any IPv4 address; "
-                    "write the IPv4 networks that are meant",
-                )
-                return
-            private = any(own.contains(network) for own in PRIVATE)
-            if 0 < network.prefix < WIDE[network.version] and not private:
-                self.problems.add(
-                    path,
-                    f"{shown(text)} has a network of /{network.prefix}, and all its hosts could relay; "
-                    f"write networks of /{WIDE[network.version]} or longer, only those that are yours",
-                )
-                return
 
     def exceptions(self) -> tuple[RelayException, ...]:
         example = '[{networks: ["192.0.2.7"], sender_domains: ["example.com"]}]'

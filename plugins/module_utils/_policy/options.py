@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 
 from .domains import DOMAIN, NameForm
 from .errors import Problems, not_a_list, shown
-from .networks import Network, read_file, read_list, without_nested
+from .networks import PRIVATE, WIDE, Network, NetworkError, parse_networks, read_file, read_list, without_nested
+
+_TRANSLATED = (Network(6, 0xFFFF << 32, 96), Network(6, 0x64FF9B << 96, 96))
+"""Prefixes whose addresses stand for any IPv4 address (RFC 4291, section 2.5.5.2; RFC 6052)."""
 
 
 def either(choices: Sequence[str]) -> str:
@@ -127,6 +130,36 @@ class OptionReader:
     def networks(self, option: str, *, allow_any: bool = False) -> tuple[Network, ...]:
         """Networks, sorted; ``allow_any`` says whether /0 is one."""
         return tuple(read_list(self.problems, self.path(option), self.value(option), allow_any))
+
+    def internal_networks(self, path: str, value: Any) -> tuple[Network, ...]:
+        """Networks whose hosts may relay, so that a network of external clients among them is a hole."""
+        found = read_list(self.problems, path, value, False)
+        for index, text in enumerate(value if isinstance(value, (list, tuple)) else ()):
+            try:
+                networks = parse_networks(text)
+            except NetworkError:
+                continue
+            self.check_internal(f"{path}[{index}]", text, networks)
+        return tuple(found)
+
+    def check_internal(self, path: str, text: str, networks: Sequence[Network]) -> None:
+        """Note networks that are too wide to be those of one organisation."""
+        for network in networks:
+            if network.prefix and any(network.overlaps(other) for other in _TRANSLATED):
+                self.problems.add(
+                    path,
+                    f"{shown(text)} has addresses that stand for any IPv4 address; "
+                    "write the IPv4 networks that are meant",
+                )
+                return
+            private = any(own.contains(network) for own in PRIVATE)
+            if 0 < network.prefix < WIDE[network.version] and not private:
+                self.problems.add(
+                    path,
+                    f"{shown(text)} has a network of /{network.prefix}, and all its hosts could relay; "
+                    f"write networks of /{WIDE[network.version]} or longer, only those that are yours",
+                )
+                return
 
     def blocked(self, files: Mapping[str, Iterable[str]]) -> tuple[Network, ...]:
         """The option ``blocked_networks`` and the lines of files, by path, in which networks may overlap."""

@@ -201,8 +201,11 @@ class _PacketFilterReader(OptionReader):
 
     def _peers(self, path: str, item: Mapping[str, Any]) -> tuple[Network, ...] | None:
         value, path = item.get("peers"), f"{path}.peers"
-        if value is None:
+        if "peers" not in item:
             return None
+        if value is None:
+            self.problems.add(path, "is empty; name the peers, or leave the key out to allow any address")
+            return ()
         if isinstance(value, str):
             if value != INTERNAL:
                 self.problems.add(
@@ -278,7 +281,7 @@ def read_packet_filter_policy(
     reader = _PacketFilterReader(options, names or {})
     reader.reject_unknown("policy")
     per_minute = reader.integer("new_connections_per_minute")
-    reader.internal = reader.networks("internal_networks")
+    reader.internal = reader.internal_networks(reader.path("internal_networks"), reader.value("internal_networks"))
     policy = PacketFilterPolicy(
         scope=reader.choice("scope"),
         flows=tuple(reader.flows("services", MAIL_SERVICES, per_minute)),

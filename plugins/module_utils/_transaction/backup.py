@@ -115,7 +115,7 @@ def _journal_path(state: str) -> str:
 
 def next_name(state: str) -> str:
     """Return the name for a new backup: a number for the order, as clocks are set back, and the time."""
-    numbers = [int(name.partition("-")[0]) for name in _names(state)]
+    numbers = [int(name.partition("-")[0]) for name in _names(state) if name[:1].isascii()]
     return f"{max(numbers, default=0) + 1:06d}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"
 
 
@@ -203,8 +203,11 @@ def read_journal(state: str) -> Journal | None:
     if data is None:
         return None
     try:
-        return Journal(**json.loads(data))
-    except (ValueError, TypeError) as error:
+        journal = Journal(**json.loads(data))
+        if not all(isinstance(word, str) for word in journal):
+            raise ValueError("it has other values than texts")
+        return journal
+    except (ValueError, TypeError, RecursionError) as error:
         raise OSError(f"{_journal_path(state)} cannot be read: {error}") from error
 
 

@@ -143,6 +143,8 @@ def run_change(run: Run[Any, Any], *, check_mode: bool, diff: bool) -> Result:
 
 
 def _change(run: Run[Any, Any], *, check_mode: bool, diff: bool) -> Result:
+    place = f"{run.state}/record.json"
+    known = read_file(place)
     live = run.read()
     wanted = run.want(live)
     changes = run.changes(live, wanted)
@@ -157,14 +159,17 @@ def _change(run: Run[Any, Any], *, check_mode: bool, diff: bool) -> Result:
         result["activation"] = run.activation(details)
     if check_mode:
         return result
-    place, content = f"{run.state}/record.json", run.record(wanted)
+    content = run.record(wanted)
     if changes:
         # The record goes with the files: it is restored when they are.
-        changes = [*changes, Change(place, read_file(place), content, PRIVATE)]
+        changes = [*changes, Change(place, known, content, PRIVATE)]
         with run.prepared():
             result["backup"] = transaction.apply(run.state, run.driver, changes, details, run.confirm(live, wanted))
-    else:
-        _write(place, content)  # what was there already is managed from now on
+    elif content != known:
+        with transaction.locked(run.state):
+            if read_file(place) != known:
+                raise StepError("record", "another run has changed the host meanwhile; run again")
+            _write(place, content)  # what was there already is managed from now on
     if proof.evaluated:
         with contextlib.suppress(OSError):  # what is live is live; the next run proves it once more
             _write(proven, digest)

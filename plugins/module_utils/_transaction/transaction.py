@@ -124,7 +124,7 @@ def apply(
     ]
     if not wanted:
         return ""
-    with _locked(state) as lock:
+    with locked(state) as lock:
         _settle(state, driver)
         return _guarded(state, driver, (wanted, details, confirm), lock)
 
@@ -133,7 +133,7 @@ def recover(state: str, driver: Driver) -> str:
     """Restore what a killed run left, and return the sentence about it, or about what a watchdog restored."""
     if not os.path.exists(state):
         return ""
-    with _locked(state):
+    with locked(state):
         _settle(state, driver)
         return backup.take_notice(state)
 
@@ -389,7 +389,7 @@ def _runner(state: str) -> Runner:
 
 
 @contextlib.contextmanager
-def _locked(state: str) -> Iterator[int]:
+def locked(state: str) -> Iterator[int]:
     """Hold the lock of the state folder. A watchdog holds the same lock, so closing it here does not release it."""
     os.makedirs(state, mode=0o700, exist_ok=True)
     handle = os.open(os.path.join(state, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

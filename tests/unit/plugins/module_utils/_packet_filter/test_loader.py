@@ -456,3 +456,32 @@ def test_missing_program_names_its_package(monkeypatch: pytest.MonkeyPatch, prog
         loader.LoadError, match=f"{program} is not installed on the host; install the package {package}$"
     ):
         loader.run([program])
+
+
+@pytest.mark.parametrize("damage", ["folder", "nested"])
+def test_boot_loads_what_was_confirmed_whatever_stands_in_the_pending_file(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pending, current = tmp_path / "pending.json", tmp_path / "current"
+    current.mkdir()
+    loader.State().write(str(current))
+    if damage == "folder":
+        pending.mkdir()
+    else:
+        pending.write_text("[" * 200_000)
+    loaded: list[str] = []
+    monkeypatch.setattr(loader, "load", lambda directory, *_more: loaded.append(directory))
+    monkeypatch.setattr(loader, "live_set_names", list)
+    loader.boot(str(tmp_path))
+    assert loaded == [str(current)]
+
+
+def test_lock_of_a_folder_that_was_removed_meanwhile_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader.fcntl, "flock", lambda *_words: (tmp_path / "lock").unlink())
+    with (
+        pytest.raises(loader.LoadError, match="another run has removed .* meanwhile; run again"),
+        loader.locked(str(tmp_path)),
+    ):
+        pass

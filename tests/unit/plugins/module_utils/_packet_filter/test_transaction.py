@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader, transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import EffectsError
 
 ABANDONED = loader.Pending("old", "generation-old", 5, "another boot", 5.0, [], False, {})
 
@@ -44,3 +45,23 @@ def test_settle_leaves_a_newer_change_of_another_run_alone(tmp_path: Path, monke
     monkeypatch.setattr(transaction.time, "sleep", lambda _seconds: (tmp_path / "pending.json").unlink())
     ABANDONED.write(str(tmp_path))
     transaction.settle(str(tmp_path), change=True)
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_stopped_first_run_removes_only_what_no_other_run_uses(
+    confirmed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, removed = tmp_path / "root", []
+
+    def stops(_token: str, _change: object, folder: str) -> None:
+        if confirmed:  # by another run, before this one got the lock
+            Path(folder, "current").symlink_to("generation-of-another-run")
+        raise EffectsError("lost")
+
+    monkeypatch.setattr(transaction, "check_disk", lambda *_words: None)
+    monkeypatch.setattr(transaction, "_apply", stops)
+    monkeypatch.setattr(transaction, "remove_boot", lambda: removed.append("boot"))
+    monkeypatch.setattr(transaction, "_remove_files", removed.append)
+    with pytest.raises(EffectsError):
+        transaction.apply("t", None, str(root))  # type: ignore[arg-type]
+    assert removed == ([] if confirmed else ["boot", str(root)])

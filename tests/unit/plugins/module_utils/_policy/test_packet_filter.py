@@ -103,6 +103,12 @@ WRONG: list[tuple[Any, str]] = [
     ),
     (flow(peers="internal") | {"internal_networks": ["x"]}, f'mailhost_internal_networks[0]: "x" is not an address; {NETWORKS}'),
     (flow(peers=[]), "packet_filter_services[0].peers: is an empty list; name the peers, or leave the key out to allow any address"),
+    (flow(peers=None), "packet_filter_services[0].peers: is empty; name the peers, or leave the key out to allow any address"),
+    (
+        {"internal_networks": ["0.0.0.0/1"]},
+        'mailhost_internal_networks[0]: "0.0.0.0/1" has a network of /1, and all its hosts could relay; write networks of '
+        "/16 or longer, only those that are yours",
+    ),
     (flow(peers=["10.0.0.5/8"]), 'packet_filter_services[0].peers[0]: "10.0.0.5/8" has host bits set; write "10.0.0.0/8" or "10.0.0.5/32"'),
     (flow(peers=[10]), f"packet_filter_services[0].peers[0]: 10 is not a string; {NETWORKS}"),
     (flow(peers=["office"]), f'packet_filter_services[0].peers[0]: "office" is not an address; {NETWORKS}'),

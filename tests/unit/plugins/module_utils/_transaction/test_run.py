@@ -231,3 +231,15 @@ def test_step_returns_warnings_and_not_its_arguments(host: Installation, monkeyp
     warning, result = ended(None, host, monkeypatch)
     assert warning == {"warning": "a warning"}
     assert result["invocation"] == {"module_args": {"step": "apply"}}
+
+
+def test_record_of_another_run_is_not_replaced(host: Installation) -> None:
+    class Overtaken(StubRun):
+        def prove(self, *words: Any, **options: Any) -> Proof:
+            Path(host.state).mkdir(parents=True, exist_ok=True)
+            Path(host.state, "record.json").write_bytes(b"of another run")
+            return super().prove(*words, **options)
+
+    with pytest.raises(StepError, match="another run has changed the host meanwhile; run again"):
+        run_change(Overtaken(host, OLD["imta.cnf"]), check_mode=False, diff=False)
+    assert kept(host)["record.json"] == b"of another run"

@@ -595,3 +595,10 @@ def test_a_failing_rollback_keeps_what_is_there(host: Installation) -> None:
         rollback(host)
     assert host.snapshot() == now
     assert len(backup.committed(host.state)) == 1
+
+
+@pytest.mark.parametrize("text", ['{"backup": null, "phase": "staging"}', "[" * 200_000, "5", "{}"])
+def test_journal_that_cannot_be_read_is_an_error_with_its_path(tmp_path: Path, text: str) -> None:
+    (tmp_path / "journal.json").write_text(text)
+    with pytest.raises(OSError, match=r"journal\.json cannot be read"):
+        backup.read_journal(str(tmp_path))
