@@ -481,7 +481,7 @@ def test_lock_of_a_folder_that_was_removed_meanwhile_is_an_error(
 ) -> None:
     monkeypatch.setattr(loader.fcntl, "flock", lambda *_words: (tmp_path / "lock").unlink())
     with (
-        pytest.raises(loader.LoadError, match="another run has removed .* meanwhile; run again"),
+        pytest.raises(loader.LoadError, match=r"another run has removed .* meanwhile; run again"),
         loader.locked(str(tmp_path)),
     ):
         pass
