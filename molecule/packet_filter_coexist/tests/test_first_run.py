@@ -27,7 +27,7 @@ import os, pathlib, socket, sys, time
 server, name = sys.argv[1:]
 with socket.create_connection((server, 110), 60) as session:
     pathlib.Path(name, "greeting").write_bytes(session.recv(500))
-    deadline = time.monotonic() + 360
+    deadline = time.monotonic() + 3600
     while not os.path.exists(f"{name}/go") and time.monotonic() < deadline:
         time.sleep(0.02)
     session.sendall(b"CAPA\\r\\n")

@@ -40,6 +40,8 @@ def test_chains_with_similar_names_stay_unmanaged(
 ) -> None:
     unmanaged("ipset create mailhost-vip hash:net", "ipset destroy mailhost-vip")
     unmanaged("iptables -N MAILHOST-VIP", "iptables -X MAILHOST-VIP")
+    # One that accepts, as the managed jump goes behind those that can only deny.
+    unmanaged("iptables -A MAILHOST-VIP -p udp --dport 7 -j ACCEPT", "iptables -F MAILHOST-VIP")
     unmanaged("iptables -A INPUT -j MAILHOST-VIP", "iptables -D INPUT -j MAILHOST-VIP")
     assert not harden(**CLOSED).changed
     assert harden(**CLOSED, packet_filter_new_connections_per_minute=100).changed

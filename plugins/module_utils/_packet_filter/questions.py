@@ -24,6 +24,8 @@ BURST = 20
 ANYWHERE, LOW, BURST_WHO = "from anywhere", "from anywhere, source port below 1024", "from anywhere, a burst"
 LOW_REASON = "source ports of clients begin at 1024"
 REMOVED = "the packet filter is removed"
+DENIED = "rules that can only deny come before the managed ones"
+"""Why a client that a rule names is kept out although a flow is for everybody: the rule counts again."""
 
 
 class Question(NamedTuple):
@@ -81,7 +83,7 @@ def _incoming(
                 Try(other, target, port), f"from others than peers of flow {flow.name}", False, opens, closes
             )
     for client in clients:
-        yield Question(Try(client.address, target, port), client.who, False, opens, plain_closes, ANYWHERE)
+        yield Question(Try(client.address, target, port), client.who, False, opens, plain_closes or DENIED, ANYWHERE)
     reason = LOW_REASON if anyone and not plan.absent else closes
     yield Question(Try(low, target, port, low=True), LOW, False, opens, reason, ANYWHERE)
     if anyone:

@@ -150,6 +150,12 @@ def test_lost_ban_has_no_reason() -> None:
     assert found == {f"opened tcp 25 {banned}": ""}
 
 
+def test_ban_that_counts_again_has_a_reason() -> None:
+    banned = "from members of set f2b"
+    found = effects(plan(), {"from anywhere": OPEN, banned: OPEN}, {"from anywhere": OPEN})
+    assert found == {f"closed tcp 25 {banned}": "rules that can only deny come before the managed ones"}
+
+
 def test_opening_that_everybody_gets_is_that_of_the_flow() -> None:
     found = effects(plan(), {}, {"from anywhere": OPEN, "from members of set f2b": OPEN})
     assert found == {"opened tcp 25 from anywhere": "flow smtp-in"}
