@@ -70,7 +70,8 @@ def _nothing() -> None:
 
 def _load(directory: str) -> Callable[[], None]:
     def load() -> None:
-        loader.load(directory)
+        # A live set of the same name whose members have changed is filled anew, as by a run.
+        loader.load(directory, loader.split_sets(loader.read_text(directory, "sets")))
 
     return load
 
