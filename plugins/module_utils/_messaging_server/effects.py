@@ -104,11 +104,14 @@ def _of_entries(policy: MailPolicy, named: Named, outside: Iterable[str], own: s
         yield from Class(f"{who}, to other domains", RELAY.reason).cases([to_others])
 
 
-def find_effects(cases: Iterable[Case], before: LoadedConfig, after: LoadedConfig, channels: Channels) -> list[Effect]:
+def find_effects(
+    cases: Iterable[Case], before: LoadedConfig, after: LoadedConfig, channels: Channels, *, managed: bool
+) -> list[Effect]:
     """Return what the sessions get now that they did not get before, each class once. Raises MtaTextError.
 
     One that ends as it has to has the reason of its class, but for mail to managed domains from a client that was kept
-    out before it could name a recipient: that was an entry of the site, which a recipient is no reason to drop.
+    out before it could name a recipient: that was an entry of the site, which a recipient is no reason to drop. Where
+    the host is ``managed`` already it was an entry of an earlier policy.
     """
     found: dict[str, Effect] = {}
     made = _ports(after) - _ports(before)
@@ -119,7 +122,7 @@ def find_effects(cases: Iterable[Case], before: LoadedConfig, after: LoadedConfi
         if old.rejected == new.rejected:
             continue
         kind = REJECTED if new.rejected else OPENED
-        kept_out = old.stage in ("connect", "MAIL FROM") and case.who == DELIVERY.who
+        kept_out = not managed and old.stage in ("connect", "MAIL FROM") and case.who == DELIVERY.who
         as_expected = new.rejected != (case.expect == ACCEPT)
         asked = (as_expected and not kept_out) or case.reason == REPLACED
         reason = NEW_SERVICE if is_made else case.reason if asked else ""

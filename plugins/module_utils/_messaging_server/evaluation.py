@@ -47,7 +47,8 @@ def compare(wanted: WantedFiles, live: Live) -> tuple[list[Effect], list[str]]:
     after = _load(wanted.composed.texts, live)
     cases = [*wanted.cases, *wanted.compared]
     try:
-        return find_effects(cases, _load(live.texts, live), after, wanted.settings.channels), []
+        before, managed = _load(live.texts, live), not live.record.empty
+        return find_effects(cases, before, after, wanted.settings.channels, managed=managed), []
     except MtaTextError as error:
         return [], [f"the live files cannot be evaluated, so the effects of this run are not known: {error}"]
 

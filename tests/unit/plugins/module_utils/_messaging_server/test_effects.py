@@ -84,6 +84,15 @@ def test_entries_that_leave_with_the_inventory_have_no_effect_of_their_own() -> 
     assert not [entry for entry, (_before, reason) in found.items() if not reason]
 
 
+def test_network_that_is_blocked_no_longer_has_the_policy_as_reason() -> None:
+    policy = {**POLICY, "blocked_networks": ["203.0.113.0/24"]}
+    wanted = present({"policy": policy, "settings": {}, "policy_tests": []}, live())
+    done = live(**wanted.composed.texts._asdict())._replace(record=wanted.composed.record)
+    found = effects(done)
+    assert all(reason for _before, reason in found.values())
+    assert found == {} or "opened port 25, external client, to managed domains" in found
+
+
 def test_network_that_becomes_internal_has_the_policy_as_reason() -> None:
     wanted = present({"policy": {**POLICY, "internal_networks": []}, "settings": {}, "policy_tests": []}, live())
     done = live(**wanted.composed.texts._asdict())._replace(record=wanted.composed.record)
