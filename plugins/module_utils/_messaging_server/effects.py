@@ -122,10 +122,11 @@ def find_effects(
         if old.rejected == new.rejected:
             continue
         kind = REJECTED if new.rejected else OPENED
+        earlier = DELIVERY.reason if managed and case.who == DELIVERY.who else ""
         kept_out = not managed and old.stage in ("connect", "MAIL FROM") and case.who == DELIVERY.who
         as_expected = new.rejected != (case.expect == ACCEPT)
         asked = (as_expected and not kept_out) or case.reason == REPLACED
-        reason = NEW_SERVICE if is_made else case.reason if asked else ""
+        reason = NEW_SERVICE if is_made else (earlier or case.reason) if asked else ""
         effect = Effect(kind, "port", case.port, case.who, f"was {old.text}", reason)
         # One without a reason is what decides.
         known = found.get(effect.entry)
