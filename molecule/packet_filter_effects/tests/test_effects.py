@@ -90,6 +90,40 @@ def test_lost_ban_stops_the_run_until_it_is_accepted(lab: Lab, harden: Harden) -
     lab.run("mailhost", ["sh", "-ec", BAN])
     assert (smtp(lab), smtp(lab, "198.51.100.21")) == ("open", "rejected")
     lines = stopped(lab, harden, mailhost_services=SMTP)
+    assert lines[1].startswith("  opened tcp 25 from members of set f2b-postfix: was rejected by iptables")
+    assert "--match-set f2b-postfix src -j REJECT" in lines[1]
+    assert lines[-2:] == ["mailhost_accepted_effects:", '  - "opened tcp 25 from members of set f2b-postfix"']
+    accepted = {"mailhost_accepted_effects": ["opened tcp 25 from members of set f2b-postfix"]}
+    done = harden(mailhost_services=SMTP, packet_filter_close_services=CLOSED, **accepted)
+    assert (done.rc, done.changed) == (0, True), done
+    assert "effects on twin:" in done.stdout
+    assert (smtp(lab), smtp(lab, "198.51.100.21")) == ("open", "open"), "the effect was true"
+    again = harden(mailhost_services=SMTP, packet_filter_close_services=CLOSED)
+    assert (again.rc, again.changed) == (0, False), again
+    assert "effects on twin:" not in again.stdout
+
+
+def test_ban_whose_chain_stays_before_the_jump_is_no_effect(lab: Lab, harden: Harden) -> None:
+    lab.run("mailhost", ["sh", "-ec", BAN.replace("iptables -A INPUT -p tcp --dport 22 -j ACCEPT", "")])
+    done = harden(mailhost_services=SMTP, packet_filter_close_services=CLOSED)
+    assert (done.rc, done.changed) == (0, True), done
+    assert (smtp(lab), smtp(lab, "198.51.100.21")) == ("open", "rejected")
+
+
+def test_lost_limit_stops_the_run(lab: Lab, harden: Harden) -> None:
+    lab.run("mailhost", ["sh", "-ec", LIMIT])
+    target = lab.address("mailhost", "external", 4)
+    verdicts = [lab.probe("external", target, 25) for _each in range(6)]
+    assert verdicts[-1] == "filtered"
+    lines = stopped(lab, harden, mailhost_services=SMTP)
+    assert lines[1].startswith("  opened tcp 25 from anywhere, a burst: 3 of 20 connections at once were open, ")
+    assert "-m recent --update --seconds 60 --hitcount 4" in lines[1]
+
+
+def test_declared_flow_without_connection_tracking_stops_the_run(lab: Lab, harden: Harden) -> None:
+    lab.run("mailhost", ["sh", "-ec", NOTRACK])
+    assert smtp(lab) == "open"
+    lines = stopped(lab, harden, mailhost_services=SMTP)
     # The variant is named where both have tables.
     found = r"  closed tcp 25 from anywhere: was open, would be dropped by iptables(-nft)? -t raw -A PREROUTING .*"
     assert re.fullmatch(found, lines[1])
