@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .._policy.effects import OPENED, REJECTED, Effect
 from .._policy.networks import NetworkError, parse_address
-from .._sessions.cases import ACCEPT, DELIVERY, INTERNAL, REJECT, RELAY, Case, Class, make_case, parties_of
+from .._sessions.cases import ACCEPT, DELIVERY, INTERNAL, NO_RELAY, REJECT, RELAY, Case, Class, make_case, parties_of
 from .._sessions.clients import boundary_of
 from .._sessions.relay_forms import EXTERNAL_SENDER, TARGET
 from ._formats.mapping import Pair, parse_mappings
@@ -119,12 +119,13 @@ def find_effects(
         new = verdict_of(case, after, channels)
         is_made = case.port in made
         old = NO_SERVICE if is_made else verdict_of(case, before, channels)
-        if old.rejected == new.rejected:
+        was, now = _gets_through(case, old), _gets_through(case, new)
+        if was == now:
             continue
-        kind = REJECTED if new.rejected else OPENED
+        kind = OPENED if now else REJECTED
         earlier = DELIVERY.reason if managed and case.who == DELIVERY.who else ""
         kept_out = not managed and old.stage in ("connect", "MAIL FROM") and case.who == DELIVERY.who
-        as_expected = new.rejected != (case.expect == ACCEPT)
+        as_expected = now == (case.expect == ACCEPT)
         asked = (as_expected and not kept_out) or case.reason == REPLACED
         reason = NEW_SERVICE if is_made else (earlier or case.reason) if asked else ""
         effect = Effect(kind, "port", case.port, case.who, f"was {old.text}", reason)
@@ -133,6 +134,11 @@ def find_effects(
         if known is None or (known.reason and not effect.reason):
             found[effect.entry] = effect
     return list(found.values())
+
+
+def _gets_through(case: Case, verdict: Verdict) -> bool:
+    """Whether a message is accepted, or where only relaying is looked at, is relayed."""
+    return verdict.text.startswith("relayed") if case.expect == NO_RELAY else not verdict.rejected
 
 
 def _ports(config: LoadedConfig) -> set[int]:
