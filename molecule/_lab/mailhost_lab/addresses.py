@@ -102,7 +102,7 @@ HOSTS = {
     host.name: host
     for host in (
         Host("mailhost", "mail.example", _legs(10), mail=True, group="mailhosts"),
-        Host("twin", "twin.example", _legs(27), mail=True, group="twin_hosts"),
+        Host("twin", "twin.example", _legs(2), mail=True, group="twin_hosts"),
         Host(
             "messaging",
             "messaging.example",
