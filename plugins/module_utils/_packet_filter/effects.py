@@ -59,9 +59,10 @@ def compare(plan: ProbePlan, stage: Stage) -> Compared:
         return Compared([], [f"the effects of this run are not known: {error}"])
 
 
-def shortened(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts of a state with short sets, for a copy that is tried with a few clients."""
-    return {**texts, "sets": shorten_sets(texts["sets"])[0]}
+def shortened(texts: Mapping[str, str]) -> tuple[dict[str, str], bool]:
+    """Return the texts of a state with short sets, for a copy, and whether any set had more members."""
+    sets, truncated = shorten_sets(texts["sets"])
+    return {**texts, "sets": sets}, bool(truncated)
 
 
 def _nothing() -> None:

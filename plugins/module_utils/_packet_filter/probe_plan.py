@@ -54,6 +54,10 @@ class ProbePlan(NamedTuple):
     whole: bool
     absent: bool
 
+    def without_networks(self) -> ProbePlan:
+        """Return the plan without addresses of peers and of blocked networks."""
+        return self._replace(blocked=[], flows=[flow._replace(peers=[], beside=[]) for flow in self.flows])
+
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> ProbePlan:
         """Read what ``to_dict`` returned, also after its way through JSON."""

@@ -34,6 +34,8 @@ OPEN_SECONDS = 15.0
 """For a port to be open after a reload."""
 MISTAKE, NO_MILTER = "4.3.", "4.7.1 Service unavailable - try again later"
 """How a reply begins when the system is at fault (RFC 3463, X.3), and when a milter is (milter_default_action)."""
+POSTSCREEN = "4.3.2 Service currently unavailable"
+"""What a client gets at first whose tests take until after the greeting (postscreen(8)); no mistake of anybody."""
 FORMS = (
     "plain",
     "percent",
@@ -181,7 +183,7 @@ def _mistakes(session: Connection, address: str, recipient: str, signs: tuple[st
     session.command("RSET")
     for command in ("MAIL FROM:<>", f"RCPT TO:<{recipient}>"):
         reply = session.command(command)
-        if reply.temporary and reply.lines[0].startswith(signs):
+        if reply.temporary and reply.lines[0].startswith(signs) and not reply.lines[0].endswith(POSTSCREEN):
             return [f"mail from an external client ({address}) to own domains is deferred, {command}: {reply.text}"]
     return []
 

@@ -211,5 +211,12 @@ def test_users_other_than_the_mail_server_are_closed_by_the_policy() -> None:
 @pytest.mark.parametrize("number", [LARGEST, LARGEST + 1])
 def test_long_sets_are_shortened(number: int) -> None:
     text = "create s hash:net\n" + "".join(f"add s 10.{n >> 8}.{n & 255}.0/24\n" for n in range(number))
-    found = shortened({"sets": text, "ipv4": "", "ipv6": ""})["sets"]
-    assert len(found.splitlines()) == 1 + LARGEST
+    found, truncated = shortened({"sets": text, "ipv4": "", "ipv6": ""})
+    assert len(found["sets"].splitlines()) == 1 + LARGEST
+    assert truncated is (number > LARGEST)
+
+
+def test_plan_without_networks_tries_no_peers_and_no_blocked_clients() -> None:
+    flows = [{"service": "imap", "direction": "server", "peers": ["198.18.5.0/24"]}]
+    asked = questions(plan(services=flows, blocked_networks=["198.18.6.0/24"]).without_networks())
+    assert not [one for one in asked if "peers" in one.who or "blocked" in one.who]

@@ -294,3 +294,10 @@ def test_deferral_at_587_is_a_fault_where_it_is_new(
             "587", str(one.port)
         )
     )
+
+
+def test_client_that_postscreen_still_tests_is_no_mistake(confirmed: Callable[[Answer], None]) -> None:
+    assert (
+        confirmed(lambda line: "450 4.3.2 Service currently unavailable\r\n" if line[:4] == "RCPT" else closed(line))
+        is None
+    )
