@@ -25,8 +25,10 @@ from typing import Callable, NoReturn
 from . import loader
 from .sockets import SshConnection
 
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, _CLONE_NEWNS = 0x40000000, 0x00020000
 """unshare(2)."""
+_MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 32, 4096, 16384, 1 << 18
+"""mount(2)."""
 TIME_LIMIT = 120
 """Seconds for a whole proof; a million networks take a tenth of that."""
 CONNECT_TIMEOUT = 2.0
@@ -42,6 +44,17 @@ def unshare_network() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET) != 0:
         raise NoNamespaceError(os.strerror(ctypes.get_errno()))
+
+
+def make_settings_writable() -> None:
+    """Let the calling process write the settings of its network namespace in a container, where /proc/sys is read-only.
+
+    Its mounts are its own from then on. Where that is not allowed, all stays as it is.
+    """
+    libc = ctypes.CDLL(None)
+    private = libc.unshare(_CLONE_NEWNS) == 0 and libc.mount(None, b"/", None, _MS_REC | _MS_PRIVATE, None) == 0
+    if private:
+        libc.mount(None, b"/proc/sys", None, _MS_REMOUNT | _MS_BIND, None)
 
 
 def prove(directory: str, connection: SshConnection | None) -> list[str]:

@@ -26,24 +26,34 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 from . import loader
-from .namespace import NoNamespaceError, unshare_network
+from .namespace import NoNamespaceError, make_settings_writable, unshare_network
 from .segments import ACK, RST, SYN, Segment, frame, seen
 from .snapshot import Interface, Snapshot, sysctl
 
 OPEN, REJECTED, DROPPED = "open", "rejected", "dropped"
 """What became of a connection: answered, answered with an error, not answered."""
 QUIET_SECONDS = 0.3
-"""Without any answer for so long, no more is expected: a kernel answers at once, and what it lost is sent again."""
-EXPLAIN_SECONDS = 0.1
-"""For a packet to have met all rules, which the kernel does before it has been sent."""
+"""Without any answer for so long, no more is expected where a marker got lost."""
 TRIES = 2
 CONTROL = {4: "203.0.113.200", 6: "2001:db8:5757::200"}
 """Clients with which a replica is tried before it has rules."""
+SETTINGS = {
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/tcp_syncookies": "1",
+    # Every rejection is answered, however many there are at once.
+    "ipv4/icmp_ratemask": "0",
+    "ipv6/icmp/ratelimit": "0",
+    "ipv6/icmp/ratemask": "127",
+}
+"""Settings of the namespace, so that no answer is left out but by a rule."""
 LIMIT_SECONDS = 60
 """For all questions to a replica."""
 CHUNK = 64
 """Frames that are sent before answers are read."""
 _ETH_P_ALL, _SO_RCVBUFFORCE = 3, 33
+_MARKER = 0x88B5
+"""EtherType for experiments (IEEE 802), which no protocol of the kernel takes."""
 
 
 class Try(NamedTuple):
@@ -131,6 +141,7 @@ class Replica:
 def _serve(reader: int, writer: int, snapshot: Snapshot, ports: Sequence[int], change: Callable[[], None]) -> NoReturn:
     try:
         unshare_network()
+        make_settings_writable()
         host = _Copy(snapshot, ports)
         change()
         _reply(writer, {"families": host.families})
@@ -155,24 +166,26 @@ def _reply(writer: int, answer: Mapping[str, Any]) -> None:
 
 
 class _Wire(NamedTuple):
-    """The other end of an interface."""
+    """The other end of an interface, and a socket for markers at the interface itself."""
 
     socket: socket.socket
     mac: bytes
+    inner: socket.socket
 
 
 class _Copy:
     """The copy itself: interfaces, rules, listeners."""
 
     def __init__(self, snapshot: Snapshot, ports: Sequence[int]) -> None:
-        for path in ("ipv4/conf/all/rp_filter", "ipv4/conf/default/rp_filter", "ipv4/tcp_syncookies"):
-            sysctl(path, "1" if path.endswith("cookies") else "0")
-        loader.run(["ip", "link", "set", "lo", "up"])
+        for path, value in SETTINGS.items():
+            sysctl(path, value)
         self.interfaces = snapshot.interfaces or (Interface("eth0", ()),)
-        self.wires = [_lay_wire(number, one) for number, one in enumerate(self.interfaces)]
-        for version in ("-4", "-6"):
-            with contextlib.suppress(loader.LoadError):  # without IPv6
-                loader.run(["ip", version, "route", "add", "default", "dev", self.interfaces[0].name])
+        self.wires = _lay_wires(self.interfaces)
+        self.marks = 0
+        with contextlib.suppress(OSError):
+            # Packets of one processor stay in their order, which is what a marker relies on.
+            os.sched_setaffinity(0, {processor()})
+        self.counters: dict[int, dict[str, int]] = {}
         self.listeners = [listener for port in ports for listener in _listen(port)]
         self.sport = 20000
         self.families = self._usable(ports[0])
@@ -215,26 +228,30 @@ class _Copy:
             for start in range(0, len(waiting), CHUNK):
                 for one, key in waiting[start : start + CHUNK]:
                     self._begin(one, key)
-                self._read(found, 0)
-            self._read(found, QUIET_SECONDS)
+                self._settle(found)
+        self.counters.clear()
         for one, members in zip(tries, keys):
             self._end(one, [key for key in members if found.get(key) == OPEN])
         return [(found.get(members[0], DROPPED), sum(found.get(key) == OPEN for key in members)) for members in keys]
 
     def explain(self, one: Try) -> dict[str, Any]:
         """Try one connection, and name the rule whose counter says that it decided."""
-        before = self._counters()
+        family = 6 if ":" in one.target else 4
+        # Nothing but questions sends packets here, so that the counts after one are those before the next.
+        before = self.counters.get(family) or self._counters(family)
         found: dict[tuple[str, int], str] = {}
         for key in self._keys(one):
             self._begin(one, key)
-        self._read(found, EXPLAIN_SECONDS)
-        after = self._counters()
+        self._settle(found)
+        after = self.counters[family] = self._counters(family)
         hit = [rule for rule, count in after.items() if count > before.get(rule, count)]
         return {"rule": _deciding(hit)}
 
-    def _counters(self) -> dict[str, int]:
+    def _counters(self, version: int) -> dict[str, int]:
         found: dict[str, int] = {}
         for family, backend in self.tables:
+            if family != f"ipv{version}":
+                continue
             text = loader.run([loader.command(family, backend, "save"), "-c"])
             table = ""
             for line in text.splitlines():
@@ -278,19 +295,36 @@ class _Copy:
             with contextlib.suppress(OSError):
                 wire.socket.send(frame(segment, wire.mac, b"\x02\0\0\0\0\x01"))
 
-    def _read(self, found: dict[tuple[str, int], str], seconds: float) -> None:
-        """Read answers until none has come for so many seconds."""
-        wires = [wire.socket for wire in self.wires]
-        while True:
-            ready = select.select(wires, [], [], seconds)[0]
-            if not ready:
-                return
-            for one in ready:
-                with contextlib.suppress(BlockingIOError):
-                    while True:
-                        data, origin = one.recvfrom(2048)
-                        if origin[2] != socket.PACKET_OUTGOING:
-                            _note(data, found)
+    def _settle(self, found: dict[tuple[str, int], str]) -> None:
+        """Read all answers to what was sent: a marker that follows it to the interface and back comes after them."""
+        wire = self.wires[0]
+        self.marks += 1
+        marker = b"\xff" * 6 + wire.mac + _MARKER.to_bytes(2, "big") + self.marks.to_bytes(46, "big")
+        with contextlib.suppress(OSError):
+            wire.socket.send(marker)
+            while select.select([wire.inner], [], [], QUIET_SECONDS)[0]:
+                if wire.inner.recv(64) == marker:
+                    wire.inner.send(marker)
+                    break
+        back = False
+        while not back and select.select([one.socket for one in self.wires], [], [], QUIET_SECONDS)[0]:
+            back = self._read(found, marker)
+        self._read(found, marker)
+
+    def _read(self, found: dict[tuple[str, int], str], marker: bytes) -> bool:
+        """Read the answers that are there; whether the marker was among them."""
+        back = False
+        for one in self.wires:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    data, origin = one.socket.recvfrom(2048)
+                    if origin[2] == socket.PACKET_OUTGOING:
+                        continue
+                    if data == marker:
+                        back = True
+                    else:
+                        _note(data, found)
+        return back
 
 
 def _note(data: bytes, found: dict[tuple[str, int], str]) -> None:
@@ -319,24 +353,49 @@ def _deciding(hit: Sequence[str]) -> str:
     return named[-1] if named else ""
 
 
-def _lay_wire(number: int, interface: Interface) -> _Wire:
-    name, end = interface.name, f"wire{number}"
-    mac = bytes([2, 0, 0, 0, number, 2])
-    loader.run(["ip", "link", "add", name, "address", mac.hex(":"), "type", "veth", "peer", "name", end])
-    sysctl(f"ipv6/conf/{end}/disable_ipv6", "1")
-    for address, length in interface.addresses:
-        flags = ["nodad"] if ":" in address else []
-        with contextlib.suppress(loader.LoadError):  # without IPv6
-            loader.run(["ip", "address", "add", f"{address}/{length}", "dev", name, *flags])
-    # Without neighbours to look for, answers to any client go out at once.
-    loader.run(["ip", "link", "set", name, "arp", "off", "up"])
-    loader.run(["ip", "link", "set", end, "arp", "off", "up"])
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ALL))
+def processor() -> int:
+    """Return one of the processors that this process may use; two processes in turn get different ones."""
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[os.getpid() % len(usable)]
+
+
+def _lay_wires(interfaces: Sequence[Interface]) -> list[_Wire]:
+    """Make the interfaces with their other ends, their addresses, and a default route over the first."""
+    names = [(one.name, f"wire{number}", _mac(number)) for number, one in enumerate(interfaces)]
+    _ip([f"link add {name} address {mac.hex(':')} type veth peer name {end}" for name, end, mac in names])
+    for _name, end, _address in names:
+        sysctl(f"ipv6/conf/{end}/disable_ipv6", "1")
+    lines = ["link set lo up"]
+    for interface, (name, end, _address) in zip(interfaces, names):
+        lines += [
+            f"address add {address}/{length} dev {name}{' nodad' if ':' in address else ''}"
+            for address, length in interface.addresses
+        ]
+        # Without neighbours to look for, answers to any client go out at once.
+        lines += [f"link set {one} arp off up" for one in (name, end)]
+    # What a host without IPv6 rejects shows when the first connections are tried.
+    _ip([*lines, *(f"route add {every} dev {names[0][0]}" for every in ("0.0.0.0/0", "::/0"))], force=True)
+    return [_Wire(_packets(end, _ETH_P_ALL), mac, _packets(name, _MARKER)) for name, end, mac in names]
+
+
+def _mac(number: int) -> bytes:
+    return bytes([2, 0, 0, 0, number, 2])
+
+
+def _ip(lines: Sequence[str], *, force: bool = False) -> None:
+    """Have ip do all lines at once; with ``force`` also those behind one that it rejects."""
+    with contextlib.suppress(*[loader.LoadError] if force else []):
+        loader.run(["ip", *["-force"] * force, "-batch", "-"], "".join(f"{line}\n" for line in lines))
+
+
+def _packets(name: str, protocol: int) -> socket.socket:
+    """Return a socket for the frames of an interface."""
+    opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
     with contextlib.suppress(OSError):
-        wire.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
-    wire.bind((end, _ETH_P_ALL))
-    wire.setblocking(False)
-    return _Wire(wire, mac)
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 << 20)
+    opened.bind((name, protocol))
+    opened.setblocking(False)
+    return opened
 
 
 def _load(snapshot: Snapshot) -> None:
