@@ -95,8 +95,10 @@ class ActionModule(PolicyAction):
         question = Question(
             self.args["backend"], self.args["jump_after"], policy.scope, absent, users, candidates=MTA_USERS
         )
+        self.warnings: list[str] = []
         report = HostReport.from_dict(self._host("inspect", question=question._asdict())["report"])
-        warnings: list[str] = list(report.warnings)
+        warnings = self.warnings
+        warnings += report.warnings
         if absent:
             ruleset, ports = Ruleset("", "", ""), []
             limited = False
@@ -206,7 +208,10 @@ class ActionModule(PolicyAction):
             module_name=HOST_MODULE, module_args=dict(arguments, step=step), task_vars=self.vars
         )
         if result.get("failed"):
-            raise AnsibleActionFail(str(result.get("msg", "the host's part failed")), result={"changed": False})
+            text = str(result.get("msg", "the host's part failed"))
+            # What a run warns of may say why it stops.
+            noted = [*self.warnings, *result.get("notes", ())]
+            raise AnsibleActionFail(text, result={"changed": False, "warnings": noted})
         return result
 
     def _go_live(self, change: PacketFilterChange, result: dict[str, Any]) -> list[str]:

@@ -83,6 +83,7 @@ from typing import Any, TypeVar
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import disk, host, loader, transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import EffectsError
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
 
 T = TypeVar("T")
@@ -143,7 +144,8 @@ def main() -> None:
     except OSError as error:
         module.fail_json(msg=disk.describe(error), invocation=short)
     except (ReportedError, loader.LoadError) as error:
-        module.fail_json(msg=str(error), invocation=short)
+        notes = list(error.warnings) if isinstance(error, EffectsError) else []
+        module.fail_json(msg=str(error), notes=notes, invocation=short)
 
 
 if __name__ == "__main__":

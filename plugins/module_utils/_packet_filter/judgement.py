@@ -16,14 +16,12 @@ from .._policy.effects import CLOSED, LIMITED, OPENED, Effect
 from .questions import ANYWHERE, REMOVED, Question, family_of
 from .replica import OPEN
 
-LOST = (
-    "name the chain of that rule in packet_filter_jump_after, so that it stays before the managed rules, or its "
-    "clients in mailhost_blocked_networks"
+_KEPT = (
+    "put that rule before all others of INPUT (iptables -I), or name its own chain in packet_filter_jump_after, so "
+    "that it stays before the managed rules, or "
 )
-LOST_LIMIT = (
-    "name the chain of that rule in packet_filter_jump_after, so that it stays before the managed rules, or set "
-    "packet_filter_new_connections_per_minute"
-)
+LOST = f"{_KEPT}name its clients in mailhost_blocked_networks"
+LOST_LIMIT = f"{_KEPT}set packet_filter_new_connections_per_minute"
 
 
 class Found(NamedTuple):

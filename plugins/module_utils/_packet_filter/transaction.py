@@ -194,7 +194,7 @@ def prove_effects(change: PacketFilterChange) -> Proven:
     # What is not in the copies cannot be tried there.
     plan = change.plan.without_networks() if truncated else change.plan
     found = compare(plan, lambda directory: stage(texts, change.state, directory))
-    check_effects(found.effects, change.accepted)
+    check_effects(found.effects, change.accepted, found.gaps)
     return Proven(found.gaps, found.effects)
 
 

@@ -80,7 +80,14 @@ class AcceptedEffects(NamedTuple):
 
 
 class EffectsError(ReportedError):
-    """Effects that neither the policy nor the inventory asks for."""
+    """Effects that neither the policy nor the inventory asks for.
+
+    ``warnings``: what the run would have warned of besides; they may say why.
+    """
+
+    def __init__(self, message: str, warnings: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.warnings = tuple(warnings)
 
 
 def describe_effects(effects: Iterable[Effect], host: str) -> str:
@@ -95,8 +102,8 @@ def describe_effects(effects: Iterable[Effect], host: str) -> str:
     return "".join(f"{line}\n" for line in [f"effects on {host}:", *lines])
 
 
-def check_effects(effects: Iterable[Effect], accepted: AcceptedEffects) -> None:
-    """Raise EffectsError where there are effects without a reason that are not accepted."""
+def check_effects(effects: Iterable[Effect], accepted: AcceptedEffects, warnings: Sequence[str] = ()) -> None:
+    """Raise EffectsError, with the warnings, where there are effects without a reason that are not accepted."""
     known = set(accepted.entries)
     found = [one for one in effects if not one.reason and one.entry not in known]
     if not found:
@@ -108,7 +115,7 @@ def check_effects(effects: Iterable[Effect], accepted: AcceptedEffects) -> None:
             lines.append(f"    {one.remedy}")
     lines += ["to have these effects all the same, add:", f"{accepted.name}:"]
     lines += [f"  - {_quoted(entry)}" for entry in sorted({*known, *(one.entry for one in found)})]
-    raise EffectsError("\n".join(lines))
+    raise EffectsError("\n".join(lines), warnings)
 
 
 def read_accepted_effects(value: Any, name: str) -> AcceptedEffects:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .._policy.dnsbl import hide_keys
-from .._policy.effects import AcceptedEffects, Effect, check_effects
+from .._policy.effects import AcceptedEffects, Effect, EffectsError, check_effects
 from .._policy.errors import ReportedError
 from .._policy.variables import ACCEPTED_EFFECTS
 from . import backup, transaction
@@ -120,6 +120,8 @@ def run_step(module: Any, product: str, begin: Callable[[Mapping[str, Any]], Run
         text, output = hide_keys(str(error)), hide_keys(error.output)
         module.fail_json(msg=text, step=error.step, output=output, restored=error.restored, invocation=short)
     except (ReportedError, OSError) as error:
+        for warning in error.warnings if isinstance(error, EffectsError) else ():
+            module.warn(hide_keys(warning))
         module.fail_json(msg=hide_keys(str(error)), invocation=short)
 
 
@@ -152,7 +154,7 @@ def _change(run: Run[Any, Any], *, check_mode: bool, diff: bool) -> Result:
     proof = run.prove(live, wanted, changes, proven=digest == read_file(proven))
     result = {**_described(changes, diff=diff), **proof.more}
     effects = [one._replace(before=hide_keys(one.before), remedy=hide_keys(one.remedy)) for one in proof.effects]
-    check_effects(effects, run.accepted)
+    check_effects(effects, run.accepted, proof.warnings)
     result.update(evaluated=proof.evaluated, warnings=list(proof.warnings), effects=[one.to_dict() for one in effects])
     details = run.details(changes) if changes else {}
     if changes:

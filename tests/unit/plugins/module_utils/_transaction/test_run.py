@@ -233,6 +233,17 @@ def test_step_returns_warnings_and_not_its_arguments(host: Installation, monkeyp
     assert result["invocation"] == {"module_args": {"step": "apply"}}
 
 
+def test_step_that_stops_at_an_effect_returns_its_warnings(host: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = StubRun(host)
+    run.effects = [LOST]
+    monkeypatch.setattr(skeleton.os, "geteuid", lambda: 0)
+    module = Module("apply")
+    skeleton.run_step(module, "Postfix", lambda _arguments: run)
+    warning, failed = module.ends
+    assert warning == {"warning": "a warning"}
+    assert "opened port 25, external client" in failed["msg"]
+
+
 def test_record_of_another_run_is_not_replaced(host: Installation) -> None:
     class Overtaken(StubRun):
         def prove(self, *words: Any, **options: Any) -> Proof:
