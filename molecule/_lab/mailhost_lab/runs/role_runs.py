@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 if TYPE_CHECKING:
     from mailhost_lab.runs import plays
+
+_VARIABLE = re.compile(r"(mailhost|postfix|packet_filter|messaging_server)_\w+:( |$)")
 
 
 def result(done: plays.Run) -> dict[str, Any]:
@@ -18,9 +21,12 @@ def result(done: plays.Run) -> dict[str, Any]:
 
 
 def pasted(message: str) -> dict[str, Any]:
-    """What a message has for the inventory, as a user pastes it: lines `name:` with what is indented below them."""
+    """What a message has for the inventory, as a user pastes it: lines `name:` with what is indented below them.
+
+    Lines `name: value` among these count as well.
+    """
     lines = message.splitlines()
-    names = [number for number, line in enumerate(lines) if line.endswith(":") and line[:-1].isidentifier()]
+    names = [number for number, line in enumerate(lines) if _VARIABLE.match(line)]
     assert names, message
-    block = itertools.takewhile(lambda line: line[:1] == " " or line in [lines[n] for n in names], lines[names[0] :])
+    block = itertools.takewhile(lambda line: line[:1] == " " or _VARIABLE.match(line), lines[names[0] :])
     return dict(yaml.safe_load("\n".join(block)))

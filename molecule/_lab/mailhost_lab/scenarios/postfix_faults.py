@@ -81,7 +81,8 @@ meet() {{
     fail) echo "the disk of the lab burns" >&2; exit 7 ;;
     kill) kill -9 "$PPID" ;;
     hang) echo "hangs $$" >> {CALLS}; sleep 600 ;;
-    stop) systemctl stop postfix ;;
+    # Nobody waits for what else a unit's end stops, as the instance of bookworm, unless it is named.
+    stop) systemctl stop postfix 'postfix@*' ;;
     open) postconf -c {CONFIG} -e "mynetworks = 0.0.0.0/0"
       touch --date='10 seconds ago' {CONFIG}/main.cf; "$0.real" -c {CONFIG} reload 2> /dev/null ;;
   esac

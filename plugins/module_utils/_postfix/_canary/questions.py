@@ -235,4 +235,12 @@ def senders_of(server: Server, settings: Settings, own: Sequence[str]) -> dict[s
     """Addresses that the sessions use as if they existed, each with the login that owns it."""
     names = ("user", "user+box", "another-user")
     known = [*(f"{name}@{server.domain}" for name in names), *own, *settings.sender_logins]
-    return {one: login_of(one, settings) for one in known if one.partition("@")[0] and not one.endswith("@")}
+    return {one: _owner(one, settings) for one in known if one.partition("@")[0] and not one.endswith("@")}
+
+
+def _owner(sender: str, settings: Settings) -> str:
+    """The login of an address; one with a detail, as user+box@example.org, is of the login without it."""
+    if sender in settings.sender_logins:
+        return login_of(sender, settings)
+    local, _at, domain = sender.partition("@")
+    return login_of(f"{local.partition('+')[0]}@{domain}", settings)

@@ -142,9 +142,18 @@ def _logins(targets: str, aliases: Aliases, context: PolicyContext, seen: set[st
         if further is not None and local not in items(further.lower()):
             yield from _logins(further, aliases, context, seen)
         elif context.settings.login_form == ADDRESS:
-            yield from [target] if at and own else []
+            yield from ([target] if own else []) if at else _addresses(local, context, seen)
         elif (own or not at) and local not in _NOBODY:
             yield local
+
+
+def _addresses(user: str, context: PolicyContext, seen: set[str]) -> list[str]:
+    """The addresses by which a user of the system may authenticate: at the domain of the alias, else at any."""
+    if user in _NOBODY or context.settings.domain_class != LOCAL:
+        return []
+    domains = context.policy.domains
+    own = [one for one in domains if any(alias.endswith(f"@{one}") for alias in seen)]
+    return [f"{user}@{one}" for one in own or domains]
 
 
 def paste_of_senders(context: PolicyContext) -> tuple[dict[str, Any], dict[str, tuple[str, ...]]]:

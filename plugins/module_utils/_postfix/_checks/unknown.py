@@ -39,6 +39,7 @@ from .restrictions import (
     sort_restrictions,
 )
 from .senders import paste_of_senders
+from .submission_checks import submission_checks
 
 IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -90,8 +91,11 @@ def find_all(context: PolicyContext) -> Unknown:
     policy = context.policy._replace(domains=(*context.policy.domains, *found.domains))
     options, tables = paste_of_senders(replace(context, policy=policy))
     more, others = paste_of_postscreen(context)
+    checks = submission_checks(context)
+    if checks.restrictions:
+        more = {**more, "submission_restrictions": checks.restrictions}
     return found._replace(
-        elsewhere={**found.elsewhere, **replaced_settings(context), **tables, **others},
+        elsewhere={**found.elsewhere, **replaced_settings(context), **tables, **others, **checks.elsewhere},
         variables={**found.variables, **options, **more},
         services=kept_options(context),
     )

@@ -71,9 +71,15 @@ def test_aliases_get_the_logins_behind_them() -> None:
         "office@mail.example": ("ann", "bob"),
         "team@mail.example": ("ann", "bob"),
     }
+    # A user of the system authenticates by the address at the domain of the alias.
     assert alias_owners(users(login_form="address")) == {
-        "sales@mail.example": ("bob@mail.example",),
+        "ann.smith@mail.example": ("ann@mail.example",),
+        "sales@mail.example": ("ann@mail.example", "bob@mail.example"),
         "ann@old.example": ("ann@mail.example",),
+        "bob@old.example": ("bob@mail.example",),
+        "@old.example": ("boss@mail.example",),
+        "office@mail.example": ("ann@mail.example", "bob@mail.example"),
+        "team@mail.example": ("ann@mail.example", "bob@mail.example"),
     }
 
 
