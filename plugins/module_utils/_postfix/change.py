@@ -20,6 +20,8 @@ from .._policy.services import SMTP_PORT
 from .._transaction.files import Attributes, decode, encode, read_file
 from .._transaction.run import Proof, Run
 from .._transaction.transaction import Change, Confirm
+from ._canary.deciders import Files
+from ._canary.waits import describe_waits
 from ._checks.context import Context, PolicyContext
 from ._config.live import Live
 from ._config.main_cf import MainCf
@@ -106,7 +108,13 @@ class PostfixRun(Run[Live, Context]):
             return None
         milters = _milters(live.main) != _milters(wanted.composed.main)
         submission, addresses = wanted.settings.submission, self.product.addresses
-        host = Host(deferral(addresses) if submission else "", _errors(wanted.composed.main, wanted.composed.master))
+        main, master = wanted.composed.main, wanted.composed.master
+        host = Host(
+            deferral(addresses) if submission else "",
+            _errors(main, master),
+            _has_postscreen(master),
+            describe_waits([("", str(SMTP_PORT))], Files(main, master), live=True),
+        )
         return functools.partial(confirm_live, wanted.policy, submission, addresses, milters=milters, host=host)
 
     @contextlib.contextmanager
@@ -132,6 +140,11 @@ def _errors(main: MainCf, master: MasterCf) -> int:
     }
     limits = [options.get(name, main.get(name, "")) for name in ("smtpd_soft_error_limit", "smtpd_hard_error_limit")]
     return max(1, min([ERRORS, *(int(one) - 1 for one in limits if one.isdecimal())]))
+
+
+def _has_postscreen(master: MasterCf) -> bool:
+    """Whether postscreen serves port 25: smtpd gives none of its replies."""
+    return any(one.type == "inet" and one.port == SMTP_PORT and one.command == "postscreen" for one in master)
 
 
 def _milters(main: MainCf) -> dict[str, str]:

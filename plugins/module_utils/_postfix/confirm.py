@@ -49,16 +49,25 @@ FORMS = (
 """Relay forms, of those that were tried with the canary: after ten rejections Postfix makes a client wait."""
 ERRORS = len(FORMS)
 """Of one connection."""
+CONNECTIONS = 8
+"""Of one client at the same time."""
 TOTAL_SECONDS = SECONDS * (3 * len(FORMS) + 6)
 """For all of a session: each reply may take its time, as a slow one does not make a relay any better."""
 FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
 
 
 class Host(NamedTuple):
-    """What port 587 deferred every client with before; rejections that a connection may see before its client waits."""
+    """What the live files and the server before them say of what is normal.
+
+    ``deferred``: what port 587 deferred every client with before. ``errors``: rejections that a connection may see
+    before its client waits. ``postscreen``: whether it serves port 25, and not smtpd itself. ``waits``: what makes
+    clients of port 25 wait, as far as the files say it.
+    """
 
     deferred: str = ""
     errors: int = ERRORS
+    postscreen: bool = False
+    waits: str = ""
 
 
 def confirm_live(
@@ -78,7 +87,7 @@ def confirm_live(
     clients = _outside(policy, own_addresses())
     # Side by side, as postscreen makes each of them wait.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        found = pool.map(lambda address: _external(address, policy, signs, host.errors), clients)
+        found = pool.map(lambda address: _external(address, policy, signs, host), clients)
         problems = [line for lines in found for line in lines]
     problems += _offered(SMTP_PORT, addresses, signs)
     if submission:
@@ -141,27 +150,37 @@ def _offered(port: int, addresses: Iterable[str], signs: tuple[str, ...] = ()) -
     return [f"port {port} does not answer: {', '.join(errors)}"] if port == SUBMISSION_PORT else []
 
 
-def _external(address: str, policy: MailPolicy, signs: tuple[str, ...], errors: int) -> list[str]:
+def _external(address: str, policy: MailPolicy, signs: tuple[str, ...], host: Host) -> list[str]:
     """Return relay forms that are accepted from an address of the host's own that is an external client by policy."""
     domain = policy.domains[0] if policy.domains else "localhost.localdomain"
     forms = [form for form in relay_forms(domain, address) if form.name in FORMS]
+    parts = [forms[at : at + host.errors] for at in range(0, len(forms), host.errors)]
+    recipients = ["" for _part in parts[1:]] + [f"postmaster@{domain}" if policy.domains else ""]
+
+    def ask(part: list[RelayForm], recipient: str) -> list[str]:
+        return _asked(address, part, recipient, signs, host)
+
+    # Some side by side: after each rejection, smtpd_error_sleep_time may pass.
+    with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:
+        return list(dict.fromkeys(line for lines in pool.map(ask, parts, recipients) for line in lines))
+
+
+def _asked(address: str, forms: list[RelayForm], recipient: str, signs: tuple[str, ...], host: Host) -> list[str]:
+    """Return what is wrong by one connection: relay forms, and mail to a recipient where there is one."""
     problems: list[str] = []
-    while forms:
-        some, forms = forms[:errors], forms[errors:]
-        # Not every address listens, and postscreen may cut an external client off.
-        with contextlib.suppress(NoAnswerError), _session(address, SMTP_PORT, EXTERNAL_DOMAIN) as session:
-            if "AUTH" in session.keywords:
-                problems.append(f"{address} offers AUTH at port {SMTP_PORT}")
-            try:
-                if policy.domains and not forms:
-                    problems += _mistakes(session, address, f"postmaster@{domain}", signs)
-                for form in some:
-                    problems += _relayed(session, address, form)
-            except LateError as error:
-                problems.append(
-                    f"not every way of relaying could be tried from an external client ({address}): {error}"
-                )
-    return list(dict.fromkeys(problems))
+    # Not every address listens, and postscreen may cut an external client off.
+    with contextlib.suppress(NoAnswerError), _session(address, SMTP_PORT, EXTERNAL_DOMAIN) as session:
+        if "AUTH" in session.keywords:
+            problems.append(f"{address} offers AUTH at port {SMTP_PORT}")
+        try:
+            if recipient:
+                problems += _mistakes(session, address, recipient, signs, host.postscreen)
+            for form in forms:
+                problems += _relayed(session, address, form)
+        except LateError as error:
+            text = f"not every way of relaying could be tried from an external client ({address}): {error}"
+            problems.append(f"{text}\n{host.waits}".rstrip())
+    return problems
 
 
 def _relayed(session: Connection, address: str, form: RelayForm) -> list[str]:
@@ -175,7 +194,7 @@ def _relayed(session: Connection, address: str, form: RelayForm) -> list[str]:
     return [f"an external client ({address}) may relay: {form.name}, RCPT TO:<{form.rcpt_to}>: {reply.text}"]
 
 
-def _mistakes(session: Connection, address: str, recipient: str, signs: tuple[str, ...]) -> list[str]:
+def _mistakes(session: Connection, address: str, recipient: str, signs: tuple[str, ...], postscreen: bool) -> list[str]:
     """Return whether mail to own domains is deferred, as Postfix cannot do what its configuration says.
 
     The canary has no policy service, no milter and nothing else that is elsewhere.
@@ -183,7 +202,8 @@ def _mistakes(session: Connection, address: str, recipient: str, signs: tuple[st
     session.command("RSET")
     for command in ("MAIL FROM:<>", f"RCPT TO:<{recipient}>"):
         reply = session.command(command)
-        if reply.temporary and reply.lines[0].startswith(signs) and not reply.lines[0].endswith(POSTSCREEN):
+        tested = postscreen and reply.lines[0].endswith(POSTSCREEN)
+        if reply.temporary and reply.lines[0].startswith(signs) and not tested:
             return [f"mail from an external client ({address}) to own domains is deferred, {command}: {reply.text}"]
     return []
 

@@ -9,10 +9,11 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import socket
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
@@ -36,6 +37,7 @@ from .instance import CANARY, free_ports, make_folders, sasl_server, started, tr
 from .questions import Question, Site, all_questions, at_service, senders_of
 from .sessions import Heard, hold
 from .verdicts import SECONDS, Proof, judge
+from .waits import describe_waits
 
 if TYPE_CHECKING:
     from ..._policy.mail import MailPolicy
@@ -149,7 +151,7 @@ def _prove(new: _Instance, wanted: Wanted, live: Staged | None) -> Proof:
             comparison = _comparison(stack, live, existing, notes)
         if comparison is None:
             found, log = new.hold(files, cases)
-            return judge(found, (policy, settings, server), notes, log)
+            return judge(found, (policy, settings, server), notes, log, functools.partial(_waits, new, files))
         return _compared(comparison, (new, files), (wanted, server, cases), notes)
 
 
@@ -189,7 +191,8 @@ def _compared(
             end_processes(old.folder)  # so that its sessions are not waited for
             raise
         proven = {id(case) for case in cases}
-        result = judge([pair for pair in found if id(pair[0]) in proven], (policy, settings, server), notes, log)
+        held = [pair for pair in found if id(pair[0]) in proven]
+        result = judge(held, (policy, settings, server), notes, log, functools.partial(_waits, new, files))
         try:
             answers = {_session(case): heard for case, heard in asked.result()[0]}
         except (OSError, StepError) as error:
@@ -209,6 +212,11 @@ def _compared(
     if count:
         result = replace(result, notes=[*result.notes, f"{count} sessions with the live files had no clear end"])
     return replace(result, effects=tuple(effects))
+
+
+def _waits(new: _Instance, made: Canary, services: Collection[str]) -> str:
+    """What may make clients wait at services of the canary."""
+    return describe_waits([one.key for one in made.entrances if one.name in services], new.files, live=False)
 
 
 def _questions(

@@ -9,6 +9,7 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,19 @@ class Proof:
 
 
 def judge(
-    found: list[tuple[Case, Heard]], wanted: tuple[MailPolicy, Settings, Server], notes: list[str], log: list[str]
+    found: list[tuple[Case, Heard]],
+    wanted: tuple[MailPolicy, Settings, Server],
+    notes: list[str],
+    log: list[str],
+    waits: Callable[[Collection[str]], str] = lambda _services: "",
 ) -> Proof:
-    """The proof, or StepError where the configuration cannot work."""
+    """The proof, or StepError where the configuration cannot work.
+
+    ``waits``: what may make clients wait at services of these names.
+    """
     policy, settings, server = wanted
     strict = not (settings.submission_restrictions or any(settings.extra_restrictions.values()))
-    deviations, mistakes, late = [], [], 0
+    deviations, mistakes, late = [], [], []
     skipped: dict[str, None] = {}
     count = 0
     for case, heard in found:
@@ -70,7 +78,7 @@ def judge(
             continue
         count += 1
         if is_late(heard):
-            late += 1
+            late.append(case.session["service"])
         elif as_expected(case, heard, server.managed, strict=strict):
             continue
         elif not strict and rejected_by_site(case, heard, server.managed, policy.relay_rejection):
@@ -80,9 +88,10 @@ def judge(
         else:
             deviations.append(Deviation(case, got, heard.steps))
     if not deviations and (mistakes or late):
-        over = [f"{late} of {count} sessions did not end within {SECONDS} seconds"] if late else []
+        over = [f"{len(late)} of {count} sessions did not end within {SECONDS} seconds"] if late else []
         first = [f"{one.case.name}: {one.got}" for one in mistakes[:1]]
-        raise StepError(CANARY, "\n".join([*over, *first, *log]))
+        causes = [waits(set(late))] if late else []
+        raise StepError(CANARY, "\n".join(line for line in (*over, *first, *causes, *log) if line))
     return Proof(count, [*deviations, *mistakes], [*notes, *skipped])
 
 

@@ -73,9 +73,9 @@ def confirmed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Answer], No
         monkeypatch.setattr(confirm, "SMTP_PORT", server.getsockname()[1])
         monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
 
-        def ask(answer: Answer, *, milters: bool = False) -> None:
+        def ask(answer: Answer, *, milters: bool = False, host: confirm.Host = confirm.Host()) -> None:  # noqa: B008
             threading.Thread(target=serve, args=(server, answer), daemon=True).start()
-            confirm_live(POLICY, submission=False, milters=milters)
+            confirm_live(POLICY, submission=False, milters=milters, host=host)
 
         yield ask
 
@@ -181,7 +181,7 @@ def test_a_host_without_proc(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_session_that_ends_for_want_of_time_is_an_error(
-    confirmed: Callable[[Answer], None], monkeypatch: pytest.MonkeyPatch
+    confirmed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relay that answers slowly must not be confirmed because it was not tried to the end."""
     late = threading.Event()
@@ -198,10 +198,13 @@ def test_session_that_ends_for_want_of_time_is_an_error(
         return closed(line)
 
     monkeypatch.setattr(confirm, "Patience", Impatient)
-    with pytest.raises(
-        StepError, match=r"not every way of relaying could be tried from an external client \(127\.0\.0\.1\)"
-    ):
-        confirmed(answer)
+    with pytest.raises(StepError) as caught:
+        confirmed(
+            answer, host=confirm.Host(waits="clients may wait for:\n'sleep 60' in smtpd_client_restrictions (main.cf)")
+        )
+    first, *rest = caught.value.output.splitlines()
+    assert first.startswith("not every way of relaying could be tried from an external client (127.0.0.1): ")
+    assert rest[:2] == ["clients may wait for:", "'sleep 60' in smtpd_client_restrictions (main.cf)"]
 
 
 class Talk:
@@ -296,8 +299,19 @@ def test_deferral_at_587_is_a_fault_where_it_is_new(
     )
 
 
-def test_client_that_postscreen_still_tests_is_no_mistake(confirmed: Callable[[Answer], None]) -> None:
-    assert (
-        confirmed(lambda line: "450 4.3.2 Service currently unavailable\r\n" if line[:4] == "RCPT" else closed(line))
-        is None
+def still_testing(line: str) -> str:
+    """What postscreen says while it still tests a client."""
+    return "450 4.3.2 Service currently unavailable\r\n" if line[:4] == "RCPT" else closed(line)
+
+
+def test_client_that_postscreen_still_tests_is_no_mistake(confirmed: Callable[..., None]) -> None:
+    assert confirmed(still_testing, host=confirm.Host(postscreen=True)) is None
+
+
+def test_reply_of_postscreen_is_a_mistake_where_smtpd_serves_the_port(confirmed: Callable[..., None]) -> None:
+    with pytest.raises(StepError) as caught:
+        confirmed(still_testing)
+    assert caught.value.output == (
+        "mail from an external client (127.0.0.1) to own domains is deferred, RCPT TO:<postmaster@mail.example>: "
+        "450 4.3.2 Service currently unavailable"
     )
