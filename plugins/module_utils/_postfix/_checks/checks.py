@@ -19,13 +19,14 @@ from .senders import unlisted_aliases
 from .submission import sasl_server, unmanaged_submission
 from .tables import lookup_tables
 from .trust import other_instances, proxies, soft_bounces, untrusted_hosts
-from .unknown import relayed_by_default, unknown_entries
+from .unknown import relayed_by_default, replaced_tables, unknown_entries
 
 Check = Callable[[Context], Iterable[Finding]]
 PolicyCheck = Callable[[PolicyContext], Iterable[Finding]]
 
 POLICY_CHECKS: tuple[PolicyCheck, ...] = (
     unknown_entries,
+    replaced_tables,
     relayed_by_default,
     domain_classes,
     recipient_maps,

@@ -63,6 +63,9 @@ class Host(Protocol):
     def table_entries(self, table: str) -> Sequence[tuple[str, str]]:
         """The entries of a table, each with its key; none where it cannot be listed."""
 
+    def table_text(self, path: str) -> str | None:
+        """The source of a table; None where it cannot be read."""
+
     def table_errors(self, table: str) -> list[str]:
         """What Postfix reports when it looks up a key in a table."""
 

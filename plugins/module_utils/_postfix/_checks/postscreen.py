@@ -16,6 +16,7 @@ from typing import Any
 from ..._policy.dnsbl import hide_keys
 from .._config.main_cf import items
 from .._config.settings import PREGREET, TESTS
+from .access_list import read_access_list
 from .context import PolicyContext
 from .paste import policy_problem
 
@@ -25,7 +26,7 @@ _SITE = re.compile(r"([^=*\s]+)(?:=([^*\s]+))?(?:\*(-?\d+))?")
 ANY_ANSWER = "127.0.0.0-127.255.254.255"
 """Every answer but those that report an error."""
 
-_SITES, _LIST = "postscreen_dnsbl_sites", "postscreen_access_list"
+_SITES, ACCESS_LIST = "postscreen_dnsbl_sites", "postscreen_access_list"
 
 _NAMED = ("postscreen_dnsbl_reply_map",)
 """Parameters without a variable that stands for their value."""
@@ -51,7 +52,9 @@ def paste_of_postscreen(context: PolicyContext) -> tuple[dict[str, Any], dict[st
     threshold = taken.get("postscreen_dnsbl_threshold", "1")
     if "dnsbls" in options and threshold.isdecimal() and 0 < int(threshold) != context.settings.dnsbl_threshold:
         options["dnsbl_threshold"] = int(threshold)
-    found = {_SITES: others, _LIST: _tables(items(taken.get(_LIST, "")), context)}
+    clients, tables = _clients(taken.get(ACCESS_LIST, ""), context)
+    options.update(clients)
+    found = {_SITES: others, ACCESS_LIST: tables}
     tests = [test for test in TESTS if test != PREGREET and taken.get(f"postscreen_{test}_enable", "").lower() == "yes"]
     missing = [test for test in tests if test not in context.settings.postscreen_tests]
     if missing:
@@ -114,15 +117,23 @@ def _return_codes(pattern: str) -> list[str]:
     return found
 
 
-def _tables(entries: list[str], context: PolicyContext) -> list[str]:
-    """Tables of clients; what they permit and reject has variables, which a table cannot be put into."""
-    known = context.settings.extra_restrictions.get("client", ())
+def _clients(value: str, context: PolicyContext) -> tuple[dict[str, Any], list[str]]:
+    """Options with clients that the tables of an access list permit or reject, and tables that have to be read."""
+    found = read_access_list(value, context)
+    internal = [str(one) for one in context.policy.internal]
+    options: dict[str, Any] = {}
+    others = []
     exempt, blocked = (
-        context.names.get("dnsbl_exempt_networks", "mailhost_dnsbl_exempt_networks"),
-        context.names.get("blocked_networks", "mailhost_blocked_networks"),
+        context.names.get(option, f"mailhost_{option}") for option in ("dnsbl_exempt_networks", "blocked_networks")
     )
-    return [
-        f"{one} (put what it permits into {exempt}, and what it rejects into {blocked})"
-        for one in entries
-        if one != "permit_mynetworks" and f"check_client_access {one}" not in known
-    ]
+    for option, networks, beside in (
+        ("dnsbl_exempt_networks", found.permitted, {}),
+        ("blocked_networks", found.rejected, {"internal_networks": internal}),
+    ):
+        problem = policy_problem(option, list(networks), **beside) if networks else ""
+        if problem:
+            others.append(f"{', '.join(networks)} ({problem})")
+        elif networks:
+            options[option] = list(networks)
+    others += [f"{one} (put what it permits into {exempt}, and what it rejects into {blocked})" for one in found.unread]
+    return options, others

@@ -18,15 +18,13 @@ from .._config.main_cf import items
 from .._config.settings import ADDRESS, LOCAL
 from .context import Finding, PolicyContext, Warn
 from .paste import is_accepted
+from .tables import LISTED
 
 OWNERS = "smtpd_sender_login_maps"
 _AUTH = "smtpd_sasl_auth_enable"
 
 _WORD = re.compile(r"(?:[^\s,{}]|\{(?:[^{}]|\{[^{}]*\})*\})+", re.ASCII)
 """Braces keep blanks and commas together, as in ``inline:{ {a = b} }``."""
-
-_LISTED = re.compile("(?:proxy:)?((?:hash|btree|cdb|lmdb|dbm|sdbm|texthash):/.*)")
-"""Tables whose entries can be listed."""
 
 _MARKS = ("YP_LAST_MODIFIED", "YP_MASTER_NAME")
 """What newaliases writes of the table itself."""
@@ -82,7 +80,7 @@ def unlisted_aliases(context: PolicyContext) -> Iterator[Finding]:
     if not context.changed or settings.sender_logins or not _are_new(context):
         return
     for table in _tables(context, "virtual_alias_maps"):
-        if not _LISTED.fullmatch(table):
+        if not LISTED.fullmatch(table):
             yield Warn(
                 f"virtual_alias_maps: {table} cannot be listed: users who send from its aliases are rejected with 553; "
                 f"name their logins in {context.variable('sender_logins')}, or a table of owners in "
@@ -107,7 +105,7 @@ def _entries(context: PolicyContext, name: str) -> dict[str, str]:
     """The entries of all tables of a parameter; the first that has a key counts."""
     found: dict[str, str] = {}
     for table in _tables(context, name):
-        match = _LISTED.fullmatch(table)
+        match = LISTED.fullmatch(table)
         for key, value in context.host.table_entries(match[1]) if match else ():
             if not key.startswith(_MARKS):
                 found.setdefault(key.lower(), value)

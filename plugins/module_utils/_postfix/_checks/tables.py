@@ -22,6 +22,9 @@ _TYPES = "btree|cdb|cidr|dbm|hash|ldap|lmdb|memcache|mongodb|mysql|pcre|pgsql|re
 
 _TABLE = re.compile(rf"(?<![\w/-])(?:{_TYPES}):/[^\s,{{}}$]+(?![^\s,{{}}])")
 
+LISTED = re.compile("(?:proxy:)?((?:hash|btree|cdb|lmdb|dbm|sdbm|texthash):/.*)")
+"""Tables whose entries can be listed."""
+
 _STALE = "is older than source file"
 """Such a table works, and is as old as it was."""
 

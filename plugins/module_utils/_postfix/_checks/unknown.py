@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from ..._policy.dnsbl import hide_keys
 from ..._policy.errors import shown
@@ -26,10 +26,11 @@ from .._config.master_cf import MasterCf
 from .._config.record import Record
 from .._config.settings import DEFAULTS, LOCAL, RELAY, STAGES, STOP, VIRTUAL
 from .._plan.plan import Plan
-from .context import Conflict, Finding, PolicyContext, Warn
+from .context import Conflict, Finding, Host, PolicyContext, Warn
 from .login_ports import kept_options
+from .networks import IPNetwork, within, without
 from .paste import is_accepted, policy_problem, quoted, yaml_lines
-from .postscreen import paste_of_postscreen
+from .postscreen import ACCESS_LIST, paste_of_postscreen
 from .restrictions import (
     ETRN,
     NO_LOGINS,
@@ -40,8 +41,7 @@ from .restrictions import (
 )
 from .senders import paste_of_senders
 from .submission_checks import submission_checks
-
-IPNetwork = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+from .tables import LISTED
 
 _KEPT = ("$myhostname", "${myhostname}", "localhost.$mydomain", "localhost.${mydomain}", "$mydestination")
 """Names by other parameters that the plan keeps."""
@@ -50,6 +50,9 @@ _VARIABLES = (("smtpd_sasl_path", "postfix_sasl_path"),)
 """Variables of the role that have the value of a parameter."""
 
 _RELAY, _ETRN = "smtpd_relay_restrictions", "smtpd_etrn_restrictions"
+
+_DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+")
+"""A domain as the key of a table; one of its subdomains alone, with a dot before it, has no place in the inventory."""
 
 _DOMAINS = {LOCAL: "mydestination", VIRTUAL: "virtual_mailbox_domains", RELAY: "relay_domains"}
 
@@ -101,6 +104,20 @@ def find_all(context: PolicyContext) -> Unknown:
     )
 
 
+def replaced_tables(context: PolicyContext) -> Iterator[Finding]:
+    """Warn of tables of the site whose entries the inventory has now: what is added there later has no effect."""
+    site = {name: value for name, value in context.live.facts.site.items() if name not in context.live.record.main}
+    parameter = _DOMAINS.get(context.settings.domain_class, "")
+    lists = {parameter: items(site.get(parameter, "")), ACCESS_LIST: restrictions_of(site.get(ACCESS_LIST, ""))}
+    for name, entries in lists.items():
+        for entry in entries if context.changed and name in context.plan.main else ():
+            if ":" in entry:
+                yield Warn(
+                    f"{name}: {entry} is not read any more; what it lists comes from the inventory, and belongs there "
+                    "from now on"
+                )
+
+
 def relayed_by_default(context: PolicyContext) -> Iterator[Finding]:
     """Warn where mail for all subdomains of the host's domains was accepted, which ends."""
     value, name = context.live.defaults.get("relay_domains", ""), "relay_domains"
@@ -132,7 +149,7 @@ def find_unknown(context: PolicyContext) -> Unknown:
 
     networks, unread = _networks(added("mynetworks"), policy)
     parameter = _DOMAINS.get(settings.domain_class, "")
-    domains, tables = _domains(added(parameter), policy, host_name)
+    domains, tables = _domains(_listed_domains(added(parameter), context.host), policy, host_name)
     kept = _restrictions(context, listed)
     elsewhere = {"mynetworks": unread, parameter: tables, **kept.elsewhere}
     return kept._replace(
@@ -279,33 +296,16 @@ def _networks(items: Iterable[str], policy: MailPolicy) -> tuple[list[str], list
         except ValueError:
             unread.append(item)
             continue
-        if _is_loopback(network) or any(_within(network, one) for one in inside):
+        if _is_loopback(network) or any(within(network, one) for one in inside):
             continue
         problem = policy_problem("internal_networks", [str(network)], blocked_networks=blocked)
         if problem:
             unread.append(f"{item} ({problem})")
         else:
-            outside += _without(network, inside)
+            outside += without(network, inside)
     # A list has no network within another.
-    wide = [one for one in dict.fromkeys(outside) if not any(one != two and _within(one, two) for two in outside)]
+    wide = [one for one in dict.fromkeys(outside) if not any(one != two and within(one, two) for two in outside)]
     return [str(one) for one in wide], unread
-
-
-def _without(network: IPNetwork, others: Sequence[IPNetwork]) -> list[IPNetwork]:
-    """The parts of a network that are in none of the others."""
-    parts = [network]
-    for other in others:
-        if _within(other, network):
-            parts = [rest for part in parts for rest in _cut(part, other)]
-    return parts
-
-
-def _cut(part: IPNetwork, other: IPNetwork) -> list[IPNetwork]:
-    if isinstance(part, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
-        return sorted(part.address_exclude(other)) if other.subnet_of(part) else [part]
-    if isinstance(part, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):
-        return sorted(part.address_exclude(other)) if other.subnet_of(part) else [part]
-    return [part]
 
 
 def _is_loopback(network: IPNetwork) -> bool:
@@ -314,10 +314,14 @@ def _is_loopback(network: IPNetwork) -> bool:
     return (mapped.is_loopback and network.prefixlen >= 104) if mapped else network.is_loopback
 
 
-def _within(inner: IPNetwork, outer: IPNetwork) -> bool:
-    if isinstance(inner, ipaddress.IPv4Network):
-        return isinstance(outer, ipaddress.IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, ipaddress.IPv6Network) and inner.subnet_of(outer)
+def _listed_domains(found: Iterable[str], host: Host) -> list[str]:
+    """The items of a list of domains, with the keys of tables in their place where those can be listed."""
+    listed: list[str] = []
+    for item in found:
+        table = LISTED.fullmatch(item)
+        keys = [key.lower() for key, _value in host.table_entries(table[1])] if table else []
+        listed += keys if keys and all(_DOMAIN.fullmatch(key) for key in keys) else [item]
+    return listed
 
 
 def _domains(items: Iterable[str], policy: MailPolicy, host_name: str) -> tuple[list[str], list[str]]:

@@ -19,7 +19,7 @@ from typing import Any
 from ..._policy.services import SMTP_PORT
 from ..._sessions.smtp import sends_banner
 from ..._transaction.command import Runner, StepError, call, run_tool
-from ..._transaction.files import read_file, remove
+from ..._transaction.files import decode, read_file, remove
 from .._config.facts import INDEXED, read_parameters
 from .._config.main_cf import MainCf
 from .._config.maps import FOLDER
@@ -129,6 +129,14 @@ class Postfix:
             return []
         pairs = (line.partition("\t") for line in out.splitlines() if not code)
         return [(key.strip(), value.strip()) for key, tab, value in pairs if tab]
+
+    def table_text(self, path: str) -> str | None:
+        """The source of a table; None where it cannot be read."""
+        try:
+            content = read_file(path)
+        except OSError:
+            return None
+        return None if content is None else decode(content)
 
     def table_errors(self, table: str) -> list[str]:
         """What Postfix reports when it looks up a key that no table has."""

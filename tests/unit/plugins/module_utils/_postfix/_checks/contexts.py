@@ -39,6 +39,7 @@ class StubHost:
     values: Mapping[str, str] = field(default_factory=dict)
     errors: Mapping[str, list[str]] = field(default_factory=dict)
     tables: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
     looked_up: list[str] = field(default_factory=list)
 
     def runs(self) -> bool | None:
@@ -52,6 +53,9 @@ class StubHost:
 
     def table_entries(self, table: str) -> Sequence[tuple[str, str]]:
         return self.tables.get(table, ())
+
+    def table_text(self, path: str) -> str | None:
+        return self.texts.get(path)
 
     def table_errors(self, table: str) -> list[str]:
         self.looked_up.append(table)

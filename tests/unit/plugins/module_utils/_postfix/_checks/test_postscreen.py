@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -18,7 +19,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
     compile_plan,
     read_wanted,
 )
-from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import context
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import (
+    StubHost,
+    context,
+)
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._plan.test_compose import (
     POLICY,
     facts,
@@ -35,10 +39,18 @@ SITE = {
 }
 
 
-def printed(policy: dict[str, Any], settings: dict[str, Any], *, postscreen: bool = True) -> str:
-    found = facts(SITE)._replace(postscreen=postscreen)
+def printed(
+    policy: dict[str, Any],
+    settings: dict[str, Any],
+    *,
+    postscreen: bool = True,
+    texts: Mapping[str, str] | None = None,
+    site: Mapping[str, str] = SITE,
+) -> str:
+    found = facts(dict(site))._replace(postscreen=postscreen)
     wanted = compile_plan(*read_wanted(policy, settings), found)
-    one = context(site=SITE, plan=wanted, policy=policy, settings=settings)
+    host = StubHost(texts=texts or {})
+    one = context(site=site, plan=wanted, policy=policy, settings=settings, host=host)
     live = one.live._replace(facts=found)
     return describe_unknown(find_all(type(one)(**{**vars(one), "live": live})))
 
@@ -68,3 +80,31 @@ def test_lists_of_postscreen_are_printed_and_accepted_once() -> None:
 def test_settings_of_a_postscreen_that_is_not_in_use_are_not_asked_for() -> None:
     settings = {"submission": False, "postscreen": "always"}
     assert not printed(POLICY, settings, postscreen=False)
+
+
+def test_clients_of_access_lists_are_printed_and_accepted_once() -> None:
+    texts = {"/etc/postfix/postscreen_access.cidr": "192.0.2.9 permit\n192.0.2.0/28 reject\n127.0.0.2 reject\n"}
+    found = yaml.safe_load(printed(POLICY, {"submission": False}, texts=texts))
+    assert found["mailhost_dnsbl_exempt_networks"] == ["192.0.2.9/32"]
+    assert found["mailhost_blocked_networks"] == ["192.0.2.0/29", "192.0.2.8/32", "192.0.2.10/31", "192.0.2.12/30"]
+    policy = {
+        **POLICY,
+        "dnsbl_exempt_networks": found["mailhost_dnsbl_exempt_networks"],
+        "blocked_networks": [*POLICY.get("blocked_networks", []), *found["mailhost_blocked_networks"]],  # type: ignore[misc]
+    }
+    again = printed(policy, {"submission": False}, texts=texts)
+    assert "_networks" not in again
+    assert "postscreen_access_list" not in again
+
+
+def test_clients_that_the_policy_cannot_block_are_named() -> None:
+    policy = {**POLICY, "internal_networks": ["198.51.100.64/26"]}
+    texts = {"/etc/postfix/postscreen_access.cidr": "127.0.0.2 reject\n"}
+    site = {**SITE, "postscreen_access_list": "cidr:/etc/postfix/postscreen_access.cidr"}
+    text = printed(policy, {"submission": False}, texts=texts, site=site)
+    assert "mailhost_blocked_networks:" not in text
+    (line,) = (one for one in text.splitlines() if one.startswith("#   postscreen_access_list: "))
+    assert line == (
+        '#   postscreen_access_list: 127.0.0.2/32 ("127.0.0.2" overlaps "127.0.0.0/8", the loopback of the host itself; '
+        "remove it)"
+    )

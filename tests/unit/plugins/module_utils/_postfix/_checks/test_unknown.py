@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import Conflict, Warn
+from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.context import (
+    Conflict,
+    PolicyContext,
+    Warn,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.restrictions import restrictions_of
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._checks.unknown import (
     Unknown,
@@ -19,6 +23,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._check
     find_unknown,
     relayed_by_default,
     replaced_settings,
+    replaced_tables,
     unknown_entries,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._config.lines import Lines
@@ -28,7 +33,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._plan.
     compile_plan,
     read_wanted,
 )
-from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import context
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._checks.contexts import (
+    StubHost,
+    context,
+)
 from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._postfix._plan.test_compose import (
     POLICY,
     facts,
@@ -36,11 +44,25 @@ from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._pos
 )
 
 
-def unknown(site: dict[str, str], record: Record = NOTHING, **settings: Any) -> str:
+def unknown(
+    site: dict[str, str],
+    record: Record = NOTHING,
+    tables: dict[str, list[tuple[str, str]]] | None = None,
+    **settings: Any,
+) -> str:
+    return describe_unknown(find_unknown(site_context(site, record, tables, **settings)))
+
+
+def site_context(
+    site: dict[str, str],
+    record: Record = NOTHING,
+    tables: dict[str, list[tuple[str, str]]] | None = None,
+    **settings: Any,
+) -> PolicyContext:
     read = {"submission": False, **settings}
     site = {"myhostname": "mx.mail.example", **site}
     compiled = compile_plan(*read_wanted(POLICY, read), facts(site))
-    return describe_unknown(find_unknown(context(site=site, record=record, plan=compiled, settings=read)))
+    return context(site=site, record=record, plan=compiled, settings=read, host=StubHost(tables=tables or {}))
 
 
 def test_debian_as_shipped_has_nothing_unknown() -> None:
@@ -336,3 +358,30 @@ def test_smtp_auth_without_a_type_is_that_of_cyrus(settings: dict[str, str], mas
     site = {**settings, "smtpd_tls_cert_file": "/etc/ssl/mail.pem"}
     found = replaced(site, plan(site), master=f"{master}\n")
     assert found == ({"smtpd_sasl_type": ("cyrus",)} if shown else {})
+
+
+TABLE = "hash:/etc/postfix/relay_domains"
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        (["mail.example"], ""),
+        (["mail.example", "Branch.example"], "mailhost_domains:\n  - branch.example"),
+        (["mail.example", ".branch.example"], f"# without a variable of their own:\n#   relay_domains: {TABLE}"),
+        ([], f"# without a variable of their own:\n#   relay_domains: {TABLE}"),
+    ],
+)
+def test_domains_of_a_table_are_read_where_each_has_a_place_in_the_inventory(keys: list[str], text: str) -> None:
+    tables = {TABLE: [(key, "OK") for key in keys]}
+    assert unknown({"relay_domains": TABLE}, tables=tables, domain_class="relay") == text
+
+
+def test_table_that_is_not_read_any_more_is_a_warning_of_the_first_run() -> None:
+    warning = Warn(
+        f"relay_domains: {TABLE} is not read any more; what it lists comes from the inventory, and belongs there from "
+        "now on"
+    )
+    site, read = {"relay_domains": f"mail.example, {TABLE}"}, {"domain_class": "relay"}
+    assert list(replaced_tables(site_context(site, **read))) == [warning]
+    assert list(replaced_tables(site_context(site, Record({"relay_domains": Owned("x", "y")}, {}, ()), **read))) == []
