@@ -139,6 +139,7 @@ def _environment(results: Path) -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": str(PROJECT / ".venv/collections"),
         "ANSIBLE_HOME": str(PROJECT / ".cache/ansible"),
         "ANSIBLE_CALLBACK_PLUGINS": str(LAB / "callbacks"),
+        "ANSIBLE_CONNECTION_PLUGINS": str(LAB / "connections"),
         "ANSIBLE_CALLBACKS_ENABLED": "lab_results",
         "ANSIBLE_NOCOLOR": "1",
         "LAB_RESULTS": str(results),
