@@ -56,6 +56,7 @@ OPTIONS = {
     "confirm_timeout": {"type": "int", "default": 30},
     "check_controller": {"type": "bool", "default": True},
     "confirm_without_network": {"type": "bool", "default": False},
+    "unknown_effects": {"type": "str", "choices": ["warn", "stop"], "default": "warn"},
 }
 VARIABLES = tuple(sorted({*DEFAULTS, *OPTIONS} - {"policy"}))
 """What follows ``packet_filter_`` in the role's variables."""
@@ -109,7 +110,9 @@ class ActionModule(PolicyAction):
         state = State(report.backend, tuple(self.args["jump_after"]), tuple(ports))
         connection = report.connection if self.args["check_controller"] and not absent else None
         plan = plan_probes(policy, next(iter(report.uids), None), limited=limited and report.owner_match, absent=absent)
-        change = PacketFilterChange(ruleset._asdict(), state, absent, connection, timeout, plan, self.accepted)
+        required = self._own("unknown_effects") if self.args["unknown_effects"] == "stop" else ""
+        texts = ruleset._asdict()
+        change = PacketFilterChange(texts, state, absent, connection, timeout, plan, self.accepted, required)
         changed = report.differs(change)
         if changed and not absent:
             self._check_access(policy, report)
@@ -169,12 +172,15 @@ class ActionModule(PolicyAction):
         instead = without_network(self._transport(), report.connection)
         if instead and policy.scope == "host" and not self.args["confirm_without_network"]:
             names = self.named(policy=("management_networks", "scope"))
-            own = "packet_filter_" if self.called_by(self.role) else ""
             raise AnsibleActionFail(
                 f'{names["scope"]}: "host" can close SSH to everybody, and this run comes over {instead}, so that its '
                 "confirmation would not show it; run over SSH from another host, or check "
-                f"{names['management_networks']} and write {own}confirm_without_network: true"
+                f"{names['management_networks']} and write {self._own('confirm_without_network')}: true"
             )
+
+    def _own(self, option: str) -> str:
+        """The name of an option that is no part of the policy: a variable of the role, or a parameter of the module."""
+        return f"packet_filter_{option}" if self.called_by(self.role) else option
 
     def _transport(self) -> str:
         return str(getattr(self._connection, "transport", ""))

@@ -60,6 +60,13 @@ options:
         change rules of the scope V(host). Its confirmation does not show whether SSH from elsewhere still works.
     type: bool
     default: false
+  unknown_effects:
+    description:
+      - What to do where the connections before and after the change cannot be compared, or not in full, as on a host
+        without network namespaces. V(warn) says what is not known and goes on, V(stop) changes nothing.
+    type: str
+    choices: [warn, stop]
+    default: warn
 requirements:
   - root on the host
   - iptables on the host

@@ -13,6 +13,7 @@ import contextlib
 import fnmatch
 import os
 import pwd
+import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,9 @@ from .others import repair_warnings, saved_files_warnings
 from .sockets import SocketsInUse, SshConnection, ssh_connection
 
 SHOWN_MEMBERS = 2000
+STATUS = "/proc/self/status"
+CAP_NET_ADMIN = 12
+"""Its bit (capability.h)."""
 """Members of a set up to which a diff shows them one by one; tens of thousands would take a diff minutes."""
 
 
@@ -123,10 +127,21 @@ class HostReport(NamedTuple):
         ]
 
 
+def has_net_admin(status: str) -> bool:
+    """Whether a process may change the packet filter, by its status (proc(5)); where that is not there, it may."""
+    found = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return found is None or bool(int(found[1], 16) >> CAP_NET_ADMIN & 1)
+
+
 def inspect(question: Question, check_mode: bool) -> HostReport:
     """Return the report of this host; rolls back a change that a killed run left unconfirmed, but not in check mode."""
     if os.geteuid() != 0:
         raise ConflictError("only root can change the packet filter; set ansible_become: true")
+    if not has_net_admin(loader.read_text(STATUS)):
+        raise ConflictError(
+            "root has no capability CAP_NET_ADMIN on this host, so that nobody can change its packet filter from here; "
+            "start the container with it (podman run --cap-add NET_ADMIN), or harden the host that the container is on"
+        )
     transaction.settle(loader.ROOT, change=not check_mode)
     managers = [] if question.absent else active_firewall_managers()
     if managers:

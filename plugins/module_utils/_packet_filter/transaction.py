@@ -66,7 +66,8 @@ class PacketFilterChange(NamedTuple):
 
     ``connection``: the SSH connection that must stay possible. ``timeout``: seconds in which a new connection has to
     confirm the change. ``plan``: connections by which the state before and after are compared. ``accepted``: effects
-    that the inventory accepts.
+    that the inventory accepts. ``effects_required``: the variable by which a run stops where its effects are not known,
+    empty where it goes on.
     """
 
     texts: Mapping[str, str]
@@ -76,6 +77,7 @@ class PacketFilterChange(NamedTuple):
     timeout: int
     plan: ProbePlan
     accepted: AcceptedEffects
+    effects_required: str = ""
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> PacketFilterChange:
@@ -84,7 +86,8 @@ class PacketFilterChange(NamedTuple):
         connection = SshConnection(**raw["connection"]) if raw["connection"] else None
         state, plan = loader.State.from_dict(raw["state"]), ProbePlan.from_dict(raw["plan"])
         accepted = AcceptedEffects(*raw["accepted"])
-        return cls(texts, state, raw["absent"], connection, raw["timeout"], plan, accepted)
+        required = str(raw["effects_required"])
+        return cls(texts, state, raw["absent"], connection, raw["timeout"], plan, accepted, required)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, for the way to the host; the texts are compressed."""
@@ -189,12 +192,18 @@ def prove_staged(directory: str, connection: SshConnection | None) -> list[str]:
 
 
 def prove_effects(change: PacketFilterChange) -> Proven:
-    """Compare connections before and after a change. Raises EffectsError for effects that stop it."""
+    """Compare connections before and after a change.
+
+    Raises EffectsError for effects that stop it, and where they have to be known and are not.
+    """
     texts, truncated = shortened(change.texts)
     # What is not in the copies cannot be tried there.
     plan = change.plan.without_networks() if truncated else change.plan
     found = compare(plan, lambda directory: stage(texts, change.state, directory))
     check_effects(found.effects, change.accepted, found.gaps)
+    if found.gaps and change.effects_required:
+        lines = [f'nothing was changed, as {change.effects_required} is "stop":', *(f"  {gap}" for gap in found.gaps)]
+        raise EffectsError("\n".join([*lines, f"to go on without it, write {change.effects_required}: warn"]))
     return Proven(found.gaps, found.effects)
 
 

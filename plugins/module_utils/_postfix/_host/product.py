@@ -38,6 +38,11 @@ _MANAGED_INDEXED = re.compile(rf"\b({'|'.join(INDEXED)}):\$\{{config_directory\}
 _WORD = re.compile(r"[a-z][a-z0-9_-]*")
 LOOPBACK = ("127.0.0.1", "::1")
 
+MISSING = (
+    "Postfix is not installed on this host; install its package (postfix on Debian, Ubuntu and EL), or leave the host "
+    "out of those with mailhost_mail_server: postfix"
+)
+
 
 class Postfix:
     """An installation. The driver of its transactions, whose details are those of `details`."""
@@ -197,6 +202,8 @@ def discover() -> Postfix:
         # Warnings about main.cf stand in the same output, and are no lines of this form.
         found = read_parameters(run_tool("discover", ["postconf", "-x", *names]).splitlines())
     except StepError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise StepError("discover", MISSING) from error
         raise StepError("discover", f"postconf failed: {error.output}") from error
     product = Postfix(*(found.get(name, "") for name in names))
     for path in (product.main_cf, product.master_cf):

@@ -12,6 +12,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import host, loader
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.host import (
+    ConflictError,
+    Question,
+    has_net_admin,
+)
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.probe_plan import plan_probes
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.sockets import (
     Endpoint,
@@ -148,3 +153,28 @@ def test_misplaced_warns_of_rules_before_the_jump_and_of_bans_after_it() -> None
 )
 def test_misplaced_does_not_warn_of_rules_that_can_only_deny(saved: str) -> None:
     assert host.misplaced({"ipv4": loader.parse_save(saved)}, ["f2b-*"]) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "has"),
+    [
+        ("Name:\tx\nCapEff:\t000001ffffffffff\n", True),
+        ("CapEff:\t0000000000001000\n", True),
+        # A container as podman makes it: CapBnd is what it could have.
+        ("CapEff:\t00000000800405fb\nCapBnd:\t000001ffffffffff\n", False),
+        ("", True),
+    ],
+)
+def test_capability_is_read_from_the_status_of_the_process(status: str, has: bool) -> None:
+    assert has_net_admin(status) is has
+
+
+def test_root_without_the_capability_gets_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(host, "has_net_admin", lambda _status: False)
+    with pytest.raises(ConflictError) as caught:
+        host.inspect(Question("auto", (), "mail", False, (), ()), check_mode=True)
+    assert str(caught.value) == (
+        "root has no capability CAP_NET_ADMIN on this host, so that nobody can change its packet filter from here; start "
+        "the container with it (podman run --cap-add NET_ADMIN), or harden the host that the container is on"
+    )

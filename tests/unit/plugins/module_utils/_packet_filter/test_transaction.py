@@ -7,13 +7,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter import loader, transaction
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.effects import Compared
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.effects import EffectsError
+from ansible_collections.mailhost.hardening.tests.unit.plugins.module_utils._packet_filter.test_host import CHANGE
 
 ABANDONED = loader.Pending("old", "generation-old", 5, "another boot", 5.0, [], False, {})
 
@@ -65,3 +68,31 @@ def test_stopped_first_run_removes_only_what_no_other_run_uses(
     with pytest.raises(EffectsError):
         transaction.apply("t", None, str(root))  # type: ignore[arg-type]
     assert removed == ([] if confirmed else ["boot", str(root)])
+
+
+GAP = "the effects of this run are not known: the host allows no network namespace (Operation not permitted)"
+
+
+@pytest.mark.parametrize(
+    ("required", "gaps", "stops"),
+    [
+        ("packet_filter_unknown_effects", [GAP], True),
+        ("packet_filter_unknown_effects", [], False),
+        ("", [GAP], False),
+    ],
+)
+def test_unknown_effects_stop_a_run_that_has_to_know_them(
+    monkeypatch: pytest.MonkeyPatch, required: str, gaps: list[str], stops: bool
+) -> None:
+    monkeypatch.setattr(transaction, "compare", lambda _plan, _stage: Compared([], gaps))
+    wanted = CHANGE._replace(effects_required=required)
+    wanted = transaction.PacketFilterChange.from_dict(json.loads(json.dumps(wanted.to_dict())))
+    if not stops:
+        assert transaction.prove_effects(wanted) == (gaps, [])
+        return
+    with pytest.raises(EffectsError) as caught:
+        transaction.prove_effects(wanted)
+    assert str(caught.value) == (
+        f'nothing was changed, as packet_filter_unknown_effects is "stop":\n  {GAP}\n'
+        "to go on without it, write packet_filter_unknown_effects: warn"
+    )

@@ -20,7 +20,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._postfix._host.
     Postfix,
     indexed_tables,
 )
-from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import StepError
+from ansible_collections.mailhost.hardening.plugins.module_utils._transaction.command import ENVIRONMENT, StepError
 
 MAIN = "smtpd_client_restrictions = check_client_access hash:${config_directory}/mailhost/blocked-addresses\n"
 GONE = b"  4194305\n"
@@ -205,3 +205,13 @@ def test_errors_of_a_lookup_are_those_of_postmap(
 
     monkeypatch.setattr(product, "call", call)
     assert Postfix("/etc/postfix", "/queue").table_errors(table) == errors
+
+
+def test_missing_postfix_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(ENVIRONMENT, "PATH", str(tmp_path))
+    with pytest.raises(StepError) as caught:
+        product.discover()
+    assert str(caught.value) == (
+        "discover: Postfix is not installed on this host; install its package (postfix on Debian, Ubuntu and EL), or "
+        "leave the host out of those with mailhost_mail_server: postfix\nnothing was changed"
+    )
