@@ -36,6 +36,8 @@ MISTAKE, NO_MILTER = "4.3.", "4.7.1 Service unavailable - try again later"
 """How a reply begins when the system is at fault (RFC 3463, X.3), and when a milter is (milter_default_action)."""
 POSTSCREEN = "4.3.2 Service currently unavailable"
 """What a client gets at first whose tests take until after the greeting (postscreen(8)); no mistake of anybody."""
+UNTRIED = "not every way of relaying could be tried"
+"""How the line of a session begins that did not end in time."""
 FORMS = (
     "plain",
     "percent",
@@ -95,6 +97,8 @@ def confirm_live(
         text = "" if host.deferred else deferral(addresses)
         if text:
             problems.append(f"port {SUBMISSION_PORT} defers every client, which it did not before: {text}")
+    if host.waits and any(line.startswith(UNTRIED) for line in problems):
+        problems.append(host.waits)
     if problems:
         raise StepError(STEP, "\n".join(problems))
 
@@ -178,8 +182,7 @@ def _asked(address: str, forms: list[RelayForm], recipient: str, signs: tuple[st
             for form in forms:
                 problems += _relayed(session, address, form)
         except LateError as error:
-            text = f"not every way of relaying could be tried from an external client ({address}): {error}"
-            problems.append(f"{text}\n{host.waits}".rstrip())
+            problems.append(f"{UNTRIED} from an external client ({address}): {error}")
     return problems
 
 

@@ -197,6 +197,14 @@ def test_late_sessions_are_an_error() -> None:
         judged((case(), Heard(CONNECT, 0, LATE, ())), (case(), DENIED))
 
 
+def test_late_sessions_are_an_error_with_what_makes_clients_of_their_services_wait() -> None:
+    policy, read = read_wanted({"domains": ["example.org"]}, {})
+    found = [(case(service="2525"), Heard(CONNECT, 0, LATE, ())), (case(), DENIED)]
+    with pytest.raises(StepError) as caught:
+        judge(found, (policy, read, SERVER), [], ["smtpd: slow"], lambda services: f"{sorted(services)} wait")
+    assert caught.value.output == "1 of 2 sessions did not end within 45 seconds\n['2525'] wait\nsmtpd: slow"
+
+
 def test_open_relay_is_reported_before_mistakes() -> None:
     proof = judged((case(), heard("451 4.3.5 Server configuration error")), (case(), PASSED))
     assert [deviation.got for deviation in proof.deviations] == [
