@@ -112,6 +112,7 @@ class PostfixRun(Run[Live, Context]):
         host = Host(
             deferral(addresses) if submission else "",
             _errors(main, master),
+            _connections(wanted.settings.limits.concurrent_connections),
             _has_postscreen(master),
             describe_waits([("", str(SMTP_PORT))], Files(main, master), live=True),
         )
@@ -140,6 +141,11 @@ def _errors(main: MainCf, master: MasterCf) -> int:
     }
     limits = [options.get(name, main.get(name, "")) for name in ("smtpd_soft_error_limit", "smtpd_hard_error_limit")]
     return max(1, min([ERRORS, *(int(one) - 1 for one in limits if one.isdecimal())]))
+
+
+def _connections(limit: int) -> int:
+    """How many connections of one client are surely accepted; one that has just ended may still count."""
+    return min(ERRORS, max(1, limit // 2)) if limit else ERRORS
 
 
 def _has_postscreen(master: MasterCf) -> bool:

@@ -51,8 +51,6 @@ FORMS = (
 """Relay forms, of those that were tried with the canary: after ten rejections Postfix makes a client wait."""
 ERRORS = len(FORMS)
 """Of one connection."""
-CONNECTIONS = 8
-"""Of one client at the same time."""
 TOTAL_SECONDS = SECONDS * (3 * len(FORMS) + 6)
 """For all of a session: each reply may take its time, as a slow one does not make a relay any better."""
 FIB, IF_INET6 = "/proc/net/fib_trie", "/proc/net/if_inet6"
@@ -62,12 +60,14 @@ class Host(NamedTuple):
     """What the live files and the server before them say of what is normal.
 
     ``deferred``: what port 587 deferred every client with before. ``errors``: rejections that a connection may see
-    before its client waits. ``postscreen``: whether it serves port 25, and not smtpd itself. ``waits``: what makes
+    before its client waits. ``connections``: of one client at the same time, none of which is rejected for their
+    number. ``postscreen``: whether it serves port 25, and not smtpd itself. ``waits``: what makes
     clients of port 25 wait, as far as the files say it.
     """
 
     deferred: str = ""
     errors: int = ERRORS
+    connections: int = 1
     postscreen: bool = False
     waits: str = ""
 
@@ -165,24 +165,25 @@ def _external(address: str, policy: MailPolicy, signs: tuple[str, ...], host: Ho
         return _asked(address, part, recipient, signs, host)
 
     # Some side by side: after each rejection, smtpd_error_sleep_time may pass.
-    with ThreadPoolExecutor(max_workers=CONNECTIONS) as pool:
+    with ThreadPoolExecutor(max_workers=host.connections) as pool:
         return list(dict.fromkeys(line for lines in pool.map(ask, parts, recipients) for line in lines))
 
 
 def _asked(address: str, forms: list[RelayForm], recipient: str, signs: tuple[str, ...], host: Host) -> list[str]:
     """Return what is wrong by one connection: relay forms, and mail to a recipient where there is one."""
     problems: list[str] = []
-    # Not every address listens, and postscreen may cut an external client off.
-    with contextlib.suppress(NoAnswerError), _session(address, SMTP_PORT, EXTERNAL_DOMAIN) as session:
-        if "AUTH" in session.keywords:
-            problems.append(f"{address} offers AUTH at port {SMTP_PORT}")
-        try:
+    try:
+        with _session(address, SMTP_PORT, EXTERNAL_DOMAIN) as session:
+            if "AUTH" in session.keywords:
+                problems.append(f"{address} offers AUTH at port {SMTP_PORT}")
             if recipient:
                 problems += _mistakes(session, address, recipient, signs, host.postscreen)
             for form in forms:
                 problems += _relayed(session, address, form)
-        except LateError as error:
-            problems.append(f"{UNTRIED} from an external client ({address}): {error}")
+    except LateError as error:
+        problems.append(f"{UNTRIED} from an external client ({address}): {error}")
+    except NoAnswerError:
+        pass  # not every address listens, and postscreen may cut an external client off
     return problems
 
 

@@ -51,6 +51,7 @@ _VARIABLES = (("smtpd_sasl_path", "postfix_sasl_path"),)
 
 _RELAY, _ETRN = "smtpd_relay_restrictions", "smtpd_etrn_restrictions"
 
+_TABLE = re.compile("[a-z]+:")
 _DOMAIN = re.compile(r"[a-z0-9][a-z0-9-]*(\.[a-z0-9-]+)+")
 """A domain as the key of a table; one of its subdomains alone, with a dot before it, has no place in the inventory."""
 
@@ -111,7 +112,7 @@ def replaced_tables(context: PolicyContext) -> Iterator[Finding]:
     lists = {parameter: items(site.get(parameter, "")), ACCESS_LIST: restrictions_of(site.get(ACCESS_LIST, ""))}
     for name, entries in lists.items():
         for entry in entries if context.changed and name in context.plan.main else ():
-            if ":" in entry:
+            if _TABLE.match(entry):
                 yield Warn(
                     f"{name}: {entry} is not read any more; what it lists comes from the inventory, and belongs there "
                     "from now on"

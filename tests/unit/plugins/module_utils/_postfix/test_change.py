@@ -21,3 +21,7 @@ def test_postscreen_serves_port_25_where_an_inet_service_runs_it() -> None:
     smtpd, screen = ("smtp inet n - y - - smtpd\n", "smtp inet n - y - 1 postscreen\nsmtpd pass - - y - - smtpd\n")
     elsewhere = f"{smtpd}2525 inet n - y - 1 postscreen\n"
     assert [change._has_postscreen(MasterCf(text)) for text in (smtpd, screen, elsewhere)] == [False, True, False]
+
+
+def test_connections_at_the_same_time_stay_below_the_limit() -> None:
+    assert [change._connections(limit) for limit in (0, 1, 3, 10, 20)] == [8, 1, 1, 5, 8]

@@ -207,6 +207,19 @@ def test_session_that_ends_for_want_of_time_is_an_error(
     assert rest[:2] == ["clients may wait for:", "'sleep 60' in smtpd_client_restrictions (main.cf)"]
 
 
+def test_server_that_never_sends_its_banner_to_external_clients_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relay that was never asked must not be confirmed."""
+    monkeypatch.setattr(confirm, "SECONDS", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(confirm, "SMTP_PORT", server.getsockname()[1])
+        monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
+        with pytest.raises(StepError) as caught:
+            confirm_live(POLICY, submission=False)
+    assert caught.value.output == (
+        "not every way of relaying could be tried from an external client (127.0.0.1): no answer within 0.01 s"
+    )
+
+
 class Talk:
     """A server that answers from a script, and counts connections."""
 
@@ -268,7 +281,7 @@ def test_no_connection_sees_more_rejections_than_it_may(
     one = talk(closed)
     monkeypatch.setattr(confirm, "SMTP_PORT", one.port)
     monkeypatch.setattr(confirm, "_outside", lambda _policy, _addresses: ["127.0.0.1"])
-    confirm_live(POLICY, submission=False, host=confirm.Host((), errors))
+    confirm_live(POLICY, submission=False, host=confirm.Host("", errors, 4))
     # One more looks at what is offered.
     assert one.connections == connections + 1
 
