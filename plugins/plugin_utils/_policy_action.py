@@ -28,8 +28,11 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors 
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import (
     ACCEPTED_EFFECTS,
     BLOCKED_FILES,
+    FOREIGN,
+    SHARED,
     SHARED_BY_ROLES,
     misspelt,
+    unread,
 )
 
 display = Display()
@@ -43,11 +46,25 @@ class PolicyAction(ActionBase):
     role: str
 
     def take_variables(self, task_vars: dict[str, Any] | None, options: Iterable[str]) -> None:
-        """Keep the variables of the task, and warn of names that are nearly one of the role's ``options``."""
+        """Keep the variables of the task, and warn of names that are none, or nearly one, of the role's ``options``."""
         self.vars: dict[str, Any] = task_vars or {}
-        for name, meant in misspelt(self.vars, self.role, options):
+        known = tuple(options)
+        for name, meant in misspelt(self.vars, self.role, known):
             if name not in _references(self.vars.get(meant)):
                 display.warning(f"{name}: is no variable of this collection; did you mean {meant}?")
+        used = {
+            name
+            for variable in (*(f"mailhost_{one}" for one in SHARED), *(f"{self.role}_{one}" for one in known))
+            for name in _references(self.vars.get(variable))
+        }
+        others = [name for name in unread(self.vars, self.role, known) if name not in used]
+        for prefix in ("mailhost_", f"{self.role}_"):
+            names = ", ".join(name for name in others if name.startswith(prefix))
+            if names:
+                foreign = self.role in FOREIGN and prefix != "mailhost_"
+                (display.v if foreign else display.warning)(
+                    f"{names}: no variable of this collection, and not read by it"
+                )
 
     def validate_argument_spec(self, *args: Any, **kwargs: Any) -> Any:
         """Check the arguments; Ansible's own errors quote values, in which a key may stand."""

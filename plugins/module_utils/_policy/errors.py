@@ -9,7 +9,9 @@ Private to the collection: other collections must not import it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import date
 from typing import TypeVar
 
 from .dnsbl import hide_keys, hide_keys_of_value
@@ -73,10 +75,10 @@ class Problems:
 def not_a_list(path: str, value: object, accepted: str) -> str:
     """Return what is wrong with a value that should be a list.
 
-    Text that looks like one comes from quotes, or from ``-e name=value`` on the command line.
+    Text that looks like one, or like several words, comes from quotes, or from ``-e name=value`` on the command line.
     """
     text = f"{shown(value)} is not a list; write {accepted}"
-    if not isinstance(value, str) or not value.lstrip().startswith("[") or not path.isidentifier():
+    if not isinstance(value, str) or not re.search(r"^\[|[,\s]", value.strip()) or not path.isidentifier():
         return text
     return f"{text}; -e name=value and INI inventories give text, -e '{{\"{path}\": [...]}}' does not"
 
@@ -99,4 +101,6 @@ def shown(value: object) -> str:
         return str(value).lower() if isinstance(value, bool) else str(value)
     if hasattr(value, "keys"):
         return "a dictionary"
-    return "a list" if isinstance(value, (list, tuple)) else type(value).__name__
+    if isinstance(value, date):  # YAML reads 2026-01-31 as one
+        return f"the date {value.isoformat()}"
+    return "a list" if isinstance(value, (list, tuple)) else "a value of another kind"

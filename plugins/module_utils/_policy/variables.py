@@ -34,6 +34,35 @@ LIKE = 0.85
 """Similarity from which a name is taken for a misspelt one; of other roles' variables few come near it."""
 
 
+FOREIGN = ("postfix",)
+"""Roles whose prefix other roles of that name use as well, for variables of their own."""
+
+
+def unread(variables: Mapping[str, Any], role: str, options: Iterable[str]) -> list[str]:
+    """Return each variable with a prefix of this role that is none of its ``options``, and that is not misspelt."""
+    known = tuple(options)
+    near = {name for name, _meant in misspelt(variables, role, known)}
+    return [
+        name
+        for prefix, own in (("mailhost_", SHARED), (f"{role}_", known))
+        for name in _others(variables, prefix, own)
+        if name not in near and not _is_result(variables[name])
+    ]
+
+
+def _is_result(value: Any) -> bool:
+    """Whether a task has registered this."""
+    return isinstance(value, Mapping) and "changed" in value
+
+
+def _others(variables: Mapping[str, Any], prefix: str, known: tuple[str, ...]) -> Iterable[str]:
+    for name in sorted(name for name in variables if isinstance(name, str) and name.startswith(prefix)):
+        rest = name[len(prefix) :]
+        # A further word is a name of the user's own, as in mailhost_internal_networks_office.
+        if rest not in known and not any(rest.startswith(f"{option}_") for option in known):
+            yield name
+
+
 def misspelt(variables: Mapping[str, Any], role: str, options: Iterable[str]) -> list[tuple[str, str]]:
     """Return each variable whose name is nearly a shared one or one of this role's ``options``, with that one."""
     return [
@@ -44,9 +73,6 @@ def misspelt(variables: Mapping[str, Any], role: str, options: Iterable[str]) ->
 
 
 def _near(variables: Mapping[str, Any], prefix: str, known: tuple[str, ...]) -> Iterable[tuple[str, str]]:
-    for name in sorted(name for name in variables if isinstance(name, str) and name.startswith(prefix)):
-        rest = name[len(prefix) :]
-        if rest in known or any(rest.startswith(f"{option}_") for option in known):
-            continue  # A further word is a name of the user's own, as in mailhost_internal_networks_office.
-        for option in difflib.get_close_matches(rest.lower(), known, 1, LIKE):
+    for name in _others(variables, prefix, known):
+        for option in difflib.get_close_matches(name[len(prefix) :].lower(), known, 1, LIKE):
             yield name, f"{prefix}{option}"

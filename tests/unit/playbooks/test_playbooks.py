@@ -123,6 +123,16 @@ def test_role_warns_of_a_misspelt_variable(tmp_path: Path, role: str, name: str,
     assert printed.count("WARNING") == 2, printed
 
 
+@pytest.mark.parametrize(("role", "warned"), [("packet_filter", True), ("messaging_server", True), ("postfix", False)])
+def test_role_names_variables_that_it_does_not_read(tmp_path: Path, role: str, warned: bool) -> None:
+    variables = {f"{role}_colour": "red", "mailhost_owner": "me", "mailhost_helper": ["example.org"]}
+    printed = run(tmp_path, role, {"one": {**variables, "mailhost_domains": "{{ mailhost_helper }}"}})
+    shown = " ".join(printed.split())
+    assert "mailhost_owner: no variable of this collection, and not read by it" in shown, printed
+    # Other roles have variables of the prefix postfix_.
+    assert (f"{role}_colour: no variable of this collection, and not read by it" in shown) is warned, printed
+
+
 @pytest.mark.parametrize("playbook", ["harden", "rollback", "verify"])
 def test_playbook_stops_for_hosts_that_are_not_in_the_inventory(tmp_path: Path, playbook: str) -> None:
     printed = run(tmp_path, f"mailhost.hardening.{playbook}", {"one": {}}, "-e", "mailhost_hosts=mailservers")

@@ -111,7 +111,8 @@ def test_effects_survive_json(effects: list[Effect]) -> None:
         (
             "opened tcp 25 from anywhere",
             'mailhost_accepted_effects: "opened tcp 25 from anywhere" is not a list; write a list, as '
-            '["opened tcp 25 from members of set f2b-postfix"]',
+            '["opened tcp 25 from members of set f2b-postfix"]; -e name=value and INI inventories give text, '
+            "-e '{\"mailhost_accepted_effects\": [...]}' does not",
         ),
         (
             ["everything"],

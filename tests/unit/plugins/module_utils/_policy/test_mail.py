@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -54,6 +55,18 @@ WRONG: list[tuple[Any, str]] = [
         {"domains": '["example.com"]'},
         'mailhost_domains: "["example.com"]" is not a list; write a list, as ["example.com"]; -e name=value and INI '
         "inventories give text, -e '{\"mailhost_domains\": [...]}' does not",
+    ),
+    *(
+        (
+            {"domains": text},
+            f'mailhost_domains: "{text}" is not a list; write a list, as ["example.com"]; -e name=value and INI '
+            "inventories give text, -e '{\"mailhost_domains\": [...]}' does not",
+        )
+        for text in ("example.com,example.org", "example.com example.org")
+    ),
+    (
+        {"domains": date(2026, 1, 31)},
+        'mailhost_domains: the date 2026-01-31 is not a list; write a list, as ["example.com"]',
     ),
     ({"internal_networks": "10.0.0.0/8"}, f'mailhost_internal_networks: "10.0.0.0/8" is not a list; {NETWORKS}'),
     ({"blocked_networks": "10.0.0.0/8"}, f'mailhost_blocked_networks: "10.0.0.0/8" is not a list; {NETWORKS}'),

@@ -14,7 +14,11 @@ import yaml
 from ansible_collections.mailhost.hardening.plugins.action.messaging_server import ActionModule as MessagingServer
 from ansible_collections.mailhost.hardening.plugins.action.packet_filter import VARIABLES
 from ansible_collections.mailhost.hardening.plugins.action.postfix import ActionModule as Postfix
-from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import SHARED, misspelt
+from ansible_collections.mailhost.hardening.plugins.module_utils._policy.variables import (
+    SHARED,
+    misspelt,
+    unread,
+)
 
 ROOT = Path(__file__).resolve().parents[5]
 POSTFIX = ("domains", "submission", "tls_key", "messages_per_minute", "message_size_limit")
@@ -56,6 +60,20 @@ def test_a_near_miss_is_named(name: str, meant: str) -> None:
 )
 def test_other_names_are_passed_over(variables: dict[str, Any]) -> None:
     assert misspelt(variables, "postfix", POSTFIX) == []
+
+
+def test_names_with_a_prefix_of_the_role_that_are_none_of_its_variables_are_unread() -> None:
+    variables = {
+        "mailhost_owner": "",
+        "postfix_relayhost": "",
+        # Known, misspelt, of the user's own, of another role, and what a task has registered.
+        "mailhost_domains": [],
+        "postfix_submision": "",
+        "mailhost_internal_networks_office": [],
+        "packet_filter_colour": "",
+        "mailhost_result": {"changed": False},
+    }
+    assert unread(variables, "postfix", POSTFIX) == ["mailhost_owner", "postfix_relayhost"]
 
 
 @pytest.mark.parametrize(
