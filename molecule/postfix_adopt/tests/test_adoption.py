@@ -79,6 +79,12 @@ def test_first_run_stops_at_unknown_entries_and_lists_them(site: Site, story: St
                 "check_policy_service { unix:private/greylist, timeout=10s, default_action=DUNNO }",
             ],
         },
+        # What main.cf checks of the users of 465 as well, and the aliases from which they could send.
+        "postfix_submission_restrictions": ["check_sender_access inline:{ {spam.example = REJECT no, thank you} }"],
+        "postfix_sender_logins": {
+            "post@mail.example": ["ann@mail.example"],
+            "post@branch.mail.example": ["ann@branch.mail.example"],
+        },
     }
     assert site.look() == story.before
     story.inventory = {**found, **{name: POLICY[name] + found[name] for name in found if name in POLICY}}
