@@ -15,19 +15,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from .._policy.effects import OPENED, Effect
-from .._policy.packet_filter import SERVER
 from . import loader
 from .judgement import Found, judge
 from .namespace import NoNamespaceError
 from .probe_plan import ProbePlan
-from .questions import questions_for
-from .replica import Replica
+from .questions import decided_ports, questions_for
+from .replica import Ports, Replica
 from .snapshot import Snapshot, shorten_sets, take_snapshot
-from .sockets import tcp_sockets
+from .sockets import SocketsInUse
 from .special import named_clients
 
 LISTENERS = 64
-"""Ports on which the host listens and that are tried besides, where the policy is for the whole host."""
+"""Ports of TCP and of UDP on which the host listens and that are tried besides."""
+EPHEMERAL = 32768
+"""From here on programs get a port of the kernel's choice (ip_local_port_range), also to ask other hosts from."""
 EXPLAINED = 24
 """Effects whose rule is looked for."""
 
@@ -46,9 +47,12 @@ def compare(plan: ProbePlan, stage: Stage) -> Compared:
     """Try connections to copies of this host without and with the change. Nothing on the host itself is touched."""
     try:
         snapshot = take_snapshot()
-        listening = {listener.port for listener in tcp_sockets()[0]} if plan.whole else set()
-        served = {flow.port for flow in plan.flows if flow.direction == SERVER}
-        ports = sorted({*plan.ports, *served, *sorted(listening)[:LISTENERS]})
+        in_use = SocketsInUse.read()
+        listening, receiving = ({one.port for one in found} for found in (in_use.listeners, in_use.udp))
+        ports = Ports(
+            sorted({*decided_ports(plan), *sorted(listening)[:LISTENERS]}),
+            sorted(one for one in receiving if one < EPHEMERAL)[:LISTENERS],
+        )
         with tempfile.TemporaryDirectory(prefix="mailhost-packet-filter-") as directory:
             stage(directory)
             with Replica(snapshot, ports, _nothing) as before, Replica(snapshot, ports, _load(directory)) as after:
@@ -77,7 +81,7 @@ def _load(directory: str) -> Callable[[], None]:
     return load
 
 
-def _compare(plan: ProbePlan, ports: Sequence[int], snapshot: Snapshot, copies: tuple[Replica, Replica]) -> Compared:
+def _compare(plan: ProbePlan, ports: Ports, snapshot: Snapshot, copies: tuple[Replica, Replica]) -> Compared:
     families = copies[0].families() & copies[1].families()
     questions = list(questions_for(plan, ports, snapshot, named_clients(snapshot), families))
     tries = [one.attempt for one in questions]

@@ -32,6 +32,15 @@ class Found(NamedTuple):
     later: bool
 
 
+class Class(NamedTuple):
+    """Connections of one kind: of which clients, and by which protocol, port and version of IP."""
+
+    who: str
+    protocol: str
+    port: int
+    family: int
+
+
 class Change(NamedTuple):
     """What became of a connection before and after: a verdict, and how many connections were answered."""
 
@@ -65,11 +74,11 @@ def judge(
     return [one for of_families in found.values() for one in _of_families(of_families, classes)]
 
 
-def _of_families(found: Mapping[int, Found], classes: Mapping[tuple[str, int, int], Change]) -> Iterator[Found]:
+def _of_families(found: Mapping[int, Found], classes: Mapping[Class, Change]) -> Iterator[Found]:
     """Yield an effect once where both families have it for the same reason, else name the family."""
     members = list(found.values())
     effect = members[0].effect
-    tried = [family for family in (4, 6) if (effect.who, effect.port, family) in classes]
+    tried = [family for family in (4, 6) if Class(effect.who, effect.layer, effect.port, family) in classes]
     if len({one.effect.reason for one in members}) == 1 and len(members) == len(tried):
         yield members[0]
         return
@@ -78,8 +87,9 @@ def _of_families(found: Mapping[int, Found], classes: Mapping[tuple[str, int, in
         yield one._replace(effect=one.effect._replace(who=f"{one.effect.who}{over}"))
 
 
-def _class(question: Question, who: str) -> tuple[str, int, int]:
-    return who, question.attempt.port, family_of(question.attempt.target)
+def _class(question: Question, who: str) -> Class:
+    attempt = question.attempt
+    return Class(who, attempt.protocol, attempt.port, family_of(attempt.target))
 
 
 def _judge(question: Question, change: Change, base: Change | None, *, served: bool) -> Found | None:
@@ -121,4 +131,5 @@ def _judge_burst(question: Question, change: Change) -> Found | None:
 
 
 def _found(question: Question, kind: str, before: str, reason: str, *, later: bool = False) -> Found:
-    return Found(Effect(kind, "tcp", question.attempt.port, question.who, before, reason), question, later)
+    attempt = question.attempt
+    return Found(Effect(kind, attempt.protocol, attempt.port, question.who, before, reason), question, later)

@@ -26,7 +26,10 @@ NEUTRAL = {
 
 
 class PlannedFlow(NamedTuple):
-    """A declared flow: name, direction, port, whether its peers are any; else addresses of peers and next to them."""
+    """A declared flow: name, direction, port, whether its peers are any; else addresses of peers and next to them.
+
+    ``protocols``: of tcp and udp.
+    """
 
     name: str
     direction: str
@@ -34,6 +37,7 @@ class PlannedFlow(NamedTuple):
     anyone: bool
     peers: Sequence[str]
     beside: Sequence[str]
+    protocols: Sequence[str] = ("tcp",)
 
 
 class ProbePlan(NamedTuple):
@@ -81,7 +85,7 @@ def plan_probes(policy: PacketFilterPolicy, mta_uid: int | None, *, limited: boo
     neutral = [text for texts in NEUTRAL.values() for text in texts if not _is_in(text, known)]
     users = [*([("the mail server", mta_uid)] if mta_uid is not None else []), ("root", 0), ("nobody", 65534)]
     return ProbePlan(
-        flows=[_planned(flow) for flow in flows if "tcp" in flow.service.protocols],
+        flows=[_planned(flow) for flow in flows],
         ports=[service.port for service in mail_services(policy, SERVER)],
         ports_out=[] if policy.egress_open else [service.port for service in mail_services(policy, CLIENT)],
         blocked=[_inside(network) for network in _sample(policy.blocked)],
@@ -97,7 +101,8 @@ def _planned(flow: Flow) -> PlannedFlow:
     peers = _sample(flow.peers or ())
     beside = [text for text in map(_beside, peers) if text and not _is_in(text, flow.peers or ())]
     name, port = flow.name, flow.service.port
-    return PlannedFlow(name, flow.direction, port, flow.peers is None, [_inside(one) for one in peers], beside)
+    inside = [_inside(one) for one in peers]
+    return PlannedFlow(name, flow.direction, port, flow.peers is None, inside, beside, list(flow.service.protocols))
 
 
 def _sample(networks: Sequence[Network]) -> list[Network]:

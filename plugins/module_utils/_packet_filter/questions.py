@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .._policy.packet_filter import CLIENT, SERVER
-from .probe_plan import ProbePlan
-from .replica import Try
+from .probe_plan import PlannedFlow, ProbePlan
+from .replica import ECHO, TCP, UDP, Ports, Try
 from .snapshot import Snapshot
 from .special import Special, choose_clients
 
@@ -24,6 +24,9 @@ BURST = 20
 ANYWHERE, LOW, BURST_WHO = "from anywhere", "from anywhere, source port below 1024", "from anywhere, a burst"
 LOW_REASON = "source ports of clients begin at 1024"
 REMOVED = "the packet filter is removed"
+SCOPE = "packet_filter_scope"
+OTHERS_OUT = ((TCP, 22), (TCP, 80), (TCP, 443), (UDP, 53), (UDP, 123))
+"""Connections to other hosts besides mail: remote shells, the web, DNS and time."""
 DENIED = "rules that can only deny come before the managed ones"
 """Why a client that a rule names is kept out although a flow is for everybody: the rule counts again."""
 
@@ -44,9 +47,9 @@ class Question(NamedTuple):
 
 
 def questions_for(
-    plan: ProbePlan, ports: Sequence[int], snapshot: Snapshot, named: Sequence[Special], families: Iterable[int]
+    plan: ProbePlan, ports: Ports, snapshot: Snapshot, named: Sequence[Special], families: Iterable[int]
 ) -> Iterator[Question]:
-    """Yield every connection to try. ``named``: the clients that rules and sets name."""
+    """Yield every connection to try. ``ports``: where the copies listen. ``named``: clients of rules and sets."""
     chosen = choose_clients(named)
     for family in sorted(families):
         target = _own_address(snapshot, family)
@@ -54,15 +57,25 @@ def questions_for(
         if not target or not neutral:
             continue
         clients = [one for one in chosen if family_of(one.address) == family]
-        for port in ports:
+        decided = [port for port in ports.tcp if plan.whole or port in decided_ports(plan)]
+        for port in decided:
             yield from _incoming(plan, port, target, neutral, clients)
         yield from _outgoing(plan, neutral[0])
+        others = [(TCP, port) for port in ports.tcp if port not in decided]
+        yield from _others(plan, [*others, *((UDP, port) for port in ports.udp), (ECHO, 0)], target, neutral[-1])
+        yield from _others_out(plan, neutral[0])
+
+
+def decided_ports(plan: ProbePlan) -> list[int]:
+    """Return the TCP ports of the host about which a policy of either scope decides."""
+    served = [flow.port for flow in plan.flows if flow.direction == SERVER and TCP in flow.protocols]
+    return sorted({*plan.ports, *served})
 
 
 def _incoming(
     plan: ProbePlan, port: int, target: str, neutral: Sequence[str], clients: Sequence[Special]
 ) -> Iterator[Question]:
-    flows = [flow for flow in plan.flows if flow.direction == SERVER and flow.port == port]
+    flows = _flows(plan, SERVER, port, TCP)
     anyone = next((flow for flow in flows if flow.anyone), None)
     closes = _closes(plan, [flow.name for flow in flows])
     opens = f"flow {anyone.name}" if anyone else ""
@@ -102,7 +115,7 @@ def _closes(plan: ProbePlan, names: Sequence[str]) -> str:
 def _outgoing(plan: ProbePlan, neutral: str) -> Iterator[Question]:
     number = 0
     for port in plan.ports_out:
-        flows = [flow for flow in plan.flows if flow.direction == CLIENT and flow.port == port]
+        flows = _flows(plan, CLIENT, port, TCP)
         anyone = next((flow for flow in flows if flow.anyone), None)
         for place, (name, uid) in enumerate(plan.users if port == 25 else plan.users[:1]):
             number += 1
@@ -116,6 +129,38 @@ def _outgoing(plan: ProbePlan, neutral: str) -> Iterator[Question]:
             required = anyone is not None and not kept and not plan.absent
             attempt = Try("", _target(neutral, number), port, uid=uid)
             yield Question(attempt, f"to anywhere as {name}", required, opens, "" if required else reason)
+
+
+def _others(plan: ProbePlan, services: Iterable[tuple[str, int]], target: str, neutral: str) -> Iterator[Question]:
+    """What only the scope host decides about. Each has a client of its own, as limits count what a client does."""
+    for number, (protocol, port) in enumerate(services):
+        flows = _flows(plan, SERVER, port, protocol)
+        attempt = Try(str(ipaddress.ip_address(neutral) + number), target, port, protocol=protocol)
+        yield _of_scope(plan, attempt, ANYWHERE, flows)
+        for flow in flows:
+            for peer in (one for one in flow.peers if family_of(one) == family_of(target)):
+                reason = REMOVED if plan.absent else f"flow {flow.name}"
+                yield Question(attempt._replace(source=peer), f"from peers of flow {flow.name}", False, reason)
+
+
+def _others_out(plan: ProbePlan, neutral: str) -> Iterator[Question]:
+    decided = {(TCP, port) for port in plan.ports_out}
+    for number, (protocol, port) in enumerate(one for one in OTHERS_OUT if one not in decided):
+        attempt = Try("", _target(neutral, 1000 + number), port, uid=0, protocol=protocol)
+        yield _of_scope(plan, attempt, "to anywhere as root", _flows(plan, CLIENT, port, protocol))
+
+
+def _of_scope(plan: ProbePlan, attempt: Try, who: str, flows: Sequence[PlannedFlow]) -> Question:
+    anyone = next((flow for flow in flows if flow.anyone), None)
+    opens = REMOVED if plan.absent else f"flow {anyone.name}" if anyone else SCOPE
+    closes = "" if anyone or not plan.whole else _closes(plan, [flow.name for flow in flows])
+    return Question(attempt, who, False, opens, REMOVED if plan.absent else closes)
+
+
+def _flows(plan: ProbePlan, direction: str, port: int, protocol: str) -> list[PlannedFlow]:
+    return [
+        flow for flow in plan.flows if flow.direction == direction and flow.port == port and protocol in flow.protocols
+    ]
 
 
 def _target(neutral: str, number: int) -> str:

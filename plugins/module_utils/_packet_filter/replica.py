@@ -27,9 +27,10 @@ from typing import Any, NamedTuple, NoReturn
 
 from . import loader
 from .namespace import NoNamespaceError, make_settings_writable, unshare_network
-from .segments import ACK, RST, SYN, Segment, frame, seen
+from .segments import ACK, RST, SYN, Ends, Segment, datagram, echo, frame, seen
 from .snapshot import Interface, Snapshot, sysctl
 
+TCP, UDP, ECHO = "tcp", "udp", "icmp echo"
 OPEN, REJECTED, DROPPED = "open", "rejected", "dropped"
 """What became of a connection: answered, answered with an error, not answered."""
 QUIET_SECONDS = 0.3
@@ -52,14 +53,23 @@ LIMIT_SECONDS = 60
 CHUNK = 64
 """Frames that are sent before answers are read."""
 _ETH_P_ALL, _SO_RCVBUFFORCE = 3, 33
+_PEER = b"\x02\0\0\0\0\x01"
+"""The Ethernet address of all clients."""
 _MARKER = 0x88B5
 """EtherType for experiments (IEEE 802), which no protocol of the kernel takes."""
+
+
+class Ports(NamedTuple):
+    """Where a copy of the host listens."""
+
+    tcp: Sequence[int]
+    udp: Sequence[int] = ()
 
 
 class Try(NamedTuple):
     """A connection to try: from a client to the host, or with ``uid`` from a user of the host to ``target``.
 
-    ``burst``: how many connections are opened at once.
+    ``burst``: how many connections are opened at once. ``protocol``: TCP, UDP or ECHO.
     """
 
     source: str
@@ -68,12 +78,13 @@ class Try(NamedTuple):
     low: bool = False
     burst: int = 1
     uid: int | None = None
+    protocol: str = TCP
 
 
 class Replica:
     """A namespace with a copy of a host. Use it in a ``with`` statement, which ends it."""
 
-    def __init__(self, snapshot: Snapshot, ports: Sequence[int], change: Callable[[], None]) -> None:
+    def __init__(self, snapshot: Snapshot, ports: Ports, change: Callable[[], None]) -> None:
         """Begin to make it; ``change`` is what is loaded on top of the copy. Errors come with the first answer."""
         self._answers, writer = os.pipe()
         reader, self._questions = os.pipe()
@@ -138,7 +149,7 @@ class Replica:
 # In the namespace
 
 
-def _serve(reader: int, writer: int, snapshot: Snapshot, ports: Sequence[int], change: Callable[[], None]) -> NoReturn:
+def _serve(reader: int, writer: int, snapshot: Snapshot, ports: Ports, change: Callable[[], None]) -> NoReturn:
     try:
         unshare_network()
         make_settings_writable()
@@ -169,14 +180,14 @@ class _Wire(NamedTuple):
     """The other end of an interface, and a socket for markers at the interface itself."""
 
     socket: socket.socket
-    mac: bytes
+    ends: Ends
     inner: socket.socket
 
 
 class _Copy:
     """The copy itself: interfaces, rules, listeners."""
 
-    def __init__(self, snapshot: Snapshot, ports: Sequence[int]) -> None:
+    def __init__(self, snapshot: Snapshot, ports: Ports) -> None:
         for path, value in SETTINGS.items():
             sysctl(path, value)
         self.interfaces = snapshot.interfaces or (Interface("eth0", ()),)
@@ -186,9 +197,10 @@ class _Copy:
             # Packets of one processor stay in their order, which is what a marker relies on.
             os.sched_setaffinity(0, {processor()})
         self.counters: dict[int, dict[str, int]] = {}
-        self.listeners = [listener for port in ports for listener in _listen(port)]
+        self.listeners = [one for port in ports.tcp for one in _listen(port, socket.SOCK_STREAM)]
+        self.receivers = [one for port in ports.udp for one in _listen(port, socket.SOCK_DGRAM)]
         self.sport = 20000
-        self.families = self._usable(ports[0])
+        self.families = self._usable(ports.tcp[0])
         _load(snapshot)
         self.tables = [key for key, text in snapshot.tables.items() if text]
         self.both = len({backend for _family, backend in self.tables}) > 1
@@ -282,24 +294,43 @@ class _Copy:
             return
         wire = self.wire_of(one.source)
         segment = Segment(one.source, one.target, key[1], one.port)
+        make = {TCP: frame, UDP: datagram, ECHO: echo}[one.protocol]
         with contextlib.suppress(BlockingIOError):  # it is sent again
-            wire.socket.send(frame(segment, wire.mac, b"\x02\0\0\0\0\x01"))
+            wire.socket.send(make(segment, wire.ends))
 
     def _end(self, one: Try, keys: Iterable[tuple[str, int]]) -> None:
         """Reset what was opened, so that no rule counts it as open any more."""
-        if one.uid is not None:
+        if one.uid is not None or one.protocol != TCP:
             return
         wire = self.wire_of(one.source)
         for _source, sport in keys:
             segment = Segment(one.source, one.target, sport, one.port, RST, 2)
             with contextlib.suppress(OSError):
-                wire.socket.send(frame(segment, wire.mac, b"\x02\0\0\0\0\x01"))
+                wire.socket.send(frame(segment, wire.ends))
 
     def _settle(self, found: dict[tuple[str, int], str]) -> None:
-        """Read all answers to what was sent: a marker that follows it to the interface and back comes after them."""
+        """Read all answers to what was sent, also those of servers for UDP."""
+        self._wait_for_marker(found)
+        if self._answer_datagrams():
+            self._wait_for_marker(found)
+
+    def _answer_datagrams(self) -> bool:
+        """Answer what has reached a server for UDP; whether anything has."""
+        answered = False
+        for one in select.select(self.receivers, [], [], 0)[0]:
+            with contextlib.suppress(OSError):  # a rule that rejects what is sent, or nothing more to read
+                while True:
+                    _data, client = one.recvfrom(64)
+                    answered = True
+                    with contextlib.suppress(OSError):
+                        one.sendto(b"!", client)
+        return answered
+
+    def _wait_for_marker(self, found: dict[tuple[str, int], str]) -> None:
+        """Read answers: a marker that follows what was sent to the interface and back comes after all of them."""
         wire = self.wires[0]
         self.marks += 1
-        marker = b"\xff" * 6 + wire.mac + _MARKER.to_bytes(2, "big") + self.marks.to_bytes(46, "big")
+        marker = b"\xff" * 6 + wire.ends.target + _MARKER.to_bytes(2, "big") + self.marks.to_bytes(46, "big")
         with contextlib.suppress(OSError):
             wire.socket.send(marker)
             while select.select([wire.inner], [], [], QUIET_SECONDS)[0]:
@@ -335,6 +366,8 @@ def _note(data: bytes, found: dict[tuple[str, int], str]) -> None:
     segment = answer.segment
     if answer.error:
         found.setdefault((segment.source, segment.sport), REJECTED)
+    elif answer.plain:
+        found[segment.target, segment.dport] = OPEN  # from the host, as an answer or of its own
     elif segment.flags & RST:
         found.setdefault((segment.target, segment.dport), REJECTED)
     elif segment.flags & (SYN | ACK) == SYN | ACK:
@@ -375,7 +408,7 @@ def _lay_wires(interfaces: Sequence[Interface]) -> list[_Wire]:
         lines += [f"link set {one} arp off up" for one in (name, end)]
     # What a host without IPv6 rejects shows when the first connections are tried.
     _ip([*lines, *(f"route add {every} dev {names[0][0]}" for every in ("0.0.0.0/0", "::/0"))], force=True)
-    return [_Wire(_packets(end, _ETH_P_ALL), mac, _packets(name, _MARKER)) for name, end, mac in names]
+    return [_Wire(_packets(end, _ETH_P_ALL), Ends(mac, _PEER), _packets(name, _MARKER)) for name, end, mac in names]
 
 
 def _mac(number: int) -> bytes:
@@ -409,17 +442,19 @@ def _load(snapshot: Snapshot) -> None:
         loader.run(["nft", "-f", "-"], text)
 
 
-def _listen(port: int) -> list[socket.socket]:
+def _listen(port: int, kind: socket.SocketKind) -> list[socket.socket]:
     """Listen on a port, for both families; a client of the probes never gets further than the handshake."""
     opened = []
     for family, address in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):  # noqa: S104 (its own namespace)
         try:
-            listener = socket.socket(family, socket.SOCK_STREAM)
+            listener = socket.socket(family, kind)
             if family == socket.AF_INET6:
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((address, port))
-            listener.listen(1024)
+            if kind == socket.SOCK_STREAM:
+                listener.listen(1024)
+            listener.setblocking(False)
             opened.append(listener)
         except OSError as error:
             if family == socket.AF_INET6 and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
@@ -436,9 +471,11 @@ def _connect_as(one: Try) -> None:
             os.setgroups([])
             os.setuid(one.uid or 0)
             family = socket.AF_INET6 if ":" in one.target else socket.AF_INET
-            connection = socket.socket(family, socket.SOCK_STREAM)
+            connection = socket.socket(family, socket.SOCK_STREAM if one.protocol == TCP else socket.SOCK_DGRAM)
             connection.setblocking(False)
             connection.connect_ex((one.target, one.port))
+            if one.protocol == UDP:
+                connection.send(b"?")
         finally:
             os._exit(0)
     os.waitpid(child, 0)

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""TCP segments as a client on the wire sends them, and what comes back: the packets of a replica's probes.
+"""Packets of TCP, UDP and ICMP echo as a client on the wire sends them, and what comes back.
 
-Sources: RFC 791, RFC 8200, RFC 9293, RFC 792, RFC 4443.
+Sources: RFC 791, RFC 8200, RFC 9293, RFC 768, RFC 792, RFC 4443.
 
 Private to the collection: other collections must not import it.
 """
@@ -17,7 +17,9 @@ from typing import NamedTuple
 
 SYN, RST, ACK = 0x02, 0x04, 0x10
 _TYPES = {4: 0x0800, 6: 0x86DD}
-_TCP, _ICMP, _ICMP6 = 6, 1, 58
+_TCP, _UDP, _ICMP, _ICMP6 = 6, 17, 1, 58
+_ECHO = {4: (_ICMP, 8, 0), 6: (_ICMP6, 128, 129)}
+"""By version: the protocol, and the types of an echo and of its reply."""
 _UNREACHABLE = {_ICMP: (3,), _ICMP6: (1,)}
 """Types of ICMP errors with which a packet is rejected."""
 
@@ -34,23 +36,64 @@ class Segment(NamedTuple):
     acknowledged: int = 0
 
 
-def frame(segment: Segment, to_mac: bytes, from_mac: bytes) -> bytes:
-    """Return the Ethernet frame of a segment."""
-    version = 6 if ":" in segment.target else 4
-    family = socket.AF_INET6 if version == 6 else socket.AF_INET
-    source, target = (socket.inet_pton(family, text) for text in (segment.source, segment.target))
+class Ends(NamedTuple):
+    """The Ethernet addresses of a frame."""
+
+    target: bytes
+    source: bytes
+
+
+def frame(segment: Segment, ends: Ends) -> bytes:
+    """Return the Ethernet frame of a TCP segment."""
     # A segment size: some rules want one in a SYN.
     options = b"\x02\x04\x05\xb4" if segment.flags == SYN else b""
     words = (segment.sport, segment.dport, segment.sequence, segment.acknowledged)
     tcp = struct.pack("!HHIIBBHHH", *words, (20 + len(options)) << 2, segment.flags, 64240, 0, 0) + options
-    pseudo = source + target + struct.pack("!IBBBB", len(tcp), 0, 0, 0, _TCP)
-    tcp = tcp[:16] + struct.pack("!H", _checksum(pseudo + tcp)) + tcp[18:]
-    if version == 6:
-        header = struct.pack("!IHBB", 6 << 28, len(tcp), _TCP, 64) + source + target
+    return _frame(segment, ends, _TCP, _with_checksum(segment, _TCP, tcp, 16))
+
+
+def datagram(segment: Segment, ends: Ends) -> bytes:
+    """Return the Ethernet frame of a UDP datagram between the same ports, with one byte."""
+    udp = struct.pack("!HHHH", segment.sport, segment.dport, 9, 0) + b"?"
+    return _frame(segment, ends, _UDP, _with_checksum(segment, _UDP, udp, 6))
+
+
+def echo(segment: Segment, ends: Ends) -> bytes:
+    """Return the Ethernet frame of an ICMP echo; its identifier is the source port."""
+    protocol, kind, _reply = _ECHO[_version(segment)]
+    text = struct.pack("!BBHHH", kind, 0, 0, segment.sport, 1)
+    if protocol == _ICMP:
+        checked = text[:2] + struct.pack("!H", _checksum(text)) + text[4:]
     else:
-        header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, _TCP, 0) + source + target
+        checked = _with_checksum(segment, protocol, text, 2)
+    return _frame(segment, ends, protocol, checked)
+
+
+def _version(segment: Segment) -> int:
+    return 6 if ":" in segment.target else 4
+
+
+def _addresses(segment: Segment) -> tuple[bytes, bytes]:
+    family = socket.AF_INET6 if _version(segment) == 6 else socket.AF_INET
+    return socket.inet_pton(family, segment.source), socket.inet_pton(family, segment.target)
+
+
+def _with_checksum(segment: Segment, protocol: int, text: bytes, place: int) -> bytes:
+    """Put the checksum over addresses and text into its place."""
+    source, target = _addresses(segment)
+    pseudo = source + target + struct.pack("!IBBBB", len(text), 0, 0, 0, protocol)
+    return text[:place] + struct.pack("!H", _checksum(pseudo + text) or 0xFFFF) + text[place + 2 :]
+
+
+def _frame(segment: Segment, ends: Ends, protocol: int, text: bytes) -> bytes:
+    source, target = _addresses(segment)
+    version = _version(segment)
+    if version == 6:
+        header = struct.pack("!IHBB", 6 << 28, len(text), protocol, 64) + source + target
+    else:
+        header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(text), 0, 0x4000, 64, protocol, 0) + source + target
         header = header[:10] + struct.pack("!H", _checksum(header)) + header[12:]
-    return to_mac + from_mac + struct.pack("!H", _TYPES[version]) + header + tcp
+    return ends.target + ends.source + struct.pack("!H", _TYPES[version]) + header + text
 
 
 def _checksum(data: bytes) -> int:
@@ -63,14 +106,18 @@ def _checksum(data: bytes) -> int:
 
 
 class Seen(NamedTuple):
-    """A TCP segment on the wire, or with ``error`` the one that an ICMP error speaks of."""
+    """A packet on the wire, or with ``error`` the one that an ICMP error speaks of.
+
+    ``plain``: a UDP datagram or the reply to an echo, whose ports are the identifier; else a TCP segment.
+    """
 
     segment: Segment
     error: bool = False
+    plain: bool = False
 
 
 def seen(data: bytes) -> Seen | None:
-    """Read an Ethernet frame; None where it is no TCP and no ICMP error about TCP."""
+    """Read an Ethernet frame; None where it is none of TCP, UDP or an echo's reply, and no ICMP error about these."""
     try:
         kind = struct.unpack("!H", data[12:14])[0]
         version = next((version for version, number in _TYPES.items() if number == kind), 0)
@@ -85,8 +132,15 @@ def _read(packet: bytes, version: int) -> Seen | None:
     else:
         protocol, length, family, at, size = packet[6], 40, socket.AF_INET6, 8, 16
     rest = packet[length:]
+    source, target = (socket.inet_ntop(family, packet[at + n * size : at + (n + 1) * size]) for n in (0, 1))
+    echoes, kind, reply = _ECHO[version]
+    if protocol == _UDP:
+        return Seen(Segment(source, target, *struct.unpack("!HH", rest[:4])), plain=True)
+    if protocol == echoes and rest and rest[0] in (kind, reply):
+        (number,) = struct.unpack("!H", rest[4:6])
+        # An echo stands here as an error quotes it.
+        return Seen(Segment(source, target, number, number), plain=True)
     if protocol == _TCP:
-        source, target = (socket.inet_ntop(family, packet[at + n * size : at + (n + 1) * size]) for n in (0, 1))
         sport, dport, sequence, acknowledged = struct.unpack("!HHII", rest[:12])
         # An ICMP error quotes the first 8 bytes at least; 4.
         flags = rest[13] if len(rest) > 13 else 0

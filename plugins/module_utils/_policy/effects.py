@@ -28,7 +28,8 @@ SHOWN_SUBJECTS = 100
 class Effect(NamedTuple):
     """One difference between before and after a run, in the words of the policy.
 
-    ``kind``: one of KINDS. ``layer``: ``tcp`` for a packet filter, ``port`` for a mail server. ``who``: the class of
+    ``kind``: one of KINDS. ``layer``: the protocol for a packet filter, ``port`` for a mail server. ``port``: 0 where
+    the protocol has none. ``who``: the class of
     clients and what they do, as ``from members of set f2b-postfix`` or ``authenticated client, sender of another``; it
     names no single address where a class has many. ``before``: what it got and the rule or setting that decided.
     ``reason``: why the policy asks for it; empty where it does not. ``remedy``: a variable that avoids it, as a
@@ -64,7 +65,8 @@ class Effect(NamedTuple):
 
     def _subject(self, ports: Sequence[int]) -> str:
         separator = " " if self.who.startswith(("from ", "to ")) else ", "
-        return f"{self.layer} {', '.join(map(str, ports))}{separator}{self.who}"
+        numbers = f" {', '.join(map(str, ports))}" if self.port else ""
+        return f"{self.layer}{numbers}{separator}{self.who}"
 
     @property
     def _rest(self) -> tuple[str, ...]:

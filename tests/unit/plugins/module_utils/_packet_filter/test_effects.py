@@ -24,6 +24,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     Question,
     questions_for,
 )
+from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.replica import Ports
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.snapshot import (
     LARGEST,
     Interface,
@@ -79,7 +80,7 @@ def plan(absent: bool = False, **options: Any) -> ProbePlan:
 
 
 def questions(of: ProbePlan) -> list[Question]:
-    return list(questions_for(of, of.ports, HOST, named_clients(HOST), {4, 6}))
+    return list(questions_for(of, Ports(of.ports), HOST, named_clients(HOST), {4, 6}))
 
 
 def effects(of: ProbePlan, before: dict[str, Any], after: dict[str, Any], port: int = 25) -> dict[str, str]:
@@ -135,8 +136,9 @@ def test_neutral_clients_are_in_no_set_of_the_host() -> None:
         bogons += f"add bogons {net}\n"
     table = "*filter\n-A INPUT -m set --match-set bogons src -j DROP\nCOMMIT\n"
     host = HOST._replace(sets=bogons, tables={("ipv4", "nft"): table}, native={})
-    asked = questions_for(plan(), [25], host, named_clients(host), {4})
-    assert {one.attempt.source for one in asked if one.who == "from anywhere"} == {"8.8.4.77"}
+    asked = questions_for(plan(), Ports([25]), host, named_clients(host), {4})
+    plain = [one.attempt for one in asked if one.who == "from anywhere"]
+    assert {one.source for one in plain if one.protocol == "tcp"} == {"8.8.4.77"}
 
 
 def test_flow_that_a_rule_opens_for_some_clients_is_open() -> None:
@@ -220,3 +222,55 @@ def test_plan_without_networks_tries_no_peers_and_no_blocked_clients() -> None:
     flows = [{"service": "imap", "direction": "server", "peers": ["198.18.5.0/24"]}]
     asked = questions(plan(services=flows, blocked_networks=["198.18.6.0/24"]).without_networks())
     assert not [one for one in asked if "peers" in one.who or "blocked" in one.who]
+
+
+# What only the scope host decides about
+
+
+def other_questions(**options: Any) -> list[Question]:
+    asked = questions_for(plan(**options), Ports([22, 25], [53, 5353]), HOST, named_clients(HOST), {4})
+    return [
+        one
+        for one in asked
+        if one.who == "from anywhere" or (one.who == "to anywhere as root" and one.attempt.port != 25)
+    ]
+
+
+def closings(**options: Any) -> dict[str, str]:
+    """Return the reasons by which these connections would be closed, were they open before."""
+    asked = [one for one in other_questions(**options) if one.attempt.port != 25]
+    found = judge(asked, [OPEN] * len(asked), [CLOSED] * len(asked))
+    return {one.effect.entry: one.effect.reason for one in found}
+
+
+HOST_SCOPE = {"scope": "host", "management_networks": ["198.18.9.0/24"]}
+WHOLE = "no flow declared, scope host"
+
+
+def test_scope_host_names_what_it_closes_besides_mail() -> None:
+    flows = [{"service": "dns", "direction": "client"}]
+    assert closings(**HOST_SCOPE, host_flows=flows) == {
+        "closed tcp 22 from anywhere": WHOLE,
+        "closed udp 53 from anywhere": WHOLE,
+        "closed udp 5353 from anywhere": WHOLE,
+        "closed icmp echo from anywhere": WHOLE,
+        "closed tcp 22 to anywhere as root": WHOLE,
+        "closed tcp 80 to anywhere as root": WHOLE,
+        "closed tcp 443 to anywhere as root": WHOLE,
+        "closed udp 123 to anywhere as root": WHOLE,
+        # Declared, and nevertheless closed: no reason, so it stops the run.
+        "closed udp 53 to anywhere as root": "",
+    }
+
+
+def test_scope_mail_has_no_reason_to_close_anything_else() -> None:
+    assert set(closings().values()) == {""}
+
+
+def test_scope_that_is_given_up_is_the_reason_of_what_opens() -> None:
+    asked = other_questions()
+    found = judge(asked, [CLOSED] * len(asked), [OPEN] * len(asked))
+    reasons = {one.effect.entry: one.effect.reason for one in found}
+    assert reasons["opened udp 53 from anywhere"] == "packet_filter_scope"
+    assert reasons["opened icmp echo from anywhere"] == "packet_filter_scope"
+    assert reasons["opened tcp 25 from anywhere"] == "flow smtp-in"
