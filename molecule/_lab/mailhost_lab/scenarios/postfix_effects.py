@@ -57,6 +57,8 @@ class Site:
     ) -> None:
         """Put a site in force: parameters, lines of master.cf by `name/type`, and files of /etc/postfix."""
         self.postfix.run("sh", "-c", RESTORE)
+        # Debian 13 has them.
+        self.postfix.run("postconf", "-MX", "submission/inet", "submissions/inet", check=False)
         for name, text in files.items():
             self.postfix.write(name, text)
             if text.startswith("# indexed\n"):
