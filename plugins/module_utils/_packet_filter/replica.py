@@ -177,9 +177,9 @@ def _reply(writer: int, answer: Mapping[str, Any]) -> None:
 
 
 class _Wire(NamedTuple):
-    """The other end of an interface, and a socket for markers at the interface itself."""
+    """Sockets at the other end of an interface and, for markers, at the interface itself."""
 
-    socket: socket.socket
+    outer: socket.socket
     ends: Ends
     inner: socket.socket
 
@@ -296,7 +296,7 @@ class _Copy:
         segment = Segment(one.source, one.target, key[1], one.port)
         make = {TCP: frame, UDP: datagram, ECHO: echo}[one.protocol]
         with contextlib.suppress(BlockingIOError):  # it is sent again
-            wire.socket.send(make(segment, wire.ends))
+            wire.outer.send(make(segment, wire.ends))
 
     def _end(self, one: Try, keys: Iterable[tuple[str, int]]) -> None:
         """Reset what was opened, so that no rule counts it as open any more."""
@@ -306,7 +306,7 @@ class _Copy:
         for _source, sport in keys:
             segment = Segment(one.source, one.target, sport, one.port, RST, 2)
             with contextlib.suppress(OSError):
-                wire.socket.send(frame(segment, wire.ends))
+                wire.outer.send(frame(segment, wire.ends))
 
     def _settle(self, found: dict[tuple[str, int], str]) -> None:
         """Read all answers to what was sent, also those of servers for UDP."""
@@ -332,13 +332,13 @@ class _Copy:
         self.marks += 1
         marker = b"\xff" * 6 + wire.ends.target + _MARKER.to_bytes(2, "big") + self.marks.to_bytes(46, "big")
         with contextlib.suppress(OSError):
-            wire.socket.send(marker)
+            wire.outer.send(marker)
             while select.select([wire.inner], [], [], QUIET_SECONDS)[0]:
                 if wire.inner.recv(64) == marker:
                     wire.inner.send(marker)
                     break
         back = False
-        while not back and select.select([one.socket for one in self.wires], [], [], QUIET_SECONDS)[0]:
+        while not back and select.select([one.outer for one in self.wires], [], [], QUIET_SECONDS)[0]:
             back = self._read(found, marker)
         self._read(found, marker)
 
@@ -348,7 +348,7 @@ class _Copy:
         for one in self.wires:
             with contextlib.suppress(BlockingIOError):
                 while True:
-                    data, origin = one.socket.recvfrom(2048)
+                    data, origin = one.outer.recvfrom(2048)
                     if origin[2] == socket.PACKET_OUTGOING:
                         continue
                     if data == marker:

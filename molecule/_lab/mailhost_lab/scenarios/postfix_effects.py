@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from mailhost_lab.addresses import POSTFIX
@@ -15,10 +17,9 @@ from mailhost_lab.runs.role_runs import pasted
 from mailhost_lab.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mailhost_lab.mail.postfix import Postfix
 
+NONE: Mapping[str, str] = MappingProxyType({})
 SHIPPED = "/root/postfix-as-shipped"
 MILTER, MILTER_UNIT = "/run/lab-milter.sock", "lab-milter"
 """A milter outside of the chroot, that adds nothing and takes everything."""
@@ -53,7 +54,7 @@ class Site:
         self.postfix = postfix
 
     def install(
-        self, settings: Mapping[str, str], services: Mapping[str, str] = {}, files: Mapping[str, str] = {}
+        self, settings: Mapping[str, str], services: Mapping[str, str] = NONE, files: Mapping[str, str] = NONE
     ) -> None:
         """Put a site in force: parameters, lines of master.cf by `name/type`, and files of /etc/postfix."""
         self.postfix.run("sh", "-c", RESTORE)

@@ -45,8 +45,9 @@ def printed(
     *,
     postscreen: bool = True,
     texts: Mapping[str, str] | None = None,
-    site: Mapping[str, str] = SITE,
+    site: Mapping[str, str] | None = None,
 ) -> str:
+    site = SITE if site is None else site
     found = facts(dict(site))._replace(postscreen=postscreen)
     wanted = compile_plan(*read_wanted(policy, settings), found)
     host = StubHost(texts=texts or {})
