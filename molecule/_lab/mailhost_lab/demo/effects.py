@@ -1,4 +1,4 @@
-"""The effects of the demo: what the first run says that it changes, and a ban at which a run stops."""
+"""The effects of the demo: what the first run says that it changes, and what runs stop at that others would lose."""
 
 from __future__ import annotations
 
@@ -27,6 +27,20 @@ iptables -A INPUT -p tcp -m multiport --dports 25,465,587 -m set --match-set f2b
 SHOWN = "iptables -A INPUT ... --dports 25,465,587 -m set --match-set f2b-postfix src -j REJECT"
 
 
+LOGIN_PORT = """
+postconf -e "smtpd_sasl_type = dovecot" "smtpd_sender_restrictions = reject_sender_login_mismatch"
+postconf -e "smtpd_sender_login_maps = hash:/etc/postfix/owners"
+echo "ann@mail.example ann" > /etc/postfix/owners
+postmap hash:/etc/postfix/owners
+postconf -M "2525/inet=2525 inet n - y - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=encrypt"
+"""
+SHOWN_LOGIN_PORT = (
+    "main.cf: smtpd_sender_restrictions = reject_sender_login_mismatch",
+    "master.cf: 2525 inet n - y - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_tls_security_level=encrypt",
+)
+KEPT = "  -o smtpd_sender_restrictions=reject_sender_login_mismatch"
+
+
 def show_effects(results: Iterable[dict[str, Any]]) -> None:
     """Print the effects of a run, host by host, those of one kind and cause together."""
     tables: dict[str, list[dict[str, Any]]] = {}
@@ -51,9 +65,25 @@ def show_ban(lab: Lab, failed_run: Callable[[], str]) -> int:
     lab.run("twin", ["sh", "-ec", BAN])
     print(f"   # {SHOWN}")
     message = failed_run()
-    for line in message.splitlines():
-        print(textwrap.fill(line, WIDTH, initial_indent="   | ", subsequent_indent="   |   ", break_on_hyphens=False))
+    _show_message(message)
     answer = lab.probe("external", lab.address("twin", "external", 4), 25, source=BANNED)
     good = "opened tcp 25 from members of set f2b-postfix" in message and answer == "rejected"
     print(f"\n   {verdict('the run stopped, and the ban still holds', good, 0)}", flush=True)
     return int(not good)
+
+
+def show_login_port(lab: Lab, failed_run: Callable[[], str]) -> int:
+    """Give Postfix on the same host a login port of its own, and show what the run says; 1 where it did not stop."""
+    lab.run("twin", ["sh", "-ec", LOGIN_PORT])
+    for line in SHOWN_LOGIN_PORT:
+        print(f"   # {line}")
+    message = failed_run()
+    _show_message(message)
+    good = KEPT in message.splitlines() and message.endswith("nothing was changed")
+    print(f"\n   {verdict('the run stopped, with the lines that keep the port as it is', good, 0)}", flush=True)
+    return int(not good)
+
+
+def _show_message(message: str) -> None:
+    for line in message.splitlines():
+        print(textwrap.fill(line, WIDTH, initial_indent="   | ", subsequent_indent="   |   ", break_on_hyphens=False))

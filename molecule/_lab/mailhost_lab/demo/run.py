@@ -14,7 +14,7 @@ from mailhost_lab.addresses import MAILHOST, MESSAGING, POSTFIX, TWIN
 from mailhost_lab.containers.engine import Engine
 from mailhost_lab.containers.lifecycle import known_engine, reset, up
 from mailhost_lab.demo.display import COLOURS, before, title
-from mailhost_lab.demo.effects import show_ban, show_effects
+from mailhost_lab.demo.effects import show_ban, show_effects, show_login_port
 from mailhost_lab.demo.mail import MESSAGING_SERVER, POSTFIX_SERVER, mail_verdicts, show_mail
 from mailhost_lab.demo.mistake import show_mistake
 from mailhost_lab.demo.packets import packet_verdicts, show_packets
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from mailhost_lab.addresses import Host
 
 POLICY = LAB / "inventory" / "demo.yml"
+LOGIN_PORT_POLICY = "molecule/_lab/inventory/login_port.yml"
+"""Of the last run of the demo, which is for Postfix alone."""
 PLAYBOOK = "mailhost.hardening.harden"
 MARKER = "demo-"
 """Begins the files that hold the id of a host that the demo has hardened; another one is made anew first."""
@@ -112,8 +114,12 @@ def demo() -> int:
     wrong += show_mail(lab, POSTFIX_SERVER)
     title(6, "What a mistake gets: a port opened by hand that relays for every client")
     wrong += show_mistake(lab, lambda: failed_run("--limit", "postfix"))
-    title(7, "What a run says that would lose a ban: on a host without the role, where fail2ban keeps a client out")
+    title(7, "What runs say that would lose something: a host without the role, with a ban and a login port of its own")
     reset(HELPER_RELEASE, TWIN)
     wrong += show_ban(lab, lambda: failed_run("-e", "mailhost_hosts=twin_hosts"))
+    print()
+    wrong += show_login_port(
+        lab, lambda: failed_run("-e", "mailhost_hosts=twin_hosts", "--tags", "postfix", "-e", f"@{LOGIN_PORT_POLICY}")
+    )
     print("\n   `make demo` again changes nothing; `make clean` removes every trace.")
     return int(wrong > 0)
