@@ -21,7 +21,7 @@ from .namespace import NoNamespaceError
 from .probe_plan import ProbePlan
 from .questions import decided_ports, questions_for
 from .replica import Ports, Replica
-from .snapshot import Snapshot, shorten_sets, take_snapshot
+from .snapshot import Snapshot, has_host_scope, shorten_sets, take_snapshot
 from .sockets import SocketsInUse
 from .special import named_clients
 
@@ -47,12 +47,7 @@ def compare(plan: ProbePlan, stage: Stage) -> Compared:
     """Try connections to copies of this host without and with the change. Nothing on the host itself is touched."""
     try:
         snapshot = take_snapshot()
-        in_use = SocketsInUse.read()
-        listening, receiving = ({one.port for one in found} for found in (in_use.listeners, in_use.udp))
-        ports = Ports(
-            sorted({*decided_ports(plan), *sorted(listening)[:LISTENERS]}),
-            sorted(one for one in receiving if one < EPHEMERAL)[:LISTENERS],
-        )
+        ports = _ports(plan, scoped=plan.whole or has_host_scope(snapshot))
         with tempfile.TemporaryDirectory(prefix="mailhost-packet-filter-") as directory:
             stage(directory)
             with Replica(snapshot, ports, _nothing) as before, Replica(snapshot, ports, _load(directory)) as after:
@@ -61,6 +56,19 @@ def compare(plan: ProbePlan, stage: Stage) -> Compared:
         return Compared([], [f"the effects of this run are not known: the host allows no network namespace ({error})"])
     except loader.LoadError as error:
         return Compared([], [f"the effects of this run are not known: {error}"])
+
+
+def _ports(plan: ProbePlan, *, scoped: bool) -> Ports:
+    """Return where the copies listen; only with the scope host, before or after, besides the ports for mail.
+
+    In the scope mail nothing else can change, and limits of others would count what is tried for nothing.
+    """
+    if not scoped:
+        return Ports(decided_ports(plan))
+    in_use = SocketsInUse.read()
+    listening, receiving = ({one.port for one in found} for found in (in_use.listeners, in_use.udp))
+    tcp = {*decided_ports(plan), *sorted(listening)[:LISTENERS]}
+    return Ports(sorted(tcp), sorted(one for one in receiving if one < EPHEMERAL)[:LISTENERS], scoped=True)
 
 
 def shortened(texts: Mapping[str, str]) -> tuple[dict[str, str], bool]:

@@ -23,6 +23,7 @@ from . import loader, transaction
 from .boot import boot_is_ready, systemd_runs
 from .namespace import NoNamespaceError, in_namespace
 from .others import repair_warnings, saved_files_warnings
+from .snapshot import HOST_SCOPE
 from .sockets import SocketsInUse, SshConnection, ssh_connection
 
 SHOWN_MEMBERS = 2000
@@ -302,7 +303,7 @@ def owner_match_works(backend: str) -> bool:
 
 def _has_host_scope(lives: Mapping[str, loader.LiveRules]) -> bool:
     """Whether the live rules have the scope of the whole host already."""
-    return any("-i lo -j ACCEPT" in live.chains.get(loader.IN, []) for live in lives.values())
+    return any(HOST_SCOPE in live.chains.get(loader.IN, []) for live in lives.values())
 
 
 def misplaced(lives: Mapping[str, loader.LiveRules], patterns: Sequence[str]) -> list[str]:

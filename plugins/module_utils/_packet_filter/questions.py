@@ -61,6 +61,8 @@ def questions_for(
         for port in decided:
             yield from _incoming(plan, port, target, neutral, clients)
         yield from _outgoing(plan, neutral[0])
+        if not ports.scoped:
+            continue
         others = [(TCP, port) for port in ports.tcp if port not in decided]
         yield from _others(plan, [*others, *((UDP, port) for port in ports.udp), (ECHO, 0)], target, neutral[-1])
         yield from _others_out(plan, neutral[0])

@@ -60,10 +60,11 @@ _MARKER = 0x88B5
 
 
 class Ports(NamedTuple):
-    """Where a copy of the host listens."""
+    """Where a copy of the host listens. ``scoped``: whether the scope is the whole host, before or after."""
 
     tcp: Sequence[int]
     udp: Sequence[int] = ()
+    scoped: bool = False
 
 
 class Try(NamedTuple):

@@ -22,6 +22,8 @@ from . import loader
 LARGEST = 4096
 """Members of a set that a replica has; those that are tried are among them."""
 INTERFACES = 16
+HOST_SCOPE = "-i lo -j ACCEPT"
+"""The first rule of the managed chain of INPUT, where it decides about all packets; else it returns them."""
 COMPATIBLE = ("filter", "nat", "mangle", "raw", "security")
 """Tables of iptables-nft, which iptables-nft-save shows; every other table is native."""
 _INCOMPATIBLE = re.compile(r"^# Table `(.*)' is incompatible", re.MULTILINE)
@@ -65,6 +67,11 @@ def take_snapshot() -> Snapshot:
             tables[family, backend] = text
     native, unreadable = _native_tables()
     return Snapshot(_interfaces(), sets, tables, native, truncated, (*gaps, *unreadable))
+
+
+def has_host_scope(snapshot: Snapshot) -> bool:
+    """Whether the managed rules of a host decide about all of its packets."""
+    return any(f"-A {loader.IN} {HOST_SCOPE}\n" in text for text in snapshot.tables.values())
 
 
 def shorten_sets(text: str) -> tuple[str, frozenset[str]]:

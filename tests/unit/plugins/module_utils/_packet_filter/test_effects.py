@@ -29,6 +29,7 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.
     LARGEST,
     Interface,
     Snapshot,
+    has_host_scope,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._packet_filter.special import (
     choose_clients,
@@ -228,7 +229,7 @@ def test_plan_without_networks_tries_no_peers_and_no_blocked_clients() -> None:
 
 
 def other_questions(**options: Any) -> list[Question]:
-    asked = questions_for(plan(**options), Ports([22, 25], [53, 5353]), HOST, named_clients(HOST), {4})
+    asked = questions_for(plan(**options), Ports([22, 25], [53, 5353], scoped=True), HOST, named_clients(HOST), {4})
     return [
         one
         for one in asked
@@ -261,6 +262,18 @@ def test_scope_host_names_what_it_closes_besides_mail() -> None:
         # Declared, and nevertheless closed: no reason, so it stops the run.
         "closed udp 53 to anywhere as root": "",
     }
+
+
+@pytest.mark.parametrize(
+    ("first", "scoped"), [("-A MAILHOST-IN -i lo -j ACCEPT\n", True), ("-A MAILHOST-IN -i lo -j RETURN\n", False)]
+)
+def test_scope_of_the_live_rules_is_known(first: str, scoped: bool) -> None:
+    assert has_host_scope(HOST._replace(tables={("ipv4", "nft"): f"*filter\n{first}COMMIT\n"})) is scoped
+
+
+def test_scope_mail_tries_nothing_else() -> None:
+    asked = questions_for(plan(), Ports([25]), HOST, named_clients(HOST), {4, 6})
+    assert {one.attempt.protocol for one in asked} == {"tcp"}
 
 
 def test_scope_mail_has_no_reason_to_close_anything_else() -> None:
