@@ -139,7 +139,7 @@ def test_edit_after_the_swap_survives_the_rollback(host: Host) -> None:
 def test_front_end_that_does_not_answer_is_rolled_back(host: Host) -> None:
     # The product's code with a second's patience instead of a minute's. The front end stops while the tool that has
     # restarted it is still there, so nothing but port 25 can tell.
-    host.messaging.set_faults({"restart dispatcher": {"do": "hang", "when": "after", "seconds": 1, "call": 1}})
+    host.messaging.set_faults({"restart dispatcher": {"do": "hang", "when": "after", "seconds": 6, "call": 1}})
     prefix = "messaging_server_"
     settings = {name.removeprefix(prefix): value for name, value in COMMON.items() if name.startswith(prefix)}
     policy = {key.removeprefix("mailhost_"): value for key, value in NEW.variables.items()}
