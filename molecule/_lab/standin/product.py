@@ -90,7 +90,7 @@ def options(text: str) -> dict[str, str]:
     found = {}
     for number, line in enumerate(text.splitlines(), 1):
         name, equals, value = line.partition("=")
-        if line.startswith("!") or not line.strip():
+        if line.startswith(("!", ";", "#")) or not line.strip():
             continue
         if not equals:
             raise BuildError(f"option.dat:{number}: {line!r}; expected NAME=value")

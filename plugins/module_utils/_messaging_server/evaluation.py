@@ -61,7 +61,7 @@ def _load(texts: Texts, live: Live) -> LoadedConfig:
             dispatcher_cnf=texts.dispatcher_cnf,
             general=texts.general if live.text_database else "",
             includes=live.includes,
-            access_errors=live.options.get(ACCESS_ERRORS, 0) & 1,
+            access_errors=live.number(ACCESS_ERRORS) & 1,
         )
     )
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from .._transaction.command import StepError
 from .._transaction.files import decode, read_file
-from ._formats.dispatcher import parse_dispatcher
 from ._formats.imta import parse_imta
 from ._formats.mapping import parse_mappings
+from ._formats.option_file import as_integer, parse_options
 from .compose import Texts
 from .product import DISPATCHER_CNF, GENERAL_TXT, IMTA_CNF, MAPPINGS, OPTION_DAT, Product
 from .record import Record, RecordError, load_record
@@ -30,10 +30,6 @@ TEXT_DATABASES = "USE_TEXT_DATABASES"
 
 ACCESS_ERRORS = "ACCESS_ERRORS"
 
-ACCESS_ORCPT = "ACCESS_ORCPT"
-"""With this option probes of the recipient tables have one field more, which is text of the client:
-docs/reference/messaging-server-facts.md#probe-options."""
-
 
 class Live(NamedTuple):
     """Texts, whether there is a general.txt, the texts of included files by their name, options, and the record."""
@@ -41,13 +37,17 @@ class Live(NamedTuple):
     texts: Texts
     has_general: bool
     includes: dict[str, str]
-    options: dict[str, int]
+    options: dict[str, str]
     record: Record
 
     @property
     def text_database(self) -> bool:
         """Whether keys of general.txt are looked at."""
-        return bool(self.options.get(TEXT_DATABASES, 0) & 1)
+        return bool(self.number(TEXT_DATABASES) & 1)
+
+    def number(self, option: str) -> int:
+        """Return the value of a numeric option of option.dat; 0 where it is not set or no number."""
+        return as_integer(self.options.get(option, "")) or 0
 
 
 def read_live(product: Product) -> Live:
@@ -65,7 +65,7 @@ def read_live(product: Product) -> Live:
         texts,
         found["general"] is not None,
         _includes(texts, product),
-        _options(decode(read_file(product.files[OPTION_DAT]) or b"")),
+        parse_options(decode(read_file(product.files[OPTION_DAT]) or b"")),
         record,
     )
 
@@ -85,12 +85,3 @@ def _includes(texts: Texts, product: Product) -> dict[str, str]:
         if not found:
             return known
         known.update(found)
-
-
-def _options(text: str) -> dict[str, int]:
-    """Numeric options of option.dat."""
-    options: dict[str, int] = {}
-    for option in parse_dispatcher(text).options:
-        if not option.service and option.value.isdecimal() and len(option.value) < 19:
-            options[option.name.upper()] = int(option.value)
-    return options

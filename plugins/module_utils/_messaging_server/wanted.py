@@ -24,13 +24,14 @@ from ._evaluator.mapping import load_mappings
 from ._formats.dispatcher import CHANNEL_PARAMETER, SMTP_SERVICE, SUBMISSION_PORT, SUBMISSION_SERVICE, parse_dispatcher
 from ._formats.imta import parse_imta
 from ._formats.mapping import parse_mappings
+from ._formats.option_file import changing_options
 from ._formats.tables import INTERNAL_IP, SAMPLE_SERVER
 from ._formats.text import fold
 from .cases import Server, policy_cases
 from .compose import Composed, Texts, compose, describe_unknown
 from .effects import named_by, site_cases
 from .literals import entering
-from .live import ACCESS_ORCPT, Live
+from .live import Live
 from .plan import HostFacts, Plan, compile_plan, read_wanted
 from .settings import Settings
 from .surface import MOST, inner_hosts, literal_clients, outer_hosts, senders_of_entries, services_of
@@ -61,12 +62,9 @@ def absent(live: Live) -> WantedFiles:
 
 def present(arguments: Mapping[str, Any], live: Live) -> WantedFiles:
     """Return the files that the policy demands; a StepError where it cannot be had."""
-    if live.options.get(ACCESS_ORCPT):
-        raise StepError(
-            "read",
-            "ACCESS_ORCPT is set in option.dat: the recipient tables are then probed with a further field, for which "
-            "this role has no entries; remove the option",
-        )
+    changing = list(changing_options(live.options))
+    if changing:
+        raise StepError("read", "\n".join(changing))
     names = arguments.get("names") or {}
     policy, settings = read_wanted(arguments["policy"], arguments["settings"], names)
     tests = read_policy_tests(arguments["policy_tests"], names.get("policy_tests", "mailhost_policy_tests"))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .text import (
     BLANKS,
-    COMMENT,
+    COMMENTS,
     INCLUDE,
     EditError,
     Fault,
@@ -107,7 +107,7 @@ def parse_dispatcher(text: str, file: str = "dispatcher.cnf") -> DispatcherFile:
     service = ""
     for line in lines:
         stripped = line.text.strip(BLANKS)
-        if not stripped or line.text[0] in (COMMENT, INCLUDE):
+        if not stripped or line.text[0] in (*COMMENTS, INCLUDE):
             continue
         if stripped.startswith("["):
             kind, equals, name = stripped[1:-1].partition("=")
@@ -144,7 +144,7 @@ def set_option(text: str, service: str, name: str, values: list[str]) -> str:
     for what in (service, name, *values):
         if not what or what != what.strip(BLANKS) or any(ord(char) < 32 or ord(char) == 127 for char in what):
             raise EditError(f"{what!r} cannot stand in dispatcher.cnf; expected text without control characters")
-    if "=" in name or "]" in service or name.startswith((COMMENT, INCLUDE, "[")):
+    if "=" in name or "]" in service or name.startswith((*COMMENTS, INCLUDE, "[")):
         raise EditError(f"{name!r} for service {service!r} is no option name")
     if len(values) > 1 and fold(name) not in REPEATABLE:
         raise EditError(f"{name} takes one value; got {values!r}")

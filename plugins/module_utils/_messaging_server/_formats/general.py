@@ -11,7 +11,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from .text import BLANKS, COMMENT, INCLUDE, EditError, LogicalLine, ended, is_blank, line_ending, logical_lines, written
+from .text import (
+    BLANKS,
+    COMMENTS,
+    INCLUDE,
+    EditError,
+    LogicalLine,
+    ended,
+    is_blank,
+    line_ending,
+    logical_lines,
+    written,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +43,7 @@ def parse_general(text: str, file: str = "general.txt") -> GeneralText:
     lines = logical_lines(text, file, joined=False)
     values: dict[str, str] = {}
     for line in lines:
-        if is_blank(line.text) or line.text[0] in (COMMENT, INCLUDE):
+        if is_blank(line.text) or line.text[0] in (*COMMENTS, INCLUDE):
             continue
         if line.text[0] in BLANKS:
             raise line.error(0, "an indented line", "a key in column 1")

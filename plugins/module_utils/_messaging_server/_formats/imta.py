@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from .imta_keywords import MAX_CHANNEL_NAME, SMTP_KEYWORDS, STORE_KEYWORDS, Keyword, group_of, keywords_of, words_of
 from .text import (
     BLANKS,
-    COMMENT,
+    COMMENTS,
     INCLUDE,
     Fault,
     LineReader,
@@ -147,7 +147,7 @@ def _begins_with_rules(text: str) -> bool:
     for line in logical_lines(text, ""):
         if is_blank(line.text):
             return True
-        if line.text[0] not in (COMMENT, INCLUDE):
+        if line.text[0] not in (*COMMENTS, INCLUDE):
             words = line.text.split(None, 2)
             return len(words) < 2 or "$" in words[1] or "@" in words[1]
     return True

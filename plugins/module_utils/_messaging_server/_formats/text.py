@@ -21,7 +21,8 @@ from ..._policy.errors import ReportedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-COMMENT = "!"
+COMMENTS = ("!", ";")
+"""What begins a comment in column one, unless COMMENT_CHARS in option.dat says otherwise."""
 INCLUDE = "<"
 BLANKS = " \t"
 
@@ -133,7 +134,7 @@ def logical_lines(text: str, file: str, *, joined: bool = True) -> list[LogicalL
         first = index
         line = content(lines[index])
         index += 1
-        if not joined or not line.endswith("\\") or (line.startswith(COMMENT) and not COMMENT_LINES_CONTINUE):
+        if not joined or not line.endswith("\\") or (line.startswith(COMMENTS) and not COMMENT_LINES_CONTINUE):
             result.append(LogicalLine(file, first + 1, (lines[first],), line))
             continue
         pieces = [line[:-1]]
@@ -178,7 +179,7 @@ class LineReader:
             first = line.text[:1]
             if is_blank(line.text):
                 self.blank(line)
-            elif first == COMMENT:
+            elif first in COMMENTS:
                 self.add(line, "comment")
             elif first == INCLUDE:
                 self.add(line, "include")

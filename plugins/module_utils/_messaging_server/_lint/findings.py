@@ -10,7 +10,7 @@ Private to the collection: other collections must not import it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..._policy.dnsbl import closed_list
@@ -39,6 +39,16 @@ def fault_findings(faults: Iterable[Fault], hints: Mapping[str, str], hint: str 
         )
         for fault in faults
     ]
+
+
+def unless_included(message: str, missing: Sequence[str]) -> str:
+    """Return a message about what is not there, with the included files that were not read and may have it."""
+    if not missing:
+        return message
+    names = ", ".join(f'"{name[:60]}"' for name in missing[:3])
+    if len(missing) > 3:
+        names += " and others"
+    return f"{message}, unless the included {names} {'has' if len(missing) == 1 else 'have'} it"
 
 
 def zone_findings(line: int, zone: str, *, with_dot: bool) -> list[Finding]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from .._formats.imta import Channel, ImtaFile, parse_imta
 from .._formats.imta_keywords import FIXED_ARGUMENTS, GROUPS, NUMBER_LISTS, QUOTED_LISTS
 from .._formats.text import fold
-from .findings import Finding, fault_findings
+from .findings import Finding, fault_findings, unless_included
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,12 +93,19 @@ def lint_imta(text: str) -> list[Finding]:
 
 
 def _switch_defaults(parsed: ImtaFile) -> Iterator[Finding]:
-    """The built-in default is allowswitchchannel: the first channel without noswitchchannel in its defaults."""
+    """The built-in default is allowswitchchannel: the first channel without noswitchchannel in its defaults.
+
+    Without a channel that switches, as on a host with LMTP alone, it decides nothing.
+    """
+    if not any(channel.has("switchchannel") for channel in parsed.channels):
+        return
     for channel in parsed.channels:
         if not any(keyword.name == "noswitchchannel" for keyword in channel.defaults):
             message = "no defaults with noswitchchannel before this channel; channels can be switched to unasked"
             hint = 'Put "defaults noswitchchannel" (with your other defaults) before the first channel.'
-            yield Finding(channel.line.number, "missing-noswitchchannel", message, hint)
+            yield Finding(
+                channel.line.number, "missing-noswitchchannel", unless_included(message, parsed.missing), hint
+            )
             return
 
 
@@ -125,6 +132,7 @@ def _internal_rule(parsed: ImtaFile) -> Iterator[Finding]:
     if parsed.rules and switching and not calls:
         message = f"channel {switching[0].name} switches by address, but no [] rule looks up a table of them"
         hint = "Put a rule such as [] $E$R${INTERNAL_IP,$L}$U%[$L]@tcp_intranet-daemon before the other [] rules."
+        message = unless_included(message, parsed.missing)
         yield Finding(switching[0].line.number, "missing-internal-rule", message, hint)
 
 
@@ -153,6 +161,7 @@ def _targets(parsed: ImtaFile, channel: Channel) -> Iterator[Finding]:
         target = parsed.channel(keyword.arguments[0]) if keyword.arguments else None
         if target is None:
             message = f"{name} of channel {channel.name} names no channel of this file"
+            message = unless_included(message, parsed.missing)
             yield Finding(line, "unknown-switch-target", message, "Define the channel or correct the name.")
             continue
         if name != "saslswitchchannel":

@@ -19,7 +19,7 @@ from .._formats.mapping_pattern import PatternError, compile_pattern
 from .._formats.mapping_template import TemplateError, compile_template
 from .._formats.tables import DESTINATION, INTERNAL_IP, PORT_ACCESS, SOURCE, field_of
 from .._formats.text import MtaTextError, ends_in_continuation, fold
-from .findings import Finding, fault_findings
+from .findings import Finding, fault_findings, unless_included
 from .mapping_entries import ReadEntry, always_ends, catches_all, entry_findings, fields_of, shadowed
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def lint_mappings(
     findings = fault_findings(parsed.faults, _FAULT_HINTS)
     findings.extend(_lines(parsed))
     for table in parsed.tables:
-        findings.extend(_table(table))
+        findings.extend(_table(table, parsed.missing))
         if channels is not None:
             findings.extend(_channel_names(table, {fold(name) for name in channels}))
     findings.extend(_load_balancers(parsed, load_balancers))
@@ -92,11 +92,12 @@ def _look(entry: Entry, number: int, last: bool) -> tuple[ReadEntry, list[Findin
     return ReadEntry(entry, number, last, pattern, ops), findings
 
 
-def _table(table: Table) -> Iterator[Finding]:
+def _table(table: Table, missing: Sequence[str]) -> Iterator[Finding]:
     name = table.name.upper()
     count = len(table.entries)
     if not count:
-        yield Finding(table.line.number, "empty-table", f"table {table.name} has no entries", "Add entries, indented.")
+        message = unless_included(f"table {table.name} has no entries", missing)
+        yield Finding(table.line.number, "empty-table", message, "Add entries, indented.")
     if count > LARGE_TABLE:
         message = f"table {table.name} has {count} entries, which are scanned one by one"
         hint = f"Above about {LARGE_TABLE} entries move the data to the general database."
@@ -118,7 +119,7 @@ def _table(table: Table) -> Iterator[Finding]:
             message = f"no probe reaches this entry: line {by} takes them all"
             yield Finding(entry.line.number, "unreachable-entry", message, "Put it before that line, or remove it.")
     if name in NEED_CATCH_ALL and count and caught < 0:
-        message = f"table {table.name} has no entry for all that is left"
+        message = unless_included(f"table {table.name} has no entry for all that is left", missing)
         yield Finding(table.entries[-1].line.number, "missing-catch-all", message, NEED_CATCH_ALL[name])
 
 

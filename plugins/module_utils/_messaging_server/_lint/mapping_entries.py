@@ -21,7 +21,7 @@ from .._formats.mapping_flags import reading_order
 from .._formats.mapping_pattern import Address, Literal, Pattern, Wildcard
 from .._formats.mapping_template import Callout, Control, Flag, Op, Saved, Text, is_fallible, walk_ops
 from .._formats.tables import APPLICATION, FIXED_FIELDS, PORT_ACCESS, SENDER, field_of
-from .._formats.text import BLANKS
+from .._formats.text import BLANKS, fold
 from .findings import Finding, zone_findings
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ LIMITS_TEXT = "5.x and 6 2005Q4 take 252 characters; 6.3 takes 256 in a pattern 
 
 
 _CODE = re.compile(r"[45][0-9][0-9]( |-|$)")
+_IN_ADDRESS = re.compile(r"(?:ipv6:)?[0-9a-f.:]*", re.IGNORECASE)
+"""What the text of an address may have; whether an IPv6 one has a tag is not documented."""
+
 _FIELDS = re.compile(r"\$.|\|", re.DOTALL)
 
 
@@ -65,11 +68,13 @@ def catches_all(table: Table, pattern: Pattern) -> bool:
     if pattern.items and all(isinstance(i, Wildcard) and i.many and i.allowed is None for i in pattern.items):
         return True
     bars = FIXED_FIELDS.get(table.name.upper(), 1) - 1
-    return (
-        pattern.plain is not None
-        and pattern.plain == ("", *["|"] * (len(pattern.plain) - 2), "")
-        and (2 < len(pattern.plain) <= bars + 2)
-    )
+    plain = pattern.plain
+    if plain is None or plain[1:] != ("|",) * (len(plain) - 2) + ("",):
+        return False
+    # Every connection comes by TCP: docs/reference/messaging-server-facts.md#port-access.
+    if table.name.upper() == PORT_ACCESS and fold(plain[0]) == "tcp|":
+        return 2 <= len(plain) <= bars + 1
+    return plain[0] == "" and 2 < len(plain) <= bars + 2
 
 
 def always_ends(ops: tuple[Op, ...]) -> bool:
@@ -92,6 +97,8 @@ def entry_findings(table: Table, looked: ReadEntry) -> Iterator[Finding]:
         yield from _order(looked, looked.ops)
         yield from _callouts(looked, looked.ops)
         yield from _texts(table, looked, looked.ops)
+    if looked.pattern is not None and looked.ops is not None:
+        yield from _wildcards(looked, looked.pattern, looked.ops)
     if looked.pattern is not None and looked.ops is not None and table.name.upper().endswith("_IP"):
         yield from _networks(looked, looked.pattern, looked.ops)
 
@@ -214,12 +221,24 @@ def _texts(table: Table, looked: ReadEntry, ops: tuple[Op, ...]) -> Iterator[Fin
         yield Finding(_line(looked), "no-smtp-code", message, 'Begin it with a code, for example "$N500$ 5.7.1$ ...".')
 
 
+def _wildcards(looked: ReadEntry, pattern: Pattern, ops: tuple[Op, ...]) -> Iterator[Finding]:
+    count = len(pattern.saved)
+    for number in sorted({op.number for op in walk_ops(ops) if isinstance(op, Saved) and op.number >= count}):
+        has = {0: "no wildcard", 1: "$0 alone"}.get(count, f"$0 to ${count - 1}")
+        message = f"${number} is no wildcard of the pattern, which has {has}; it stands for nothing"
+        yield Finding(_line(looked), "missing-wildcard", message, "Count the wildcards of the pattern from $0.")
+
+
 def _networks(looked: ReadEntry, pattern: Pattern, ops: tuple[Op, ...]) -> Iterator[Finding]:
     if not any(isinstance(op, Flag) and op.letter == "Y" for op in walk_ops(ops)):
         return
     if pattern.items and all(isinstance(item, Wildcard) for item in pattern.items):
         message = f'the pattern "{pattern.text}" takes every host for an internal one: an open relay'
         yield Finding(_line(looked), "wide-network", message, "Name the internal networks.")
+    if any(isinstance(item, Literal) and not _IN_ADDRESS.fullmatch(item.text) for item in pattern.items):
+        message = f'"{pattern.text}" matches no address, as it is text'
+        yield Finding(_line(looked), "no-address", message, "Write a network such as $(192.0.2.0/24).")
+        return
     for item in pattern.items:
         if isinstance(item, Address) and item.bits < WIDE[item.version] and not _is_own(item):
             message = f'"{pattern.text}" is a network of /{item.bits}; all its hosts may relay'

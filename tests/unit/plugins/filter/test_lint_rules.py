@@ -70,6 +70,15 @@ MAPPING = [
     (table("FRIENDLY_IP", "$(0.0.0.0/0)  $Y"), [(3, "wide-network")]),
     (table("INTERNAL_IP", "$(192.0.2.77/24)  $Y", "*  $N"), [(3, "host-bits")]),
     (table("INTERNAL_IP", "192.0.2.*  $Y", "*  $N"), [(3, "text-network")]),
+    # Without the dollar it is text; tutorials print it so.
+    (table("INTERNAL_IP", "(192.0.2.15/32)  $Y", "192.0.2.15  $Y", "2001:db8::1  $Y", "*  $N"), [(3, "no-address")]),
+    (table("T", "a|*|*  $C$[x,check,$0,$2]$E", "*  $Y"), [(3, "missing-wildcard")]),
+    (table("T", "a  $Y$0"), [(3, "missing-wildcard")]),
+    # Every connection comes by TCP.
+    (table("PORT_ACCESS", "TCP|*|25|*|*  $YEXTERNAL", "TCP|*|*|*|*  $N500$ no"), []),
+    (table("PORT_ACCESS", "TCP|*  $N500$ no"), []),
+    (table("PORT_ACCESS", "TCP|*|*|*|*  $YEXTERNAL", "*  $YEXTERNAL"), [(4, "unreachable-entry")]),
+    (table("PORT_ACCESS", "UDP|*|*|*|*  $N500$ no"), [(3, "missing-catch-all")]),
     (table("T", "*  $C$[x,dns_verify_domain,$0,rbl.maps.vix.com.]$E"), [(3, "dead-zone")]),
     (table("T", "*  $C$[x,dns_verify_domain,$0,bl.example]$E"), [(3, "zone-without-dot")]),
     (table("T", "*  $C$[x,dns_verify_domain,$0,bl_!.example.]$E"), [(3, "zone-characters")]),
@@ -116,7 +125,12 @@ def test_mapping_finding_in_full() -> None:
 GOOD_TAIL = "tcp_auth mustsaslserver noswitchchannel\nauth-daemon\n"
 DEFAULTS = "defaults noswitchchannel\n\n"
 IMTA = [
-    ("defaults inner\n\nl subdirs 20\nh.example\n", [(3, "missing-noswitchchannel")]),
+    (
+        "defaults inner\n\nl subdirs 20\nh.example\n\ntcp_local smtp switchchannel\nt\n",
+        [(3, "missing-noswitchchannel")],
+    ),
+    # LMTP alone: no channel switches.
+    ("defaults inner\n\nl subdirs 20\nh.example\n\ntcp_lmtpss lmtp\nt\n", []),
     (DEFAULTS + "a smtp\nh.example\n\nb smtp\nH.example\n", [(7, "duplicate-host")]),
     (DEFAULTS + "a smtp\n|h.example\n", [(4, "host-name")]),
     (".  $U%$H@h\n\n" + DEFAULTS + "a switchchannel\nh\n", [(5, "missing-internal-rule")]),
@@ -169,8 +183,21 @@ def test_dispatcher_zones_are_inert_after_a_catch_all() -> None:
         (2, "inert-zone")
     ]
     assert codes(dispatcher_lint(text, table("PORT_ACCESS", "*|*|*|*|*  $YEXTERNAL"))) == [(2, "inert-zone")]
+    assert codes(dispatcher_lint(text, table("PORT_ACCESS", "TCP|*|*|*|*  $YEXTERNAL"))) == [(2, "inert-zone")]
     assert dispatcher_lint(text, table("PORT_ACCESS", "TCP|*|25|192.0.2.1|*  $Y")) == []
     assert dispatcher_lint(text, table("PORT_ACCESS", "*  $C$|INTERNAL_IP;$0|$Y$E")) == []
+
+
+def test_what_an_included_file_may_have_is_no_fact() -> None:
+    (found,) = imta_cnf_lint("<IMTA_TABLE:more.cnf\n\ntcp_local smtp switchchannel\nt\n")
+    assert found["message"] == (
+        "no defaults with noswitchchannel before this channel; channels can be switched to unasked, unless the included "
+        '"IMTA_TABLE:more.cnf" has it'
+    )
+    (found,) = mapping_lint("INTERNAL_IP\n\n<a\n<b\n<c\n<d\n  192.0.2.1  $Y\n")
+    assert found["message"] == (
+        'table INTERNAL_IP has no entry for all that is left, unless the included "a", "b", "c" and others have it'
+    )
 
 
 def test_vectors_about_lint() -> None:
