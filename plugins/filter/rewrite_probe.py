@@ -43,6 +43,12 @@ options:
       envelope: In the SMTP dialogue.
       header: In the message.
     default: envelope
+  source_channel:
+    description:
+      - The channel that the mail comes from, for rules with C($M) and C($N). Without it such a rule cannot be
+        evaluated, which is an error.
+    type: str
+    default: ''
 seealso:
   - plugin: mailhost.hardening.smtp_decision
     plugin_type: filter
@@ -98,8 +104,10 @@ from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_serv
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite import (
     AddressError,
-    Place,
     Rewriter,
+)
+from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._evaluator.rewrite_template import (
+    Place,
 )
 from ansible_collections.mailhost.hardening.plugins.module_utils._messaging_server._formats.imta import parse_imta
 from ansible_collections.mailhost.hardening.plugins.module_utils._policy.errors import ReportedError
@@ -113,15 +121,21 @@ DIRECTIONS = ("forward", "backward")
 LOCATIONS = ("envelope", "header")
 
 
-def rewrite_probe(
-    address: Any, imta_cnf_text: Any, mappings_text: Any = "", direction: Any = "forward", location: Any = "envelope"
+def rewrite_probe(  # noqa: PLR0913, PLR0917 (parameters of the filter)
+    address: Any,
+    imta_cnf_text: Any,
+    mappings_text: Any = "",
+    direction: Any = "forward",
+    location: Any = "envelope",
+    source_channel: Any = "",
 ) -> dict[str, Any]:
     """Rewrite an address."""
     address, imta_cnf = PARAMETERS.text("_input", address), PARAMETERS.text("imta_cnf_text", imta_cnf_text)
     mappings = PARAMETERS.text("mappings_text", mappings_text)
     direction = PARAMETERS.choice("direction", direction, DIRECTIONS)
     location = PARAMETERS.choice("location", location, LOCATIONS)
-    place = Place(direction == "forward", location == "envelope")
+    source = PARAMETERS.text("source_channel", source_channel)
+    place = Place(direction == "forward", location == "envelope", source)
     try:
         result = Rewriter(parse_imta(imta_cnf), load_mappings(mappings), surroundings()).rewrite(address, place)
     except AddressError as error:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from .._formats.imta_keywords import SWITCH_DEFAULT
 from .._formats.text import fold
-from .rewrite import Place, Rewriter
+from .rewrite import Rewriter
+from .rewrite_template import Place
 
 if TYPE_CHECKING:
     from .._formats.imta import Channel, ImtaFile

@@ -45,7 +45,8 @@ from .replies import (
     listed,
     rejection,
 )
-from .rewrite import Place, Rewriter
+from .rewrite import Rewriter
+from .rewrite_template import Place
 
 if TYPE_CHECKING:
     from .session import Config, Session

@@ -98,7 +98,7 @@ DATABASE = st.booleans()
 
 def plan_of(texts: Texts, record: Record, policy: dict[str, Any], database: bool = False) -> Plan:
     """The plan as a run makes it, from the files as they are."""
-    live = Live(texts, bool(texts.general), {}, {"USE_TEXT_DATABASES": int(database)}, record)
+    live = Live(texts, bool(texts.general), {}, {"USE_TEXT_DATABASES": str(int(database))}, record)
     return compile_plan(*read_wanted(policy, {"general_database_from": 1}), host_facts(live))
 
 

@@ -26,7 +26,7 @@ INSTALLED = Live(
     ),
     False,
     {},
-    {"USE_TEXT_DATABASES": 1},
+    {"USE_TEXT_DATABASES": "1"},
     NOTHING,
 )
 DISPATCHER = ("restart", "dispatcher")
