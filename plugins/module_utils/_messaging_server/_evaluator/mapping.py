@@ -40,8 +40,9 @@ from .context import Result, Surroundings
 from .mapping_match import Subject
 from .mapping_table import CompiledTable, Hit
 
-MAX_RESTARTS = 100
-"""Restarts from the top ($R) before a table is left with what it has. The vendor's number is not known."""
+MAX_RESTARTS = 10
+"""Restarts from the top ($R) with a text that is not shorter than before, until a table is left with what it has. The
+vendor's number could not be read."""
 
 MAX_DEPTH = 10
 """How deep tables, database texts and callout texts may call each other. The vendor's number is not known."""
@@ -210,6 +211,7 @@ class _Run:
                     break
                 self.step("End of table {}; once more from the top.", name)
                 continue
+            length = len(at.subject.text)
             control = self._entry(at, hit, depth)
             if control not in {"C", "L", "R"}:
                 break
@@ -218,9 +220,13 @@ class _Run:
                 at.once_more = at.once_more or control == "L"
                 continue
             at.start = 0
-            at.restarts += 1
+            at.restarts = at.restarts + 1 if len(at.subject.text) >= length else 0
             if at.restarts > MAX_RESTARTS:
-                self.step("Restarted {} times; left here. The vendor's limit is not known.", MAX_RESTARTS)
+                self.step(
+                    "Not certain: restarted {} times with a text that gets no shorter; left here. The vendor's limit "
+                    "is not known.",
+                    MAX_RESTARTS,
+                )
                 break
         if not at.matched:
             self.step("Table {} gives no result.", name)

@@ -24,6 +24,10 @@ docs/reference/messaging-server-facts.md#access-flags."""
 PORT_READING_ORDER = "<>NFT"
 """The same for PORT_ACCESS; the order is uncertain: docs/reference/messaging-server-facts.md#access-flags."""
 
+ADDRESS_TABLES = frozenset({"REVERSE", "FORWARD"})
+ADDRESS_READING_ORDER = READING_ORDER.replace("D", "")
+"""The same for the tables that change addresses, where D has no argument."""
+
 LAST_ARGUMENT_TAKES_THE_REST = True
 """What the last flag in the reading order gets when there are more pieces than flags. The manuals do not say; taking
 the rest keeps a text with a bar in one piece."""
@@ -56,6 +60,8 @@ class Decision(NamedTuple):
 
 def reading_order(table: str) -> str:
     """The flags with arguments of a table, first argument first."""
+    if table.upper() in ADDRESS_TABLES:
+        return ADDRESS_READING_ORDER
     return PORT_READING_ORDER if table.upper() == PORT_ACCESS else READING_ORDER
 
 

@@ -119,6 +119,24 @@ def test_both_bars_together_are_missed() -> None:
     assert deviations(POLICY, TEXTS._replace(mappings="".join(kept)))
 
 
+@pytest.mark.parametrize(
+    ("rule", "sound"),
+    [
+        ("a.example.org  $U%$D@mail.example.com", True),
+        # To the server a user there is u@a.corp.example, by way of the internal channel.
+        ("*.example.org  $U%$&0.corp.example@tcp_intranet-daemon", False),
+    ],
+)
+def test_rule_with_an_asterisk_that_takes_mail_of_a_domain_is_found(rule: str, sound: bool) -> None:
+    policy = {**POLICY, "domains": ["example.org", "a.example.org"], "relay_exceptions": [], "dnsbls": []}
+    imta = IMTA.replace("! rules\n", f"! rules\nexample.org  $U%$D@mail.example.com\n{rule}\n", 1)
+    assert imta != IMTA
+    texts = compose(Texts(imta, "", DISPATCHER, ""), plan_for(policy), NOTHING).texts
+    wrong = deviations(policy, texts)
+    assert (wrong == []) is sound
+    assert sound or "a.example.org" in describe_deviations(wrong)
+
+
 def test_an_internal_network_too_many_is_found() -> None:
     for line in ("  *  $Y\n", "  $(192.0.2.0/24)  $Y\n", "  ${2001:db8::/32}  $Y\n"):
         mappings = TEXTS.mappings.replace("INTERNAL_IP\n\n", f"INTERNAL_IP\n\n{line}")

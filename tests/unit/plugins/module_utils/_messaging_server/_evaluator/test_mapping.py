@@ -126,7 +126,10 @@ UNCERTAIN = [
     ("10.*  $c", 'Not certain: the manuals do not say whether "$c" is "$C"; taken as the same.'),
     ("10.*  $/", 'Not certain: the manuals do not define "$/" in a template; taken as the character itself.'),
     ("10.*  $3", "Not certain: $3 but the pattern saves 1; taken as empty."),
-    ("*  $R$0", "Restarted 100 times; left here. The vendor's limit is not known."),
+    (
+        "*  $R$0",
+        "Not certain: restarted 10 times with a text that gets no shorter; left here. The vendor's limit is not known.",
+    ),
 ]
 
 
@@ -149,7 +152,7 @@ ERRORS = [
         "*  ${bad}",
         'mappings:3:6: text of the general database: "$[" is not closed; expected "]" before the template ends',
     ),
-    ("*  $R$0$0", "mappings:3:6: a template that builds a longer and longer text; expected at most 16384 characters"),
+    ("*  $R$0$0$0", "mappings:3:6: a template that builds a longer and longer text; expected at most 16384 characters"),
 ]
 
 
@@ -158,6 +161,13 @@ def test_errors(entries: str, message: str) -> None:
     with pytest.raises(MtaTextError) as caught:
         run(entries, "x", loop="${loop}", bad="$[")
     assert str(caught.value) == message
+
+
+def test_restarts_with_a_shorter_text_are_not_counted() -> None:
+    # One sign of forty is removed each time (bgajb).
+    found = run("x*  $R$0\n*  $Y$0", "x" * 40 + "end")
+    assert (found.output, "Y" in found.flags) == ("end", True)
+    assert not any("restarted" in step for step in found.trace())
 
 
 def test_probe_ends_when_tables_call_each_other_several_times() -> None:
@@ -263,6 +273,9 @@ ARGUMENTS = [
     ("FROM_ACCESS", "JN", "", {}),
     ("PORT_ACCESS", "NT", "421 no|tag", {"N": "421 no", "T": "tag"}),
     ("ORIG_SEND_ACCESS", "NT", "tag|no", {"T": "tag", "N": "no"}),
+    # Without an argument there: bgakf, bgakl.
+    ("REVERSE", "YD", "user@host.example", {}),
+    ("FORWARD", "D", "user@host.example", {}),
 ]
 
 
