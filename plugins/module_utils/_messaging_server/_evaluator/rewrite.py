@@ -88,7 +88,8 @@ class Rewriter:
         raise AddressError(f"{address[:200]!r} is rewritten more than {MAX_REPEATS} times, by rules without a system")
 
     def _by_rules(self, user: str, host: str, place: Place, trace: list[str]) -> tuple[str, Expanded] | None:
-        exact = self._of_pattern(host, Parts(user, host, host, ""), place, trace)
+        rest = "" if host.startswith("[") else None
+        exact = self._of_pattern(host, Parts(user, host, host, "", rest), place, trace)
         if exact is not None:
             return exact
         if self._parsed.channel_of_host(host) is not None:

@@ -18,14 +18,15 @@ class Parts(NamedTuple):
     """An address under a pattern: user, host, and the host's parts.
 
     ``matched``: what explicit text of the pattern matched ($D). ``before``: what did not match, or matched a wildcard
-    ($H). ``literal_rest``: what a pattern for literals leaves open ($L). ``wild``: whether the pattern has asterisks.
+    ($H). ``literal_rest``: what a pattern for literals leaves open ($L), None for others. ``wild``: whether the pattern
+    has asterisks.
     """
 
     user: str
     host: str
     matched: str
     before: str
-    literal_rest: str = ""
+    literal_rest: str | None = None
     wild: bool = False
 
 

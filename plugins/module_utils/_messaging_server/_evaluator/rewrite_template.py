@@ -150,7 +150,9 @@ class Expansion:
     def _sign(self, char: str) -> None:
         """A sequence of one sign."""
         if char == "L":
-            self._add(self.parts.literal_rest)
+            if self.parts.literal_rest is None:
+                self._cannot("$L under a pattern that is none for literals")
+            self._add(self.parts.literal_rest or "")
         elif char in "$%@":
             self.pieces.append(char)
         elif char in _CASES:

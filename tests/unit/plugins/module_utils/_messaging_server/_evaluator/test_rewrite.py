@@ -149,6 +149,7 @@ def test_order_of_the_patterns() -> None:
         (".b $U%$1D@c", "$1D under a pattern that begins with a dot"),
         (".b $U%$*0@c", "$* under a pattern that begins with a dot"),
         (". $U%x$Tnew", "$T"),
+        (". $U%[$L]@c", "$L under a pattern that is none for literals"),
     ],
 )
 def test_rule_that_cannot_be_evaluated_is_an_error_and_no_rejection(rule: str, what: str) -> None:
