@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 # `postfix_[!l]*` is every scenario of Postfix but postfix_load.
 RELEASES = {
     "bookworm": "*",
-    "trixie": "mail_and_packet_filter packet_filter_effects packet_filter_flows postfix_[!l]*",
+    "trixie": "mail_and_packet_filter packet_filter_effects packet_filter_flows packet_filter_host_scope postfix_[!l]*",
 }
 """The scenarios of each release, as patterns; the first release is that of the hosts around the mail host as well."""
 
